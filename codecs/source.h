@@ -1,0 +1,42 @@
+/*
+ * source.h - where a device's data comes from: a chain of sources, pulled by the reader
+ *
+ * A source hands out bytes in order. Its end is a statement: source_read() returns 0 only after everything that the source's format says
+ * about its end (checksums, totals, verdict, nothing behind it) has been checked. A reader that must not act on a damaged stream
+ * therefore withholds the last bytes it was given until it has seen the 0. A source belongs to one thread at a time.
+ */
+#ifndef VDIPIPE_CODECS_SOURCE_H
+#define VDIPIPE_CODECS_SOURCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/base/error.h"
+
+struct source;
+
+struct source_ops {
+        const char *name;
+
+        /* Gives 1 to `size` bytes, or 0 at the verified end, or -1. After an error or the end it is not called again. */
+        ssize_t (*read)(struct source *source, void *buffer, size_t size, struct error *err);
+
+        void (*free)(struct source *source);
+};
+
+/* Embedded first in every source's own struct. */
+struct source {
+        const struct source_ops *ops;
+        struct source *next; /* owned; NULL for a descriptor */
+};
+
+ssize_t source_read(struct source *source, void *buffer, size_t size, struct error *err);
+
+/* Reads until `size` bytes are there or the verified end comes. Returns the number of bytes. */
+ssize_t source_read_full(struct source *source, void *buffer, size_t size, struct error *err);
+
+void source_free(struct source *source);
+void source_freep(struct source **source);
+
+#endif

@@ -1,0 +1,76 @@
+#include "core/base/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int error_raise(struct error *err, enum err_code code, const char *format, ...)
+{
+        va_list args;
+
+        if (!err)
+                return -1;
+        err->code = code;
+        err->sys_errno = 0;
+        va_start(args, format);
+        vsnprintf(err->message, sizeof err->message, format, args);
+        va_end(args);
+        return -1;
+}
+
+static enum err_code class_of_errno(int sys_errno)
+{
+        switch (sys_errno) {
+        case ENOSPC:
+        case EDQUOT:
+                return ERR_NO_SPACE;
+        case EPIPE:
+                return ERR_PIPE;
+        case ENOMEM:
+                return ERR_MEMORY;
+        default:
+                return ERR_IO;
+        }
+}
+
+int error_raise_errno(struct error *err, int sys_errno, const char *format, ...)
+{
+        va_list args;
+        char text[128];
+        size_t used;
+
+        if (!err)
+                return -1;
+        err->code = class_of_errno(sys_errno);
+        err->sys_errno = sys_errno;
+        va_start(args, format);
+        vsnprintf(err->message, sizeof err->message, format, args);
+        va_end(args);
+        used = strlen(err->message);
+        snprintf(err->message + used, sizeof err->message - used, ": %s", strerror_r(sys_errno, text, sizeof text));
+        return -1;
+}
+
+int error_prefix(struct error *err, const char *format, ...)
+{
+        va_list args;
+        char old[ERROR_MESSAGE_MAX];
+        size_t used;
+
+        if (!err)
+                return -1;
+        memcpy(old, err->message, sizeof old);
+        va_start(args, format);
+        vsnprintf(err->message, sizeof err->message, format, args);
+        va_end(args);
+        used = strlen(err->message);
+        snprintf(err->message + used, sizeof err->message - used, "%s", old);
+        return -1;
+}
+
+void error_keep_first(struct error *dst, const struct error *src)
+{
+        if (dst && !error_is_set(dst) && error_is_set(src))
+                *dst = *src;
+}

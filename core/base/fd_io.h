@@ -1,0 +1,45 @@
+/*
+ * fd_io.h - descriptors: whole reads and writes, and the few Linux calls that have no wrapper
+ *
+ * Everything opened here is close-on-exec. Thread safe: no state.
+ */
+#ifndef VDIPIPE_CORE_BASE_FD_IO_H
+#define VDIPIPE_CORE_BASE_FD_IO_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "core/base/error.h"
+
+/* Reads until `size` bytes are there or the input ends. Returns the number of bytes (short only at the end), or -1 with
+ * errno set. `cancel`, if not NULL, is looked at whenever the call is interrupted by a signal: once true, errno is
+ * ECANCELED. That is how a thread blocked on a pipe is got out: set the flag, then send it a signal. */
+ssize_t fd_read_full(int fd, void *buffer, size_t size, const atomic_bool *cancel);
+
+/* One read, retried only when interrupted. Returns bytes, 0 at the end, or -1 with errno set. */
+ssize_t fd_read_some(int fd, void *buffer, size_t size, const atomic_bool *cancel);
+
+/* pread and pwrite of the whole range. fd_pread_full returns the bytes read, short at the end of the file. */
+ssize_t fd_pread_full(int fd, void *buffer, size_t size, off_t offset);
+int fd_pwrite_full(int fd, const void *buffer, size_t size, off_t offset);
+
+/* Writes everything. The array is used up: its entries are advanced. Returns 0, or -1 with errno set; *written, if not
+ * NULL, is raised by the bytes that left even when it fails. */
+int fd_writev_full(int fd, struct iovec *iov, int count, const atomic_bool *cancel, uint64_t *written);
+int fd_write_full(int fd, const void *buffer, size_t size, const atomic_bool *cancel);
+
+/* pidfd_open(2). Returns the descriptor or -1 with errno set. */
+int fd_pidfd_open(pid_t pid);
+
+/* renameat2(2) with RENAME_NOREPLACE; where the file system does not know the flag, link and unlink. Returns 0, or -1
+ * with errno set (EEXIST: the new name exists). */
+int fd_rename_noreplace(int old_dir, const char *old_name, int new_dir, const char *new_name);
+
+/* Reads a whole small file into a NUL-terminated allocation; refuses more than `limit` bytes (errno EFBIG). */
+int fd_read_file(int dir_fd, const char *path, size_t limit, char **ret_text, size_t *ret_size);
+
+#endif

@@ -1,0 +1,110 @@
+/*
+ * server.h - databases that speak the server side of a device set
+ *
+ * The client process describes the work in a struct server_job, starts a child of its own executable, and hands the job over as
+ * JSON; the child calls server_run(), which joins the set, does the work and states the verdict. What goes wrong reaches
+ * the client as the verdict's text; the child's exit status only tells that it ended.
+ */
+#ifndef VDIPIPE_CORE_SERVERS_SERVER_H
+#define VDIPIPE_CORE_SERVERS_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/base/error.h"
+#include "core/vds/vds.h"
+
+enum server_verb {
+        SERVER_BACKUP,
+        SERVER_RESTORE,
+};
+
+/* What a restore may do to an existing target. */
+enum server_replace {
+        SERVER_REPLACE_NO,       /* refuse */
+        SERVER_REPLACE_IN_PLACE, /* in one transaction of the database */
+        SERVER_REPLACE_ASIDE,    /* rename the old one away first */
+};
+
+enum server_check {
+        SERVER_CHECK_NONE,
+        SERVER_CHECK_QUICK,
+        SERVER_CHECK_FULL,
+};
+
+/* The part of the database image that one device carries, bytes. */
+struct server_part {
+        uint64_t offset;
+        uint64_t length;
+};
+
+struct server_job {
+        enum server_verb verb;
+        char *kind;                     /* "sqlite" */
+        char *database;                 /* absolute path */
+        char *set_name;                 /* also the first device's name */
+        char *devices[VDS_DEVICES_MAX]; /* names in clause order */
+        uint32_t device_count;
+
+        uint32_t block_size;   /* 0: the server's choice */
+        uint32_t buffer_count; /* 0: the server's choice */
+        uint32_t max_transfer; /* bytes, 0: the server's choice */
+
+        int64_t busy_timeout_ms; /* how long to wait for somebody else's lock */
+        int64_t max_lock_ms;     /* backup: a read lock that keeps writers out is held no longer; negative: no limit */
+        uint64_t max_wal;        /* backup: bytes the log may grow to before the rest is spooled; 0: warn at 1 GiB */
+        char *spool_dir;         /* backup: NULL: beside the database */
+        bool immutable;          /* backup: the caller swears that nobody writes, so no locks and no -shm are needed */
+
+        enum server_replace replace;                /* restore */
+        enum server_check check;                    /* restore */
+        struct server_part parts[VDS_DEVICES_MAX];  /* restore: of each device; of one device it may be left zero */
+        bool has_owner;                             /* restore: the three below are to be applied, as far as permitted */
+        uid_t uid;
+        gid_t gid;
+        mode_t mode;
+};
+
+/* Frees what the job's fields point to; the struct itself is the caller's. */
+void server_job_deinit(struct server_job *job);
+
+/* The job as JSON, allocated (free()). Strings that are not UTF-8 survive. */
+int server_job_encode(const struct server_job *job, char **ret_json, struct error *err);
+int server_job_decode(const char *json, struct server_job *ret_job, struct error *err);
+
+/* Does the whole job on the calling thread (and threads of its own): joins the set, configures it, moves the data, states
+ * the verdict, closes. Returns 0, or -1 with `err` holding what the verdict said. */
+int server_run(const struct server_job *job, const struct vds_options *options, struct error *err);
+
+/* Removes what killed runs of such a job left beside the database: temporary files that no living process has locked. Called by the
+ * client when its server died, and by every run before it begins. Never fails; a file it may not remove stays. */
+void server_sweep(const struct server_job *job);
+
+/* The verdict's text: what server_run() sends and the client reads. */
+struct server_report {
+        enum err_code code;              /* ERR_NONE with a success */
+        char message[ERROR_MESSAGE_MAX]; /* the failure in one line; "" with a success */
+        char note[ERROR_MESSAGE_MAX];    /* something the user should know all the same: "" or one line */
+};
+
+/* Reads a verdict's text; one that is not ours yields ERR_FAILED and its words. */
+void server_report_decode(const char *text, struct server_report *ret_report);
+
+/* What the server says of the database before the data flows (vds_client_server_info). */
+struct server_info {
+        char kind[32];                             /* "sqlite" */
+        char version[64];                          /* of the database library */
+        uint32_t page_size;                        /* bytes; 0 for an empty database */
+        uint64_t size;                             /* bytes of the image; unknown to a restore: 0 */
+        uint32_t part_count;                       /* 0 for a restore */
+        struct server_part parts[VDS_DEVICES_MAX]; /* backup: what each device will carry */
+        uid_t uid;                                 /* backup: of the database file */
+        gid_t gid;
+        mode_t mode; /* permission bits */
+};
+
+int server_info_decode(const char *text, struct server_info *ret_info, struct error *err);
+
+#endif
