@@ -15,19 +15,20 @@
 
 /* ---- sinks: the end of a writing chain ---- */
 
-/* Writes to `fd`, which stays the caller's. `name` is for messages. When *cancel turns true and the writing thread gets a signal, the
- * write fails with ERR_ABORTED. flush, complete and finish sync where the descriptor is a regular file. */
+/* Writes to `fd`, which stays the caller's. `name` is for messages. When *cancel turns true and the writing thread gets
+ * a signal, the write fails with ERR_ABORTED. flush, complete and finish sync where the descriptor is a regular file.
+ */
 int fd_sink_new(int fd, const char *name, const atomic_bool *cancel, struct stage **ret_stage, struct error *err);
 
-/* A file that appears under its name only when published: written as `.NAME.partial-SETID` in the same folder, with a lock held on it,
- * after removing the unlocked partials that dead runs left there. Where `path` is an existing device, fifo or other special file it is opened
- * and written directly. An existing regular file is refused (ERR_USAGE) unless `force`. Symbolic links to a file are followed, and
- * what they point to is replaced. */
+/* A file that appears under its name only when published: written as `.NAME.partial-SETID` in the same folder, with a
+ * lock held on it, after removing the unlocked partials that dead runs left there. Where `path` is an existing device,
+ * fifo or other special file it is opened and written directly. An existing regular file is refused (ERR_USAGE) unless
+ * `force`. Symbolic links to a file are followed, and what they point to is replaced. */
 int file_sink_new(const char *path, const char *set_id, bool force, const atomic_bool *cancel, struct stage **ret_stage,
                   struct error *err);
 
-/* After every chain of a set was finished: renames all files of `sinks` (each made by file_sink_new) to their names and syncs their folders.
- * Either all appear, or none: on failure the ones already renamed are taken back. */
+/* After every chain of a set was finished: renames all files of `sinks` (each made by file_sink_new) to their names and
+ * syncs their folders. Either all appear, or none: on failure the ones already renamed are taken back. */
 int file_sink_publish(struct stage *const *sinks, size_t count, struct error *err);
 
 /* ---- codecs: writing ---- */
@@ -35,11 +36,14 @@ int file_sink_publish(struct stage *const *sinks, size_t count, struct error *er
 enum { ZSTD_LEVEL_MIN = -7, ZSTD_LEVEL_MAX = 22, ZSTD_LEVEL_DEFAULT = 3 };
 
 struct vdistream_options {
-        bool compress;  /* false: stored frames */
-        int zstd_level; /* ZSTD_LEVEL_MIN .. ZSTD_LEVEL_MAX, not 0 */
+        bool compress;           /* false: stored frames */
+        int zstd_level;          /* ZSTD_LEVEL_MIN .. ZSTD_LEVEL_MAX, not 0 */
+        uint32_t flush_boundary; /* flush and complete pad the stream to a multiple of this, for a next stage that can
+                                  * only let whole chunks go; 0 or 1: no padding */
 };
 
-/* Writes a vdi stream (FORMAT.md) into `next`, which it owns from here on, also on failure. The header frame leaves with the first call. */
+/* Writes a vdi stream (FORMAT.md) into `next`, which it owns from here on, also on failure. The header frame leaves
+ * with the first call. */
 int vdistream_writer_new(const struct stream_info *info, const struct vdistream_options *options, struct stage *next,
                          struct stage **ret_stage, struct error *err);
 
@@ -52,7 +56,7 @@ enum { LAYERS_MAX = 4 };
 
 enum layer_kind {
         LAYER_VDISTREAM,
-        LAYER_ZSTD,   /* zstd frames that are no vdi stream, as from `| zstd` */
+        LAYER_ZSTD, /* zstd frames that are no vdi stream, as from `| zstd` */
         LAYER_AGE,
         LAYER_SQLITE, /* a raw database image */
         LAYER_MTF,    /* a raw SQL Server backup */
@@ -61,23 +65,23 @@ enum layer_kind {
 const char *layer_name(enum layer_kind kind);
 
 struct reader_options {
-        const char *name;             /* for messages: the file's name, or "standard input" */
-        const atomic_bool *cancel;    /* as for fd_sink_new; may be NULL */
-        bool accept_unconfirmed;      /* take a vdi stream that is complete but for the verdict */
-        uint64_t memory_limit;        /* largest window of a foreign zstd frame, bytes; 0: 8 MiB */
+        const char *name;          /* for messages: the file's name, or "standard input" */
+        const atomic_bool *cancel; /* as for fd_sink_new; may be NULL */
+        bool accept_unconfirmed;   /* take a vdi stream that is complete but for the verdict */
+        uint64_t memory_limit;     /* largest window of a foreign zstd frame, bytes; 0: 8 MiB */
 };
 
 /* An opened stream: its layers have been recognised and peeled, the header read and checked, no data consumed yet. */
 struct reader {
-        struct source *source;             /* the device's data; owned */
+        struct source *source;              /* the device's data; owned */
         enum layer_kind layers[LAYERS_MAX]; /* outermost first */
         size_t layer_count;
-        bool has_info;           /* there is a vdi stream among the layers, and this is its header */
+        bool has_info; /* there is a vdi stream among the layers, and this is its header */
         struct stream_info info;
 };
 
-/* Opens what `fd` delivers. The descriptor stays the caller's and must outlive the reader. Unknown bytes, and formats that another tool must take
- * off first, are refused by name. */
+/* Opens what `fd` delivers. The descriptor stays the caller's and must outlive the reader. Unknown bytes, and formats
+ * that another tool must take off first, are refused by name. */
 int reader_open(int fd, const struct reader_options *options, struct reader **ret_reader, struct error *err);
 void reader_free(struct reader *reader);
 void reader_freep(struct reader **reader);
@@ -93,10 +97,11 @@ struct stream_tail {
 const struct stream_tail *reader_tail(const struct reader *reader);
 
 /* Looks at the front and the end of a seekable file that is a bare vdi stream, without reading what lies between.
- * Returns 1 when header and end were read and agree; 0 when the file is something else (not seekable, another layer outside): read
- * it through; -1 when it is a vdi stream whose header or end is damaged or missing (ERR_DAMAGED, or ERR_UNCONFIRMED with *ret_info filled).
- * The file position is left where it was. */
-int vdistream_probe(int fd, const char *name, struct stream_info *ret_info, struct stream_tail *ret_tail, struct error *err);
+ * Returns 1 when header and end were read and agree; 0 when the file is something else (not seekable, another layer
+ * outside): read it through; -1 when it is a vdi stream whose header or end is damaged or missing (ERR_DAMAGED, or
+ * ERR_UNCONFIRMED with *ret_info filled). The file position is left where it was. */
+int vdistream_probe(int fd, const char *name, struct stream_info *ret_info, struct stream_tail *ret_tail,
+                    struct error *err);
 void stream_tail_deinit(struct stream_tail *tail);
 
 #endif

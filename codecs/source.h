@@ -1,9 +1,10 @@
 /*
  * source.h - where a device's data comes from: a chain of sources, pulled by the reader
  *
- * A source hands out bytes in order. Its end is a statement: source_read() returns 0 only after everything that the source's format says
- * about its end (checksums, totals, verdict, nothing behind it) has been checked. A reader that must not act on a damaged stream
- * therefore withholds the last bytes it was given until it has seen the 0. A source belongs to one thread at a time.
+ * A source hands out bytes in order. Its end is a statement: source_read() returns 0 only after everything that the
+ * source's format says about its end (checksums, totals, verdict, nothing behind it) has been checked. A reader that
+ * must not act on a damaged stream therefore withholds the last bytes it was given until it has seen the 0. A source
+ * belongs to one thread at a time.
  */
 #ifndef VDIPIPE_CODECS_SOURCE_H
 #define VDIPIPE_CODECS_SOURCE_H
@@ -19,7 +20,8 @@ struct source;
 struct source_ops {
         const char *name;
 
-        /* Gives 1 to `size` bytes, or 0 at the verified end, or -1. After an error or the end it is not called again. */
+        /* Gives 1 to `size` bytes, or 0 at the verified end, or -1. After an error or the end it is not called again.
+         */
         ssize_t (*read)(struct source *source, void *buffer, size_t size, struct error *err);
 
         void (*free)(struct source *source);

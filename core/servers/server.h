@@ -1,9 +1,9 @@
 /*
  * server.h - databases that speak the server side of a device set
  *
- * The client process describes the work in a struct server_job, starts a child of its own executable, and hands the job over as
- * JSON; the child calls server_run(), which joins the set, does the work and states the verdict. What goes wrong reaches
- * the client as the verdict's text; the child's exit status only tells that it ended.
+ * The client process describes the work in a struct server_job, starts a child of its own executable, and hands the job
+ * over as JSON; the child calls server_run(), which joins the set, does the work and states the verdict. What goes
+ * wrong reaches the client as the verdict's text; the child's exit status only tells that it ended.
  */
 #ifndef VDIPIPE_CORE_SERVERS_SERVER_H
 #define VDIPIPE_CORE_SERVERS_SERVER_H
@@ -58,10 +58,10 @@ struct server_job {
         char *spool_dir;         /* backup: NULL: beside the database */
         bool immutable;          /* backup: the caller swears that nobody writes, so no locks and no -shm are needed */
 
-        enum server_replace replace;                /* restore */
-        enum server_check check;                    /* restore */
-        struct server_part parts[VDS_DEVICES_MAX];  /* restore: of each device; of one device it may be left zero */
-        bool has_owner;                             /* restore: the three below are to be applied, as far as permitted */
+        enum server_replace replace;               /* restore */
+        enum server_check check;                   /* restore */
+        struct server_part parts[VDS_DEVICES_MAX]; /* restore: of each device; of one device it may be left zero */
+        bool has_owner;                            /* restore: the three below are to be applied, as far as permitted */
         uid_t uid;
         gid_t gid;
         mode_t mode;
@@ -74,12 +74,13 @@ void server_job_deinit(struct server_job *job);
 int server_job_encode(const struct server_job *job, char **ret_json, struct error *err);
 int server_job_decode(const char *json, struct server_job *ret_job, struct error *err);
 
-/* Does the whole job on the calling thread (and threads of its own): joins the set, configures it, moves the data, states
- * the verdict, closes. Returns 0, or -1 with `err` holding what the verdict said. */
+/* Does the whole job on the calling thread (and threads of its own): joins the set, configures it, moves the data,
+ * states the verdict, closes. Returns 0, or -1 with `err` holding what the verdict said. */
 int server_run(const struct server_job *job, const struct vds_options *options, struct error *err);
 
-/* Removes what killed runs of such a job left beside the database: temporary files that no living process has locked. Called by the
- * client when its server died, and by every run before it begins. Never fails; a file it may not remove stays. */
+/* Removes what killed runs of such a job left beside the database: temporary files that no living process has locked.
+ * Called by the client when its server died, and by every run before it begins. Never fails; a file it may not remove
+ * stays. */
 void server_sweep(const struct server_job *job);
 
 /* The verdict's text: what server_run() sends and the client reads. */

@@ -1,0 +1,31 @@
+#include "cli/args.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "codecs/codecs.h"
+
+enum { MS_PER_S = 1000, DEFAULT_MAX_TRANSFER = 1 << 20 };
+
+void args_init(struct args *args)
+{
+        *args = (struct args){
+                .devices = 1,
+                .max_transfer = DEFAULT_MAX_TRANSFER,
+                .open_timeout_ms = 60 * MS_PER_S,
+                .stall_timeout_ms = 600 * MS_PER_S,
+                .max_lock_ms = 5 * MS_PER_S,
+                .zstd_level = ZSTD_LEVEL_DEFAULT,
+                .replace = SERVER_REPLACE_NO,
+                .check = SERVER_CHECK_QUICK,
+                .progress = PROGRESS_AUTO,
+                .progress_fd = -1,
+        };
+}
+
+void args_deinit(struct args *args)
+{
+        free(args->operands.items);
+        free(args->inputs.items);
+        memset(args, 0, sizeof *args);
+}

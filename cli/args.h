@@ -1,0 +1,71 @@
+/*
+ * args.h - every option's value, in one struct
+ *
+ * Filled from the option tables (options.h) on top of args_init()'s defaults, and passed to the command, so that a
+ * command can be run twice in one process. Strings point into argv.
+ */
+#ifndef VDIPIPE_CLI_ARGS_H
+#define VDIPIPE_CLI_ARGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/servers/server.h"
+
+enum progress_mode {
+        PROGRESS_AUTO, /* a bar where stderr is a terminal, else nothing */
+        PROGRESS_NEVER,
+        PROGRESS_PLAIN, /* a line now and then */
+        PROGRESS_JSON,  /* a JSON object per line */
+};
+
+struct string_list {
+        const char **items;
+        size_t count;
+};
+
+struct args {
+        /* what is not an option */
+        struct string_list operands;
+
+        const char *output;
+        struct string_list inputs;
+        bool raw;
+        bool force;
+        bool json;
+        bool dry_run;
+
+        int64_t devices;
+        int64_t block_size;   /* bytes; 0: the server's choice */
+        int64_t buffer_count; /* 0: the server's choice */
+        int64_t max_transfer; /* bytes */
+
+        int64_t open_timeout_ms;
+        int64_t stall_timeout_ms;
+        int64_t vdi_timeout_ms; /* 0: none */
+
+        int64_t max_lock_ms;
+        int64_t max_wal; /* bytes; 0: warn at 1 GiB */
+        const char *spool_dir;
+        bool immutable;
+
+        bool zstd;
+        int64_t zstd_level;
+
+        int64_t replace; /* enum server_replace */
+        int64_t check;   /* enum server_check */
+        bool accept_unconfirmed;
+        int64_t memory_limit; /* bytes; 0: the codec's default */
+
+        int64_t progress; /* enum progress_mode */
+        int64_t progress_fd;
+        bool quiet;
+        bool verbose;
+        bool help;
+};
+
+void args_init(struct args *args);
+void args_deinit(struct args *args);
+
+#endif

@@ -1,0 +1,314 @@
+/*
+ * cmd_backup.c - a database to standard output or to files
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/database.h"
+#include "cli/media.h"
+#include "cli/message.h"
+#include "cli/outputs.h"
+#include "cli/operation.h"
+#include "codecs/codecs.h"
+#include "core/base/deadline.h"
+
+static const struct opt_spec backup_options[] = {
+        { .type = OPT_STRING,
+          .name = "output",
+          .letter = 'o',
+          .value = "FILE",
+          .offset = offsetof(struct args, output),
+          .help = "write to FILE, which appears when the backup is complete; {db} {date} {type} {device} are "
+                  "replaced" },
+        { .type = OPT_FLAG,
+          .name = "force",
+          .letter = 'f',
+          .offset = offsetof(struct args, force),
+          .help = "replace an existing FILE, once the new backup is complete" },
+        { .type = OPT_FLAG,
+          .name = "raw",
+          .offset = offsetof(struct args, raw),
+          .help = "write the bare database image, without any protection against truncation" },
+        { .type = OPT_NUMBER,
+          .name = "zstd",
+          .letter = 'z',
+          .value = "LEVEL",
+          .offset = offsetof(struct args, zstd_level),
+          .min = ZSTD_LEVEL_MIN,
+          .max = ZSTD_LEVEL_MAX,
+          .optional = true,
+          .has_given = true,
+          .given_offset = offsetof(struct args, zstd),
+          .fallback = ZSTD_LEVEL_DEFAULT,
+          .help = "compress, at LEVEL from -7 to 22 (default: 3)" },
+        { .type = OPT_NUMBER,
+          .name = "devices",
+          .value = "N",
+          .offset = offsetof(struct args, devices),
+          .min = 1,
+          .max = VDS_DEVICES_MAX,
+          .help = "stripe over N devices, one file each (default: 1)" },
+        { .type = OPT_SECONDS,
+          .name = "max-lock",
+          .value = "SECONDS",
+          .offset = offsetof(struct args, max_lock_ms),
+          .min = 0,
+          .max = 86400000,
+          .help = "keep writers of a rollback-mode database out no longer; the rest is spooled (default: 5)" },
+        { .type = OPT_SIZE,
+          .name = "max-wal",
+          .value = "SIZE",
+          .offset = offsetof(struct args, max_wal),
+          .min = 1,
+          .max = INT64_MAX,
+          .help = "spool the rest once the log has grown to SIZE (default: warn at 1G)" },
+        { .type = OPT_STRING,
+          .name = "spool-dir",
+          .value = "FOLDER",
+          .offset = offsetof(struct args, spool_dir),
+          .help = "where to spool (default: beside the database)" },
+        { .type = OPT_FLAG,
+          .name = "immutable",
+          .offset = offsetof(struct args, immutable),
+          .help = "read without locks; only for a database that nobody writes to" },
+        { .type = OPT_END },
+};
+
+static const struct opt_spec *const option_tables[] = { backup_options, options_set, options_common, NULL };
+
+static int check_args(const struct args *args, struct error *err)
+{
+        if (args->operands.count != 1)
+                return error_raise(err, ERR_USAGE, "which database? give its path: vdipipe backup DB");
+        if (args->raw && args->zstd)
+                return error_raise(err, ERR_USAGE,
+                                   "--raw and --zstd exclude each other; to compress a raw image: vdipipe "
+                                   "backup --raw DB | zstd");
+        if (args->zstd && args->zstd_level == 0)
+                return error_raise(err, ERR_USAGE, "--zstd has no level 0; leave --zstd out to store");
+        if (args->block_size & (args->block_size - 1))
+                return error_raise(err, ERR_USAGE, "--block-size %lld is not a power of two",
+                                   (long long)args->block_size);
+        if (args->max_transfer % VDS_TRANSFER_UNIT)
+                return error_raise(err, ERR_USAGE, "--max-transfer %lld is not a multiple of 64K",
+                                   (long long)args->max_transfer);
+        if (args->force && !args->output)
+                return error_raise(err, ERR_USAGE, "--force goes with -o FILE");
+        return outputs_check(args, err);
+}
+
+static int fill_job(struct operation *operation, const struct database *database, struct error *err)
+{
+        const struct args *args = operation->args;
+
+        if (operation_prepare_job(operation, database->kind, database->path, (uint32_t)args->devices, err) < 0)
+                return -1;
+        operation->job.verb = SERVER_BACKUP;
+        operation->job.max_lock_ms = args->max_lock_ms;
+        operation->job.max_wal = (uint64_t)args->max_wal;
+        operation->job.immutable = args->immutable;
+        if (args->spool_dir) {
+                operation->job.spool_dir = realpath(args->spool_dir, NULL);
+                if (!operation->job.spool_dir)
+                        return error_raise(err, ERR_USAGE, "--spool-dir '%s' is no folder", args->spool_dir);
+        }
+        return 0;
+}
+
+static void copy_text(char *dst, size_t size, const char *src)
+{
+        snprintf(dst, size, "%s", src);
+}
+
+/* What the streams of this backup say about themselves; device and extent are filled in per device. */
+static int describe(const struct operation *operation, const struct database *database, const char *time_text,
+                    struct stream_info *info, struct error *err)
+{
+        const struct server_info *server = &operation->info;
+
+        memset(info, 0, sizeof *info);
+        copy_text(info->set_id, sizeof info->set_id, operation->set_id);
+        copy_text(info->time, sizeof info->time, time_text);
+        ident_host(info->host);
+        ident_machine(info->machine);
+        copy_text(info->tool_version, sizeof info->tool_version, VDIPIPE_VERSION);
+        copy_text(info->server_kind, sizeof info->server_kind, server->kind);
+        copy_text(info->server_version, sizeof info->server_version, server->version);
+        copy_text(info->type, sizeof info->type, "full");
+        info->database = strdup(database->name);
+        info->origin = strdup(database->path);
+        if (!info->database || !info->origin)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        info->has_owner = true;
+        info->uid = server->uid;
+        info->gid = server->gid;
+        info->mode = server->mode;
+        info->device_count = operation->job.device_count;
+        info->total_size = server->size;
+        info->features = operation->config.features;
+        info->block_size = operation->config.blockSize;
+        info->alignment = operation->config.alignment;
+        info->max_transfer = operation->config.maxTransferSize;
+        return 0;
+}
+
+/* Builds the chain of every device on its sink; with --raw the sink is the chain. */
+static int build_chains(const struct operation *operation, struct outputs *outputs, struct stream_info *info,
+                        struct error *err)
+{
+        struct vdistream_options options = { .compress = operation->args->zstd,
+                                             .zstd_level = (int)operation->args->zstd_level };
+
+        if (operation->info.part_count != operation->job.device_count)
+                return error_raise(err, ERR_PROTOCOL, "the server speaks of %u devices, not %u",
+                                   operation->info.part_count, operation->job.device_count);
+        for (uint32_t i = 0; !operation->args->raw && i < outputs->count; i++) {
+                struct stage *chain = NULL;
+                struct stage *sink = outputs->sinks[i];
+
+                info->device = i;
+                info->has_extent = true;
+                info->part_offset = operation->info.parts[i].offset;
+                info->part_length = operation->info.parts[i].length;
+                outputs->sinks[i] = NULL;
+                if (vdistream_writer_new(info, &options, sink, &chain, err) < 0)
+                        return -1;
+                outputs->sinks[i] = chain;
+        }
+        return 0;
+}
+
+static int transfer(struct operation *operation, struct outputs *outputs, struct error *err)
+{
+        struct media_pipe pipes[VDS_DEVICES_MAX];
+        struct media *media[VDS_DEVICES_MAX];
+        char *doing[VDS_DEVICES_MAX] = { NULL };
+        int rc = 0;
+
+        for (uint32_t i = 0; i < outputs->count; i++) {
+                media_pipe_init_write(&pipes[i], outputs->sinks[i]);
+                media[i] = &pipes[i].media;
+                if (asprintf(&doing[i], "writing to %s", outputs->names[i]) < 0) {
+                        doing[i] = NULL;
+                        rc = error_raise(err, ERR_MEMORY, "out of memory");
+                }
+        }
+        if (rc == 0)
+                rc = operation_transfer(operation, media, doing, err);
+        for (uint32_t i = 0; i < outputs->count; i++)
+                free(doing[i]);
+        return rc;
+}
+
+/* The server has said success: the verdict enters the streams, and the files get their names. */
+static int finish(struct operation *operation, struct outputs *outputs, struct stage *const *files, struct error *err)
+{
+        worker_begin(&operation->worker);
+        for (uint32_t i = 0; i < outputs->count; i++)
+                if (stage_finish(outputs->sinks[i], /* report_json= */ NULL, err) < 0)
+                        return operation_failed(operation, err);
+        if (supervisor_check(operation->supervisor, err) < 0)
+                return -1;
+        if (!outputs->to_stdout && file_sink_publish(files, outputs->count, err) < 0)
+                return -1;
+        worker_end(&operation->worker);
+        return 0;
+}
+
+static void summarise(const struct operation *operation, const struct database *database, const struct outputs *outputs)
+{
+        char size[32];
+        double seconds = (double)(monotonic_ns() - operation->progress.started_ns) / 1e9;
+
+        if (operation->report.note[0])
+                message_warning("%s", operation->report.note);
+        progress_format_bytes(operation->info.size, size);
+        message_summary("backup of '%s': %s in %.1f s to %s%s", database->name, size, seconds, outputs->names[0],
+                        outputs->count > 1 ? " and its siblings" : "");
+        if (operation->args->raw)
+                message_verbose("raw image: nothing in it tells a truncated copy from a whole one");
+}
+
+static int backup(struct operation *operation, const struct database *database, struct outputs *outputs,
+                  struct error *err)
+{
+        struct stage *files[VDS_DEVICES_MAX];
+        struct stream_info info;
+        char time_text[32];
+        char date[32];
+        time_t now = time(NULL);
+        struct tm utc;
+        struct output_words words = { .db = database->name, .type = "full", .date = date };
+        int rc;
+
+        gmtime_r(&now, &utc);
+        strftime(time_text, sizeof time_text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+        strftime(date, sizeof date, "%Y%m%dT%H%M%SZ", &utc);
+        if (fill_job(operation, database, err) < 0 ||
+            outputs_open(outputs, operation->args, &words, operation->set_id,
+                         supervisor_cancel_flag(operation->supervisor), err) < 0)
+                return operation_failed(operation, err);
+        memcpy(files, outputs->sinks, sizeof files);
+        if (operation_connect(operation, err) < 0)
+                return -1;
+        atomic_store(&operation->progress.total, operation->info.size);
+        rc = describe(operation, database, time_text, &info, err);
+        if (rc == 0)
+                rc = build_chains(operation, outputs, &info, err);
+        stream_info_deinit(&info);
+        if (rc == 0)
+                rc = transfer(operation, outputs, err);
+        if (rc == 0 && (rc = finish(operation, outputs, files, err)) < 0)
+                error_prefix(err, "the server counts this backup as taken, but it is not complete: ");
+        if (rc == 0)
+                summarise(operation, database, outputs);
+        return rc;
+}
+
+static int run_backup(const struct args *args, struct error *err)
+{
+        struct operation operation;
+        struct database database = { NULL };
+        struct outputs outputs;
+        int rc;
+
+        memset(&outputs, 0, sizeof outputs);
+        if (check_args(args, err) < 0 || database_parse(args->operands.items[0], &database, err) < 0) {
+                database_deinit(&database);
+                return -1;
+        }
+        rc = operation_open(&operation, args, "backup", err);
+        if (rc == 0)
+                rc = backup(&operation, &database, &outputs, err);
+        if (rc < 0) {
+                for (uint32_t i = 0; i < outputs.count; i++)
+                        if (outputs.sinks[i])
+                                stage_abort(outputs.sinks[i], err->message);
+                error_prefix(err, "backup of '%s': ", database.name);
+        }
+        operation_close(&operation);
+        outputs_deinit(&outputs);
+        database_deinit(&database);
+        return rc;
+}
+
+const struct command command_backup = {
+        .name = "backup",
+        .operands = "DB [-o FILE | > FILE | | COMMAND]",
+        .summary = "back a database up to standard output or to files",
+        .text = "Writes a consistent image of the SQLite database DB (a path, or sqlite:PATH) while others read and "
+                "write it.\n"
+                "The output is a vdi stream: zstd frames that stock zstd unpacks to the database, and that every "
+                "reader\n"
+                "refuses unless the backup was completed. With -o, FILE appears when it is complete and on disk.",
+        .example = "  vdipipe backup app.db | zstd > app.vdi.zst\n"
+                   "  vdipipe backup app.db --zstd -o '/backup/{db}-{date}.vdi'\n",
+        .options = option_tables,
+        .operands_max = 1,
+        .run = run_backup,
+};

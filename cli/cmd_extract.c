@@ -1,0 +1,105 @@
+/*
+ * cmd_extract.c - a device's data without any layer
+ */
+#include <stddef.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/reading.h"
+#include "core/base/ident.h"
+
+static const struct opt_spec extract_options[] = {
+        { .type = OPT_STRING,
+          .name = "output",
+          .letter = 'o',
+          .value = "FILE",
+          .offset = offsetof(struct args, output),
+          .help = "write to FILE, which appears when everything was read and checked" },
+        { .type = OPT_FLAG,
+          .name = "force",
+          .letter = 'f',
+          .offset = offsetof(struct args, force),
+          .help = "replace an existing FILE" },
+        { .type = OPT_STRINGS,
+          .name = "input",
+          .letter = 'i',
+          .value = "FILE",
+          .offset = offsetof(struct args, inputs),
+          .help = "the same as FILE" },
+        { .type = OPT_SECONDS,
+          .name = "stall-timeout",
+          .value = "SECONDS",
+          .offset = offsetof(struct args, stall_timeout_ms),
+          .min = 1,
+          .max = 604800000,
+          .help = "give up when input or output stands still for so long (default: 600)" },
+        { .type = OPT_END },
+};
+
+static const struct opt_spec *const option_tables[] = { extract_options, options_reading, options_common, NULL };
+
+static int open_sink(const struct args *args, const atomic_bool *cancel, struct stage **ret_sink, struct error *err)
+{
+        char id[IDENT_UUID_SIZE];
+
+        if (args->output) {
+                ident_uuid(id);
+                return file_sink_new(args->output, id, args->force, cancel, ret_sink, err);
+        }
+        if (isatty(STDOUT_FILENO))
+                return error_raise(err, ERR_USAGE,
+                                   "refusing to write a database image to the terminal; give -o FILE or a pipe");
+        return fd_sink_new(STDOUT_FILENO, "standard output", cancel, ret_sink, err);
+}
+
+static int extract_one(struct reading *reading, const struct args *args, const char *path, struct error *err)
+{
+        const atomic_bool *cancel = supervisor_cancel_flag(reading->supervisor);
+        struct stage *sink = NULL;
+        struct input input;
+        uint64_t bytes;
+        int rc = input_open(&input, path, args, cancel, err);
+
+        if (rc == 0)
+                rc = open_sink(args, cancel, &sink, err);
+        if (rc == 0)
+                rc = reading_pump(reading, &input, sink, &bytes, err);
+        if (rc == 0)
+                rc = stage_finish(sink, /* report_json= */ NULL, err);
+        if (rc == 0 && args->output)
+                rc = file_sink_publish(&sink, 1, err);
+        if (rc < 0 && sink)
+                stage_abort(sink, err->message);
+        stage_free(sink);
+        input_deinit(&input);
+        return rc;
+}
+
+static int run_extract(const struct args *args, struct error *err)
+{
+        struct reading reading;
+        int rc;
+
+        if (args->operands.count + args->inputs.count > 1)
+                return error_raise(err, ERR_USAGE, "extract takes one file");
+        if (reading_begin(&reading, args, "extract", err) < 0)
+                return -1;
+        rc = reading_for_each(&reading, args, extract_one, err);
+        reading_end(&reading);
+        return rc;
+}
+
+const struct command command_extract = {
+        .name = "extract",
+        .operands = "[FILE] [-o FILE | > FILE]",
+        .summary = "write a device's data without any layer",
+        .text = "Takes every layer off FILE, or standard input, and writes the device's data: the SQLite database "
+                "itself, or with\n"
+                "several devices its part of it. What was written before a fault was found cannot be taken back from a "
+                "pipe: heed\n"
+                "the exit status, or use -o.",
+        .example = "  vdipipe extract app.vdi -o app-copy.db\n",
+        .options = option_tables,
+        .operands_max = 1,
+        .run = run_extract,
+};

@@ -1,0 +1,246 @@
+/*
+ * cmd_info.c - what a backup says about itself
+ */
+#include <jansson.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/reading.h"
+#include "core/base/cleanup.h"
+#include "core/base/text.h"
+
+static const struct opt_spec info_options[] = {
+        { .type = OPT_FLAG, .name = "json", .offset = offsetof(struct args, json), .help = "one JSON object a line" },
+        { .type = OPT_STRINGS,
+          .name = "input",
+          .letter = 'i',
+          .value = "FILE",
+          .offset = offsetof(struct args, inputs),
+          .help = "the same as FILE" },
+        { .type = OPT_SECONDS,
+          .name = "stall-timeout",
+          .value = "SECONDS",
+          .offset = offsetof(struct args, stall_timeout_ms),
+          .min = 1,
+          .max = 604800000,
+          .help = "give up when input stands still for so long (default: 600)" },
+        { .type = OPT_END },
+};
+
+static const struct opt_spec *const option_tables[] = { info_options, options_reading, options_common, NULL };
+
+/* What was found out about one stream. */
+struct findings {
+        const struct input *input;
+        uint64_t data_bytes; /* known when the end was reached */
+        uint64_t stream_bytes;
+        bool complete;
+        bool confirmed;
+        char *report_json; /* owned */
+};
+
+/* Text from a stream may hold any bytes; JSON and terminals take neither all of them. */
+static json_t *json_text(const char *text)
+{
+        CLEANUP(freep) char *safe = NULL;
+        json_t *value = json_string(text ? text : "");
+
+        if (value)
+                return value;
+        safe = text_escape(text, strlen(text));
+        return json_string(safe ? safe : "");
+}
+
+static void put(json_t *object, const char *key, json_t *value)
+{
+        json_object_set_new(object, key, value);
+}
+
+static json_t *layers_json(const struct reader *reader)
+{
+        json_t *layers = json_array();
+
+        for (size_t i = 0; i < reader->layer_count; i++)
+                json_array_append_new(layers, json_string(layer_name(reader->layers[i])));
+        return layers;
+}
+
+static void put_info(json_t *object, const struct stream_info *info)
+{
+        put(object, "set", json_text(info->set_id));
+        put(object, "time", json_text(info->time));
+        put(object, "host", json_text(info->host));
+        put(object, "machine", json_text(info->machine));
+        put(object, "tool_version", json_text(info->tool_version));
+        put(object, "server", json_text(info->server_kind));
+        put(object, "server_version", json_text(info->server_version));
+        put(object, "database", json_text(info->database));
+        put(object, "origin", json_text(info->origin));
+        put(object, "type", json_text(info->type));
+        if (info->label)
+                put(object, "label", json_text(info->label));
+        if (info->has_owner) {
+                put(object, "uid", json_integer(info->uid));
+                put(object, "gid", json_integer(info->gid));
+                put(object, "mode", json_sprintf("%04o", info->mode));
+        }
+        put(object, "device", json_integer((json_int_t)info->device + 1));
+        put(object, "devices", json_integer(info->device_count));
+        if (info->has_extent) {
+                put(object, "database_bytes", json_integer((json_int_t)info->total_size));
+                put(object, "part_offset", json_integer((json_int_t)info->part_offset));
+                put(object, "part_bytes", json_integer((json_int_t)info->part_length));
+        }
+        put(object, "block_size", json_integer(info->block_size));
+        put(object, "max_transfer", json_integer(info->max_transfer));
+}
+
+static json_t *findings_json(const struct findings *findings)
+{
+        const struct reader *reader = findings->input->reader;
+        json_t *object = json_object();
+
+        put(object, "file", json_text(findings->input->name));
+        put(object, "layers", layers_json(reader));
+        if (reader->has_info)
+                put_info(object, &reader->info);
+        put(object, "complete", json_boolean(findings->complete));
+        put(object, "confirmed", json_boolean(findings->confirmed));
+        if (findings->complete) {
+                put(object, "data_bytes", json_integer((json_int_t)findings->data_bytes));
+                if (findings->stream_bytes)
+                        put(object, "stream_bytes", json_integer((json_int_t)findings->stream_bytes));
+        }
+        if (findings->report_json)
+                put(object, "report", json_loads(findings->report_json, 0, NULL));
+        return object;
+}
+
+/* The same members for people: "key  value" lines. */
+static void print_people(const json_t *object)
+{
+        const char *key;
+        json_t *value;
+        json_t *copy = json_deep_copy(object);
+
+        json_object_foreach(copy, key, value)
+        {
+                CLEANUP(freep) char *dump = NULL;
+                CLEANUP(freep) char *safe = NULL;
+                const char *text = json_string_value(value);
+
+                if (!text)
+                        text = dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+                safe = text ? text_escape(text, strlen(text)) : NULL;
+                printf("%-15s %s\n", key, safe ? safe : "");
+        }
+        json_decref(copy);
+}
+
+static void print_findings(const struct args *args, const struct findings *findings)
+{
+        json_t *object = findings_json(findings);
+        CLEANUP(freep) char *text = NULL;
+
+        if (args->json) {
+                text = json_dumps(object, JSON_COMPACT);
+                puts(text ? text : "{}");
+        } else {
+                print_people(object);
+                putchar('\n');
+        }
+        json_decref(object);
+}
+
+/* A bare vdi stream in a file is looked at from both ends. Returns 1 when that told everything. */
+static int look_at_ends(const char *path, struct findings *findings, struct error *err)
+{
+        struct stream_info info;
+        struct stream_tail tail;
+        FILE *file = path ? fopen(path, "re") : stdin;
+        int rc;
+
+        memset(&info, 0, sizeof info);
+        memset(&tail, 0, sizeof tail);
+        if (!file)
+                return 0; /* input_open() says why */
+        rc = vdistream_probe(fileno(file), path ? path : "standard input", &info, &tail, err);
+        if (rc == 1 || (rc < 0 && err->code == ERR_UNCONFIRMED)) {
+                findings->complete = true;
+                findings->confirmed = rc == 1 && tail.confirmed;
+                findings->data_bytes = tail.data_bytes;
+                findings->stream_bytes = tail.stream_bytes;
+                findings->report_json = take_ptr(&tail.report_json);
+        }
+        stream_info_deinit(&info);
+        stream_tail_deinit(&tail);
+        if (path)
+                fclose(file);
+        return rc;
+}
+
+static int read_through(struct reading *reading, struct input *input, struct findings *findings, struct error *err)
+{
+        const struct stream_tail *tail;
+
+        if (reading_pump(reading, input, /* sink= */ NULL, &findings->data_bytes, err) < 0)
+                return -1;
+        tail = reader_tail(input->reader);
+        findings->complete = true;
+        findings->confirmed = tail && tail->confirmed;
+        findings->stream_bytes = tail ? tail->stream_bytes : 0;
+        findings->report_json = tail && tail->report_json ? strdup(tail->report_json) : NULL;
+        return 0;
+}
+
+static int info_one(struct reading *reading, const struct args *args, const char *path, struct error *err)
+{
+        struct findings findings = { .input = NULL };
+        struct error fault = ERROR_INIT;
+        struct input input;
+        int ends = look_at_ends(path, &findings, &fault);
+        int rc = input_open(&input, path, args, supervisor_cancel_flag(reading->supervisor), err);
+
+        findings.input = &input;
+        if (rc == 0) {
+                if (ends == 0)
+                        rc = read_through(reading, &input, &findings, err);
+                else if (ends < 0 && !(fault.code == ERR_UNCONFIRMED && args->accept_unconfirmed))
+                        rc = (*err = fault, -1);
+                print_findings(args, &findings);
+        }
+        free(findings.report_json);
+        input_deinit(&input);
+        return rc;
+}
+
+static int run_info(const struct args *args, struct error *err)
+{
+        struct reading reading;
+        int rc;
+
+        if (reading_begin(&reading, args, "info", err) < 0)
+                return -1;
+        rc = reading_for_each(&reading, args, info_one, err);
+        reading_end(&reading);
+        return rc;
+}
+
+const struct command command_info = {
+        .name = "info",
+        .operands = "[--json] [FILE...]",
+        .summary = "show what a backup says about itself",
+        .text = "Shows layers, origin, devices, sizes, and whether the backup is complete and confirmed. A file is "
+                "looked at from both\n"
+                "ends; other input is read through. The content is not checked: that is what verify does.",
+        .example = "  vdipipe info app.vdi\n"
+                   "  vdipipe info --json /backup/*.vdi | jq -r .time\n",
+        .options = option_tables,
+        .operands_max = 1 << 20,
+        .run = run_info,
+};

@@ -1,0 +1,117 @@
+#include "cli/command.h"
+
+#include <string.h>
+
+const struct command *const commands[] = {
+        &command_backup,  &command_restore, &command_verify,   &command_info,
+        &command_extract, &command_server,  &command_complete, NULL,
+};
+
+const struct command *command_find(const char *name)
+{
+        for (const struct command *const *command = commands; *command; command++)
+                if (strcmp((*command)->name, name) == 0)
+                        return *command;
+        return NULL;
+}
+
+static const struct opt_choice progress_modes[] = {
+        { "auto", PROGRESS_AUTO },
+        { "never", PROGRESS_NEVER },
+        { "plain", PROGRESS_PLAIN },
+        { "json", PROGRESS_JSON },
+        { NULL, 0 },
+};
+
+const struct opt_spec options_common[] = {
+        { .type = OPT_CHOICE,
+          .name = "progress",
+          .value = "MODE",
+          .offset = offsetof(struct args, progress),
+          .choices = progress_modes,
+          .help = "auto (a bar on a terminal), never, plain (lines) or json (one object a line)" },
+        { .type = OPT_NUMBER,
+          .name = "progress-fd",
+          .value = "N",
+          .offset = offsetof(struct args, progress_fd),
+          .min = 0,
+          .max = 1 << 20,
+          .help = "write progress to descriptor N instead of standard error" },
+        { .type = OPT_FLAG,
+          .name = "quiet",
+          .letter = 'q',
+          .offset = offsetof(struct args, quiet),
+          .help = "say nothing but errors" },
+        { .type = OPT_FLAG,
+          .name = "verbose",
+          .letter = 'v',
+          .offset = offsetof(struct args, verbose),
+          .help = "say what is being done" },
+        { .type = OPT_FLAG,
+          .name = "help",
+          .letter = 'h',
+          .offset = offsetof(struct args, help),
+          .help = "show this help" },
+        { .type = OPT_END },
+};
+
+const struct opt_spec options_set[] = {
+        { .type = OPT_SIZE,
+          .name = "block-size",
+          .value = "SIZE",
+          .offset = offsetof(struct args, block_size),
+          .min = VDS_BLOCK_SIZE_MIN,
+          .max = VDS_BLOCK_SIZE_MAX,
+          .help = "block size of the devices, a power of two (default: the database's page size)" },
+        { .type = OPT_NUMBER,
+          .name = "buffer-count",
+          .value = "N",
+          .offset = offsetof(struct args, buffer_count),
+          .min = 1,
+          .max = 4096,
+          .help = "buffers of the whole set (default: the server's choice)" },
+        { .type = OPT_SIZE,
+          .name = "max-transfer",
+          .value = "SIZE",
+          .offset = offsetof(struct args, max_transfer),
+          .min = VDS_TRANSFER_UNIT,
+          .max = VDS_TRANSFER_MAX,
+          .help = "largest transfer, a multiple of 64K (default: 1M)" },
+        { .type = OPT_SECONDS,
+          .name = "open-timeout",
+          .value = "SECONDS",
+          .offset = offsetof(struct args, open_timeout_ms),
+          .min = 1,
+          .max = 86400000,
+          .help = "give up when the server has not opened the set (default: 60)" },
+        { .type = OPT_SECONDS,
+          .name = "stall-timeout",
+          .value = "SECONDS",
+          .offset = offsetof(struct args, stall_timeout_ms),
+          .min = 1,
+          .max = 604800000,
+          .help = "give up when input or output stands still for so long (default: 600)" },
+        { .type = OPT_SECONDS,
+          .name = "vdi-timeout",
+          .value = "SECONDS",
+          .offset = offsetof(struct args, vdi_timeout_ms),
+          .min = 0,
+          .max = 604800000,
+          .help = "have the server abort after two such intervals of silence (default: none)" },
+        { .type = OPT_END },
+};
+
+const struct opt_spec options_reading[] = {
+        { .type = OPT_FLAG,
+          .name = "accept-unconfirmed",
+          .offset = offsetof(struct args, accept_unconfirmed),
+          .help = "take a stream whose data is complete but that lacks the server's verdict" },
+        { .type = OPT_SIZE,
+          .name = "memory-limit",
+          .value = "SIZE",
+          .offset = offsetof(struct args, memory_limit),
+          .min = 1 << 20,
+          .max = (int64_t)1 << 32,
+          .help = "largest window of a foreign zstd frame (default: 8M)" },
+        { .type = OPT_END },
+};

@@ -1,0 +1,44 @@
+/*
+ * command.h - a subcommand: its words, its option tables, and the function that runs it
+ */
+#ifndef VDIPIPE_CLI_COMMAND_H
+#define VDIPIPE_CLI_COMMAND_H
+
+#include "cli/args.h"
+#include "cli/options.h"
+#include "core/base/error.h"
+
+struct command {
+        const char *name;
+        const char *operands;                  /* as the usage line shows them: "DB [-o FILE]" */
+        const char *summary;                   /* one line, for the list of commands */
+        const char *text;                      /* a paragraph or two for --help */
+        const char *example;                   /* lines to type, each ending with a newline */
+        const struct opt_spec *const *options; /* NULL-terminated list of tables */
+        size_t operands_max;
+        bool hidden; /* not for people: left out of help and completions */
+
+        /* Returns 0, or -1 with the error raised, to be printed by the caller. */
+        int (*run)(const struct args *args, struct error *err);
+};
+
+/* Ends with a NULL pointer; in the order in which help lists them. */
+extern const struct command *const commands[];
+
+/* NULL when there is none of that name. */
+const struct command *command_find(const char *name);
+
+extern const struct command command_backup;
+extern const struct command command_restore;
+extern const struct command command_verify;
+extern const struct command command_info;
+extern const struct command command_extract;
+extern const struct command command_server;
+extern const struct command command_complete;
+
+/* Tables shared by several commands. */
+extern const struct opt_spec options_common[];  /* -q -v --help --progress ... */
+extern const struct opt_spec options_set[];     /* shape of the device set, time-outs */
+extern const struct opt_spec options_reading[]; /* how streams are read */
+
+#endif

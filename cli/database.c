@@ -1,0 +1,82 @@
+#include "cli/database.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/base/cleanup.h"
+
+/* What other servers will be called, so that nobody gets a file of that name instead. */
+static const char *const foreign_prefixes[] = { "mssql:", "@" };
+
+static int refuse_foreign(const char *text, struct error *err)
+{
+        for (size_t i = 0; i < sizeof foreign_prefixes / sizeof foreign_prefixes[0]; i++)
+                if (strncmp(text, foreign_prefixes[i], strlen(foreign_prefixes[i])) == 0)
+                        return error_raise(err, ERR_USAGE,
+                                           "'%s' is no SQLite database file; give a path (./%s if that is its name)",
+                                           text, text);
+        return 0;
+}
+
+int database_parse(const char *text, struct database *ret_database, struct error *err)
+{
+        static const char prefix[] = "sqlite:";
+        CLEANUP(freep) char *folder = NULL;
+        CLEANUP(freep) char *real = NULL;
+        CLEANUP(freep) char *name = NULL;
+        const char *path = text;
+        const char *slash;
+        char *full;
+
+        if (refuse_foreign(text, err) < 0)
+                return -1;
+        if (strncmp(text, prefix, sizeof prefix - 1) == 0)
+                path = text + sizeof prefix - 1;
+        slash = strrchr(path, '/');
+        name = strdup(slash ? slash + 1 : path);
+        if (!slash)
+                folder = strdup(".");
+        else
+                folder = slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+        if (!name || !folder)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+                return error_raise(err, ERR_USAGE, "'%s' names no file", text);
+        real = realpath(folder, NULL);
+        if (!real) {
+                int cause = errno;
+
+                error_raise_errno(err, cause, "folder '%s' of '%s'", folder, name);
+                if (err)
+                        err->code = ERR_USAGE;
+                return -1;
+        }
+        if (asprintf(&full, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name) < 0)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        *ret_database = (struct database){ .kind = "sqlite", .path = full, .name = take_ptr(&name) };
+        return 0;
+}
+
+void database_deinit(struct database *database)
+{
+        free(database->path);
+        free(database->name);
+        memset(database, 0, sizeof *database);
+}
+
+bool database_exists(const char *path)
+{
+        static const char *const suffixes[] = { "", "-wal", "-journal", "-shm" };
+        char file[PATH_MAX];
+        struct stat st;
+
+        for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
+                if (snprintf(file, sizeof file, "%s%s", path, suffixes[i]) < (int)sizeof file && lstat(file, &st) == 0)
+                        return true;
+        return false;
+}

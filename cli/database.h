@@ -1,0 +1,24 @@
+/*
+ * database.h - what a DB argument names
+ */
+#ifndef VDIPIPE_CLI_DATABASE_H
+#define VDIPIPE_CLI_DATABASE_H
+
+#include <stdbool.h>
+
+#include "core/base/error.h"
+
+struct database {
+        const char *kind; /* "sqlite" */
+        char *path;       /* absolute; its folder exists and has no symbolic links in it; owned */
+        char *name;       /* last part of the path, for people; owned */
+};
+
+/* A path, or "sqlite:PATH". Only the folder has to exist. */
+int database_parse(const char *text, struct database *ret_database, struct error *err);
+void database_deinit(struct database *database);
+
+/* Whether the file, or one of the siblings that SQLite would take for part of it, exists. */
+bool database_exists(const char *path);
+
+#endif

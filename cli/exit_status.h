@@ -1,0 +1,15 @@
+/*
+ * exit_status.h - the only mapping from classes of failure to exit statuses
+ */
+#ifndef VDIPIPE_CLI_EXIT_STATUS_H
+#define VDIPIPE_CLI_EXIT_STATUS_H
+
+#include "core/base/error.h"
+
+/* The status for an error; for ERR_SIGNAL, 128 plus the signal's number in sys_errno. */
+int exit_status(const struct error *err);
+
+/* The statuses with their meaning, for help and the manual: "0  done\n1  failed\n...". */
+extern const char exit_status_text[];
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * inputs.h - the streams a restore reads: opened, recognised, checked to be one whole set, in the order of its devices
+ */
+#ifndef VDIPIPE_CLI_INPUTS_H
+#define VDIPIPE_CLI_INPUTS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "cli/args.h"
+#include "codecs/codecs.h"
+#include "core/base/error.h"
+#include "core/vds/abi.h"
+
+struct input {
+        char *name; /* as given, or as found; "standard input" */
+        int fd;
+        struct reader *reader;
+};
+
+struct inputs {
+        uint32_t count;
+        struct input items[VDS_DEVICES_MAX]; /* once inputs_open() returned: items[i] carries device i */
+};
+
+/* Opens one stream for reading; NULL means standard input, which must not be a terminal. */
+int input_open(struct input *input, const char *path, const struct args *args, const atomic_bool *cancel,
+               struct error *err);
+void input_deinit(struct input *input);
+
+/* Opens the operation's inputs (-i, else standard input). Of a set of several devices, one file is enough if the others
+ * lie beside it. Files that can be read out of order have their ends checked, too, before any data is read. Errors name
+ * the file and its fault. */
+int inputs_open(struct inputs *inputs, const struct args *args, const atomic_bool *cancel, struct error *err);
+void inputs_deinit(struct inputs *inputs);
+
+/* What the streams say of the backup; NULL when they say nothing (a raw image). */
+const struct stream_info *inputs_info(const struct inputs *inputs);
+
+#endif

@@ -1,0 +1,115 @@
+/*
+ * main.c - find the command, run it, turn its result into an exit status
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/exit_status.h"
+#include "cli/message.h"
+#include "cli/render.h"
+
+/* Descriptors 0 to 2 always exist, so that no file of ours can become somebody's standard output. */
+static void hold_standard_descriptors(void)
+{
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd >= 0)
+                close(fd);
+}
+
+static int fail_with_usage(const char *command_name, struct error *err)
+{
+        message_error("%s; see 'vdipipe %s%s--help'", err->message, command_name, *command_name ? " " : "");
+        return exit_status(err);
+}
+
+/* Whether stdout took what was printed: a full disk must not look like success. */
+static int flush_stdout(void)
+{
+        struct error err = ERROR_INIT;
+
+        if (fflush(stdout) == 0 && !ferror(stdout))
+                return 0;
+        error_raise(&err, ERR_IO, "standard output cannot be written");
+        message_error("%s", err.message);
+        return exit_status(&err);
+}
+
+static int run_command(const struct command *command, int argc, const char *const *argv)
+{
+        struct error err = ERROR_INIT;
+        struct args args;
+        int status;
+
+        args_init(&args);
+        if (options_parse(command->options, argc, argv, &args, &err) < 0) {
+                status = fail_with_usage(command->name, &err);
+        } else if (args.help) {
+                render_help(stdout, command);
+                status = flush_stdout();
+        } else if (args.operands.count > command->operands_max) {
+                error_raise(&err, ERR_USAGE, "unexpected argument '%s'", args.operands.items[command->operands_max]);
+                status = fail_with_usage(command->name, &err);
+        } else {
+                message_init(&args);
+                if (command->run(&args, &err) < 0) {
+                        if (err.message[0])
+                                message_error("%s", err.message);
+                        status = exit_status(&err);
+                } else {
+                        status = flush_stdout();
+                }
+        }
+        args_deinit(&args);
+        return status;
+}
+
+static int run_help(int argc, const char *const *argv)
+{
+        const struct command *command = argc > 2 ? command_find(argv[2]) : NULL;
+        struct error err = ERROR_INIT;
+
+        if (argc > 2 && !command) {
+                error_raise(&err, ERR_USAGE, "unknown command '%s'", argv[2]);
+                return fail_with_usage("", &err);
+        }
+        if (command)
+                render_help(stdout, command);
+        else
+                render_overview(stdout);
+        return flush_stdout();
+}
+
+int main(int argc, char **argv_in)
+{
+        const char *const *argv = (const char *const *)argv_in;
+        struct error err = ERROR_INIT;
+        const struct command *command;
+
+        hold_standard_descriptors();
+        signal(SIGPIPE, SIG_IGN);
+        signal(SIGXFSZ, SIG_IGN);
+        if (argc < 2) {
+                error_raise(&err, ERR_USAGE, "no command given");
+                return fail_with_usage("", &err);
+        }
+        if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
+                return run_help(argc, argv);
+        if (strcmp(argv[1], "--version") == 0) {
+                render_version(stdout);
+                return flush_stdout();
+        }
+        command = command_find(argv[1]);
+        if (!command) {
+                error_raise(&err, ERR_USAGE, "unknown command '%s'", argv[1]);
+                return fail_with_usage("", &err);
+        }
+        return run_command(command, argc - 1, argv + 1);
+}

@@ -1,0 +1,109 @@
+#include "cli/message.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/cleanup.h"
+#include "core/base/fd_io.h"
+#include "core/base/text.h"
+
+static bool quiet;
+static bool verbose;
+static bool on_terminal;
+static void (*clear_line)(void);
+
+void message_init(const struct args *args)
+{
+        quiet = args->quiet;
+        verbose = args->verbose;
+        on_terminal = isatty(STDERR_FILENO);
+}
+
+bool message_wants_summary(void)
+{
+        return !quiet && (verbose || on_terminal);
+}
+
+void message_set_line_clearer(void (*clear)(void))
+{
+        clear_line = clear;
+}
+
+static void say(const char *kind, const char *format, va_list args)
+{
+        CLEANUP(freep) char *text = NULL;
+        CLEANUP(freep) char *safe = NULL;
+        CLEANUP(freep) char *line = NULL;
+        int length;
+
+        length = vasprintf(&text, format, args);
+        if (length < 0) {
+                text = NULL;
+                return;
+        }
+        safe = text_escape(text, (size_t)length);
+        length = asprintf(&line, "vdipipe: %s%s\n", kind, safe ? safe : "out of memory");
+        if (length < 0) {
+                line = NULL;
+                return;
+        }
+        if (clear_line)
+                clear_line();
+        fd_write_full(STDERR_FILENO, line, (size_t)length, /* cancel= */ NULL);
+}
+
+void message_error(const char *format, ...)
+{
+        va_list args;
+
+        va_start(args, format);
+        say("", format, args);
+        va_end(args);
+}
+
+void message_warning(const char *format, ...)
+{
+        va_list args;
+
+        if (quiet)
+                return;
+        va_start(args, format);
+        say("warning: ", format, args);
+        va_end(args);
+}
+
+void message_summary(const char *format, ...)
+{
+        va_list args;
+
+        if (!message_wants_summary())
+                return;
+        va_start(args, format);
+        say("", format, args);
+        va_end(args);
+}
+
+void message_notice(const char *format, ...)
+{
+        va_list args;
+
+        if (quiet)
+                return;
+        va_start(args, format);
+        say("", format, args);
+        va_end(args);
+}
+
+void message_verbose(const char *format, ...)
+{
+        va_list args;
+
+        if (!verbose || quiet)
+                return;
+        va_start(args, format);
+        say("", format, args);
+        va_end(args);
+}

@@ -1,0 +1,260 @@
+#include "cli/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *field(struct args *args, size_t offset)
+{
+        return (char *)args + offset;
+}
+
+/* Digits, optionally a point and digits; yields the number times `scale`, exactly. */
+static int parse_decimal(const char *text, const char **ret_end, int64_t scale, int64_t *ret_value)
+{
+        int64_t value = 0;
+        int64_t unit = scale;
+        const char *p = text;
+
+        if (!isdigit((unsigned char)*p))
+                return -1;
+        for (; isdigit((unsigned char)*p); p++)
+                if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, *p - '0', &value))
+                        return -1;
+        if (__builtin_mul_overflow(value, scale, &value))
+                return -1;
+        if (*p == '.') {
+                if (!isdigit((unsigned char)*++p))
+                        return -1;
+                for (; isdigit((unsigned char)*p); p++) {
+                        if (unit % 10 != 0 && unit < 10)
+                                return -1;
+                        if (__builtin_add_overflow(value, (*p - '0') * (unit / 10), &value))
+                                return -1;
+                        unit /= 10;
+                }
+        }
+        *ret_end = p;
+        *ret_value = value;
+        return 0;
+}
+
+int options_parse_size(const char *text, int64_t *ret_bytes)
+{
+        static const char suffixes[] = "KMGT";
+        const char *end;
+        const char *suffix;
+        int64_t thousandths;
+        int64_t unit = 1;
+
+        if (parse_decimal(text, &end, 1000, &thousandths) < 0)
+                return -1;
+        if (*end) {
+                suffix = strchr(suffixes, toupper((unsigned char)*end));
+                if (!suffix)
+                        return -1;
+                unit = (int64_t)1 << (10 * (suffix - suffixes + 1));
+                end++;
+                if (*end == 'i')
+                        end++;
+                if (*end == 'B')
+                        end++;
+        }
+        if (*end || __builtin_mul_overflow(thousandths, unit, &thousandths) || thousandths % 1000 != 0)
+                return -1;
+        *ret_bytes = thousandths / 1000;
+        return 0;
+}
+
+int options_parse_seconds(const char *text, int64_t *ret_ms)
+{
+        const char *end;
+
+        if (parse_decimal(text, &end, 1000, ret_ms) < 0)
+                return -1;
+        if (*end == 's')
+                end++;
+        return *end ? -1 : 0;
+}
+
+static int parse_number(const char *text, int64_t *ret_value)
+{
+        char *end;
+
+        errno = 0;
+        *ret_value = strtoll(text, &end, 10);
+        return errno || end == text || *end || isspace((unsigned char)*text) ? -1 : 0;
+}
+
+static int append(struct string_list *list, const char *item, struct error *err)
+{
+        const char **items = realloc(list->items, (list->count + 1) * sizeof *items);
+
+        if (!items)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        list->items = items;
+        list->items[list->count++] = item;
+        return 0;
+}
+
+static int set_choice(const struct opt_spec *spec, const char *text, struct args *args, struct error *err)
+{
+        char words[256] = "";
+
+        for (const struct opt_choice *choice = spec->choices; choice->word; choice++) {
+                if (strcmp(choice->word, text) == 0) {
+                        *(int64_t *)field(args, spec->offset) = choice->value;
+                        return 0;
+                }
+                strncat(words, words[0] ? ", " : "", sizeof words - strlen(words) - 1);
+                strncat(words, choice->word, sizeof words - strlen(words) - 1);
+        }
+        return error_raise(err, ERR_USAGE, "--%s does not take '%s'; it takes one of: %s", spec->name, text, words);
+}
+
+static const char *quantity(enum opt_type type)
+{
+        switch (type) {
+        case OPT_SIZE:
+                return "a size such as 64K or 1M";
+        case OPT_SECONDS:
+                return "a number of seconds";
+        default:
+                return "a whole number";
+        }
+}
+
+static int set_quantity(const struct opt_spec *spec, const char *text, struct args *args, struct error *err)
+{
+        int64_t value = 0;
+        int rc;
+
+        if (spec->type == OPT_SIZE)
+                rc = options_parse_size(text, &value);
+        else if (spec->type == OPT_SECONDS)
+                rc = options_parse_seconds(text, &value);
+        else
+                rc = parse_number(text, &value);
+        if (rc < 0)
+                return error_raise(err, ERR_USAGE, "--%s takes %s, not '%s'", spec->name, quantity(spec->type), text);
+        if (value < spec->min || value > spec->max) {
+                int64_t unit = spec->type == OPT_SECONDS ? 1000 : 1;
+
+                return error_raise(err, ERR_USAGE, "--%s is %s, outside %lld to %lld", spec->name, text,
+                                   (long long)(spec->min / unit), (long long)(spec->max / unit));
+        }
+        *(int64_t *)field(args, spec->offset) = value;
+        return 0;
+}
+
+static int set_value(const struct opt_spec *spec, const char *text, struct args *args, struct error *err)
+{
+        switch (spec->type) {
+        case OPT_STRING:
+                if (!*text)
+                        return error_raise(err, ERR_USAGE, "--%s is empty; it takes %s", spec->name, spec->value);
+                *(const char **)field(args, spec->offset) = text;
+                return 0;
+        case OPT_STRINGS:
+                if (!*text)
+                        return error_raise(err, ERR_USAGE, "--%s is empty; it takes %s", spec->name, spec->value);
+                return append(field(args, spec->offset), text, err);
+        case OPT_CHOICE:
+                return set_choice(spec, text, args, err);
+        default:
+                return set_quantity(spec, text, args, err);
+        }
+}
+
+static const struct opt_spec *find(const struct opt_spec *const *tables, const char *name, size_t length, char letter)
+{
+        for (; *tables; tables++)
+                for (const struct opt_spec *spec = *tables; spec->type != OPT_END; spec++)
+                        if (letter ? spec->letter == letter
+                                   : strlen(spec->name) == length && strncmp(spec->name, name, length) == 0)
+                                return spec;
+        return NULL;
+}
+
+/* One option with the text after '=' or after the letter, if any; takes the next argument when the value stands there.
+ */
+static int take(const struct opt_spec *spec, const char *attached, int argc, const char *const *argv, int *at,
+                struct args *args, struct error *err)
+{
+        if (spec->has_given)
+                *(bool *)field(args, spec->given_offset) = true;
+        if (spec->type == OPT_FLAG) {
+                if (attached)
+                        return error_raise(err, ERR_USAGE, "--%s takes no value", spec->name);
+                *(bool *)field(args, spec->offset) = true;
+                return 0;
+        }
+        if (!attached && spec->optional) {
+                *(int64_t *)field(args, spec->offset) = spec->fallback;
+                return 0;
+        }
+        if (!attached) {
+                if (*at + 1 >= argc)
+                        return error_raise(err, ERR_USAGE, "--%s needs a value: --%s %s", spec->name, spec->name,
+                                           spec->value);
+                attached = argv[++*at];
+        }
+        return set_value(spec, attached, args, err);
+}
+
+static int parse_long(const struct opt_spec *const *tables, int argc, const char *const *argv, int *at,
+                      struct args *args, struct error *err)
+{
+        const char *name = argv[*at] + 2;
+        const char *equals = strchr(name, '=');
+        size_t length = equals ? (size_t)(equals - name) : strlen(name);
+        const struct opt_spec *spec = find(tables, name, length, 0);
+
+        if (!spec)
+                return error_raise(err, ERR_USAGE, "unknown option '--%.*s'", (int)length, name);
+        return take(spec, equals ? equals + 1 : NULL, argc, argv, at, args, err);
+}
+
+static int parse_letters(const struct opt_spec *const *tables, int argc, const char *const *argv, int *at,
+                         struct args *args, struct error *err)
+{
+        for (const char *p = argv[*at] + 1; *p; p++) {
+                const struct opt_spec *spec = find(tables, NULL, 0, *p);
+
+                if (!spec)
+                        return error_raise(err, ERR_USAGE, "unknown option '-%c'", *p);
+                if (spec->type == OPT_FLAG || spec->optional) {
+                        if (take(spec, NULL, argc, argv, at, args, err) < 0)
+                                return -1;
+                        continue;
+                }
+                return take(spec, p[1] ? p + 1 : NULL, argc, argv, at, args, err);
+        }
+        return 0;
+}
+
+int options_parse(const struct opt_spec *const *tables, int argc, const char *const *argv, struct args *args,
+                  struct error *err)
+{
+        bool only_operands = false;
+
+        for (int at = 1; at < argc; at++) {
+                const char *arg = argv[at];
+                int rc;
+
+                if (!only_operands && strcmp(arg, "--") == 0) {
+                        only_operands = true;
+                        continue;
+                }
+                if (only_operands || arg[0] != '-' || !arg[1])
+                        rc = append(&args->operands, arg, err);
+                else if (arg[1] == '-')
+                        rc = parse_long(tables, argc, argv, &at, args, err);
+                else
+                        rc = parse_letters(tables, argc, argv, &at, args, err);
+                if (rc < 0)
+                        return -1;
+        }
+        return 0;
+}

@@ -1,0 +1,15 @@
+/*
+ * origin.h - may a restore without DB go back to where the backup came from?
+ */
+#ifndef VDIPIPE_CLI_ORIGIN_H
+#define VDIPIPE_CLI_ORIGIN_H
+
+#include "codecs/stream_info.h"
+#include "core/base/error.h"
+
+/* Returns 0 when `info` was recorded on this machine and its origin is an existing database, or a free name in an
+ * existing folder that is no system folder. Otherwise ERR_USAGE with the command to type. `input_hint` is how that
+ * command names the input: "< FILE". */
+int origin_check(const struct stream_info *info, const char *input_hint, struct error *err);
+
+#endif

@@ -1,0 +1,127 @@
+#include "cli/outputs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/cleanup.h"
+
+static const char *word_of(const char *name, size_t length, const struct output_words *words, const char *device)
+{
+        const struct {
+                const char *name;
+                const char *word;
+        } table[] = {
+                { "db", words->db },
+                { "type", words->type },
+                { "date", words->date },
+                { "device", device },
+        };
+
+        for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+                if (strlen(table[i].name) == length && strncmp(table[i].name, name, length) == 0)
+                        return table[i].word;
+        return NULL;
+}
+
+int outputs_expand(const char *pattern, const struct output_words *words, uint32_t device, char **ret_name,
+                   struct error *err)
+{
+        CLEANUP(freep) char *name = NULL;
+        char number[16];
+        size_t size;
+        FILE *out = open_memstream(&name, &size);
+
+        if (!out)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        snprintf(number, sizeof number, "%u", device);
+        while (*pattern) {
+                const char *end = *pattern == '{' ? strchr(pattern, '}') : NULL;
+                const char *word;
+
+                if (!end) {
+                        fputc(*pattern++, out);
+                        continue;
+                }
+                word = word_of(pattern + 1, (size_t)(end - pattern - 1), words, number);
+                if (!word) {
+                        error_raise(err, ERR_USAGE,
+                                    "'%.*s' is no placeholder of an output name; there are {db} {date} {type} {device}",
+                                    (int)(end - pattern + 1), pattern);
+                        fclose(out);
+                        return -1;
+                }
+                fputs(word, out);
+                pattern = end + 1;
+        }
+        if (fclose(out) != 0)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        *ret_name = take_ptr(&name);
+        return 0;
+}
+
+static int check_stdout(const struct args *args, struct error *err)
+{
+        struct stat st;
+
+        if (args->devices > 1)
+                return error_raise(
+                        err, ERR_USAGE,
+                        "standard output takes one device, not %lld; give a name for each: -o 'NAME.{device}'",
+                        (long long)args->devices);
+        if (isatty(STDOUT_FILENO))
+                return error_raise(err, ERR_USAGE,
+                                   "refusing to write a backup to the terminal; give -o FILE or a pipe");
+        if (fstat(STDOUT_FILENO, &st) < 0)
+                return error_raise_errno(err, errno, "standard output");
+        return 0;
+}
+
+int outputs_check(const struct args *args, struct error *err)
+{
+        static const struct output_words sample = { .db = "db", .type = "full", .date = "date" };
+        CLEANUP(freep) char *name = NULL;
+
+        if (!args->output)
+                return check_stdout(args, err);
+        if (args->devices > 1 && !strstr(args->output, "{device}"))
+                return error_raise(err, ERR_USAGE,
+                                   "%lld devices need as many files; put {device} into the name: -o '%s.{device}'",
+                                   (long long)args->devices, args->output);
+        if (args->devices > 1 && args->force)
+                return error_raise(err, ERR_USAGE,
+                                   "--force does not go with several devices: a striped set is never replaced "
+                                   "file by file; choose another name");
+        return outputs_expand(args->output, &sample, 1, &name, err);
+}
+
+int outputs_open(struct outputs *outputs, const struct args *args, const struct output_words *words, const char *set_id,
+                 const atomic_bool *cancel, struct error *err)
+{
+        outputs->to_stdout = !args->output;
+        for (uint32_t i = 0; i < (uint32_t)args->devices; i++) {
+                outputs->count = i + 1;
+                if (!args->output) {
+                        outputs->names[i] = strdup("standard output");
+                        if (fd_sink_new(STDOUT_FILENO, outputs->names[i], cancel, &outputs->sinks[i], err) < 0)
+                                return -1;
+                        continue;
+                }
+                if (outputs_expand(args->output, words, i + 1, &outputs->names[i], err) < 0 ||
+                    file_sink_new(outputs->names[i], set_id, args->force, cancel, &outputs->sinks[i], err) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+void outputs_deinit(struct outputs *outputs)
+{
+        for (uint32_t i = 0; i < outputs->count; i++) {
+                stage_free(outputs->sinks[i]);
+                free(outputs->names[i]);
+        }
+        memset(outputs, 0, sizeof *outputs);
+}

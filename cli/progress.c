@@ -1,0 +1,121 @@
+#include "cli/progress.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/message.h"
+#include "core/base/deadline.h"
+#include "core/base/fd_io.h"
+
+#define NS_PER_S 1000000000LL
+
+static const int64_t draw_interval_ns[] = {
+        [PROGRESS_AUTO] = NS_PER_S / 5, /* the bar */
+        [PROGRESS_PLAIN] = 10 * NS_PER_S,
+        [PROGRESS_JSON] = NS_PER_S,
+};
+
+static struct progress *bar_on_screen;
+
+static void clear_bar(void)
+{
+        static const char erase[] = "\r\033[K";
+
+        if (bar_on_screen)
+                fd_write_full(bar_on_screen->fd, erase, sizeof erase - 1, /* cancel= */ NULL);
+}
+
+void progress_init(struct progress *progress, const struct args *args, const char *verb)
+{
+        bool terminal;
+
+        memset(progress, 0, sizeof *progress);
+        progress->fd = args->progress_fd >= 0 ? (int)args->progress_fd : STDERR_FILENO;
+        progress->verb = verb;
+        progress->mode = (enum progress_mode)args->progress;
+        progress->started_ns = progress->drawn_ns = monotonic_ns();
+        terminal = isatty(progress->fd);
+        if (progress->mode == PROGRESS_AUTO) {
+                progress->bar = terminal && !args->quiet;
+                if (!progress->bar)
+                        progress->mode = PROGRESS_NEVER;
+        }
+        if (progress->bar) {
+                bar_on_screen = progress;
+                message_set_line_clearer(clear_bar);
+        }
+}
+
+void progress_add(struct progress *progress, uint64_t bytes)
+{
+        atomic_fetch_add_explicit(&progress->done, bytes, memory_order_relaxed);
+}
+
+void progress_format_bytes(uint64_t bytes, char text[32])
+{
+        static const char *const units[] = { "bytes", "kB", "MB", "GB", "TB", "PB" };
+        double value = (double)bytes;
+        size_t unit = 0;
+
+        while (value >= 1000 && unit + 1 < sizeof units / sizeof units[0]) {
+                value /= 1000;
+                unit++;
+        }
+        snprintf(text, 32, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+}
+
+static int format_people(const struct progress *progress, uint64_t done, uint64_t total, double seconds, char *line,
+                         size_t size)
+{
+        char done_text[32];
+        char total_text[32];
+        char rate_text[32];
+
+        progress_format_bytes(done, done_text);
+        progress_format_bytes(total, total_text);
+        progress_format_bytes(seconds > 0 ? (uint64_t)((double)done / seconds) : 0, rate_text);
+        if (!total)
+                return snprintf(line, size, "%s: %s, %s/s", progress->verb, done_text, rate_text);
+        return snprintf(line, size, "%s: %3.0f %%, %s of %s, %s/s", progress->verb,
+                        100.0 * (double)done / (double)total, done_text, total_text, rate_text);
+}
+
+static void draw(struct progress *progress, bool last)
+{
+        uint64_t done = atomic_load_explicit(&progress->done, memory_order_relaxed);
+        uint64_t total = atomic_load_explicit(&progress->total, memory_order_relaxed);
+        double seconds = (double)(monotonic_ns() - progress->started_ns) / NS_PER_S;
+        char text[256];
+        char line[320];
+        int length;
+
+        if (progress->mode == PROGRESS_JSON) {
+                length = snprintf(line, sizeof line,
+                                  "{\"operation\":\"%s\",\"bytes\":%llu,\"total\":%llu,\"seconds\":%.3f,\"last\":%s}\n",
+                                  progress->verb, (unsigned long long)done, (unsigned long long)total, seconds,
+                                  last ? "true" : "false");
+        } else {
+                format_people(progress, done, total, seconds, text, sizeof text);
+                length = snprintf(line, sizeof line, progress->bar ? "\r\033[K%s" : "%s\n", text);
+        }
+        fd_write_full(progress->fd, line, (size_t)length, /* cancel= */ NULL);
+}
+
+void progress_tick(struct progress *progress, bool last)
+{
+        int64_t now = monotonic_ns();
+
+        if (progress->mode == PROGRESS_NEVER)
+                return;
+        if (last && progress->bar) {
+                clear_bar();
+                bar_on_screen = NULL;
+                message_set_line_clearer(NULL);
+                return;
+        }
+        if (!last && now - progress->drawn_ns < draw_interval_ns[progress->mode])
+                return;
+        progress->drawn_ns = now;
+        draw(progress, last);
+}

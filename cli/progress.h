@@ -1,0 +1,37 @@
+/*
+ * progress.h - how far the transfer is: a bar, lines, or JSON, never on standard output
+ *
+ * Device threads add bytes; the supervisor's thread draws.
+ */
+#ifndef VDIPIPE_CLI_PROGRESS_H
+#define VDIPIPE_CLI_PROGRESS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli/args.h"
+
+struct progress {
+        enum progress_mode mode; /* never PROGRESS_AUTO once initialised */
+        bool bar;                /* redraw one line of a terminal */
+        int fd;
+        const char *verb; /* "backup", "restore" */
+        int64_t started_ns;
+        int64_t drawn_ns;
+        _Atomic uint64_t done;
+        _Atomic uint64_t total; /* 0: unknown */
+};
+
+void progress_init(struct progress *progress, const struct args *args, const char *verb);
+
+/* From any thread. */
+void progress_add(struct progress *progress, uint64_t bytes);
+
+/* Draws if it is time to; `last` draws in any case, and ends a bar's line. */
+void progress_tick(struct progress *progress, bool last);
+
+/* Bytes for people: "12.3 MB". Fits 32 bytes. */
+void progress_format_bytes(uint64_t bytes, char text[32]);
+
+#endif

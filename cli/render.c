@@ -1,0 +1,163 @@
+#include "cli/render.h"
+
+#include <sqlite3.h>
+#include <string.h>
+#include <xxhash.h>
+#include <zstd.h>
+
+#include "cli/exit_status.h"
+
+enum { HELP_WIDTH = 100, HELP_COLUMN = 28, LABEL_MAX = 64 };
+
+void render_overview(FILE *out)
+{
+        fputs("usage: vdipipe COMMAND [OPTION...]\n\n"
+              "Backs databases up through the Virtual Device Interface, and restores them.\n\n",
+              out);
+        for (const struct command *const *command = commands; *command; command++)
+                if (!(*command)->hidden)
+                        fprintf(out, "  %-10s %s\n", (*command)->name, (*command)->summary);
+        fputs("\n'vdipipe COMMAND --help' shows a command's options; 'vdipipe --version' the versions in use.\n", out);
+}
+
+/* "-o, --output=FILE" */
+static void option_label(const struct opt_spec *spec, char label[LABEL_MAX])
+{
+        char letter[8] = "    ";
+
+        if (spec->letter)
+                snprintf(letter, sizeof letter, "-%c, ", spec->letter);
+        if (!spec->value)
+                snprintf(label, LABEL_MAX, "%s--%s", letter, spec->name);
+        else
+                snprintf(label, LABEL_MAX, spec->optional ? "%s--%s[=%s]" : "%s--%s %s", letter, spec->name,
+                         spec->value);
+}
+
+/* Prints `text` from the current column on, broken between words, continued at HELP_COLUMN. */
+static void print_wrapped(FILE *out, const char *text)
+{
+        int column = HELP_COLUMN;
+
+        while (*text) {
+                int length = (int)strcspn(text, " ");
+
+                if (column + length >= HELP_WIDTH) {
+                        fprintf(out, "\n%*s", HELP_COLUMN, "");
+                        column = HELP_COLUMN;
+                }
+                fprintf(out, "%.*s", length, text);
+                column += length;
+                text += length;
+                if (*text == ' ') {
+                        fputc(' ', out);
+                        column++;
+                        text++;
+                }
+        }
+        fputc('\n', out);
+}
+
+static void print_options(FILE *out, const struct opt_spec *const *tables)
+{
+        for (; *tables; tables++) {
+                for (const struct opt_spec *spec = *tables; spec->type != OPT_END; spec++) {
+                        char label[LABEL_MAX];
+
+                        option_label(spec, label);
+                        if (strlen(label) + 3 > HELP_COLUMN)
+                                fprintf(out, "  %s\n%*s", label, HELP_COLUMN, "");
+                        else
+                                fprintf(out, "  %-*s", HELP_COLUMN - 2, label);
+                        print_wrapped(out, spec->help);
+                }
+        }
+}
+
+void render_help(FILE *out, const struct command *command)
+{
+        fprintf(out, "usage: vdipipe %s %s\n\n%s\n\nOptions:\n", command->name, command->operands, command->text);
+        print_options(out, command->options);
+        fprintf(out, "\nExample:\n%s\nExit status:\n%s", command->example, exit_status_text);
+}
+
+/* Text for man(7): backslashes and hyphens escaped, and a line that would look like a request kept from it. */
+static void man_text(FILE *out, const char *text)
+{
+        for (const char *p = text; *p; p++) {
+                if (*p == '\\')
+                        fputs("\\e", out);
+                else if (*p == '-')
+                        fputs("\\-", out);
+                else if ((*p == '.' || *p == '\'') && (p == text || p[-1] == '\n'))
+                        fprintf(out, "\\&%c", *p);
+                else
+                        fputc(*p, out);
+        }
+}
+
+static void man_options(FILE *out, const struct opt_spec *const *tables)
+{
+        for (; *tables; tables++) {
+                for (const struct opt_spec *spec = *tables; spec->type != OPT_END; spec++) {
+                        char label[LABEL_MAX];
+
+                        option_label(spec, label);
+                        fputs(".TP\n.B ", out);
+                        man_text(out, label + strspn(label, " "));
+                        fputc('\n', out);
+                        man_text(out, spec->help);
+                        fputc('\n', out);
+                }
+        }
+}
+
+void render_man(FILE *out)
+{
+        fprintf(out,
+                ".TH VDIPIPE 1 \"\" \"vdipipe %s\"\n.SH NAME\nvdipipe \\- back databases up through the Virtual "
+                "Device Interface, and restore them\n.SH SYNOPSIS\n",
+                VDIPIPE_VERSION);
+        for (const struct command *const *command = commands; *command; command++) {
+                if ((*command)->hidden)
+                        continue;
+                fprintf(out, ".B vdipipe %s\n", (*command)->name);
+                man_text(out, (*command)->operands);
+                fputs("\n.br\n", out);
+        }
+        for (const struct command *const *command = commands; *command; command++) {
+                if ((*command)->hidden)
+                        continue;
+                fprintf(out, ".SH \"VDIPIPE %s\"\n", (*command)->name);
+                man_text(out, (*command)->text);
+                fputc('\n', out);
+                man_options(out, (*command)->options);
+                fputs(".PP\nExample:\n.nf\n", out);
+                man_text(out, (*command)->example);
+                fputs(".fi\n", out);
+        }
+        fputs(".SH \"EXIT STATUS\"\n.nf\n", out);
+        man_text(out, exit_status_text);
+        fputs(".fi\n", out);
+}
+
+void render_words(FILE *out, const struct command *command)
+{
+        if (!command) {
+                for (const struct command *const *each = commands; *each; each++)
+                        if (!(*each)->hidden)
+                                fprintf(out, "%s\t%s\n", (*each)->name, (*each)->summary);
+                return;
+        }
+        for (const struct opt_spec *const *tables = command->options; *tables; tables++)
+                for (const struct opt_spec *spec = *tables; spec->type != OPT_END; spec++)
+                        fprintf(out, "--%s%s\t%s\n", spec->name, spec->value && !spec->optional ? "=" : "", spec->help);
+}
+
+void render_version(FILE *out)
+{
+        unsigned xxh = XXH_versionNumber();
+
+        fprintf(out, "vdipipe %s\nsqlite %s\nzstd %s\nxxhash %u.%u.%u\n", VDIPIPE_VERSION, sqlite3_libversion(),
+                ZSTD_versionString(), xxh / 10000, xxh / 100 % 100, xxh % 100);
+}

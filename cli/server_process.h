@@ -1,0 +1,32 @@
+/*
+ * server_process.h - the child that is the server: this executable again, with a job
+ */
+#ifndef VDIPIPE_CLI_SERVER_PROCESS_H
+#define VDIPIPE_CLI_SERVER_PROCESS_H
+
+#include <sys/types.h>
+
+#include "core/base/error.h"
+#include "core/servers/server.h"
+
+struct server_process {
+        pid_t pid; /* 0: none */
+        int pidfd; /* -1: none */
+};
+
+#define SERVER_PROCESS_INIT \
+        {                   \
+                .pidfd = -1 \
+        }
+
+/* Starts the child. It has no standard input or output, inherits no descriptor but standard error and the job, and ends
+ * when the calling thread does: call it from the main thread. */
+int server_process_start(struct server_process *process, const struct server_job *job, struct error *err);
+
+/* Waits up to `grace_ms` for it to end, then kills it. Returns its wait status, or 0 when there was none. */
+int server_process_end(struct server_process *process, int grace_ms);
+
+/* The child's side: becomes the server for the job that server_process_start() left on its descriptor. */
+int server_process_main(const char *parent_pid, struct error *err);
+
+#endif

@@ -1,0 +1,275 @@
+#include "cli/supervise.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "core/base/cleanup.h"
+#include "core/base/deadline.h"
+#include "core/base/fd_io.h"
+
+enum {
+        TICK_MS = 200,     /* progress, stalls */
+        INTERRUPT_MS = 20, /* between two interruptions of workers that have not left yet */
+        INTERRUPT_SIGNAL = SIGUSR1,
+};
+
+static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
+struct supervisor {
+        pthread_t thread;
+        int signal_fd;
+        int wake_fd; /* written to when something below changed */
+        int64_t stall_timeout_ns;
+        struct progress *progress;
+        atomic_bool cancel;
+
+        pthread_mutex_t lock; /* everything below */
+        bool stopping;
+        struct vds_client *client;
+        int child_pidfd; /* borrowed; -1: none */
+        bool child_joined;
+        struct worker *workers;
+        struct error reason;
+};
+
+static void interrupt_handler(int signal_number)
+{
+        (void)signal_number;
+}
+
+static void wake(struct supervisor *supervisor)
+{
+        eventfd_write(supervisor->wake_fd, 1);
+}
+
+/* With the lock held: the first reason counts. */
+static void cancel(struct supervisor *supervisor, const struct error *reason)
+{
+        error_keep_first(&supervisor->reason, reason);
+        atomic_store(&supervisor->cancel, true);
+        if (supervisor->client)
+                vds_client_signal_abort(supervisor->client);
+}
+
+static void take_signal(struct supervisor *supervisor)
+{
+        struct signalfd_siginfo info;
+        struct error reason = ERROR_INIT;
+
+        if (read(supervisor->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
+                return;
+        error_raise(&reason, ERR_SIGNAL, "ended by signal %u (%s)", info.ssi_signo, strsignal((int)info.ssi_signo));
+        reason.sys_errno = (int)info.ssi_signo;
+        cancel(supervisor, &reason);
+}
+
+static void look_for_stalls(struct supervisor *supervisor)
+{
+        int64_t now = monotonic_ns();
+
+        for (struct worker *worker = supervisor->workers; worker; worker = worker->next) {
+                int64_t since = atomic_load(&worker->busy_since);
+                struct error reason = ERROR_INIT;
+
+                if (!since || now - since < supervisor->stall_timeout_ns)
+                        continue;
+                error_raise(&reason, ERR_TIMEOUT, "%s: nothing moved for %lld s (--stall-timeout)", worker->doing,
+                            (long long)(supervisor->stall_timeout_ns / 1000000000));
+                cancel(supervisor, &reason);
+        }
+}
+
+static void interrupt_workers(struct supervisor *supervisor)
+{
+        for (struct worker *worker = supervisor->workers; worker; worker = worker->next)
+                pthread_kill(worker->thread, INTERRUPT_SIGNAL);
+}
+
+/* With the lock held, after poll: what happened, and what time brought. */
+static void handle(struct supervisor *supervisor, const struct pollfd *fds)
+{
+        eventfd_t ignored;
+
+        if (fds[0].revents)
+                take_signal(supervisor);
+        if (fds[1].revents)
+                eventfd_read(supervisor->wake_fd, &ignored);
+        if (fds[2].revents && fds[2].fd == supervisor->child_pidfd) {
+                supervisor->child_pidfd = -1;
+                if (!supervisor->child_joined && supervisor->client)
+                        vds_client_signal_abort(supervisor->client);
+        }
+        look_for_stalls(supervisor);
+        if (atomic_load(&supervisor->cancel))
+                interrupt_workers(supervisor);
+}
+
+static void *watch(void *argument)
+{
+        struct supervisor *supervisor = argument;
+
+        for (;;) {
+                struct pollfd fds[] = {
+                        { .fd = supervisor->signal_fd, .events = POLLIN },
+                        { .fd = supervisor->wake_fd, .events = POLLIN },
+                        { .fd = -1, .events = POLLIN },
+                };
+                bool stopping;
+
+                pthread_mutex_lock(&supervisor->lock);
+                stopping = supervisor->stopping;
+                fds[2].fd = supervisor->child_pidfd;
+                pthread_mutex_unlock(&supervisor->lock);
+                if (stopping)
+                        return NULL;
+                if (poll(fds, 3, atomic_load(&supervisor->cancel) ? INTERRUPT_MS : TICK_MS) < 0 && errno != EINTR)
+                        return NULL;
+                pthread_mutex_lock(&supervisor->lock);
+                handle(supervisor, fds);
+                pthread_mutex_unlock(&supervisor->lock);
+                progress_tick(supervisor->progress, /* last= */ false);
+        }
+}
+
+static void ending_signal_set(sigset_t *set)
+{
+        sigemptyset(set);
+        for (size_t i = 0; i < sizeof ending_signals / sizeof ending_signals[0]; i++) {
+                struct sigaction action;
+
+                /* What the caller told us to ignore (nohup) stays ignored. */
+                if (sigaction(ending_signals[i], NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+                        continue;
+                sigaddset(set, ending_signals[i]);
+        }
+}
+
+static void supervisor_free(struct supervisor *supervisor)
+{
+        fd_closep(&supervisor->signal_fd);
+        fd_closep(&supervisor->wake_fd);
+        pthread_mutex_destroy(&supervisor->lock);
+        free(supervisor);
+}
+
+int supervisor_start(int64_t stall_timeout_ms, struct progress *progress, struct supervisor **ret_supervisor,
+                     struct error *err)
+{
+        struct sigaction action = { .sa_handler = interrupt_handler }; /* no SA_RESTART: calls shall return */
+        struct supervisor *supervisor = calloc(1, sizeof *supervisor);
+        sigset_t set;
+        int rc;
+
+        if (!supervisor)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        pthread_mutex_init(&supervisor->lock, NULL);
+        supervisor->child_pidfd = -1;
+        supervisor->stall_timeout_ns = stall_timeout_ms * 1000000;
+        supervisor->progress = progress;
+        sigaction(INTERRUPT_SIGNAL, &action, NULL);
+        ending_signal_set(&set);
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
+        supervisor->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        supervisor->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        rc = supervisor->signal_fd < 0 || supervisor->wake_fd < 0
+                     ? errno
+                     : pthread_create(&supervisor->thread, NULL, watch, supervisor);
+        if (rc) {
+                supervisor_free(supervisor);
+                return error_raise_errno(err, rc, "starting the supervising thread");
+        }
+        *ret_supervisor = supervisor;
+        return 0;
+}
+
+void supervisor_stop(struct supervisor *supervisor)
+{
+        if (!supervisor)
+                return;
+        pthread_mutex_lock(&supervisor->lock);
+        supervisor->stopping = true;
+        pthread_mutex_unlock(&supervisor->lock);
+        wake(supervisor);
+        pthread_join(supervisor->thread, NULL);
+        progress_tick(supervisor->progress, /* last= */ true);
+        supervisor_free(supervisor);
+}
+
+const atomic_bool *supervisor_cancel_flag(const struct supervisor *supervisor)
+{
+        return &supervisor->cancel;
+}
+
+void supervisor_watch_client(struct supervisor *supervisor, struct vds_client *client)
+{
+        pthread_mutex_lock(&supervisor->lock);
+        supervisor->client = client;
+        if (client && atomic_load(&supervisor->cancel))
+                vds_client_signal_abort(client);
+        pthread_mutex_unlock(&supervisor->lock);
+}
+
+void supervisor_watch_child(struct supervisor *supervisor, int pidfd)
+{
+        pthread_mutex_lock(&supervisor->lock);
+        supervisor->child_pidfd = pidfd;
+        supervisor->child_joined = false;
+        pthread_mutex_unlock(&supervisor->lock);
+        wake(supervisor);
+}
+
+void supervisor_child_joined(struct supervisor *supervisor)
+{
+        pthread_mutex_lock(&supervisor->lock);
+        supervisor->child_joined = true;
+        pthread_mutex_unlock(&supervisor->lock);
+}
+
+void supervisor_enter(struct supervisor *supervisor, struct worker *worker, const char *doing)
+{
+        worker->thread = pthread_self();
+        worker->doing = doing;
+        atomic_store(&worker->busy_since, 0);
+        pthread_mutex_lock(&supervisor->lock);
+        worker->next = supervisor->workers;
+        supervisor->workers = worker;
+        pthread_mutex_unlock(&supervisor->lock);
+}
+
+void supervisor_leave(struct supervisor *supervisor, struct worker *worker)
+{
+        pthread_mutex_lock(&supervisor->lock);
+        for (struct worker **at = &supervisor->workers; *at; at = &(*at)->next) {
+                if (*at == worker) {
+                        *at = worker->next;
+                        break;
+                }
+        }
+        pthread_mutex_unlock(&supervisor->lock);
+}
+
+void worker_begin(struct worker *worker)
+{
+        atomic_store(&worker->busy_since, monotonic_ns());
+}
+
+void worker_end(struct worker *worker)
+{
+        atomic_store(&worker->busy_since, 0);
+}
+
+int supervisor_check(const struct supervisor *supervisor, struct error *err)
+{
+        if (!atomic_load(&supervisor->cancel))
+                return 0;
+        /* The reason was stored before the flag and does not change any more. */
+        if (err)
+                *err = supervisor->reason;
+        return -1;
+}

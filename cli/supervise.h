@@ -1,0 +1,60 @@
+/*
+ * supervise.h - one thread that watches while the others work: signals, the server's process, stalled input and output,
+ * progress
+ *
+ * Threads that may block on a descriptor register as workers. When the operation is to end early, the supervisor sets
+ * the cancel flag, aborts the device set, and interrupts every registered worker until all have left; a worker's
+ * blocked system call then returns with ECANCELED (fd_io.h). The main thread is a worker, too.
+ */
+#ifndef VDIPIPE_CLI_SUPERVISE_H
+#define VDIPIPE_CLI_SUPERVISE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli/progress.h"
+#include "core/base/error.h"
+#include "core/vds/vds.h"
+
+struct supervisor;
+
+struct worker {
+        pthread_t thread;
+        const char *doing;          /* for the message about a stall: "writing to standard output" */
+        _Atomic int64_t busy_since; /* CLOCK_MONOTONIC when our side's turn began; 0 while it is the server's */
+        struct worker *next;
+};
+
+/* Blocks the signals that end the program, in this thread and those it starts, and begins to watch for them. `progress`
+ * outlives the supervisor. */
+int supervisor_start(int64_t stall_timeout_ms, struct progress *progress, struct supervisor **ret_supervisor,
+                     struct error *err);
+
+/* Ends the watch. NULL is allowed. */
+void supervisor_stop(struct supervisor *supervisor);
+
+/* True from the moment the operation is to end early. */
+const atomic_bool *supervisor_cancel_flag(const struct supervisor *supervisor);
+
+/* The set to abort when cancelled; NULL to forget it, after which it is not touched any more. */
+void supervisor_watch_client(struct supervisor *supervisor, struct vds_client *client);
+
+/* The server's process; its end aborts the set while `needed` (until configuration has ended the engine cannot notice
+ * it). -1: none. */
+void supervisor_watch_child(struct supervisor *supervisor, int pidfd);
+void supervisor_child_joined(struct supervisor *supervisor);
+
+/* Called by the thread itself. supervisor_leave() must follow before the thread ends. */
+void supervisor_enter(struct supervisor *supervisor, struct worker *worker, const char *doing);
+void supervisor_leave(struct supervisor *supervisor, struct worker *worker);
+
+/* Our side's turn begins, ends: between the two the stall clock runs. */
+void worker_begin(struct worker *worker);
+void worker_end(struct worker *worker);
+
+/* Returns 0 while nothing cancelled the operation, else -1 with the reason (ERR_SIGNAL, ERR_TIMEOUT). */
+int supervisor_check(const struct supervisor *supervisor, struct error *err);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * transfer.h - the client's loop: the commands of one device against its medium, completions back
+ */
+#ifndef VDIPIPE_CLI_TRANSFER_H
+#define VDIPIPE_CLI_TRANSFER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "cli/media.h"
+#include "cli/progress.h"
+#include "cli/supervise.h"
+#include "core/vds/vds.h"
+
+struct transfer {
+        /* set before transfer_start() */
+        struct vds_client *client;
+        const char *device_name;
+        struct media *media;
+        const char *doing; /* for stall messages */
+        struct supervisor *supervisor;
+        struct progress *progress;
+
+        /* owned by the thread until transfer_join() */
+        pthread_t thread;
+        bool started;
+        struct worker worker;
+        bool closed;      /* the server closed the device in order */
+        struct error err; /* our own failure, if any: of the medium, or of the protocol */
+};
+
+int transfer_start(struct transfer *transfer, struct error *err);
+
+/* Returns when the device is closed, aborted or failed. Does nothing if it was not started. */
+void transfer_join(struct transfer *transfer);
+
+#endif

@@ -1,0 +1,118 @@
+#include "codecs/layers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/base/fault.h"
+#include "core/base/fd_io.h"
+
+enum { PIPE_ROOM = 1 << 20 };
+
+struct fd_source {
+        struct source source;
+        int fd;
+        char *label;
+        const atomic_bool *cancel;
+};
+
+static ssize_t fd_source_read(struct source *source, void *buffer, size_t size, struct error *err)
+{
+        struct fd_source *fds = (struct fd_source *)source;
+        int fault = fault_point("source-read");
+        ssize_t n = -1;
+
+        errno = fault ? fault : ECANCELED;
+        if (!fault && !(fds->cancel && atomic_load(fds->cancel)))
+                n = fd_read_some(fds->fd, buffer, size, fds->cancel);
+        if (n >= 0)
+                return n;
+        if (errno == ECANCELED)
+                return error_raise(err, ERR_ABORTED, "reading %s was interrupted", fds->label);
+        return error_raise_errno(err, errno, "cannot read %s", fds->label);
+}
+
+static void fd_source_free(struct source *source)
+{
+        struct fd_source *fds = (struct fd_source *)source;
+
+        free(fds->label);
+        free(fds);
+}
+
+static const struct source_ops fd_source_ops = {
+        .name = "descriptor",
+        .read = fd_source_read,
+        .free = fd_source_free,
+};
+
+int fd_source_new(int fd, const char *label, const atomic_bool *cancel, struct source **ret_source, struct error *err)
+{
+        struct fd_source *fds = calloc(1, sizeof *fds);
+        struct stat status;
+
+        if (!fds)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        *fds = (struct fd_source){ .source.ops = &fd_source_ops, .fd = fd, .label = strdup(label), .cancel = cancel };
+        if (!fds->label) {
+                free(fds);
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        }
+        if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode)) {
+                fd_source_free(&fds->source);
+                return error_raise(err, ERR_USAGE, "%s is a directory", label);
+        }
+        if (fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) && fcntl(fd, F_GETPIPE_SZ) < PIPE_ROOM)
+                (void)fcntl(fd, F_SETPIPE_SZ, PIPE_ROOM);
+        *ret_source = &fds->source;
+        return 0;
+}
+
+struct peek_source {
+        struct source source;
+        uint8_t bytes[PEEK_MAX];
+        size_t start, end;
+};
+
+static ssize_t peek_source_read(struct source *source, void *buffer, size_t size, struct error *err)
+{
+        struct peek_source *peek = (struct peek_source *)source;
+        size_t n = peek->end - peek->start;
+
+        if (n == 0)
+                return source_read(source->next, buffer, size, err);
+        if (n > size)
+                n = size;
+        memcpy(buffer, peek->bytes + peek->start, n);
+        peek->start += n;
+        return (ssize_t)n;
+}
+
+static void peek_source_free(struct source *source)
+{
+        free(source);
+}
+
+static const struct source_ops peek_source_ops = {
+        .name = "bytes looked at",
+        .read = peek_source_read,
+        .free = peek_source_free,
+};
+
+int peek_source_new(struct source *next, const uint8_t *bytes, size_t size, struct source **ret_source,
+                    struct error *err)
+{
+        struct peek_source *peek = calloc(1, sizeof *peek);
+
+        if (!peek) {
+                source_free(next);
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        }
+        peek->source = (struct source){ .ops = &peek_source_ops, .next = next };
+        memcpy(peek->bytes, bytes, size);
+        peek->end = size;
+        *ret_source = &peek->source;
+        return 0;
+}

@@ -1,0 +1,408 @@
+/*
+ * A file sink is a descriptor sink on a file that has another name until it is published.
+ *
+ * The lock tells a partial file of a running backup from one that a dead run left behind. Between creating the file and
+ * locking it another run may take it for dead, lock and remove it; so after locking we look whether the name still
+ * means our file.
+ */
+#include "codecs/codecs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "codecs/hash.h"
+#include "core/base/cleanup.h"
+#include "core/base/fault.h"
+#include "core/base/fd_io.h"
+#include "core/base/ident.h"
+#include "core/base/text.h"
+
+#define PARTIAL_INFIX ".partial-"
+
+enum { LINKS_MAX = 40, CREATE_TRIES = 16, NAME_IN_PARTIAL_MAX = 180 };
+
+struct file_sink {
+        struct stage stage; /* next: the descriptor sink */
+        int fd;
+        int dir_fd;  /* -1: a special file, written in place */
+        char *shown; /* the path as given, escaped, for messages */
+        char *name;  /* in dir_fd */
+        char partial[NAME_MAX + 1];
+        bool force;
+        bool partial_exists;
+        bool exchanged; /* the partial name holds the file that was replaced */
+};
+
+/* ---- paths ---- */
+
+/* Follows the links of the last component, so that what the link points to is replaced and not the link. The target may
+ * be missing. */
+static int resolve_links(const char *path, char resolved[PATH_MAX])
+{
+        char target[PATH_MAX], folder[PATH_MAX];
+
+        if ((size_t)snprintf(resolved, PATH_MAX, "%s", path) >= PATH_MAX) {
+                errno = ENAMETOOLONG;
+                return -1;
+        }
+        for (int i = 0; i < LINKS_MAX; i++) {
+                ssize_t n = readlink(resolved, target, sizeof target - 1);
+
+                if (n < 0)
+                        return 0; /* no link; whether it can be used is found out by using it */
+                target[n] = '\0';
+                snprintf(folder, sizeof folder, "%s", resolved);
+                if (target[0] == '/')
+                        snprintf(resolved, PATH_MAX, "%s", target);
+                else if ((size_t)snprintf(resolved, PATH_MAX, "%s/%s", dirname(folder), target) >= PATH_MAX)
+                        break;
+        }
+        errno = ELOOP;
+        return -1;
+}
+
+static int open_folder(struct file_sink *sink, const char *path, struct error *err)
+{
+        char copy[PATH_MAX];
+        const char *slash = strrchr(path, '/');
+        CLEANUP(freep) char *shown = NULL;
+        const char *folder;
+
+        snprintf(copy, sizeof copy, "%s", path);
+        folder = dirname(copy);
+        sink->name = strdup(slash ? slash + 1 : path);
+        shown = text_escape(folder, strlen(folder));
+        if (!sink->name || !shown)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        if (sink->name[0] == '\0' || strcmp(sink->name, ".") == 0 || strcmp(sink->name, "..") == 0)
+                return error_raise(err, ERR_USAGE, "'%s' is a directory, not a file to write", sink->shown);
+        sink->dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (sink->dir_fd >= 0)
+                return 0;
+        if (errno == ENOENT || errno == ENOTDIR)
+                return error_raise(err, ERR_USAGE, "'%s' cannot be written: there is no folder '%s'", sink->shown,
+                                   shown);
+        return error_raise_errno(err, errno, "cannot open folder '%s'", shown);
+}
+
+/* ---- partial files of dead runs ---- */
+
+static bool is_partial_name(const char *name)
+{
+        size_t length = strlen(name);
+        size_t suffix = strlen(PARTIAL_INFIX) + IDENT_UUID_SIZE - 1;
+        const char *infix = name + length - suffix;
+
+        return name[0] == '.' && length > suffix + 1 && strncmp(infix, PARTIAL_INFIX, strlen(PARTIAL_INFIX)) == 0 &&
+               ident_is_uuid(infix + strlen(PARTIAL_INFIX));
+}
+
+static bool name_is_file(int dir_fd, const char *name, int fd)
+{
+        struct stat by_name, by_fd;
+
+        return fstatat(dir_fd, name, &by_name, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &by_fd) == 0 &&
+               by_name.st_dev == by_fd.st_dev && by_name.st_ino == by_fd.st_ino && S_ISREG(by_fd.st_mode);
+}
+
+static void sweep_one(int dir_fd, const char *name)
+{
+        struct stat status;
+        CLEANUP(fd_closep) int fd = -1;
+
+        if (fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(status.st_mode))
+                return;
+        fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && name_is_file(dir_fd, name, fd))
+                unlinkat(dir_fd, name, 0);
+}
+
+/* What cannot be removed stays; it harms nobody but the disk. */
+static void sweep(int dir_fd)
+{
+        CLEANUP(dir_closep) DIR *dir = NULL;
+        CLEANUP(fd_closep) int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        const struct dirent *entry;
+
+        dir = fd >= 0 ? fdopendir(fd) : NULL;
+        if (!dir)
+                return;
+        (void)take_fd(&fd);
+        while ((entry = readdir(dir))) {
+                if (is_partial_name(entry->d_name))
+                        sweep_one(dir_fd, entry->d_name);
+        }
+}
+
+/* ---- creating ---- */
+
+/* A name too long to be extended is represented by its hash. */
+static void name_partial(struct file_sink *sink, const char *set_id)
+{
+        size_t length = strlen(sink->name);
+
+        if (length <= NAME_IN_PARTIAL_MAX)
+                snprintf(sink->partial, sizeof sink->partial, ".%s" PARTIAL_INFIX "%s", sink->name, set_id);
+        else
+                snprintf(sink->partial, sizeof sink->partial, ".%.*s-%016" PRIx64 PARTIAL_INFIX "%s",
+                         NAME_IN_PARTIAL_MAX - 20, sink->name, hash_record(sink->name, length), set_id);
+}
+
+/* Returns 1 with the file created and locked, 0 to try again, -1. */
+static int try_create(struct file_sink *sink, struct error *err)
+{
+        CLEANUP(fd_closep)
+        int fd = openat(sink->dir_fd, sink->partial, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+        if (fd < 0 && errno == EEXIST)
+                return error_raise(err, ERR_BUSY, "'%s' is being written by this set already", sink->shown);
+        if (fd < 0)
+                return error_raise_errno(err, errno, "cannot create '%s'", sink->shown);
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+                return 0; /* a sweeping run holds it and is about to remove it */
+        if (!name_is_file(sink->dir_fd, sink->partial, fd))
+                return 0;
+        sink->fd = take_fd(&fd);
+        sink->partial_exists = true;
+        return 1;
+}
+
+static int create_partial(struct file_sink *sink, struct error *err)
+{
+        for (int i = 0; i < CREATE_TRIES; i++) {
+                int result = try_create(sink, err);
+
+                if (result != 0)
+                        return result < 0 ? -1 : 0;
+                usleep(1000u << (i < 6 ? i : 6));
+                /* Ours, unlocked: if the other run did not remove it, we do. */
+                unlinkat(sink->dir_fd, sink->partial, 0);
+        }
+        return error_raise(err, ERR_BUSY, "cannot create '%s': another run keeps removing it", sink->shown);
+}
+
+/* The umask, without changing it under other threads. */
+static mode_t read_umask(void)
+{
+        CLEANUP(freep) char *text = NULL;
+        const char *line;
+        size_t size;
+
+        if (fd_read_file(AT_FDCWD, "/proc/self/status", 64 << 10, &text, &size) < 0)
+                return 077;
+        line = strstr(text, "\nUmask:");
+        return line ? (mode_t)strtoul(line + strlen("\nUmask:"), NULL, 8) & 0777 : 077;
+}
+
+/* A file that is replaced hands on its mode, and its owner as far as that is permitted. */
+static int set_mode(const struct file_sink *sink, const struct stat *replaced, struct error *err)
+{
+        mode_t mode = replaced ? replaced->st_mode & 0777 : 0666 & ~read_umask();
+
+        if (replaced && fchown(sink->fd, replaced->st_uid, replaced->st_gid) < 0 &&
+            fchown(sink->fd, (uid_t)-1, replaced->st_gid) < 0)
+                mode &= ~(mode_t)070; /* rights of a group that could not be kept are nobody else's */
+        if (fchmod(sink->fd, mode) < 0)
+                return error_raise_errno(err, errno, "cannot set the mode of '%s'", sink->shown);
+        return 0;
+}
+
+/* ---- the stage ---- */
+
+static void file_sink_abort(struct stage *stage, const char *reason)
+{
+        struct file_sink *sink = (struct file_sink *)stage;
+
+        (void)reason;
+        if (sink->partial_exists)
+                unlinkat(sink->dir_fd, sink->partial, 0);
+        sink->partial_exists = false;
+}
+
+static void file_sink_free(struct stage *stage)
+{
+        struct file_sink *sink = (struct file_sink *)stage;
+
+        file_sink_abort(stage, "never published");
+        fd_closep(&sink->fd);
+        fd_closep(&sink->dir_fd);
+        free(sink->shown);
+        free(sink->name);
+        free(sink);
+}
+
+static const struct stage_ops file_sink_ops = {
+        .name = "file",
+        .abort = file_sink_abort,
+        .free = file_sink_free,
+};
+
+/* A fifo without a reader makes this wait; a signal with *cancel set ends it. */
+static int open_special(struct file_sink *sink, const char *path, const atomic_bool *cancel, struct error *err)
+{
+        do
+                sink->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        while (sink->fd < 0 && errno == EINTR && !(cancel && atomic_load(cancel)));
+        if (sink->fd >= 0)
+                return 0;
+        if (errno == EINTR)
+                return error_raise(err, ERR_ABORTED, "opening '%s' was interrupted", sink->shown);
+        return error_raise_errno(err, errno, "cannot open '%s'", sink->shown);
+}
+
+static int open_target(struct file_sink *sink, const char *given, const char *set_id, const atomic_bool *cancel,
+                       struct error *err)
+{
+        char path[PATH_MAX];
+        struct stat status;
+        bool exists;
+
+        if (!ident_is_uuid(set_id) || strlen(set_id) != IDENT_UUID_SIZE - 1)
+                return error_raise(err, ERR_PROTOCOL, "a set's identifier must be a UUID");
+        if (resolve_links(given, path) < 0)
+                return error_raise_errno(err, errno, "cannot write '%s'", sink->shown);
+        exists = lstat(path, &status) == 0;
+        if (!exists && errno != ENOENT && errno != ENOTDIR)
+                return error_raise_errno(err, errno, "cannot write '%s'", sink->shown);
+        if (exists && S_ISDIR(status.st_mode))
+                return error_raise(err, ERR_USAGE, "'%s' is a directory, not a file to write", sink->shown);
+        if (exists && !S_ISREG(status.st_mode))
+                return open_special(sink, path, cancel, err);
+        if (exists && !sink->force)
+                return error_raise(err, ERR_USAGE, "'%s' exists; --force replaces it", sink->shown);
+        if (open_folder(sink, path, err) < 0)
+                return -1;
+        sweep(sink->dir_fd);
+        name_partial(sink, set_id);
+        if (create_partial(sink, err) < 0)
+                return -1;
+        return set_mode(sink, exists ? &status : NULL, err);
+}
+
+int file_sink_new(const char *path, const char *set_id, bool force, const atomic_bool *cancel, struct stage **ret_stage,
+                  struct error *err)
+{
+        struct file_sink *sink = calloc(1, sizeof *sink);
+
+        if (!sink)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        sink->stage.ops = &file_sink_ops;
+        sink->fd = sink->dir_fd = -1;
+        sink->force = force;
+        sink->shown = text_escape(path, strlen(path));
+        if (!sink->shown) {
+                stage_free(&sink->stage);
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        }
+        if (open_target(sink, path, set_id, cancel, err) < 0 ||
+            fd_sink_new(sink->fd, path, cancel, &sink->stage.next, err) < 0) {
+                stage_free(&sink->stage);
+                return -1;
+        }
+        *ret_stage = &sink->stage;
+        return 0;
+}
+
+/* ---- publishing ---- */
+
+static int rename_partial(struct file_sink *sink, bool alone)
+{
+        int fault = fault_point("sink-rename");
+
+        if (fault) {
+                errno = fault;
+                return -1;
+        }
+        if (!sink->force)
+                return fd_rename_noreplace(sink->dir_fd, sink->partial, sink->dir_fd, sink->name);
+        if (alone)
+                return renameat(sink->dir_fd, sink->partial, sink->dir_fd, sink->name);
+        /* One of several: the old file is kept under the partial name until all are there. */
+        if (renameat2(sink->dir_fd, sink->partial, sink->dir_fd, sink->name, RENAME_EXCHANGE) == 0) {
+                sink->exchanged = true;
+                return 0;
+        }
+        if (errno != ENOENT)
+                return -1;
+        return fd_rename_noreplace(sink->dir_fd, sink->partial, sink->dir_fd, sink->name);
+}
+
+static int publish_one(struct file_sink *sink, bool alone, struct error *err)
+{
+        if (!name_is_file(sink->dir_fd, sink->partial, sink->fd))
+                return error_raise(err, ERR_FAILED, "'%s' was not put in place: somebody removed its partial file",
+                                   sink->shown);
+        if (rename_partial(sink, alone) == 0)
+                return 0;
+        if (errno == EEXIST)
+                return error_raise(err, ERR_USAGE, "'%s' has come into being meanwhile; --force replaces it",
+                                   sink->shown);
+        return error_raise_errno(err, errno, "cannot rename the finished file to '%s'", sink->shown);
+}
+
+static void take_back(struct file_sink *sink)
+{
+        if (sink->exchanged)
+                renameat2(sink->dir_fd, sink->partial, sink->dir_fd, sink->name, RENAME_EXCHANGE);
+        else
+                fd_rename_noreplace(sink->dir_fd, sink->name, sink->dir_fd, sink->partial);
+        sink->exchanged = false;
+}
+
+static int sync_folder(const struct file_sink *sink, struct error *err)
+{
+        int fault = fault_point("sink-folder-sync");
+
+        if (fault || (fsync(sink->dir_fd) < 0 && errno != EINVAL && errno != EROFS))
+                return error_raise_errno(err, fault ? fault : errno, "cannot sync the folder of '%s'", sink->shown);
+        return 0;
+}
+
+/* The end of a chain of codecs; NULL where it is something else, or written in place. */
+static struct file_sink *sink_of(struct stage *stage)
+{
+        while (stage && stage->ops != &file_sink_ops)
+                stage = stage->next;
+        return stage && ((struct file_sink *)stage)->dir_fd >= 0 ? (struct file_sink *)stage : NULL;
+}
+
+int file_sink_publish(struct stage *const *sinks, size_t count, struct error *err)
+{
+        size_t done = 0;
+        int result = 0;
+
+        for (; result == 0 && done < count; done += result == 0) {
+                struct file_sink *sink = sink_of(sinks[done]);
+
+                result = sink ? publish_one(sink, count == 1, err) : 0;
+        }
+        for (size_t i = 0; result == 0 && i < count; i++) {
+                struct file_sink *sink = sink_of(sinks[i]);
+
+                result = sink ? sync_folder(sink, err) : 0;
+        }
+        for (size_t i = 0; i < done; i++) {
+                struct file_sink *sink = sink_of(sinks[i]);
+
+                if (!sink)
+                        continue;
+                if (result < 0) {
+                        take_back(sink);
+                        continue;
+                }
+                if (sink->exchanged)
+                        unlinkat(sink->dir_fd, sink->partial, 0);
+                sink->partial_exists = false;
+        }
+        return result;
+}

@@ -1,0 +1,147 @@
+#include "codecs/frame.h"
+
+#include <stdlib.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include "codecs/bytes.h"
+
+int frame_header_parse(const uint8_t *bytes, size_t size, struct frame_header *ret_header)
+{
+        static const uint8_t id_sizes[] = { 0, 1, 2, 4 };
+        static const uint8_t content_sizes[] = { 0, 2, 4, 8 };
+        uint8_t descriptor, window, id_size, content_size_size;
+        bool single_segment;
+        size_t at = FRAME_MAGIC_SIZE + 1;
+
+        if (size < at + 1)
+                return 0;
+        if (get_le32(bytes) != FRAME_MAGIC)
+                return -1;
+        descriptor = bytes[FRAME_MAGIC_SIZE];
+        if (descriptor & 0x08) /* reserved; the unused bit 0x10 is to be ignored */
+                return -1;
+        single_segment = descriptor & 0x20;
+        id_size = id_sizes[descriptor & 3];
+        content_size_size = content_sizes[descriptor >> 6];
+        if (single_segment && content_size_size == 0)
+                content_size_size = 1;
+        window = bytes[at];
+        if (size < at + (single_segment ? 0u : 1u) + id_size + content_size_size)
+                return 0;
+
+        *ret_header = (struct frame_header){ .has_checksum = descriptor & 0x04 };
+        ret_header->stored = descriptor == FRAME_STORED_DESCRIPTOR && window == FRAME_STORED_WINDOW;
+        if (!single_segment) {
+                ret_header->window = (uint64_t)1 << (10 + (window >> 3));
+                ret_header->window += ret_header->window / 8 * (window & 7);
+                at++;
+        }
+        for (unsigned i = 0; i < id_size; i++)
+                ret_header->dictionary |= (uint32_t)bytes[at++] << (8 * i);
+        for (unsigned i = 0; i < content_size_size; i++)
+                ret_header->content_size |= (uint64_t)bytes[at++] << (8 * i);
+        if (content_size_size == 2)
+                ret_header->content_size += 256;
+        ret_header->has_content_size = content_size_size > 0;
+        if (single_segment)
+                ret_header->window = ret_header->content_size;
+        ret_header->size = at;
+        return 1;
+}
+
+void frame_stored_tail(uint8_t tail[FRAME_STORED_TAIL_SIZE], uint32_t checksum)
+{
+        put_le24(tail, frame_block_header(FRAME_BLOCK_RAW, 0, /* last= */ true));
+        put_le32(tail + FRAME_BLOCK_HEADER_SIZE, checksum);
+}
+
+struct frame_encoder {
+        ZSTD_CCtx *context;
+};
+
+int frame_encoder_new(int zstd_level, struct frame_encoder **ret_encoder, struct error *err)
+{
+        struct frame_encoder *encoder = calloc(1, sizeof *encoder);
+        size_t result;
+
+        if (!encoder)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        encoder->context = ZSTD_createCCtx();
+        if (!encoder->context) {
+                frame_encoder_free(encoder);
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        }
+        result = ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_compressionLevel, zstd_level);
+        if (!ZSTD_isError(result))
+                result = ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_checksumFlag, 1);
+        if (ZSTD_isError(result)) {
+                frame_encoder_free(encoder);
+                return error_raise(err, ERR_FAILED, "zstd level %d: %s", zstd_level, ZSTD_getErrorName(result));
+        }
+        *ret_encoder = encoder;
+        return 0;
+}
+
+void frame_encoder_free(struct frame_encoder *encoder)
+{
+        if (!encoder)
+                return;
+        ZSTD_freeCCtx(encoder->context);
+        free(encoder);
+}
+
+size_t frame_bound(size_t content_size)
+{
+        return ZSTD_compressBound(content_size) + FRAME_HEADER_MAX + FRAME_CHECKSUM_SIZE;
+}
+
+int frame_encode(struct frame_encoder *encoder, const void *content, size_t content_size, void *frame, size_t room,
+                 size_t *ret_size, struct error *err)
+{
+        size_t result = ZSTD_compress2(encoder->context, frame, room, content, content_size);
+
+        if (ZSTD_isError(result))
+                return error_raise(err, ERR_FAILED, "zstd: %s", ZSTD_getErrorName(result));
+        *ret_size = result;
+        return 0;
+}
+
+struct frame_decoder {
+        ZSTD_DCtx *context;
+};
+
+struct frame_decoder *frame_decoder_new(void)
+{
+        struct frame_decoder *decoder = calloc(1, sizeof *decoder);
+
+        if (!decoder)
+                return NULL;
+        decoder->context = ZSTD_createDCtx();
+        if (!decoder->context) {
+                free(decoder);
+                return NULL;
+        }
+        return decoder;
+}
+
+void frame_decoder_free(struct frame_decoder *decoder)
+{
+        if (!decoder)
+                return;
+        ZSTD_freeDCtx(decoder->context);
+        free(decoder);
+}
+
+enum frame_result frame_decode(struct frame_decoder *decoder, const void *frame, size_t size, void *content,
+                               size_t content_size, const char **ret_fault)
+{
+        size_t result = ZSTD_decompressDCtx(decoder->context, content, content_size, frame, size);
+
+        if (ZSTD_isError(result)) {
+                *ret_fault = ZSTD_getErrorName(result);
+                return ZSTD_getErrorCode(result) == ZSTD_error_checksum_wrong ? FRAME_WRONG_CHECKSUM : FRAME_CORRUPT;
+        }
+        *ret_fault = "it holds less than it announces";
+        return result == content_size ? FRAME_OK : FRAME_CORRUPT;
+}

@@ -1,0 +1,45 @@
+/*
+ * hash.h - the three checksums of a vdi stream, all of the xxHash family
+ *
+ * - the checksum of a zstd frame: the low 32 bits of XXH64 over its content (RFC 8878)
+ * - the digest of a stream: XXH3-128 over its bytes, in the canonical (big endian) form
+ * - the checksum of a record: XXH3-64
+ *
+ * They find accidents, not forgery; only encryption helps against that.
+ */
+#ifndef VDIPIPE_CODECS_HASH_H
+#define VDIPIPE_CODECS_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DIGEST_SIZE = 16 };
+
+/* Both running hashes that a data byte passes through. One belongs to one thread at a time. */
+struct hasher;
+
+struct hasher *hasher_new(void);
+void hasher_free(struct hasher *hasher);
+void hasher_freep(struct hasher **hasher);
+
+/* Bytes of the stream that are no content. */
+void hasher_stream(struct hasher *hasher, const void *bytes, size_t size);
+/* Bytes of the stream that are content of the current frame. Both hashes take a piece while it is in the cache. */
+void hasher_both(struct hasher *hasher, const void *bytes, size_t size);
+
+void hasher_frame_begin(struct hasher *hasher);
+uint32_t hasher_frame_checksum(const struct hasher *hasher);
+void hasher_digest(const struct hasher *hasher, uint8_t ret_digest[DIGEST_SIZE]);
+
+uint64_t hash_record(const void *bytes, size_t size);
+
+/* A running hash of a sequence of numbers, to compare two sequences that are never held in memory. */
+struct sequence_hash;
+
+struct sequence_hash *sequence_hash_new(void);
+void sequence_hash_free(struct sequence_hash *hash);
+void sequence_hash_freep(struct sequence_hash **hash);
+void sequence_hash_add(struct sequence_hash *hash, const void *bytes, size_t size);
+uint64_t sequence_hash_value(const struct sequence_hash *hash);
+
+#endif

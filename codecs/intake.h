@@ -1,0 +1,42 @@
+/*
+ * intake.h - a buffered view of a source, for parsers
+ *
+ * Bytes can be looked at before they are taken, and a large request is read straight into the caller's memory when
+ * nothing is buffered. The position counts bytes taken, so that every fault can name where it is.
+ */
+#ifndef VDIPIPE_CODECS_INTAKE_H
+#define VDIPIPE_CODECS_INTAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "codecs/source.h"
+
+enum { INTAKE_ROOM = 256 << 10 };
+
+struct intake {
+        struct source *from; /* not owned */
+        uint8_t *buffer;
+        size_t start, end;
+        uint64_t position;
+        bool ended; /* the source said so */
+};
+
+int intake_init(struct intake *intake, struct source *from, struct error *err);
+void intake_deinit(struct intake *intake);
+
+/* Makes `size` (at most INTAKE_ROOM) bytes visible at *ret_bytes. Returns how many there are, fewer only before the
+ * end; -1 on failure. Nothing is taken. */
+ssize_t intake_peek(struct intake *intake, size_t size, const uint8_t **ret_bytes, struct error *err);
+
+/* Takes bytes that were peeked. */
+void intake_skip(struct intake *intake, size_t size);
+
+/* Takes 1 to `size` bytes into `buffer`; 0 at the end. */
+ssize_t intake_some(struct intake *intake, void *buffer, size_t size, struct error *err);
+
+/* Takes `size` bytes into `buffer`; fewer only before the end. */
+ssize_t intake_full(struct intake *intake, void *buffer, size_t size, struct error *err);
+
+#endif

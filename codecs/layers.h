@@ -1,0 +1,38 @@
+/*
+ * layers.h - the sources of a reading chain, as detect.c and reader.c put them together
+ *
+ * Each constructor owns `next` from the call on, also on failure. `label` names the input in messages ("'f.vdi'") and
+ * is copied.
+ */
+#ifndef VDIPIPE_CODECS_LAYERS_H
+#define VDIPIPE_CODECS_LAYERS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "codecs/codecs.h"
+#include "codecs/source.h"
+
+/* A descriptor, which stays the caller's. */
+int fd_source_new(int fd, const char *label, const atomic_bool *cancel, struct source **ret_source, struct error *err);
+
+/* Bytes already taken from `next`, and then the rest of it. At most PEEK_MAX. */
+enum { PEEK_MAX = 512 };
+int peek_source_new(struct source *next, const uint8_t *bytes, size_t size, struct source **ret_source,
+                    struct error *err);
+
+/* A vdi stream: reads and checks the header at once. */
+int vdistream_source_new(struct source *next, const char *label, bool accept_unconfirmed, struct stream_info *ret_info,
+                         struct source **ret_source, struct error *err);
+/* Its end, or NULL before it was reached. */
+const struct stream_tail *vdistream_source_tail(const struct source *source);
+
+/* zstd frames that are no vdi stream. */
+int zstd_source_new(struct source *next, const char *label, uint64_t window_limit, struct source **ret_source,
+                    struct error *err);
+
+/* A raw SQLite image: as many bytes as its header says. */
+int sqlite_source_new(struct source *next, const char *label, struct source **ret_source, struct error *err);
+
+#endif

@@ -1,0 +1,119 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codecs/detect.h"
+#include "codecs/layers.h"
+#include "core/base/cleanup.h"
+#include "core/base/text.h"
+
+#define WINDOW_LIMIT_DEFAULT ((uint64_t)8 << 20)
+
+enum { LABEL_MAX = 512 };
+
+struct opened {
+        struct reader reader; /* first: what the caller sees */
+        struct source *vdistream;
+};
+
+/* How messages call the input: a quoted and escaped name, or the words for it. */
+static int make_label(const char *name, char label[LABEL_MAX], struct error *err)
+{
+        CLEANUP(freep) char *escaped = text_escape(name, strlen(name));
+
+        if (!escaped)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        snprintf(label, LABEL_MAX, strcmp(name, "standard input") == 0 ? "%s" : "'%s'", escaped);
+        return 0;
+}
+
+/* Looks at what comes next and leaves it to be read again. */
+static int look(struct reader *reader, const char *label, enum layer_kind *ret_kind, struct error *err)
+{
+        uint8_t bytes[DETECT_SIZE];
+        ssize_t n = source_read_full(reader->source, bytes, sizeof bytes, err);
+
+        if (n < 0 || detect_layer(bytes, (size_t)n, label, ret_kind, err) < 0)
+                return -1;
+        return peek_source_new(take_ptr(&reader->source), bytes, (size_t)n, &reader->source, err);
+}
+
+/* Takes off one layer. Returns 1 when another may be inside, 0 when what is left is data, -1. */
+static int peel(struct opened *opened, const struct reader_options *options, char label[LABEL_MAX], struct error *err)
+{
+        struct reader *reader = &opened->reader;
+        uint64_t limit = options->memory_limit ? options->memory_limit : WINDOW_LIMIT_DEFAULT;
+        char outer[LABEL_MAX];
+        enum layer_kind kind;
+
+        if (look(reader, label, &kind, err) < 0)
+                return -1;
+        if (reader->layer_count == LAYERS_MAX)
+                return error_raise(err, ERR_DAMAGED, "%s has more than %d layers", label, LAYERS_MAX);
+        reader->layers[reader->layer_count++] = kind;
+        switch (kind) {
+        case LAYER_VDISTREAM:
+                if (vdistream_source_new(take_ptr(&reader->source), label, options->accept_unconfirmed, &reader->info,
+                                         &reader->source, err) < 0)
+                        return -1;
+                reader->has_info = true;
+                opened->vdistream = reader->source;
+                return 0;
+        case LAYER_ZSTD:
+                if (zstd_source_new(take_ptr(&reader->source), label, limit, &reader->source, err) < 0)
+                        return -1;
+                memcpy(outer, label, LABEL_MAX);
+                snprintf(label, LABEL_MAX, "the zstd content of %.480s", outer);
+                return 1;
+        case LAYER_SQLITE:
+                return sqlite_source_new(take_ptr(&reader->source), label, &reader->source, err);
+        case LAYER_MTF:
+                return 0;
+        case LAYER_AGE:
+                break;
+        }
+        return error_raise(err, ERR_USAGE, "%s: the layer '%s' is not known here", label, layer_name(kind));
+}
+
+int reader_open(int fd, const struct reader_options *options, struct reader **ret_reader, struct error *err)
+{
+        CLEANUP(reader_freep) struct reader *reader = NULL;
+        struct opened *opened = calloc(1, sizeof *opened);
+        char label[LABEL_MAX];
+        int more = 1;
+
+        if (!opened)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        reader = &opened->reader;
+        if (make_label(options->name, label, err) < 0 ||
+            fd_source_new(fd, label, options->cancel, &reader->source, err) < 0)
+                return -1;
+        while (more > 0)
+                more = peel(opened, options, label, err);
+        if (more < 0)
+                return -1;
+        *ret_reader = take_ptr(&reader);
+        return 0;
+}
+
+void reader_free(struct reader *reader)
+{
+        if (!reader)
+                return;
+        source_free(reader->source);
+        stream_info_deinit(&reader->info);
+        free(reader); /* the first member of struct opened */
+}
+
+void reader_freep(struct reader **reader)
+{
+        reader_free(*reader);
+        *reader = NULL;
+}
+
+const struct stream_tail *reader_tail(const struct reader *reader)
+{
+        const struct opened *opened = (const struct opened *)reader;
+
+        return opened->vdistream ? vdistream_source_tail(opened->vdistream) : NULL;
+}

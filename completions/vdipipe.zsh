@@ -1,0 +1,20 @@
+#compdef vdipipe
+# zsh completion for vdipipe: the words come from the program itself.
+_vdipipe() {
+    local -a words_found
+    local line
+    if ((CURRENT == 2)); then
+        for line in ${(f)"$(vdipipe __complete 2>/dev/null)"}; do
+            words_found+=("${line%%$'\t'*}:${line#*$'\t'}")
+        done
+        _describe command words_found
+    elif [[ ${words[CURRENT]} == -* ]]; then
+        for line in ${(f)"$(vdipipe __complete "${words[2]}" 2>/dev/null)"}; do
+            words_found+=("${line%%$'\t'*}:${line#*$'\t'}")
+        done
+        _describe option words_found -S ''
+    else
+        _files
+    fi
+}
+_vdipipe "$@"

@@ -1,0 +1,20 @@
+/*
+ * text.h - text that came from outside, made fit to show
+ *
+ * Names, labels and reasons out of a stream or from a peer may hold anything. What reaches a terminal or a log passes
+ * through here first, so that it can neither move the cursor nor forge a line.
+ */
+#ifndef VDIPIPE_CORE_BASE_TEXT_H
+#define VDIPIPE_CORE_BASE_TEXT_H
+
+#include <stddef.h>
+
+/* A copy of `n` bytes with every control character (C0, DEL, C1), every character that reorders or breaks a line, and
+ * every byte that is not part of valid UTF-8 written as \xNN. Everything else stays as it is. Returns a NUL-terminated
+ * allocation, or NULL when memory is out. */
+char *text_escape(const char *bytes, size_t n);
+
+/* The length in bytes of the valid UTF-8 character at `bytes` (at most `n` bytes are there), or 0 if there is none. */
+size_t text_utf8_length(const unsigned char *bytes, size_t n);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * json_text.h - strings on their way through JSON
+ *
+ * Paths and names are bytes, JSON strings are UTF-8: a string that is not goes as {"hex": "..."}, so that the other
+ * side gets the same bytes. Messages are for people: what is not printable is escaped instead.
+ */
+#ifndef VDIPIPE_CORE_SERVERS_JSON_TEXT_H
+#define VDIPIPE_CORE_SERVERS_JSON_TEXT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The JSON value of a string of bytes; null for NULL. NULL when memory is short. */
+json_t *json_text_make(const char *text);
+
+/* The bytes of such a value, allocated; NULL for null or a missing value. False when the value is anything else. */
+bool json_text_get(const json_t *value, char **ret_text);
+
+/* Copies `text` as text_escape() makes it fit to show, cut to `size` at a whole character. */
+void json_text_printable(const char *text, char *ret_text, size_t size);
+
+/* A member that is a whole number from 0 to `max`; a missing member leaves *number as it is. False when it is anything
+ * else. */
+bool json_number_get(const json_t *object, const char *key, uint64_t max, uint64_t *number);
+
+#endif

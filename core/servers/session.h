@@ -1,0 +1,117 @@
+/*
+ * session.h - the server side of one device set, as every server of ours drives it
+ *
+ * session_join(), session_configure(), session_transfer() with the function that serves one device, session_end(). A
+ * channel is one device with a few buffers of the pool, used in turn: a slot is a buffer and the command that carries
+ * it. Channels belong to the thread that session_transfer() starts for them; the completion agent has a thread of its
+ * own.
+ *
+ * The first failure is the one that is reported: session_fail() keeps it, and channels look at session_is_failing().
+ */
+#ifndef VDIPIPE_CORE_SERVERS_SESSION_H
+#define VDIPIPE_CORE_SERVERS_SESSION_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+#include "core/servers/server.h"
+#include "core/vds/vds.h"
+
+enum { CHANNEL_DEPTH_MAX = 16 };
+
+struct session;
+struct channel;
+
+struct slot {
+        struct VDS_Command command;
+        struct channel *channel;
+        bool outstanding; /* under the channel's lock: its callback has not run */
+};
+
+struct channel {
+        struct session *session;
+        uint32_t index; /* of the device, from 0 */
+        struct vds_server_device *device;
+        pthread_t thread;
+        bool has_thread;
+        pthread_mutex_t lock;
+        pthread_cond_t completed;
+        struct slot slots[CHANNEL_DEPTH_MAX]; /* transfers */
+        struct slot control;                  /* commands without data */
+        uint32_t depth;
+        uint32_t next; /* slot whose turn it is */
+};
+
+/* What the server decides at configuration. */
+struct session_shape {
+        uint32_t features;
+        uint32_t block_size;
+        uint32_t max_transfer;
+        uint32_t buffer_count; /* 0: the session's choice */
+};
+
+struct session {
+        struct vds_server *server;
+        const struct server_job *job;
+        struct VDConfig config; /* the client's wishes, then what was agreed */
+        struct session_shape shape;
+        bool transferred; /* every device was served and closed */
+        struct channel channels[VDS_DEVICES_MAX];
+        uint32_t channel_count; /* initialised ones */
+        pthread_t agent;
+        bool has_agent;
+        atomic_bool agent_gone; /* no callback will come any more */
+
+        pthread_mutex_t lock;
+        pthread_cond_t met; /* somebody arrived at the meeting, or the session is failing */
+        uint32_t arrived;
+        atomic_bool failing;
+        struct error failure; /* the first one, under `lock` */
+};
+
+/* Joins the job's set and reads the client's wishes. *session is initialised in any case: call session_end(). */
+int session_join(struct session *session, const struct server_job *job, const struct vds_options *options,
+                 struct error *err);
+
+/* Fixes the shape, publishes the server's description, opens all devices and starts the agent. */
+int session_configure(struct session *session, const struct session_shape *shape, const char *info, struct error *err);
+
+/* Runs `serve` for every device on a thread of its own, and waits for all. `serve` fails with session_fail(). */
+int session_transfer(struct session *session, void (*serve)(struct channel *channel, void *context), void *context,
+                     struct error *err);
+
+/* States the verdict and closes. `failure` may be empty: success. Frees everything the session holds. */
+void session_end(struct session *session, const struct error *failure, const char *note);
+
+/* Keeps the first failure and makes every channel stop. */
+void session_fail(struct session *session, const struct error *err);
+bool session_is_failing(struct session *session);
+
+/* Whether the set was aborted. Fits as a cancellation callback; `session_at` is a struct session. */
+bool session_is_aborted(void *session_at);
+
+/* Raises the reason of the abort; for a set that is not aborted, the meaning of `result`, a VD_E_ code. Returns -1. */
+int session_raise(struct session *session, int result, const char *doing, struct error *err);
+
+/* Waits until every channel has come here. False when the session is failing instead. */
+bool session_meet(struct session *session);
+
+/* The slot whose turn it is, once its last command is done; its completion is still to be looked at. */
+struct slot *channel_next(struct channel *channel);
+
+/* Sends the slot's buffer, and turns to the next slot. */
+void channel_send(struct channel *channel, struct slot *slot, int command_code, uint32_t size, uint64_t position);
+
+/* Waits until no command is outstanding. */
+void channel_drain(struct channel *channel);
+
+/* Sends a command without data, and waits for it. */
+int channel_control(struct channel *channel, int command_code, struct error *err);
+
+/* Raises what a client's completion code means: "the client could not write: disk full (112)". Returns -1. */
+int channel_raise(struct channel *channel, const struct VDS_Command *command, struct error *err);
+
+#endif

@@ -1,0 +1,170 @@
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/cleanup.h"
+#include "core/base/fault.h"
+#include "core/servers/report.h"
+#include "core/servers/sqlite.h"
+#include "core/servers/sqlite_image.h"
+
+struct backup {
+        const struct server_job *job;
+        struct image *image;
+        struct server_info info;
+};
+
+static int fault(const char *point, const struct server_job *job, struct error *err)
+{
+        int sys_errno = fault_point(point);
+
+        return sys_errno ? error_raise_errno(err, sys_errno, "backup of '%s' failed", job->database) : 0;
+}
+
+static void describe(struct backup *backup, uint32_t devices)
+{
+        const struct stat *st = image_stat(backup->image);
+
+        backup->info = (struct server_info){
+                .kind = "sqlite",
+                .page_size = image_page_size(backup->image),
+                .size = image_size(backup->image),
+                .part_count = devices,
+                .uid = st->st_uid,
+                .gid = st->st_gid,
+                .mode = st->st_mode & 07777,
+        };
+        snprintf(backup->info.version, sizeof backup->info.version, "%s", sqlite3_libversion());
+        image_cut(backup->image, devices, backup->info.parts);
+}
+
+static int configure(struct backup *backup, struct session *session, struct error *err)
+{
+        const struct server_job *job = backup->job;
+        uint32_t page_size = backup->info.page_size ? backup->info.page_size : VDS_BLOCK_SIZE_MIN;
+        struct session_shape shape = {
+                .features = (session->config.features & SQLITE_FEATURES) | VDF_WriteMedia,
+                .block_size = job->block_size ? job->block_size : page_size,
+                .max_transfer = job->max_transfer ? job->max_transfer : SQLITE_TRANSFER_DEFAULT,
+                .buffer_count = job->buffer_count,
+        };
+        char text[VDS_TEXT_MAX];
+
+        if (shape.features & VDF_RequestComplete)
+                shape.features |= VDF_CompleteEnabled;
+        if (backup->info.page_size && backup->info.page_size % shape.block_size != 0)
+                return error_raise(
+                        err, ERR_USAGE,
+                        "a block size of %u does not divide the page size %u of '%s': use a --block-size of %u "
+                        "or less",
+                        shape.block_size, backup->info.page_size, job->database, backup->info.page_size);
+        if (server_info_encode(&backup->info, text, err) < 0)
+                return -1;
+        return session_configure(session, &shape, text, err);
+}
+
+/* What became of the last write of a slot. A slot that carried none yet is all zeros. */
+static int check_write(struct channel *channel, const struct VDS_Command *command, struct error *err)
+{
+        if (command->completionCode != ERROR_SUCCESS)
+                return channel_raise(channel, command, err);
+        if (command->bytesTransferred != command->size)
+                return error_raise(err, ERR_IO, "the client took %d of %d bytes of a write",
+                                   (int)command->bytesTransferred, (int)command->size);
+        return 0;
+}
+
+/* Fills the next buffers with the device's part and sends them, until everything is sent or something fails. */
+static int write_part(struct channel *channel, struct backup *backup, struct error *err)
+{
+        const struct server_part *part = &backup->info.parts[channel->index];
+        uint32_t max = channel->session->shape.max_transfer;
+        uint64_t at = 0;
+
+        while (at < part->length) {
+                uint32_t size = part->length - at < max ? (uint32_t)(part->length - at) : max;
+                struct slot *slot = channel_next(channel);
+
+                if (session_is_failing(channel->session))
+                        return 0;
+                if (check_write(channel, &slot->command, err) < 0)
+                        return -1;
+                if ((at == 0 && fault("backup.first_write", backup->job, err) < 0) ||
+                    (at < part->length / 2 && at + size >= part->length / 2 &&
+                     fault("backup.middle", backup->job, err) < 0))
+                        return -1;
+                if (image_read(backup->image, part->offset + at, slot->command.buffer, size, err) < 0)
+                        return -1;
+                channel_send(channel, slot, VDC_Write, size, at);
+                at += size;
+        }
+        return 0;
+}
+
+/* Looks at the completions that write_part() left. */
+static int finish_writes(struct channel *channel, struct error *err)
+{
+        channel_drain(channel);
+        for (uint32_t i = 0; i < channel->depth; i++)
+                if (check_write(channel, &channel->slots[i].command, err) < 0)
+                        return -1;
+        return 0;
+}
+
+/* Complete says that the whole backup has been sent, so it waits until every device has flushed. */
+static int serve(struct channel *channel, struct backup *backup, struct error *err)
+{
+        struct session *session = channel->session;
+
+        if (write_part(channel, backup, err) < 0 || finish_writes(channel, err) < 0)
+                return -1;
+        if (session_is_failing(session))
+                return 0;
+        if (fault("backup.flush", backup->job, err) < 0 || channel_control(channel, VDC_Flush, err) < 0)
+                return -1;
+        if (!session_meet(session))
+                return 0;
+        if (session->shape.features & VDF_CompleteEnabled)
+                return channel_control(channel, VDC_Complete, err);
+        return 0;
+}
+
+static void serve_device(struct channel *channel, void *backup_at)
+{
+        struct error err = ERROR_INIT;
+
+        if (serve(channel, backup_at, &err) < 0)
+                session_fail(channel->session, &err);
+}
+
+int sqlite_backup(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err)
+{
+        CLEANUP(image_closep) struct image *image = NULL;
+        const struct server_job *job = session->job;
+        const struct image_options options = {
+                .path = job->database,
+                .immutable = job->immutable,
+                .busy_timeout_ms = job->busy_timeout_ms,
+                .max_lock_ms = job->max_lock_ms,
+                .max_wal = job->max_wal,
+                .spool_dir = job->spool_dir,
+                .cancelled = session_is_aborted,
+                .context = session,
+        };
+        struct backup backup = { .job = job };
+
+        if (fault("backup.open", job, err) < 0 || image_open(&options, &image, err) < 0 ||
+            fault("backup.locked", job, err) < 0)
+                return -1;
+        backup.image = image;
+        describe(&backup, job->device_count);
+        if (configure(&backup, session, err) < 0 || image_start(image, backup.info.parts, job->device_count, err) < 0 ||
+            session_transfer(session, serve_device, &backup, err) < 0)
+                return -1;
+        image_note(image, note);
+        if (image_check(image, err) < 0)
+                return -1;
+        if (session_is_aborted(session))
+                return session_raise(session, VD_E_ABORT, "finish", err);
+        return fault("backup.verdict", job, err);
+}

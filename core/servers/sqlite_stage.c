@@ -1,0 +1,251 @@
+#include "core/servers/sqlite_stage.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "core/base/cleanup.h"
+#include "core/base/fd_io.h"
+#include "core/base/ident.h"
+
+enum { STAGED_NAME_MAX = 200 }; /* of the database's name; what we put around it fits behind */
+
+const char *const target_suffixes[TARGET_FILES] = { "", "-wal", "-journal", "-shm" };
+
+/* ---- the target ---- */
+
+/* The path with links resolved. Its last component may be missing, but then it is no link to somewhere else. */
+static int resolve(const char *path, char **ret_path, struct error *err)
+{
+        CLEANUP(freep) char *folder = NULL;
+        CLEANUP(freep) char *real_folder = NULL;
+        const char *slash = strrchr(path, '/');
+        struct stat st;
+
+        *ret_path = realpath(path, NULL);
+        if (*ret_path)
+                return 0;
+        if (errno != ENOENT)
+                return error_raise_errno(err, errno, "cannot restore to '%s'", path);
+        if (lstat(path, &st) == 0)
+                return error_raise(err, ERR_USAGE, "'%s' is a symbolic link to nothing: name the file itself", path);
+        folder = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+        real_folder = folder ? realpath(folder, NULL) : NULL;
+        if (!real_folder)
+                return error_raise_errno(err, errno, "cannot restore into the folder '%s'", folder ? folder : path);
+        if (asprintf(ret_path, "%s%s", strcmp(real_folder, "/") == 0 ? "" : real_folder, slash) < 0)
+                return error_raise_errno(err, ENOMEM, "cannot restore to '%s'", path);
+        return 0;
+}
+
+int target_open(struct target *target, const char *path, struct error *err)
+{
+        const char *slash = strrchr(path, '/');
+
+        if (path[0] != '/' || slash[1] == '\0' || strcmp(slash, "/.") == 0 || strcmp(slash, "/..") == 0)
+                return error_raise(err, ERR_USAGE, "'%s' is not the absolute path of a file", path);
+        if (resolve(path, &target->path, err) < 0)
+                return -1;
+        slash = strrchr(target->path, '/');
+        if (strlen(slash + 1) > NAME_MAX)
+                return error_raise_errno(err, ENAMETOOLONG, "cannot restore to '%s'", path);
+        snprintf(target->name, sizeof target->name, "%s", slash + 1);
+        target->folder = strndup(target->path, slash == target->path ? 1 : (size_t)(slash - target->path));
+        if (!target->folder)
+                return error_raise_errno(err, ENOMEM, "cannot restore to '%s'", path);
+        target->folder_fd = open(target->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (target->folder_fd < 0)
+                return error_raise_errno(err, errno, "cannot restore into the folder '%s'", target->folder);
+        return 0;
+}
+
+void target_deinit(struct target *target)
+{
+        fd_closep(&target->folder_fd);
+        freep(&target->path);
+        freep(&target->folder);
+}
+
+/* NAME and its suffix; a name that is too long exists nowhere. */
+static bool sibling_name(const char *name, int file, char sibling[NAME_MAX + 1])
+{
+        return snprintf(sibling, NAME_MAX + 1, "%s%s", name, target_suffixes[file]) <= NAME_MAX;
+}
+
+int target_look(struct target *target, struct error *err)
+{
+        for (int i = 0; i < TARGET_FILES; i++) {
+                char sibling[NAME_MAX + 1];
+                struct stat st;
+
+                target->exists[i] = sibling_name(target->name, i, sibling) &&
+                                    fstatat(target->folder_fd, sibling, &st, AT_SYMLINK_NOFOLLOW) == 0;
+                if (i == 0 && target->exists[0]) {
+                        target->st = st;
+                        if (!S_ISREG(st.st_mode))
+                                return error_raise(err, ERR_USAGE, "'%s' is not a regular file, so it is no database",
+                                                   target->path);
+                }
+        }
+        return 0;
+}
+
+bool target_first(const struct target *target, char path[PATH_MAX])
+{
+        for (int i = 0; i < TARGET_FILES; i++) {
+                if (!target->exists[i])
+                        continue;
+                snprintf(path, PATH_MAX, "%s%s", target->path, target_suffixes[i]);
+                return true;
+        }
+        return false;
+}
+
+/* ---- files of a run ---- */
+
+/* ".NAME.KIND-": what is followed by a UUID. */
+static void staged_prefix(const char *name, const char *kind, char prefix[NAME_MAX + 1])
+{
+        snprintf(prefix, NAME_MAX + 1, ".%.*s.%s-", STAGED_NAME_MAX, name, kind);
+}
+
+/* Whether the descriptor is still what the name stands for: a sweep may have been faster than our lock. */
+static bool has_name(int folder_fd, const char *name, int fd)
+{
+        struct stat by_name;
+        struct stat by_fd;
+
+        return fstatat(folder_fd, name, &by_name, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &by_fd) == 0 &&
+               by_name.st_dev == by_fd.st_dev && by_name.st_ino == by_fd.st_ino;
+}
+
+int stage_create(const struct target *target, const char *kind, struct stage *stage, struct error *err)
+{
+        char prefix[NAME_MAX + 1];
+        char uuid[IDENT_UUID_SIZE];
+
+        staged_prefix(target->name, kind, prefix);
+        do {
+                fd_closep(&stage->fd);
+                ident_uuid(uuid);
+                snprintf(stage->name, sizeof stage->name, "%.*s%s", NAME_MAX - IDENT_UUID_SIZE, prefix, uuid);
+                stage->fd = openat(target->folder_fd, stage->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                                   0600);
+                if (stage->fd < 0)
+                        return error_raise_errno(err, errno, "cannot create a file in the folder '%s'", target->folder);
+        } while (flock(stage->fd, LOCK_EX | LOCK_NB) < 0 || !has_name(target->folder_fd, stage->name, stage->fd));
+        free(stage->path);
+        if (asprintf(&stage->path, "%s/%s", strcmp(target->folder, "/") == 0 ? "" : target->folder, stage->name) < 0) {
+                stage->path = NULL;
+                return error_raise_errno(err, ENOMEM, "cannot create a file in the folder '%s'", target->folder);
+        }
+        return 0;
+}
+
+void stage_remove(const struct target *target, struct stage *stage)
+{
+        if (stage->fd >= 0 && stage->name[0] && has_name(target->folder_fd, stage->name, stage->fd))
+                unlinkat(target->folder_fd, stage->name, 0);
+        fd_closep(&stage->fd);
+        freep(&stage->path);
+}
+
+/* ---- what dead runs left ---- */
+
+static bool look(const struct target *target, const char *name, struct stat *ret_st)
+{
+        return fstatat(target->folder_fd, name, ret_st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void put_back_file(const struct target *target, const char *aside, int file)
+{
+        char old_name[NAME_MAX + 1];
+        char aside_name[NAME_MAX + 1];
+        struct stat old_st;
+        struct stat aside_st;
+
+        if (!sibling_name(target->name, file, old_name) || !sibling_name(aside, file, aside_name) ||
+            !look(target, aside_name, &aside_st))
+                return;
+        if (!look(target, old_name, &old_st))
+                fd_rename_noreplace(target->folder_fd, aside_name, target->folder_fd, old_name);
+        else if (old_st.st_dev == aside_st.st_dev && old_st.st_ino == aside_st.st_ino)
+                unlinkat(target->folder_fd, aside_name, 0);
+}
+
+void stage_put_back(const struct target *target, const char *aside)
+{
+        struct stat old_st;
+        struct stat aside_st;
+
+        /* A database that stands there and is not the one that was taken away is either the new one, or nothing was
+         * moved yet. */
+        if (look(target, target->name, &old_st) &&
+            (!look(target, aside, &aside_st) || old_st.st_dev != aside_st.st_dev || old_st.st_ino != aside_st.st_ino))
+                return;
+        /* The database comes last: it shall never stand there without its log. */
+        for (int i = TARGET_FILES - 1; i >= 0; i--)
+                put_back_file(target, aside, i);
+        fsync(target->folder_fd);
+}
+
+/* The marker's text counts only if it is a name that we would have given. */
+static void put_back_marked(const struct target *target, int fd)
+{
+        char aside[NAME_MAX + 1] = "";
+        char prefix[NAME_MAX + 16];
+        int length = snprintf(prefix, sizeof prefix, "%s.replaced-", target->name);
+
+        if (fd_pread_full(fd, aside, NAME_MAX, 0) <= 0)
+                return;
+        if (strncmp(aside, prefix, (size_t)length) == 0 && !strchr(aside, '/'))
+                stage_put_back(target, aside);
+}
+
+static bool is_staged(const char *name, const char *prefix)
+{
+        size_t length = strlen(prefix);
+
+        return strncmp(name, prefix, length) == 0 && strlen(name) == length + IDENT_UUID_SIZE - 1 &&
+               ident_is_uuid(name + length);
+}
+
+static void sweep_file(const struct target *target, const char *name, bool is_marker)
+{
+        CLEANUP(fd_closep) int fd = openat(target->folder_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        struct stat st;
+
+        /* In a folder that others may write to, their files tell us nothing. */
+        if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+            flock(fd, LOCK_EX | LOCK_NB) < 0 || !has_name(target->folder_fd, name, fd))
+                return;
+        if (is_marker)
+                put_back_marked(target, fd);
+        unlinkat(target->folder_fd, name, 0);
+}
+
+static void sweep_kind(const struct target *target, const char *kind, bool is_marker)
+{
+        CLEANUP(dir_closep) DIR *dir = opendir(target->folder);
+        char prefix[NAME_MAX + 1];
+
+        staged_prefix(target->name, kind, prefix);
+        for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir))
+                if (is_staged(entry->d_name, prefix))
+                        sweep_file(target, entry->d_name, is_marker);
+}
+
+void stage_sweep(const char *path)
+{
+        CLEANUP(target_deinit) struct target target = TARGET_INIT;
+
+        if (!path || target_open(&target, path, /* err= */ NULL) < 0)
+                return;
+        sweep_kind(&target, "aside", true);
+        sweep_kind(&target, "restore", false);
+}

@@ -1,0 +1,32 @@
+/*
+ * folder.h - the folders where sockets may lie, opened only if they are safe
+ *
+ * Safe: a real folder, not a link; owned by root or the own user; writable by others only if it is sticky.
+ */
+#ifndef VDIPIPE_CORE_SHM_FOLDER_H
+#define VDIPIPE_CORE_SHM_FOLDER_H
+
+#include "core/base/error.h"
+
+enum folder_place {
+        FOLDER_GIVEN = 0, /* by the caller */
+        FOLDER_ENVIRONMENT,
+        FOLDER_SYSTEM,
+        FOLDER_SESSION,
+        FOLDER_TEMPORARY,
+        FOLDER_PLACES,
+};
+
+enum folder_result {
+        FOLDER_FAILED = -1, /* it is there, or should be, and cannot be used */
+        FOLDER_OK = 0,
+        FOLDER_ABSENT,
+};
+
+/* Opens one place. With `create` a missing folder is made where that is ours to do. */
+enum folder_result folder_open(enum folder_place place, const char *given, int create, int *ret_fd, struct error *err);
+
+/* Opens the place to listen in: the first that applies, made if need be. */
+int folder_open_own(const char *given, int *ret_fd, struct error *err);
+
+#endif

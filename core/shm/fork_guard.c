@@ -1,0 +1,60 @@
+#include "core/shm/fork_guard.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <unistd.h>
+
+enum { GUARDED_MAX = 512 };
+
+/* Descriptors plus one, so that zero is a free place. */
+static _Atomic int guarded[GUARDED_MAX];
+static _Atomic unsigned generation;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void in_child(void)
+{
+        atomic_fetch_add(&generation, 1);
+        for (size_t i = 0; i < GUARDED_MAX; i++) {
+                int fd = atomic_exchange(&guarded[i], 0) - 1;
+
+                if (fd >= 0)
+                        close(fd);
+        }
+}
+
+static void install(void)
+{
+        pthread_atfork(NULL, NULL, in_child);
+}
+
+unsigned fork_generation(void)
+{
+        pthread_once(&once, install);
+        return atomic_load_explicit(&generation, memory_order_relaxed);
+}
+
+void fork_guard_add(int fd)
+{
+        pthread_once(&once, install);
+        if (fd < 0)
+                return;
+        for (size_t i = 0; i < GUARDED_MAX; i++) {
+                int vacant = 0;
+
+                if (atomic_compare_exchange_strong(&guarded[i], &vacant, fd + 1))
+                        return;
+        }
+}
+
+void fork_guard_remove(int fd)
+{
+        if (fd < 0)
+                return;
+        for (size_t i = 0; i < GUARDED_MAX; i++) {
+                int entry = fd + 1;
+
+                if (atomic_compare_exchange_strong(&guarded[i], &entry, 0))
+                        return;
+        }
+}

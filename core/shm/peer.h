@@ -1,0 +1,42 @@
+/*
+ * peer.h - the process at the other end of a Unix socket: who it is, whether it lives, and messages with descriptors
+ *
+ * Sockets are SOCK_SEQPACKET and non-blocking: a message arrives whole or not at all, and every wait has a deadline.
+ */
+#ifndef VDIPIPE_CORE_SHM_PEER_H
+#define VDIPIPE_CORE_SHM_PEER_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "core/base/deadline.h"
+#include "core/base/error.h"
+
+enum { PEER_MESSAGE_MAX = 4096 };
+
+enum peer_result {
+        PEER_FAILED = -1,
+        PEER_OK = 0,
+        PEER_ENDED,   /* receive only: the other end is gone and nothing is left to read */
+        PEER_NOTHING, /* the deadline passed */
+};
+
+/* Refuses (ERR_PROTOCOL) a peer that is neither root, nor of our own user, nor a member of `group` (NULL: nobody). */
+int peer_check(int fd, const char *group, pid_t *ret_pid, struct error *err);
+
+/* A pidfd of the peer, which polls readable once the process is dead; -1 when there is none to have. */
+int peer_pidfd(int fd, pid_t pid);
+
+/* Sends one message, with descriptor `pass` unless it is negative. */
+enum peer_result peer_send(int fd, const void *message, size_t size, int pass, struct deadline deadline,
+                           struct error *err);
+
+/* Receives one message of at most `capacity` bytes. *ret_pass is the descriptor that came with it, else -1. A message
+ * that is longer, or that carries more than one descriptor, is a failure (ERR_PROTOCOL). */
+enum peer_result peer_receive(int fd, void *message, size_t capacity, size_t *ret_size, int *ret_pass,
+                              struct deadline deadline, struct error *err);
+
+/* Numeric id of a group by name or by number. ERR_USAGE when there is none. */
+int peer_group_id(const char *group, gid_t *ret_gid, struct error *err);
+
+#endif

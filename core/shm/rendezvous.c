@@ -1,0 +1,244 @@
+#include "core/shm/rendezvous.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/base/cleanup.h"
+#include "core/base/fault.h"
+#include "core/shm/folder.h"
+#include "core/shm/peer.h"
+
+enum {
+        BACKLOG = 16,
+        LOCK_WAIT_MS = 2000, /* how long a name may be between two owners */
+        LOCK_NAP_US = 5000,
+        SWEEP_MAX = 256, /* files looked at by one sweep */
+        FILE_NAME_SIZE = RENDEZVOUS_STEM + 8,
+};
+
+/* FNV-1a in two lanes that start apart. A collision is harmless: the greeting carries the whole name. */
+void rendezvous_stem(const char *name, char stem[RENDEZVOUS_STEM])
+{
+        uint64_t a = UINT64_C(0xcbf29ce484222325);
+        uint64_t b = UINT64_C(0x9ae16a3b2f90404f);
+
+        for (const char *at = name; *at; at++) {
+                a = (a ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
+                b = (b ^ (uint8_t)*at ^ (a >> 32)) * UINT64_C(0x100000001b3);
+        }
+        snprintf(stem, RENDEZVOUS_STEM, "%016" PRIx64 "%016" PRIx64, a, b);
+}
+
+static void file_name(const char *stem, const char *suffix, char name[FILE_NAME_SIZE])
+{
+        snprintf(name, FILE_NAME_SIZE, "%s%s", stem, suffix);
+}
+
+/* The socket's address through the open folder. */
+static void socket_address(int folder_fd, const char *stem, struct sockaddr_un *address)
+{
+        *address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+        snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s.sock", folder_fd, stem);
+}
+
+/* Returns a connected socket, or -1 with errno set. */
+static int connect_in(int folder_fd, const char *stem)
+{
+        CLEANUP(fd_closep) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        struct sockaddr_un address;
+
+        socket_address(folder_fd, stem, &address);
+        if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+                return -1;
+        return take_fd(&fd);
+}
+
+static bool is_still(int folder_fd, const char *name, int fd)
+{
+        struct stat by_name;
+        struct stat by_fd;
+
+        return fstatat(folder_fd, name, &by_name, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &by_fd) == 0 &&
+               by_name.st_dev == by_fd.st_dev && by_name.st_ino == by_fd.st_ino;
+}
+
+/* Removes the files of a listener whose lock we hold: the lock last, since the socket belongs to its owner. */
+static void remove_files(int folder_fd, const char *stem)
+{
+        char name[FILE_NAME_SIZE];
+
+        file_name(stem, ".sock", name);
+        unlinkat(folder_fd, name, 0);
+        file_name(stem, ".lock", name);
+        unlinkat(folder_fd, name, 0);
+}
+
+/* Removes what listeners left that were killed. Their lock files are free; those of others are not ours to open. */
+static void sweep(int folder_fd)
+{
+        CLEANUP(dir_closep) DIR *dir = NULL;
+        int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        const struct dirent *entry;
+        int seen = 0;
+
+        if (fd < 0)
+                return;
+        dir = fdopendir(fd);
+        if (!dir) {
+                close(fd);
+                return;
+        }
+        while ((entry = readdir(dir)) && seen++ < SWEEP_MAX) {
+                CLEANUP(fd_closep) int lock_fd = -1;
+                char stem[RENDEZVOUS_STEM];
+                struct stat st;
+
+                if (strlen(entry->d_name) != RENDEZVOUS_STEM - 1 + 5 ||
+                    strcmp(entry->d_name + RENDEZVOUS_STEM - 1, ".lock") != 0)
+                        continue;
+                lock_fd = openat(folder_fd, entry->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+                if (lock_fd < 0 || fstat(lock_fd, &st) < 0 || st.st_uid != geteuid() || !S_ISREG(st.st_mode))
+                        continue;
+                if (flock(lock_fd, LOCK_EX | LOCK_NB) < 0 || !is_still(folder_fd, entry->d_name, lock_fd))
+                        continue;
+                snprintf(stem, sizeof stem, "%.*s", RENDEZVOUS_STEM - 1, entry->d_name);
+                remove_files(folder_fd, stem);
+        }
+}
+
+/* One attempt to own the name. Returns 1 when it is ours, 0 when somebody holds it now, -1 on failure. */
+static int try_lock(int folder_fd, const char *name, int *ret_fd, struct error *err)
+{
+        CLEANUP(fd_closep)
+        int fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+
+        if (fd < 0)
+                return error_raise_errno(err, errno, "open lock file '%s': another user may have the name", name);
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                if (errno == EWOULDBLOCK || errno == EINTR)
+                        return 0;
+                return error_raise_errno(err, errno, "lock '%s'", name);
+        }
+        /* Its last owner may have removed the file between our open and our lock. */
+        if (!is_still(folder_fd, name, fd))
+                return 0;
+        *ret_fd = take_fd(&fd);
+        return 1;
+}
+
+/* Owns the name, or finds out that a living process does. A name that is held while nobody answers is changing hands.
+ */
+static enum rendezvous_result lock_name(struct rendezvous *rendezvous, struct error *err)
+{
+        struct deadline deadline = deadline_after_ms(LOCK_WAIT_MS);
+        char name[FILE_NAME_SIZE];
+
+        file_name(rendezvous->stem, ".lock", name);
+        for (;;) {
+                CLEANUP(fd_closep) int probe = -1;
+                int got = try_lock(rendezvous->folder_fd, name, &rendezvous->lock_fd, err);
+
+                if (got != 0)
+                        return got < 0 ? RENDEZVOUS_FAILED : RENDEZVOUS_OK;
+                probe = connect_in(rendezvous->folder_fd, rendezvous->stem);
+                if (probe >= 0 || errno == EAGAIN || deadline_passed(deadline))
+                        return RENDEZVOUS_TAKEN;
+                usleep(LOCK_NAP_US);
+        }
+}
+
+static int bind_socket(struct rendezvous *rendezvous, const char *group, struct error *err)
+{
+        mode_t mode = group ? 0660 : 0600;
+        struct sockaddr_un address;
+        char name[FILE_NAME_SIZE];
+        gid_t gid = (gid_t)-1;
+
+        if (group && peer_group_id(group, &gid, err) < 0)
+                return -1;
+        rendezvous->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (rendezvous->listen_fd < 0)
+                return error_raise_errno(err, errno == EMFILE || errno == ENFILE ? ENOMEM : errno, "make a socket");
+        file_name(rendezvous->stem, ".sock", name);
+        if (unlinkat(rendezvous->folder_fd, name, 0) < 0 && errno != ENOENT)
+                return error_raise_errno(err, errno, "remove dead socket '%s'", name);
+        socket_address(rendezvous->folder_fd, rendezvous->stem, &address);
+        /* The mode of the socket is the mode of its file, less the umask; nobody can connect before listen(). */
+        fchmod(rendezvous->listen_fd, 0600);
+        if (bind(rendezvous->listen_fd, (const struct sockaddr *)&address, sizeof address) < 0)
+                return error_raise_errno(err, errno, "bind socket '%s'", name);
+        if (group && fchownat(rendezvous->folder_fd, name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0)
+                return error_raise_errno(err, errno, "give socket '%s' to group '%s'", name, group);
+        if (fchmodat(rendezvous->folder_fd, name, mode, 0) < 0)
+                return error_raise_errno(err, errno, "set the mode of socket '%s'", name);
+        if (fault_point("rendezvous.listen") || listen(rendezvous->listen_fd, BACKLOG) < 0)
+                return error_raise_errno(err, errno, "listen on socket '%s'", name);
+        return 0;
+}
+
+enum rendezvous_result rendezvous_listen(const char *folder, const char *group, const char *name,
+                                         struct rendezvous *ret_rendezvous, struct error *err)
+{
+        CLEANUP(rendezvous_close) struct rendezvous rendezvous = RENDEZVOUS_INIT;
+        enum rendezvous_result result;
+
+        rendezvous_stem(name, rendezvous.stem);
+        if (folder_open_own(folder, &rendezvous.folder_fd, err) < 0)
+                return RENDEZVOUS_FAILED;
+        sweep(rendezvous.folder_fd);
+        result = lock_name(&rendezvous, err);
+        if (result != RENDEZVOUS_OK)
+                return result;
+        if (bind_socket(&rendezvous, group, err) < 0)
+                return RENDEZVOUS_FAILED;
+        *ret_rendezvous = rendezvous;
+        rendezvous = (struct rendezvous)RENDEZVOUS_INIT;
+        return RENDEZVOUS_OK;
+}
+
+void rendezvous_close(struct rendezvous *rendezvous)
+{
+        if (rendezvous->lock_fd >= 0)
+                remove_files(rendezvous->folder_fd, rendezvous->stem);
+        fd_closep(&rendezvous->listen_fd);
+        fd_closep(&rendezvous->lock_fd);
+        fd_closep(&rendezvous->folder_fd);
+}
+
+enum rendezvous_result rendezvous_connect(const char *folder, const char *name, int *ret_fd, struct error *err)
+{
+        char stem[RENDEZVOUS_STEM];
+
+        rendezvous_stem(name, stem);
+        for (int place = FOLDER_GIVEN; place < FOLDER_PLACES; place++) {
+                CLEANUP(fd_closep) int folder_fd = -1;
+                struct error local = ERROR_INIT;
+                int fd;
+
+                if (folder_open((enum folder_place)place, folder, /* create= */ 0, &folder_fd, &local) != FOLDER_OK) {
+                        error_keep_first(err, &local);
+                        continue;
+                }
+                fd = connect_in(folder_fd, stem);
+                if (fd >= 0) {
+                        *ret_fd = fd;
+                        return RENDEZVOUS_OK;
+                }
+                if (errno != ENOENT && errno != ECONNREFUSED) {
+                        error_raise_errno(&local, errno, "connect to socket '%s.sock'", stem);
+                        error_keep_first(err, &local);
+                }
+        }
+        return RENDEZVOUS_NONE;
+}

@@ -1,0 +1,88 @@
+#include "core/shm/wake.h"
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+        SPIN_LONGEST_NS = 50000, /* about what two transfers of a megabyte take to fill */
+        SPIN_SHORTEST_NS = 1500, /* less than a sleep and a wake-up cost */
+        SPIN_LOOKS = 8,          /* at the cell, between looks at the clock */
+        FAILURES_MAX = 5,        /* from then on the patience is the shortest */
+};
+
+static bool may_spin;
+static pthread_once_t spin_once = PTHREAD_ONCE_INIT;
+
+static void choose_spin(void)
+{
+        cpu_set_t set;
+
+        /* On one processor the peer cannot move while we spin. */
+        may_spin = sched_getaffinity(0, sizeof set, &set) < 0 || CPU_COUNT(&set) > 1;
+}
+
+static void relax(void)
+{
+#if defined __x86_64__ || defined __i386__
+        __builtin_ia32_pause();
+#elif defined __aarch64__
+        __asm__ volatile("yield");
+#endif
+}
+
+uint32_t wake_key(const struct wake_cell *cell)
+{
+        return atomic_load(&cell->sequence);
+}
+
+/* Watches the cell until `until`. Returns true when it moved. */
+static bool spin(const struct wake_cell *cell, uint32_t key, int64_t until)
+{
+        do {
+                for (int i = 0; i < SPIN_LOOKS; i++) {
+                        if (atomic_load(&cell->sequence) != key)
+                                return true;
+                        relax();
+                }
+        } while (monotonic_ns() < until);
+        return false;
+}
+
+void wake_wait(struct wake_cell *cell, uint32_t key, struct deadline deadline, struct wake_patience *patience)
+{
+        int32_t failures = patience ? atomic_load_explicit(&patience->failures, memory_order_relaxed) : FAILURES_MAX;
+        int64_t length = failures >= FAILURES_MAX ? SPIN_SHORTEST_NS : SPIN_LONGEST_NS >> failures;
+        int64_t start = monotonic_ns();
+        struct timespec slice;
+
+        pthread_once(&spin_once, choose_spin);
+        if (!may_spin || !spin(cell, key, start + length)) {
+                slice = deadline_slice(deadline, WAKE_SLICE_MS);
+                /* Sequentially consistent with wake_signal(): either it sees this waiter, or the kernel sees its new
+                 * sequence. */
+                atomic_fetch_add(&cell->waiters, 1);
+                syscall(SYS_futex, &cell->sequence, FUTEX_WAIT, key, &slice, NULL, 0);
+                atomic_fetch_sub(&cell->waiters, 1);
+        }
+        if (!patience)
+                return;
+        /* Also a sleep that was short says that watching would have paid. */
+        if (monotonic_ns() - start < SPIN_LONGEST_NS)
+                failures = 0;
+        else if (failures < FAILURES_MAX)
+                failures++;
+        atomic_store_explicit(&patience->failures, failures, memory_order_relaxed);
+}
+
+void wake_signal(struct wake_cell *cell)
+{
+        atomic_fetch_add(&cell->sequence, 1);
+        if (atomic_load(&cell->waiters) != 0)
+                syscall(SYS_futex, &cell->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}

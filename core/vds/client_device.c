@@ -1,0 +1,346 @@
+/* The client's side of vds.h: one device. */
+#include "core/vds/internal.h"
+
+#include "core/base/fault.h"
+
+/* What came out of one look at the queue. */
+enum take_result {
+        TAKE_COMMAND = 0,
+        TAKE_NOTHING,
+        TAKE_CLOSED,
+        TAKE_BROKEN, /* the server misbehaves; `err` says how */
+};
+
+static bool moves_data(int32_t code)
+{
+        return code == VDC_Read || code == VDC_Write;
+}
+
+/* Queues the outcome of a command. -1: the server misbehaves. Under the device's lock. */
+static int push_completion(struct vds_client_device *device, const struct command_record *command, int32_t code,
+                           uint32_t bytes, int64_t position)
+{
+        const struct completion_record record = {
+                .slot = command->slot,
+                .generation = command->generation,
+                .code = code,
+                .bytes = bytes,
+                .position = position,
+        };
+
+        /* Every slot of the server's has at most one completion on its way, so the ring has room for all of them. */
+        return ring_push(&device->completions, &record) == RING_OK ? 0 : -1;
+}
+
+/* The address behind a buffer reference. NULL with *ret_mapped false: the area is not there yet; with true: out of
+ * bounds. */
+static uint8_t *resolve(struct vds_client *client, const struct command_record *record, bool *ret_mapped)
+{
+        uint64_t needed = moves_data(record->code) || record->size > 0 ? (uint64_t)record->size : 1;
+        const struct region *region;
+
+        *ret_mapped = record->area < atomic_load_explicit(&client->area_count, memory_order_acquire);
+        if (!*ret_mapped)
+                return NULL;
+        region = &client->areas[record->area];
+        if (record->offset > region->size || needed > region->size - record->offset)
+                return NULL;
+        return region->base + record->offset;
+}
+
+static int check_record(const struct vds_client_device *device, const struct command_record *record, struct error *err)
+{
+        uint32_t limit = device->client->set.config.maxTransferSize;
+
+        if (record->slot >= VDS_QUEUE_DEPTH || device->slots[record->slot].busy)
+                return error_raise(err, ERR_PROTOCOL, "the server sent a command in slot %u, which is in use",
+                                   record->slot);
+        if (record->code < VDC_Read || record->code > VDC_Complete)
+                return error_raise(err, ERR_PROTOCOL, "the server sent command %d, which is none", record->code);
+        if (moves_data(record->code) && (record->size <= 0 || (uint32_t)record->size > limit || !record->has_buffer))
+                return error_raise(err, ERR_PROTOCOL, "the server sent a %s of %d bytes; the limit is %u",
+                                   vds_command_name(record->code), record->size, limit);
+        if (record->has_buffer && record->area >= SET_AREAS_MAX)
+                return error_raise(err, ERR_PROTOCOL, "the server named buffer area %u", record->area);
+        return 0;
+}
+
+/* Hands a checked command to the user, or keeps it back until it can be. */
+static enum take_result deliver(struct vds_client_device *device, const struct command_record *record,
+                                struct VDC_Command **ret_command, struct error *err)
+{
+        struct client_slot *slot = &device->slots[record->slot];
+        uint8_t *buffer = NULL;
+        bool mapped = true;
+
+        if (record->code == VDC_ClearError && device->io_error && device->held > 0) {
+                device->pending = PENDING_CLEAR_ERROR;
+                device->pending_record = *record;
+                return TAKE_NOTHING;
+        }
+        if (record->has_buffer)
+                buffer = resolve(device->client, record, &mapped);
+        if (!mapped) {
+                if (device->pending != PENDING_AREA)
+                        device->pending_deadline = deadline_after_ms(SET_AREA_WAIT_MS);
+                device->pending = PENDING_AREA;
+                device->pending_record = *record;
+                if (!deadline_passed(device->pending_deadline))
+                        return TAKE_NOTHING;
+                error_raise(err, ERR_PROTOCOL, "the server named buffer area %u and never sent it", record->area);
+                return TAKE_BROKEN;
+        }
+        if (record->has_buffer && !buffer) {
+                error_raise(err, ERR_PROTOCOL, "the server named a buffer outside its area");
+                return TAKE_BROKEN;
+        }
+        device->pending = PENDING_NONE;
+        slot->busy = true;
+        slot->record = *record;
+        slot->command = (struct VDC_Command){
+                .commandCode = record->code,
+                .size = record->size,
+                .position = record->position,
+                .buffer = buffer,
+        };
+        device->held++;
+        atomic_fetch_add_explicit(&device->command_count, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&device->shared->commands, 1, memory_order_relaxed);
+        *ret_command = &slot->command;
+        return TAKE_COMMAND;
+}
+
+static enum take_result broken_queue(struct error *err)
+{
+        error_raise(err, ERR_PROTOCOL, "the server left the device's queue in an impossible state");
+        return TAKE_BROKEN;
+}
+
+/* Takes one record off the queue and checks it. TAKE_COMMAND: *ret_record holds it. */
+static enum take_result pop_record(struct vds_client_device *device, struct command_record *ret_record,
+                                   struct error *err)
+{
+        switch (ring_pop(&device->commands, ret_record)) {
+        case RING_EMPTY:
+                return TAKE_NOTHING;
+        case RING_OK:
+                return check_record(device, ret_record, err) < 0 ? TAKE_BROKEN : TAKE_COMMAND;
+        case RING_FULL:
+        case RING_BROKEN:
+                break;
+        }
+        return broken_queue(err);
+}
+
+/*
+ * In the IO-ERROR state: what was not delivered goes back with 1117, up to a ClearError, which is kept for deliver().
+ * Returns TAKE_NOTHING, or TAKE_BROKEN.
+ */
+static enum take_result flush_queue(struct vds_client_device *device, bool *ret_completed, struct error *err)
+{
+        struct command_record record = device->pending_record;
+        enum take_result taken = TAKE_COMMAND;
+
+        if (device->pending == PENDING_NONE)
+                taken = pop_record(device, &record, err);
+        for (; taken == TAKE_COMMAND; taken = pop_record(device, &record, err)) {
+                device->pending = record.code == VDC_ClearError ? PENDING_CLEAR_ERROR : PENDING_NONE;
+                device->pending_record = record;
+                if (device->pending == PENDING_CLEAR_ERROR)
+                        return TAKE_NOTHING;
+                if (push_completion(device, &record, ERROR_IO_DEVICE, 0, 0) < 0)
+                        return broken_queue(err);
+                *ret_completed = true;
+        }
+        return taken;
+}
+
+/* Takes the next command that the user may see; in the IO-ERROR state that is nothing but ClearError. */
+static enum take_result take_command(struct vds_client_device *device, struct VDC_Command **ret_command,
+                                     bool *ret_completed, struct error *err)
+{
+        struct command_record record;
+        enum take_result taken;
+
+        if (device->io_error && flush_queue(device, ret_completed, err) == TAKE_BROKEN)
+                return TAKE_BROKEN;
+        if (device->pending != PENDING_NONE) {
+                record = device->pending_record;
+                return deliver(device, &record, ret_command, err);
+        }
+        if (device->io_error)
+                return TAKE_NOTHING;
+        taken = pop_record(device, &record, err);
+        return taken == TAKE_COMMAND ? deliver(device, &record, ret_command, err) : taken;
+}
+
+/* One look at the device, under its lock. */
+static enum take_result look(struct vds_client_device *device, struct VDC_Command **ret_command, bool *ret_completed,
+                             bool *ret_first_close, struct error *err)
+{
+        *ret_completed = *ret_first_close = false;
+        /* Closing first: what the server did not wait for is never delivered. */
+        if (device->closed_seen)
+                return TAKE_CLOSED;
+        if (atomic_load_explicit(&device->shared->phase, memory_order_acquire) == DEVICE_CLOSED) {
+                device->closed_seen = *ret_first_close = true;
+                return TAKE_CLOSED;
+        }
+        return take_command(device, ret_command, ret_completed, err);
+}
+
+static int get_command(struct vds_client_device *device, struct deadline deadline, struct VDC_Command **ret_command)
+{
+        struct vds_client *client = device->client;
+        struct vds_set *set = &client->set;
+        struct wake_cell *cell = &device->shared->client_wake;
+
+        for (;;) {
+                uint32_t seen = wake_key(cell);
+                struct deadline wait_until = deadline;
+                struct error err = ERROR_INIT;
+                enum take_result taken;
+                bool completed;
+                bool first_close;
+
+                if (set_aborted(set))
+                        return VD_E_ABORT;
+                if (atomic_load(&set->gate) & SET_GATE_CLOSED)
+                        return VD_E_PROTOCOL;
+                pthread_mutex_lock(&device->lock);
+                taken = look(device, ret_command, &completed, &first_close, &err);
+                if (device->pending == PENDING_AREA)
+                        wait_until = deadline_earlier(deadline, device->pending_deadline);
+                pthread_mutex_unlock(&device->lock);
+                if (completed)
+                        wake_signal(&set->layout->agent_wake);
+                if (first_close && atomic_fetch_add(&client->closed_count, 1) + 1 == set->device_count)
+                        set_all_closed(set);
+                switch (taken) {
+                case TAKE_COMMAND:
+                        fault_point("client.get_command.done");
+                        return NOERROR;
+                case TAKE_CLOSED:
+                        return VD_E_CLOSE;
+                case TAKE_BROKEN:
+                        return set_fail(set, VDS_ABORT_MISBEHAVED, &err);
+                case TAKE_NOTHING:
+                        break;
+                }
+                if (deadline_passed(deadline))
+                        return VD_E_TIMEOUT;
+                wake_wait(cell, seen, wait_until, &device->patience);
+        }
+}
+
+int vds_client_device_get_command(struct vds_client_device *device, int64_t timeout_ms,
+                                  struct VDC_Command **ret_command)
+{
+        struct vds_set *set = &device->client->set;
+        struct set_call call;
+        int result = set_enter(set, &call, CALL_GET_COMMAND);
+        bool opened;
+
+        *ret_command = NULL;
+        if (result != NOERROR)
+                return result;
+        pthread_mutex_lock(&device->lock);
+        opened = device->opened;
+        pthread_mutex_unlock(&device->lock);
+        if (!opened)
+                return set_leave(&call, VD_E_PROTOCOL);
+        return set_leave(&call, get_command(device, deadline_after_ms(timeout_ms), ret_command));
+}
+
+/* The slot whose command this is, or NULL. Any address may be asked about. */
+static struct client_slot *find_slot(struct vds_client_device *device, const struct VDC_Command *command)
+{
+        uintptr_t from_first = (uintptr_t)command - (uintptr_t)device->slots;
+
+        if (from_first % sizeof device->slots[0] || from_first / sizeof device->slots[0] >= VDS_QUEUE_DEPTH)
+                return NULL;
+        return &device->slots[from_first / sizeof device->slots[0]];
+}
+
+/* What a completion says about whether the medium holds what was written: see vds_client_verdict(). */
+static void note_durability(struct vds_client_device *device, int32_t command, int code)
+{
+        if (command == VDC_Write || code != ERROR_SUCCESS)
+                device->flushed = device->finished = false;
+        else if (command == VDC_Flush)
+                device->flushed = true;
+        else if (command == VDC_Complete)
+                device->finished = true;
+}
+
+static int complete(struct vds_client_device *device, struct VDC_Command *command, int code, uint64_t bytes,
+                    int64_t position, struct error *err)
+{
+        struct client_slot *slot = find_slot(device, command);
+        struct command_record record;
+        bool completed = false;
+
+        if (!device->opened)
+                return VD_E_PROTOCOL;
+        if (!slot || !slot->busy)
+                return VD_E_INVALID;
+        record = slot->record;
+        if (!moves_data(record.code))
+                bytes = 0;
+        else if (bytes > (uint64_t)record.size)
+                return VD_E_INVALID;
+        if (push_completion(device, &record, code, (uint32_t)bytes, position) < 0) {
+                broken_queue(err);
+                return VD_E_ABORT;
+        }
+        slot->busy = false;
+        device->held--;
+        atomic_fetch_add_explicit(&device->completion_count, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&device->shared->completions, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&device->byte_count, bytes, memory_order_relaxed);
+        atomic_fetch_add_explicit(&device->shared->bytes, bytes, memory_order_relaxed);
+        note_durability(device, record.code, code);
+        if (code != ERROR_SUCCESS) {
+                device->io_error = true;
+                return flush_queue(device, &completed, err) == TAKE_BROKEN ? VD_E_ABORT : NOERROR;
+        }
+        if (record.code == VDC_ClearError)
+                device->io_error = false;
+        return NOERROR;
+}
+
+int vds_client_device_complete_command(struct vds_client_device *device, struct VDC_Command *command,
+                                       int completion_code, uint64_t bytes_transferred, int64_t position)
+{
+        struct vds_set *set = &device->client->set;
+        struct error err = ERROR_INIT;
+        struct set_call call;
+        int result = set_enter(set, &call, CALL_COMPLETE);
+        bool waiting;
+
+        if (result != NOERROR)
+                return result;
+        fault_point("client.complete_command");
+        pthread_mutex_lock(&device->lock);
+        result = complete(device, command, completion_code, bytes_transferred, position, &err);
+        waiting = device->pending == PENDING_CLEAR_ERROR && device->held == 0;
+        pthread_mutex_unlock(&device->lock);
+        if (result == VD_E_ABORT)
+                return set_leave(&call, set_fail(set, VDS_ABORT_MISBEHAVED, &err));
+        if (result == NOERROR)
+                wake_signal(&set->layout->agent_wake);
+        /* Another thread may sit in GetCommand while its ClearError was held back. */
+        if (waiting)
+                wake_signal(&device->shared->client_wake);
+        fault_point("client.complete_command.done");
+        return set_leave(&call, result);
+}
+
+void vds_client_device_counters(struct vds_client_device *device, struct vds_device_counters *ret_counters)
+{
+        *ret_counters = (struct vds_device_counters){
+                .commands = atomic_load_explicit(&device->command_count, memory_order_relaxed),
+                .completions = atomic_load_explicit(&device->completion_count, memory_order_relaxed),
+                .bytes = atomic_load_explicit(&device->byte_count, memory_order_relaxed),
+        };
+}

@@ -1,0 +1,293 @@
+/*
+ * The primary's service thread: lets the server in, receives its buffer areas and the final configuration, and notices
+ * its end. So a client that never calls in still learns what happens, and still answers.
+ */
+#include "core/vds/internal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/base/cleanup.h"
+#include "core/base/fault.h"
+#include "core/shm/fork_guard.h"
+#include "core/shm/peer.h"
+#include "core/vds/message.h"
+
+enum {
+        POLL_STOP = 0,
+        POLL_LISTEN,
+        POLL_SERVER,
+        POLL_PIDFD,
+        POLL_HALF_OPEN, /* the first of them */
+        POLL_COUNT = POLL_HALF_OPEN + CLIENT_HALF_OPEN_MAX,
+
+        ACCEPT_REST_MS = 100, /* after an accept that failed for want of descriptors */
+};
+
+static const struct deadline no_wait = { .at_ns = 0 };
+
+static void close_guarded(int *fd)
+{
+        fork_guard_remove(*fd);
+        fd_closep(fd);
+}
+
+bool client_all_closed_by_server(struct vds_client *client)
+{
+        for (uint32_t i = 0; i < client->set.device_count; i++)
+                if (atomic_load_explicit(&client->set.layout->devices[i].phase, memory_order_acquire) != DEVICE_CLOSED)
+                        return false;
+        return true;
+}
+
+/* The connection ended. A server that closed its devices and said how it went, or closed the set, has simply left. */
+static void server_left(struct vds_client *client)
+{
+        struct layout *layout = client->set.layout;
+        bool closed = atomic_load_explicit(&layout->server_phase, memory_order_acquire) == SERVER_CLOSED;
+        bool said = atomic_load_explicit(&layout->verdict, memory_order_acquire) != VDS_VERDICT_NONE;
+
+        close_guarded(&client->server_fd);
+        close_guarded(&client->server_pidfd);
+        if (!client_all_closed_by_server(client))
+                set_abort(&client->set, closed ? VDS_ABORT_SERVER_CLOSED : VDS_ABORT_SERVER_DIED);
+        else if (!closed && !said)
+                set_abort(&client->set, VDS_ABORT_SERVER_DIED);
+        atomic_store(&client->server_gone, true);
+        set_wake_all(&client->set);
+}
+
+static int take_area(struct vds_client *client, const struct message_area *area, int *fd, struct error *err)
+{
+        uint32_t count = atomic_load_explicit(&client->area_count, memory_order_relaxed);
+
+        if (area->index != count || count == SET_AREAS_MAX || *fd < 0)
+                return error_raise(err, ERR_PROTOCOL, "the server announced buffer area %u, and %u was next",
+                                   area->index, count);
+        if (region_attach(fd, area->size, &client->areas[count], err) < 0)
+                return -1;
+        atomic_store_explicit(&client->area_count, count + 1, memory_order_release);
+        /* Threads that met a command of this area wait on their device. */
+        set_wake_all(&client->set);
+        return 0;
+}
+
+static int take_configuration(struct vds_client *client, const struct message_configured *message, struct error *err)
+{
+        struct vds_set *set = &client->set;
+
+        if (atomic_load(&client->configured))
+                return error_raise(err, ERR_PROTOCOL, "the server ended configuration twice");
+        if (config_check_final(&set->wishes, &message->config, err) < 0) {
+                err->code = ERR_PROTOCOL;
+                return -1;
+        }
+        set_copy_text(client->info, set->layout->info_text, sizeof client->info);
+        set->config = message->config;
+        fault_point("client.service.configured");
+        atomic_store_explicit(&client->configured, true, memory_order_release);
+        wake_signal(&set->layout->client_wake);
+        return 0;
+}
+
+static int take_message(struct vds_client *client, const union message *message, size_t size, int *fd,
+                        struct error *err)
+{
+        if (size == sizeof message->area && message->kind == MESSAGE_AREA)
+                return take_area(client, &message->area, fd, err);
+        if (size == sizeof message->configured && message->kind == MESSAGE_CONFIGURED && *fd < 0)
+                return take_configuration(client, &message->configured, err);
+        return error_raise(err, ERR_PROTOCOL, "the server sent a message that is none");
+}
+
+/* Reads what the server has sent. Its end is looked at only when nothing is left to read. */
+static void serve_server(struct vds_client *client)
+{
+        for (;;) {
+                CLEANUP(fd_closep) int fd = -1;
+                struct error err = ERROR_INIT;
+                union message message;
+                size_t size = 0;
+
+                switch (peer_receive(client->server_fd, &message, sizeof message, &size, &fd, no_wait, &err)) {
+                case PEER_NOTHING:
+                        return;
+                case PEER_ENDED:
+                        server_left(client);
+                        return;
+                case PEER_OK:
+                        if (take_message(client, &message, size, &fd, &err) == 0)
+                                break;
+                        /* fall through */
+                case PEER_FAILED:
+                        set_fail(&client->set, err.code == ERR_PROTOCOL ? VDS_ABORT_MISBEHAVED : VDS_ABORT_INTERNAL,
+                                 &err);
+                        server_left(client);
+                        return;
+                }
+        }
+}
+
+static void refuse(int fd, const char *why)
+{
+        struct message_welcome answer = { .kind = MESSAGE_WELCOME, .result = VD_E_INVALID };
+
+        snprintf(answer.text, sizeof answer.text, "%s", why);
+        peer_send(fd, &answer, sizeof answer, -1, no_wait, NULL);
+}
+
+/* Why this greeting cannot be answered with a welcome; NULL when it can. */
+static const char *objection(struct vds_client *client, const struct message_hello *hello)
+{
+        if (hello->version != LAYOUT_VERSION)
+                return "the set speaks another version of the engine";
+        if (memchr(hello->set_name, '\0', sizeof hello->set_name) == NULL ||
+            strcmp(hello->set_name, client->set.name) != 0)
+                return "there is no set of this name";
+        if (hello->role != ROLE_SERVER)
+                return "the set does not take part in this role";
+        if (client->server_came)
+                return "the set has a server already";
+        if (set_aborted(&client->set))
+                return "the set was aborted";
+        return NULL;
+}
+
+/* Makes a half-open connection the server's. */
+static void welcome(struct vds_client *client, struct half_open *half)
+{
+        struct message_welcome answer = {
+                .kind = MESSAGE_WELCOME,
+                .result = NOERROR,
+                .wishes = client->set.wishes,
+                .control_size = (uint32_t)client->set.control.size,
+        };
+
+        if (peer_send(half->fd, &answer, sizeof answer, client->set.control.fd, no_wait, NULL) != PEER_OK)
+                return;
+        client->server_came = true;
+        client->server_fd = take_fd(&half->fd);
+        client->server_pidfd = peer_pidfd(client->server_fd, half->pid);
+        fork_guard_add(client->server_pidfd);
+        atomic_store(&client->server_pid, (int)half->pid);
+        atomic_store(&client->server_connected, true);
+        fault_point("client.service.welcomed");
+}
+
+/* One message decides what becomes of a new connection. */
+static void serve_half_open(struct vds_client *client, struct half_open *half)
+{
+        CLEANUP(fd_closep) int pass = -1;
+        union message message;
+        size_t size = 0;
+        const char *why;
+        enum peer_result result = peer_receive(half->fd, &message, sizeof message, &size, &pass, no_wait, NULL);
+
+        if (result == PEER_NOTHING)
+                return;
+        if (result == PEER_OK && message.kind == MESSAGE_HELLO && size == sizeof message.hello) {
+                why = objection(client, &message.hello);
+                if (why)
+                        refuse(half->fd, why);
+                else
+                        welcome(client, half);
+        }
+        if (half->fd >= 0)
+                close_guarded(&half->fd);
+}
+
+/* Returns false when descriptors have run out and the listener should rest. */
+static bool accept_all(struct vds_client *client)
+{
+        for (;;) {
+                CLEANUP(fd_closep)
+                int fd = accept4(client->rendezvous.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+                struct half_open *place = NULL;
+                struct error err = ERROR_INIT;
+                pid_t pid = 0;
+
+                if (fd < 0)
+                        return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
+                for (int i = 0; i < CLIENT_HALF_OPEN_MAX && !place; i++)
+                        if (client->half_open[i].fd < 0)
+                                place = &client->half_open[i];
+                if (peer_check(fd, client->set.group, &pid, &err) < 0)
+                        refuse(fd, err.message);
+                else if (place) {
+                        fork_guard_add(fd);
+                        *place = (struct half_open){
+                                .fd = take_fd(&fd),
+                                .pid = pid,
+                                .deadline = deadline_after_ms(SET_HANDSHAKE_MS),
+                        };
+                }
+        }
+}
+
+/* Drops connections that never greeted. Returns when the next one is due. */
+static struct deadline expire_half_open(struct vds_client *client)
+{
+        struct deadline next = DEADLINE_NEVER;
+
+        for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++) {
+                struct half_open *half = &client->half_open[i];
+
+                if (half->fd >= 0 && deadline_passed(half->deadline))
+                        close_guarded(&half->fd);
+                if (half->fd >= 0)
+                        next = deadline_earlier(next, half->deadline);
+        }
+        return next;
+}
+
+static void list_descriptors(const struct vds_client *client, bool resting, struct pollfd items[POLL_COUNT])
+{
+        int fds[POLL_COUNT] = {
+                [POLL_STOP] = client->set.stop_fd,
+                [POLL_LISTEN] = resting ? -1 : client->rendezvous.listen_fd,
+                [POLL_SERVER] = client->server_fd,
+                [POLL_PIDFD] = client->server_pidfd,
+        };
+
+        for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)
+                fds[POLL_HALF_OPEN + i] = client->half_open[i].fd;
+        for (int i = 0; i < POLL_COUNT; i++)
+                items[i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+}
+
+void *client_service_run(void *argument)
+{
+        struct vds_client *client = argument;
+        bool resting = false;
+
+        for (;;) {
+                struct pollfd items[POLL_COUNT];
+                struct deadline next = expire_half_open(client);
+
+                if (resting)
+                        next = deadline_earlier(next, deadline_after_ms(ACCEPT_REST_MS));
+                list_descriptors(client, resting, items);
+                resting = false;
+                if (poll(items, POLL_COUNT, deadline_left_ms(next)) < 0)
+                        continue;
+                if (items[POLL_STOP].revents)
+                        return NULL;
+                if (items[POLL_SERVER].revents)
+                        serve_server(client);
+                /* The process may be dead while a child of its own keeps the connection open. */
+                if (items[POLL_PIDFD].revents && client->server_fd >= 0) {
+                        serve_server(client);
+                        if (client->server_fd >= 0)
+                                server_left(client);
+                }
+                for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)
+                        if (items[POLL_HALF_OPEN + i].revents && client->half_open[i].fd >= 0)
+                                serve_half_open(client, &client->half_open[i]);
+                if (items[POLL_LISTEN].revents)
+                        resting = !accept_all(client);
+        }
+}

@@ -1,0 +1,230 @@
+/*
+ * The completion agent, and everything else that ends a command on the server's side.
+ *
+ * Whoever takes a command out of its slot, under the device's lock, is the one who runs its callback, without any lock;
+ * so each callback runs once, and may call anything.
+ */
+#include "core/vds/internal.h"
+
+#include "core/base/fault.h"
+
+void server_call_back(struct VDS_Command *command, int32_t code, int32_t bytes)
+{
+        vds_completion_routine routine = (vds_completion_routine)(uintptr_t)command->completionRoutine;
+
+        command->completionCode = code;
+        command->bytesTransferred = bytes;
+        routine(command);
+}
+
+/* Empties a slot. Under the device's lock. */
+static struct VDS_Command *take_slot(struct vds_server_device *device, struct server_slot *slot)
+{
+        struct VDS_Command *command = slot->command;
+
+        slot->command = NULL;
+        slot->generation++;
+        device->outstanding--;
+        atomic_fetch_sub(&device->server->outstanding, 1);
+        return command;
+}
+
+/* Any outstanding command, taken out; NULL when there is none. */
+static struct VDS_Command *take_any(struct vds_server_device *device, bool dead)
+{
+        struct VDS_Command *command = NULL;
+
+        pthread_mutex_lock(&device->lock);
+        device->dead |= dead;
+        for (uint32_t i = 0; i < VDS_QUEUE_DEPTH && device->outstanding > 0 && !command; i++)
+                if (device->slots[i].command)
+                        command = take_slot(device, &device->slots[i]);
+        pthread_mutex_unlock(&device->lock);
+        return command;
+}
+
+void server_drain_device(struct vds_server_device *device, int32_t code, bool dead)
+{
+        struct VDS_Command *command;
+
+        while ((command = take_any(device, dead)) != NULL)
+                server_call_back(command, code, 0);
+}
+
+enum take_result {
+        TAKE_COMPLETION = 0,
+        TAKE_NOTHING,
+        TAKE_BROKEN,
+};
+
+/* The slot that a completion names, if the completion can be believed. */
+static struct server_slot *believed_slot(struct vds_server_device *device, const struct completion_record *record)
+{
+        struct server_slot *slot;
+
+        if (record->slot >= VDS_QUEUE_DEPTH)
+                return NULL;
+        slot = &device->slots[record->slot];
+        if (!slot->command || slot->generation != record->generation)
+                return NULL;
+        if (record->bytes > (slot->code == VDC_Read || slot->code == VDC_Write ? (uint32_t)slot->size : 0))
+                return NULL;
+        return slot;
+}
+
+/* Takes the next completion and the command it ends. The device's error state follows before anybody hears of it. */
+static enum take_result take_completion(struct vds_server_device *device, struct VDS_Command **ret_command,
+                                        struct completion_record *ret_record)
+{
+        enum take_result result = TAKE_NOTHING;
+        struct server_slot *slot;
+
+        pthread_mutex_lock(&device->lock);
+        if (!device->opened || device->closed || device->dead)
+                goto out;
+        switch (ring_pop(&device->completions, ret_record)) {
+        case RING_OK:
+                break;
+        case RING_EMPTY:
+                goto out;
+        case RING_FULL:
+        case RING_BROKEN:
+                result = TAKE_BROKEN;
+                goto out;
+        }
+        slot = believed_slot(device, ret_record);
+        result = slot ? TAKE_COMPLETION : TAKE_BROKEN;
+        if (slot) {
+                if (ret_record->code != ERROR_SUCCESS)
+                        device->io_error = true;
+                else if (slot->code == VDC_ClearError)
+                        device->io_error = false;
+                if (slot->code == VDC_GetPosition || slot->code == VDC_SetPosition)
+                        slot->command->outPosition = ret_record->position;
+                *ret_command = take_slot(device, slot);
+        }
+out:
+        pthread_mutex_unlock(&device->lock);
+        return result;
+}
+
+static bool is_closed(struct vds_server_device *device)
+{
+        bool closed;
+
+        pthread_mutex_lock(&device->lock);
+        closed = device->closed;
+        pthread_mutex_unlock(&device->lock);
+        return closed;
+}
+
+/* Must the agent leave now, giving everything back? */
+static bool is_over(struct vds_server *server)
+{
+        return set_aborted(&server->set) || (atomic_load(&server->set.gate) & SET_GATE_CLOSED);
+}
+
+/* Runs the callbacks that are due on one device. Returns true when there were any. */
+static bool serve_device(struct vds_server_device *device)
+{
+        struct vds_server *server = device->server;
+        struct completion_record record;
+        struct VDS_Command *command;
+        bool moved = false;
+
+        while (!is_over(server)) {
+                struct error err = ERROR_INIT;
+
+                switch (take_completion(device, &command, &record)) {
+                case TAKE_COMPLETION:
+                        fault_point("server.completion.taken");
+                        atomic_store_explicit(&server->progress_ns, monotonic_ns(), memory_order_relaxed);
+                        server_call_back(command, record.code, (int32_t)record.bytes);
+                        moved = true;
+                        continue;
+                case TAKE_BROKEN:
+                        error_raise(&err, ERR_PROTOCOL, "the client completed a command that is not outstanding");
+                        set_fail(&server->set, VDS_ABORT_MISBEHAVED, &err);
+                        return true;
+                case TAKE_NOTHING:
+                        break;
+                }
+                if (is_closed(device))
+                        server_drain_device(device, ERROR_OPERATION_ABORTED, /* dead= */ false);
+                break;
+        }
+        return moved;
+}
+
+/* Has the client let more than two intervals pass with work before it and nothing done? Else says when to look again.
+ */
+static bool is_stalled(struct vds_server *server, struct deadline *ret_next)
+{
+        int64_t interval_ms = server->set.wishes.serverTimeOut;
+        int64_t limit;
+
+        *ret_next = DEADLINE_NEVER;
+        if (interval_ms == 0)
+                return false;
+        *ret_next = deadline_after_ms(interval_ms);
+        if (atomic_load(&server->outstanding) == 0)
+                return false;
+        limit = atomic_load_explicit(&server->progress_ns, memory_order_relaxed) + 2 * interval_ms * 1000000;
+        if (monotonic_ns() > limit)
+                return true;
+        *ret_next = deadline_earlier(*ret_next, (struct deadline){ .at_ns = limit + 1000000 });
+        return false;
+}
+
+/* All devices closed and every command given back? */
+static bool is_done(struct vds_server *server)
+{
+        return atomic_load(&server->closed_count) == server->set.device_count && atomic_load(&server->outstanding) == 0;
+}
+
+static void run_agent(struct vds_server *server)
+{
+        struct wake_cell *cell = &server->set.layout->agent_wake;
+
+        for (;;) {
+                uint32_t seen = wake_key(cell);
+                struct deadline next;
+                bool moved = false;
+
+                if (is_over(server) || is_done(server))
+                        break;
+                for (uint32_t i = 0; i < server->set.device_count; i++)
+                        moved |= serve_device(&server->devices[i]);
+                if (moved)
+                        continue;
+                if (is_stalled(server, &next)) {
+                        set_abort(&server->set, VDS_ABORT_TIMEOUT);
+                        continue;
+                }
+                wake_wait(cell, seen, next, NULL);
+        }
+        if (is_over(server))
+                for (uint32_t i = 0; i < server->set.device_count; i++)
+                        server_drain_device(&server->devices[i], ERROR_OPERATION_ABORTED, /* dead= */ true);
+}
+
+int vds_server_execute_completion_agent(struct vds_server *server)
+{
+        struct set_call call;
+        int result = set_enter_any(&server->set, &call);
+
+        if (result != NOERROR)
+                return result;
+        result = set_recheck(&server->set, CALL_EXECUTE_AGENT);
+        /* After an abort there may be commands to give back, whatever the agent then returns. */
+        if (result != NOERROR && result != VD_E_ABORT)
+                return set_leave(&call, result);
+        if (atomic_exchange(&server->agent_running, true))
+                return set_leave(&call, VD_E_BUSY);
+        if (result == NOERROR)
+                set_succeeded(&server->set, CALL_EXECUTE_AGENT);
+        fault_point("server.agent.running");
+        run_agent(server);
+        atomic_store(&server->agent_running, false);
+        return set_leave(&call, result);
+}

@@ -1,0 +1,190 @@
+/*
+ * internal.h - the two ends of a set, as the files of this folder and its unit tests see them
+ *
+ * Device objects are part of their set's handle, so a device pointer that outlives Close names memory that still exists
+ * and a device that is not open.
+ */
+#ifndef VDIPIPE_CORE_VDS_INTERNAL_H
+#define VDIPIPE_CORE_VDS_INTERNAL_H
+
+#include "core/base/deadline.h"
+#include "core/shm/arena.h"
+#include "core/shm/rendezvous.h"
+#include "core/vds/config.h"
+#include "core/vds/set.h"
+
+/* ---- client ---- */
+
+/* A command of the server's slot of the same number, while the user has it. */
+struct client_slot {
+        struct VDC_Command command; /* what the user sees; first, so that its address is the slot's */
+        struct command_record record;
+        bool busy;
+};
+
+/* What a popped command waits for. */
+enum client_pending {
+        PENDING_NONE = 0,
+        PENDING_AREA,        /* its buffer area's message */
+        PENDING_CLEAR_ERROR, /* the completion of every command the user holds */
+};
+
+struct vds_client_device {
+        struct vds_client *client;
+        struct layout_device *shared;
+
+        pthread_mutex_t lock; /* guards what follows */
+        bool opened;
+        bool closed_seen; /* GetCommand has said VD_E_CLOSE */
+        bool io_error;
+        bool flushed;  /* the last thing that happened to written data was a successful Flush */
+        bool finished; /* Complete was answered with success */
+        enum client_pending pending;
+        struct command_record pending_record;
+        struct deadline pending_deadline;
+        uint32_t held; /* busy slots */
+        struct ring commands;
+        struct ring completions;
+        struct client_slot slots[VDS_QUEUE_DEPTH];
+
+        /* Latched from the layout, under the set's lock. */
+        bool named;
+        char name[LAYOUT_NAME_SIZE];
+
+        struct wake_patience patience;
+        _Atomic uint64_t command_count;
+        _Atomic uint64_t completion_count;
+        _Atomic uint64_t byte_count;
+};
+
+/* A connection that has not greeted yet. */
+struct half_open {
+        int fd;
+        pid_t pid;
+        struct deadline deadline;
+};
+
+enum { CLIENT_HALF_OPEN_MAX = 8 };
+
+struct vds_client {
+        struct vds_set set; /* first, so that release() gets from one to the other */
+
+        /* The service thread's own. */
+        struct rendezvous rendezvous;
+        struct half_open half_open[CLIENT_HALF_OPEN_MAX];
+        int server_fd;
+        int server_pidfd;
+        bool server_came; /* one server per set, also after it has gone */
+
+        /* Written by the service thread, read by all. */
+        _Atomic int server_pid;
+        _Atomic bool server_connected;
+        _Atomic bool server_gone;    /* its connection ended */
+        _Atomic bool configured;     /* publishes set.config and info */
+        _Atomic uint32_t area_count; /* publishes areas[] below it */
+        struct region areas[SET_AREAS_MAX];
+        char info[VDS_TEXT_MAX];
+
+        _Atomic uint32_t opened_count;
+        _Atomic uint32_t closed_count; /* devices seen closed */
+        struct vds_client_device devices[VDS_DEVICES_MAX];
+};
+
+/* The service thread (client_service.c). */
+void *client_service_run(void *client);
+
+/* Has every device of the set been closed by the server? Within a call, or on the service thread. */
+bool client_all_closed_by_server(struct vds_client *client);
+
+/* ---- server ---- */
+
+struct server_slot {
+        struct VDS_Command *command; /* NULL: free */
+        uint32_t generation;
+        int32_t size;
+        int32_t code;
+};
+
+struct vds_server_device {
+        struct vds_server *server;
+        struct layout_device *shared;
+        char name[LAYOUT_NAME_SIZE]; /* constant once opened */
+
+        pthread_mutex_t lock; /* guards what follows */
+        bool opened;
+        bool closed;
+        bool dead; /* aborted, and its commands were given back: takes no more */
+        bool io_error;
+        uint32_t outstanding;
+        uint32_t next_slot; /* where to look for a free one */
+        struct ring commands;
+        struct ring completions;
+        struct server_slot slots[VDS_QUEUE_DEPTH];
+};
+
+struct server_area {
+        struct region region;
+        struct arena arena;
+};
+
+/* What RequestBuffers adds up to before EndConfiguration. */
+struct server_requests {
+        uint64_t space;           /* of all blocks */
+        uint64_t count;           /* of blocks */
+        uint64_t alignment_sum;   /* over all blocks */
+        uint32_t alignment_least; /* 0: no request yet */
+};
+
+struct vds_server {
+        struct vds_set set; /* first */
+
+        /* The service thread's own, but that other threads send on connection_fd. */
+        int connection_fd;
+        int client_pidfd;
+        pthread_mutex_t send_lock;
+
+        pthread_mutex_t config_lock; /* one call of configuration at a time; guards requests and opened_count */
+        struct server_requests requests;
+        uint32_t opened_count;
+        _Atomic uint32_t closed_count;
+
+        pthread_mutex_t buffer_lock; /* guards the arenas and area_count */
+        uint32_t area_count;
+        struct server_area areas[SET_AREAS_MAX];
+
+        _Atomic bool agent_running;
+        _Atomic uint32_t outstanding; /* commands, on all devices */
+        _Atomic int64_t progress_ns;  /* when a command was last completed, or first sent after none was outstanding */
+        _Atomic bool verdict_stated;
+
+        struct vds_server_device devices[VDS_DEVICES_MAX];
+};
+
+void *server_service_run(void *server);
+
+/* Where a buffer lies. */
+struct server_buffer {
+        uint32_t area;
+        uint64_t offset;
+        uint64_t left; /* bytes from there to the end of its data zone */
+};
+
+/* Is the address inside the data zone of an allocated buffer? */
+bool server_find_buffer(struct vds_server *server, const uint8_t *address, struct server_buffer *ret_buffer);
+
+/* Adds an area to the set and tells the client. NOERROR, VD_E_MEMORY, or VD_E_ABORT. */
+int server_add_area(struct vds_server *server, uint64_t size);
+
+/* What EndConfiguration does before it tells the client: turns the requests into the first area. Under config_lock. */
+int server_make_first_area(struct vds_server *server);
+
+/* Sends to the client under the send lock. NOERROR or VD_E_ABORT: what cannot be sent aborts the set. */
+int server_tell(struct vds_server *server, const void *message, size_t size, int pass);
+
+/* Gives every outstanding command of the device back with `code`. With `dead` the device takes no more afterwards. */
+void server_drain_device(struct vds_server_device *device, int32_t code, bool dead);
+
+/* Writes the outcome into the command and runs its callback. */
+void server_call_back(struct VDS_Command *command, int32_t code, int32_t bytes);
+
+#endif

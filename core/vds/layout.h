@@ -1,0 +1,126 @@
+/*
+ * layout.h - everything that lives in the control region, and who may touch it how
+ *
+ * The primary client makes the region at Create and sends its descriptor to the server that greets it. Each field says
+ * who writes it and who reads it. "Published by X" means: plain stores before the release store of X, plain loads after
+ * the acquire load of X.
+ *
+ * Every word here is a hint from a stranger: each side keeps its own state in private memory, copies what it reads
+ * once, checks the copy, and remembers (latches) what cannot be taken back: an abort, a device's name, its closing.
+ */
+#ifndef VDIPIPE_CORE_VDS_LAYOUT_H
+#define VDIPIPE_CORE_VDS_LAYOUT_H
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "core/shm/ring.h"
+#include "core/shm/wake.h"
+#include "core/vds/vds.h"
+
+#define LAYOUT_MAGIC UINT64_C(0x7364766570697076)
+
+enum {
+        LAYOUT_VERSION = 1,
+        LAYOUT_NAME_SIZE = VDS_NAME_MAX + 1,
+};
+
+/* Server to client. */
+struct command_record {
+        uint32_t slot; /* of the server's private table; comes back with the completion */
+        uint32_t generation;
+        int32_t code;
+        int32_t size;
+        int64_t position;
+        uint32_t area;       /* buffer area in which the buffer lies */
+        uint32_t has_buffer; /* 0: the command carries none */
+        uint64_t offset;     /* of the data zone in the area */
+};
+
+/* Client to server. */
+struct completion_record {
+        uint32_t slot;
+        uint32_t generation;
+        int32_t code;
+        uint32_t bytes;
+        int64_t position;
+};
+
+static_assert(sizeof(struct command_record) == 40, "records are whole words without padding");
+static_assert(sizeof(struct completion_record) == 24, "records are whole words without padding");
+
+/* What has become of a device, as its server says. Only ever grows. */
+enum layout_device_phase {
+        DEVICE_UNOPENED = 0,
+        DEVICE_OPENED, /* publishes name */
+        DEVICE_CLOSED,
+};
+
+/* What has become of the server. Only ever grows. */
+enum layout_server_phase {
+        SERVER_ABSENT = 0,
+        SERVER_CONNECTED,
+        SERVER_CONFIGURED,
+        SERVER_CLOSED,
+};
+
+struct layout_device {
+        /* Client threads in GetCommand wait here. Signalled by the server after a push and a close; by either side at
+         * abort. */
+        struct wake_cell client_wake;
+
+        alignas(64) _Atomic uint32_t
+                phase;                  /* enum layout_device_phase. Server writes (release), clients read (acquire) */
+        _Atomic uint32_t client_opened; /* the client's process id. Client writes, others read (relaxed): for display */
+        char name[LAYOUT_NAME_SIZE];    /* published by phase == DEVICE_OPENED */
+
+        /* Counters for display. The client writes, anybody reads (relaxed). */
+        alignas(64) _Atomic uint64_t commands;
+        _Atomic uint64_t completions;
+        _Atomic uint64_t bytes;
+
+        struct ring_indices command_indices;
+        struct ring_indices completion_indices;
+        alignas(64) struct command_record commands_ring[VDS_QUEUE_DEPTH];
+        alignas(64) struct completion_record completions_ring[VDS_QUEUE_DEPTH];
+};
+
+struct layout {
+        /* Written by the primary before anybody else has the descriptor; constant from then on. */
+        uint64_t magic;
+        uint32_t version;
+        uint32_t size; /* of the region, bytes */
+        uint32_t device_count;
+
+        /* enum vds_abort_reason. Whoever aborts exchanges 0 for the reason (acquire and release); the first one stays.
+         */
+        alignas(64) _Atomic uint32_t abort_reason;
+
+        /* The client waits here for the configuration, device names, the verdict and the end. Signalled by both sides.
+         */
+        struct wake_cell client_wake;
+        /* The completion agent waits here. Signalled by the client after a completion; by either side at abort and
+         * close. */
+        struct wake_cell agent_wake;
+
+        alignas(64) _Atomic uint32_t
+                server_phase; /* enum layout_server_phase. Server writes (release), client reads (acquire) */
+        _Atomic uint32_t
+                client_closed; /* 1: the client called Close. Client writes (release), server reads (acquire) */
+
+        _Atomic uint32_t verdict;        /* enum vds_verdict. Server writes once (release), client reads (acquire) */
+        char verdict_text[VDS_TEXT_MAX]; /* published by verdict */
+        char info_text[VDS_TEXT_MAX]; /* written by the server before it sends CONFIGURED, read by the client after that
+                                       */
+
+        struct layout_device devices[]; /* device_count of them */
+};
+
+static inline uint64_t layout_size(uint32_t device_count)
+{
+        return sizeof(struct layout) + (uint64_t)device_count * sizeof(struct layout_device);
+}
+
+#endif

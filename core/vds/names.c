@@ -1,0 +1,77 @@
+/* Words for numbers. */
+#include "core/vds/vds.h"
+
+const char *vds_abort_text(enum vds_abort_reason reason)
+{
+        static const char *const texts[VDS_ABORT_REASON_COUNT] = {
+                [VDS_ABORT_NONE] = "the set is not aborted",
+                [VDS_ABORT_CLIENT] = "the client aborted the set",
+                [VDS_ABORT_SERVER] = "the server aborted the set",
+                [VDS_ABORT_CLIENT_CLOSED] = "the client closed the set before its devices were done",
+                [VDS_ABORT_SERVER_CLOSED] = "the server closed the set before its devices were done",
+                [VDS_ABORT_CLIENT_DIED] = "the client process died",
+                [VDS_ABORT_SERVER_DIED] = "the server process died",
+                [VDS_ABORT_TIMEOUT] = "the client completed no command within twice the server's time-out",
+                [VDS_ABORT_MISBEHAVED] = "the peer broke the rules of the shared memory",
+                [VDS_ABORT_INTERNAL] = "memory, descriptors or the connection failed",
+        };
+
+        return (unsigned)reason < VDS_ABORT_REASON_COUNT ? texts[reason] : "the set was aborted for an unknown reason";
+}
+
+const char *vds_result_name(int result)
+{
+        static const struct {
+                int result;
+                const char *name;
+        } names[] = {
+                { NOERROR, "NOERROR" },
+                { VD_E_NOTOPEN, "VD_E_NOTOPEN" },
+                { VD_E_TIMEOUT, "VD_E_TIMEOUT" },
+                { VD_E_ABORT, "VD_E_ABORT" },
+                { VD_E_SECURITY, "VD_E_SECURITY" },
+                { VD_E_INVALID, "VD_E_INVALID" },
+                { VD_E_INSTANCE_NAME, "VD_E_INSTANCE_NAME" },
+                { VD_E_NOTSUPPORTED, "VD_E_NOTSUPPORTED" },
+                { VD_E_MEMORY, "VD_E_MEMORY" },
+                { VD_E_UNEXPECTED, "VD_E_UNEXPECTED" },
+                { VD_E_PROTOCOL, "VD_E_PROTOCOL" },
+                { VD_E_OPEN, "VD_E_OPEN" },
+                { VD_E_CLOSE, "VD_E_CLOSE" },
+                { VD_E_BUSY, "VD_E_BUSY" },
+                { VD_E_QUEUE_FULL, "VD_E_QUEUE_FULL" },
+                { VD_E_IO_ERROR, "VD_E_IO_ERROR" },
+        };
+
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+                if (names[i].result == result)
+                        return names[i].name;
+        return "unknown result";
+}
+
+const char *vds_command_name(int command_code)
+{
+        static const char *const names[] = {
+                [VDC_Read] = "Read",
+                [VDC_Write] = "Write",
+                [VDC_ClearError] = "ClearError",
+                [VDC_Rewind] = "Rewind",
+                [VDC_WriteMark] = "WriteMark",
+                [VDC_SkipMarks] = "SkipMarks",
+                [VDC_SkipBlocks] = "SkipBlocks",
+                [VDC_Load] = "Load",
+                [VDC_GetPosition] = "GetPosition",
+                [VDC_SetPosition] = "SetPosition",
+                [VDC_Discard] = "Discard",
+                [VDC_Flush] = "Flush",
+                [VDC_Snapshot] = "Snapshot",
+                [VDC_MountSnapshot] = "MountSnapshot",
+                [VDC_PrepareToFreeze] = "PrepareToFreeze",
+                [VDC_FileInfoBegin] = "FileInfoBegin",
+                [VDC_FileInfoEnd] = "FileInfoEnd",
+                [VDC_GetError] = "GetError",
+                [VDC_Complete] = "Complete",
+        };
+
+        return command_code >= VDC_Read && command_code <= VDC_Complete ? names[command_code] : "unknown command";
+}

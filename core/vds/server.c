@@ -1,0 +1,470 @@
+/* The server's side of vds.h: the set. Buffers are in server_buffers.c, devices in server_device.c, the completion
+ * agent in completion.c, the service thread in server_service.c. */
+#include "core/vds/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/base/cleanup.h"
+#include "core/base/fault.h"
+#include "core/shm/fork_guard.h"
+#include "core/shm/peer.h"
+#include "core/vds/message.h"
+
+static void server_release(struct vds_set *set);
+
+struct vds_server *vds_server_new(const struct vds_options *options)
+{
+        struct vds_server *server = calloc(1, sizeof *server);
+
+        if (!server)
+                return NULL;
+        server->connection_fd = server->client_pidfd = -1;
+        pthread_mutex_init(&server->send_lock, NULL);
+        pthread_mutex_init(&server->config_lock, NULL);
+        pthread_mutex_init(&server->buffer_lock, NULL);
+        for (uint32_t i = 0; i < VDS_DEVICES_MAX; i++) {
+                server->devices[i].server = server;
+                pthread_mutex_init(&server->devices[i].lock, NULL);
+        }
+        if (set_init(&server->set, SIDE_SERVER, options, server_release) < 0) {
+                vds_server_free(server);
+                return NULL;
+        }
+        return server;
+}
+
+void vds_server_free(struct vds_server *server)
+{
+        /* A forked child has no service thread to stop and no mapping to release; it leaves everything alone. */
+        if (!server || !set_is_ours(&server->set))
+                return;
+        vds_server_close(server);
+        for (uint32_t i = 0; i < VDS_DEVICES_MAX; i++)
+                pthread_mutex_destroy(&server->devices[i].lock);
+        pthread_mutex_destroy(&server->buffer_lock);
+        pthread_mutex_destroy(&server->config_lock);
+        pthread_mutex_destroy(&server->send_lock);
+        set_deinit(&server->set);
+        free(server);
+}
+
+/* Gives everything of a set back; also half a set's, after an Open that failed. */
+static void server_release(struct vds_set *set)
+{
+        struct vds_server *server = (struct vds_server *)set;
+
+        set_stop_service(set);
+        /* The agent gave back what it could; without one it is left to us. */
+        if (set->layout)
+                for (uint32_t i = 0; i < set->device_count; i++)
+                        server_drain_device(&server->devices[i], ERROR_OPERATION_ABORTED, /* dead= */ true);
+        fault_point("server.close.stopped");
+        if (server->connection_fd >= 0)
+                shutdown(server->connection_fd, SHUT_RDWR);
+        fork_guard_remove(server->connection_fd);
+        fork_guard_remove(server->client_pidfd);
+        fd_closep(&server->connection_fd);
+        fd_closep(&server->client_pidfd);
+        for (uint32_t i = 0; i < server->area_count; i++) {
+                arena_deinit(&server->areas[i].arena);
+                region_deinit(&server->areas[i].region);
+        }
+        server->area_count = 0;
+        set->layout = NULL;
+        region_deinit(&set->control);
+        fault_point("server.close.released");
+}
+
+/* ---- Open ---- */
+
+/* Greets the primary. On success *ret_welcome and *ret_fd hold its answer. */
+static int greet(struct vds_server *server, const char *name, struct message_welcome *ret_welcome, int *ret_fd,
+                 struct error *err)
+{
+        struct message_hello hello = { .kind = MESSAGE_HELLO, .version = LAYOUT_VERSION, .role = ROLE_SERVER };
+        struct deadline deadline = deadline_after_ms(SET_HANDSHAKE_MS);
+        enum peer_result result;
+        size_t size = 0;
+
+        memcpy(hello.set_name, name, strlen(name));
+        result = peer_send(server->connection_fd, &hello, sizeof hello, -1, deadline, err);
+        fault_point("server.open.greeted");
+        if (result == PEER_OK)
+                result = peer_receive(server->connection_fd, ret_welcome, sizeof *ret_welcome, &size, ret_fd, deadline,
+                                      err);
+        if (result == PEER_NOTHING) {
+                error_raise(err, ERR_TIMEOUT, "the client that made the set '%s' does not answer", name);
+                return VD_E_TIMEOUT;
+        }
+        if (result != PEER_OK || size != sizeof *ret_welcome || ret_welcome->kind != MESSAGE_WELCOME) {
+                error_raise(err, ERR_PEER_DIED, "the client that made the set '%s' left", name);
+                return VD_E_INVALID;
+        }
+        ret_welcome->text[MESSAGE_TEXT_SIZE - 1] = '\0';
+        if (ret_welcome->result != NOERROR) {
+                error_raise(err, ERR_PROTOCOL, "%s", ret_welcome->text);
+                return VD_E_INVALID;
+        }
+        return NOERROR;
+}
+
+static void reset_device(struct vds_server_device *device, struct layout_device *shared)
+{
+        pthread_mutex_lock(&device->lock);
+        device->shared = shared;
+        device->name[0] = '\0';
+        device->opened = device->closed = device->dead = device->io_error = false;
+        device->outstanding = device->next_slot = 0;
+        memset(device->slots, 0, sizeof device->slots);
+        ring_init(&device->commands, &shared->command_indices, shared->commands_ring, VDS_QUEUE_DEPTH,
+                  sizeof(struct command_record));
+        ring_init(&device->completions, &shared->completion_indices, shared->completions_ring, VDS_QUEUE_DEPTH,
+                  sizeof(struct completion_record));
+        pthread_mutex_unlock(&device->lock);
+}
+
+/* Maps the control region that the welcome announced, and makes this side's view of it. */
+static int attach(struct vds_server *server, const char *name, const struct message_welcome *welcome, int *fd,
+                  struct error *err)
+{
+        struct vds_set *set = &server->set;
+        struct layout head;
+
+        if (config_check_wishes(&welcome->wishes, err) < 0)
+                return -1;
+        if (*fd < 0 || welcome->control_size != layout_size(welcome->wishes.deviceCount))
+                return error_raise(err, ERR_PROTOCOL, "the client's control region has a strange size");
+        if (region_attach(fd, welcome->control_size, &set->control, err) < 0)
+                return -1;
+        set->layout = (struct layout *)(void *)set->control.base;
+        set_copy_shared(&head, set->layout, offsetof(struct layout, abort_reason));
+        if (head.magic != LAYOUT_MAGIC || head.version != LAYOUT_VERSION ||
+            head.device_count != welcome->wishes.deviceCount) {
+                set->layout = NULL;
+                return error_raise(err, ERR_PROTOCOL, "the client's control region is none of this version");
+        }
+        set->device_count = welcome->wishes.deviceCount;
+        set->wishes = set->config = welcome->wishes;
+        strcpy(set->name, name);
+        server->requests = (struct server_requests){ 0 };
+        server->opened_count = 0;
+        atomic_store(&server->closed_count, 0);
+        atomic_store(&server->outstanding, 0);
+        atomic_store(&server->verdict_stated, false);
+        for (uint32_t i = 0; i < set->device_count; i++)
+                reset_device(&server->devices[i], &set->layout->devices[i]);
+        for (uint32_t i = set->device_count; i < VDS_DEVICES_MAX; i++)
+                server->devices[i].opened = false;
+        return 0;
+}
+
+static int open_set(struct vds_server *server, const char *name, struct error *err)
+{
+        CLEANUP(fd_closep) int fd = -1;
+        struct vds_set *set = &server->set;
+        struct message_welcome welcome = { .kind = 0 };
+        pid_t pid = 0;
+        int result;
+
+        if (!config_name_ok(name)) {
+                error_raise(err, ERR_USAGE, "a set's name has 1 to %d bytes and no backslash", VDS_NAME_MAX);
+                return VD_E_INVALID;
+        }
+        if (rendezvous_connect(set->runtime_dir, name, &server->connection_fd, err) != RENDEZVOUS_OK) {
+                if (!error_is_set(err))
+                        error_raise(err, ERR_FAILED, "there is no device set '%s'", name);
+                return VD_E_INVALID;
+        }
+        fork_guard_add(server->connection_fd);
+        fault_point("server.open.connected");
+        if (peer_check(server->connection_fd, set->group, &pid, err) < 0)
+                return VD_E_INVALID;
+        result = greet(server, name, &welcome, &fd, err);
+        if (result != NOERROR)
+                return result;
+        if (attach(server, name, &welcome, &fd, err) < 0)
+                return VD_E_INVALID;
+        server->client_pidfd = peer_pidfd(server->connection_fd, pid);
+        fork_guard_add(server->client_pidfd);
+        if (set_start_service(set, server_service_run, server, err) < 0)
+                return VD_E_MEMORY;
+        atomic_store_explicit(&set->layout->server_phase, SERVER_CONNECTED, memory_order_release);
+        return NOERROR;
+}
+
+int vds_server_open(struct vds_server *server, const char *set_name)
+{
+        struct error err = ERROR_INIT;
+        int result = set_begin_create(&server->set);
+
+        if (result != NOERROR)
+                return result;
+        result = open_set(server, set_name, &err);
+        if (result != NOERROR) {
+                set_note_error(&server->set, &err);
+                server_release(&server->set);
+        }
+        set_end_create(&server->set, result == NOERROR);
+        fault_point("server.open.done");
+        return result;
+}
+
+/* ---- configuration ---- */
+
+int server_tell(struct vds_server *server, const void *message, size_t size, int pass)
+{
+        struct error err = ERROR_INIT;
+        enum peer_result result;
+
+        pthread_mutex_lock(&server->send_lock);
+        result = peer_send(server->connection_fd, message, size, pass, deadline_after_ms(SET_SEND_MS), &err);
+        pthread_mutex_unlock(&server->send_lock);
+        if (result == PEER_OK)
+                return NOERROR;
+        if (result == PEER_NOTHING)
+                error_raise(&err, ERR_TIMEOUT, "the client does not read its messages");
+        /* A send fails when the client is gone; which the service thread knows better, but may learn later. */
+        return set_fail(&server->set, result == PEER_NOTHING ? VDS_ABORT_INTERNAL : VDS_ABORT_CLIENT_DIED, &err);
+}
+
+int vds_server_get_configuration(struct vds_server *server, struct VDConfig *config)
+{
+        struct set_call call;
+        int result = set_enter(&server->set, &call, CALL_GET_CONFIGURATION);
+
+        if (result != NOERROR)
+                return result;
+        pthread_mutex_lock(&server->config_lock);
+        *config = server->set.config;
+        /* Until configuration has ended the client's wishes are the answer. */
+        if (atomic_load(&server->set.state) <= STATE_CONFIGURABLE)
+                *config = server->set.wishes;
+        pthread_mutex_unlock(&server->config_lock);
+        return set_leave(&call, NOERROR);
+}
+
+int vds_server_begin_configuration(struct vds_server *server, uint32_t features, uint32_t block_size,
+                                   uint32_t alignment, uint32_t max_transfer_size, uint32_t timeout_ms)
+{
+        const struct config_shape shape = {
+                .features = features,
+                .block_size = block_size,
+                .alignment = alignment,
+                .max_transfer_size = max_transfer_size,
+        };
+        struct error err = ERROR_INIT;
+        struct set_call call;
+        int result = set_enter(&server->set, &call, CALL_BEGIN_CONFIGURATION);
+
+        /* It would bound a wait for the client's declaration of areas; areas are the server's here, so nothing waits.
+         */
+        (void)timeout_ms;
+        if (result != NOERROR)
+                return result;
+        pthread_mutex_lock(&server->config_lock);
+        result = set_recheck(&server->set, CALL_BEGIN_CONFIGURATION);
+        if (result == NOERROR && config_merge(&server->set.wishes, &shape, &server->set.config, &err) < 0) {
+                set_note_error(&server->set, &err);
+                result = VD_E_INVALID;
+        }
+        if (result == NOERROR)
+                set_succeeded(&server->set, CALL_BEGIN_CONFIGURATION);
+        pthread_mutex_unlock(&server->config_lock);
+        fault_point("server.begin_configuration.done");
+        return set_leave(&call, result);
+}
+
+static int end_configuration(struct vds_server *server)
+{
+        struct message_configured message = { .kind = MESSAGE_CONFIGURED };
+        int result = set_recheck(&server->set, CALL_END_CONFIGURATION);
+
+        if (result == NOERROR)
+                result = server_make_first_area(server);
+        if (result != NOERROR)
+                return result;
+        fault_point("server.end_configuration.area");
+        atomic_store_explicit(&server->set.layout->server_phase, SERVER_CONFIGURED, memory_order_release);
+        message.config = server->set.config;
+        result = server_tell(server, &message, sizeof message, -1);
+        if (result == NOERROR)
+                set_succeeded(&server->set, CALL_END_CONFIGURATION);
+        fault_point("server.end_configuration.sent");
+        return result;
+}
+
+int vds_server_end_configuration(struct vds_server *server)
+{
+        struct set_call call;
+        int result = set_enter(&server->set, &call, CALL_END_CONFIGURATION);
+
+        if (result != NOERROR)
+                return result;
+        pthread_mutex_lock(&server->config_lock);
+        result = end_configuration(server);
+        pthread_mutex_unlock(&server->config_lock);
+        return set_leave(&call, result);
+}
+
+/* ---- devices ---- */
+
+static bool name_is_free(const struct vds_server *server, const char *name)
+{
+        if (!config_name_ok(name))
+                return false;
+        if (server->opened_count == 0)
+                return strcmp(name, server->set.name) == 0;
+        for (uint32_t i = 0; i < server->opened_count; i++)
+                if (strcmp(server->devices[i].name, name) == 0)
+                        return false;
+        return true;
+}
+
+static int open_device(struct vds_server *server, const char *name, struct vds_server_device **ret_device)
+{
+        struct vds_server_device *device;
+        int result = set_recheck(&server->set, CALL_OPEN_DEVICE);
+
+        if (result != NOERROR)
+                return result;
+        if (server->opened_count == server->set.device_count)
+                return VD_E_OPEN;
+        if (!name_is_free(server, name))
+                return VD_E_INVALID;
+        device = &server->devices[server->opened_count];
+        pthread_mutex_lock(&device->lock);
+        strcpy(device->name, name);
+        device->opened = true;
+        pthread_mutex_unlock(&device->lock);
+        server->opened_count++;
+        set_succeeded(&server->set, CALL_OPEN_DEVICE);
+        strcpy(device->shared->name, name);
+        atomic_store_explicit(&device->shared->phase, DEVICE_OPENED, memory_order_release);
+        wake_signal(&server->set.layout->client_wake);
+        *ret_device = device;
+        return NOERROR;
+}
+
+int vds_server_open_device(struct vds_server *server, const char *name, struct vds_server_device **ret_device)
+{
+        struct set_call call;
+        int result = set_enter(&server->set, &call, CALL_OPEN_DEVICE);
+
+        *ret_device = NULL;
+        if (result != NOERROR)
+                return result;
+        pthread_mutex_lock(&server->config_lock);
+        result = open_device(server, name, ret_device);
+        pthread_mutex_unlock(&server->config_lock);
+        fault_point("server.open_device.done");
+        return set_leave(&call, result);
+}
+
+/* ---- end ---- */
+
+int vds_server_signal_abort(struct vds_server *server)
+{
+        struct set_call call;
+        int result = set_enter(&server->set, &call, CALL_SIGNAL_ABORT);
+
+        if (result != NOERROR)
+                return result;
+        fault_point("server.abort");
+        set_abort(&server->set, VDS_ABORT_SERVER);
+        fault_point("server.abort.done");
+        return set_leave(&call, NOERROR);
+}
+
+static bool has_open_device(struct vds_server *server)
+{
+        bool open = false;
+
+        for (uint32_t i = 0; i < server->set.device_count && !open; i++) {
+                pthread_mutex_lock(&server->devices[i].lock);
+                open = server->devices[i].opened && !server->devices[i].closed;
+                pthread_mutex_unlock(&server->devices[i].lock);
+        }
+        return open;
+}
+
+int vds_server_close(struct vds_server *server)
+{
+        struct vds_set *set = &server->set;
+        int result = set_begin_close(set);
+
+        if (result != NOERROR)
+                return result;
+        fault_point("server.close");
+        if (!set_aborted(set)) {
+                result = has_open_device(server) ? VD_E_PROTOCOL : NOERROR;
+                /* A client whose devices were never all opened and closed must not wait for a server that is gone. */
+                if (atomic_load(&server->closed_count) != set->device_count)
+                        set_abort(set, VDS_ABORT_SERVER_CLOSED);
+        }
+        atomic_store_explicit(&set->layout->server_phase, SERVER_CLOSED, memory_order_release);
+        set_wake_all(set);
+        fault_point("server.close.said");
+        set_finish_close(set);
+        return result;
+}
+
+/* ---- beyond the published interface ---- */
+
+int vds_server_set_info(struct vds_server *server, const char *text)
+{
+        struct set_call call;
+        int result = set_enter(&server->set, &call, CALL_INFO);
+
+        if (result != NOERROR)
+                return result;
+        pthread_mutex_lock(&server->config_lock);
+        result = set_recheck(&server->set, CALL_INFO);
+        if (result == NOERROR && strlen(text) >= VDS_TEXT_MAX)
+                result = VD_E_INVALID;
+        if (result == NOERROR)
+                strcpy(server->set.layout->info_text, text);
+        pthread_mutex_unlock(&server->config_lock);
+        return set_leave(&call, result);
+}
+
+int vds_server_set_verdict(struct vds_server *server, enum vds_verdict verdict, const char *text)
+{
+        struct layout *layout;
+        struct set_call call;
+        int result = set_enter(&server->set, &call, CALL_VERDICT);
+        size_t length;
+
+        if (result != NOERROR)
+                return result;
+        if (verdict <= VDS_VERDICT_NONE || verdict > VDS_VERDICT_UNCONFIRMED)
+                return set_leave(&call, VD_E_INVALID);
+        if (atomic_exchange(&server->verdict_stated, true))
+                return set_leave(&call, VD_E_PROTOCOL);
+        layout = server->set.layout;
+        length = strnlen(text ? text : "", VDS_TEXT_MAX - 1);
+        if (length > 0)
+                memcpy(layout->verdict_text, text, length);
+        layout->verdict_text[length] = '\0';
+        atomic_store_explicit(&layout->verdict, (uint32_t)verdict, memory_order_release);
+        wake_signal(&layout->client_wake);
+        fault_point("server.set_verdict.done");
+        return set_leave(&call, NOERROR);
+}
+
+enum vds_abort_reason vds_server_abort_reason(struct vds_server *server)
+{
+        struct set_call call;
+
+        if (set_enter_any(&server->set, &call) == NOERROR) {
+                set_aborted(&server->set);
+                set_leave(&call, NOERROR);
+        }
+        return (enum vds_abort_reason)atomic_load(&server->set.abort_reason);
+}
+
+const char *vds_server_error_text(struct vds_server *server)
+{
+        return set_error_text(&server->set);
+}

@@ -1,0 +1,263 @@
+#include "core/vds/set.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "core/base/cleanup.h"
+#include "core/shm/fork_guard.h"
+
+/* The calls that this thread is in, innermost first. */
+static _Thread_local struct set_call *calls_of_thread;
+
+int set_init(struct vds_set *set, enum vds_side side, const struct vds_options *options,
+             void (*release)(struct vds_set *set))
+{
+        set->side = side;
+        set->release = release;
+        set->fork_generation = fork_generation();
+        set->stop_fd = -1;
+        set->control = (struct region)REGION_INIT;
+        atomic_init(&set->gate, SET_GATE_CLOSED);
+        pthread_mutex_init(&set->lock, NULL);
+        pthread_cond_init(&set->idle, NULL);
+        if (options && options->runtime_dir && !(set->runtime_dir = strdup(options->runtime_dir)))
+                return -1;
+        if (options && options->group && !(set->group = strdup(options->group)))
+                return -1;
+        return 0;
+}
+
+void set_deinit(struct vds_set *set)
+{
+        free(set->runtime_dir);
+        free(set->group);
+        pthread_cond_destroy(&set->idle);
+        pthread_mutex_destroy(&set->lock);
+}
+
+bool set_is_ours(const struct vds_set *set)
+{
+        return set->fork_generation == fork_generation();
+}
+
+static void release_now(struct vds_set *set)
+{
+        set->release(set);
+        pthread_mutex_lock(&set->lock);
+        state_event(&set->state, EVENT_GONE);
+        set->busy = false;
+        pthread_mutex_unlock(&set->lock);
+}
+
+/* One call fewer. The last one out of a closed gate tells Close, or does its work. */
+static void pass_out(struct vds_set *set)
+{
+        bool release = false;
+
+        if (atomic_fetch_sub(&set->gate, 1) != (SET_GATE_CLOSED | 1))
+                return;
+        pthread_mutex_lock(&set->lock);
+        release = set->release_by_last;
+        set->release_by_last = false;
+        pthread_cond_broadcast(&set->idle);
+        pthread_mutex_unlock(&set->lock);
+        if (release)
+                release_now(set);
+}
+
+int set_enter_any(struct vds_set *set, struct set_call *call)
+{
+        if (!set_is_ours(set))
+                return VD_E_PROTOCOL;
+        if (atomic_fetch_add(&set->gate, 1) & SET_GATE_CLOSED) {
+                pass_out(set);
+                return VD_E_PROTOCOL;
+        }
+        *call = (struct set_call){ .set = set, .outer = calls_of_thread };
+        calls_of_thread = call;
+        return NOERROR;
+}
+
+int set_leave(struct set_call *call, int result)
+{
+        calls_of_thread = call->outer;
+        pass_out(call->set);
+        return result;
+}
+
+int set_recheck(struct vds_set *set, enum vds_call id)
+{
+        set_aborted(set);
+        return state_check(set->side, (enum vds_state)atomic_load(&set->state), id);
+}
+
+int set_enter(struct vds_set *set, struct set_call *call, enum vds_call id)
+{
+        int result = set_enter_any(set, call);
+
+        if (result != NOERROR)
+                return result;
+        result = set_recheck(set, id);
+        return result == NOERROR ? NOERROR : set_leave(call, result);
+}
+
+void set_succeeded(struct vds_set *set, enum vds_call id)
+{
+        pthread_mutex_lock(&set->lock);
+        state_move(set->side, &set->state, id);
+        pthread_mutex_unlock(&set->lock);
+}
+
+void set_all_closed(struct vds_set *set)
+{
+        pthread_mutex_lock(&set->lock);
+        state_event(&set->state, EVENT_ALL_CLOSED);
+        pthread_mutex_unlock(&set->lock);
+}
+
+int set_begin_create(struct vds_set *set)
+{
+        int result;
+
+        if (!set_is_ours(set))
+                return VD_E_PROTOCOL;
+        pthread_mutex_lock(&set->lock);
+        result = set->busy ? VD_E_PROTOCOL
+                           : state_check(set->side, (enum vds_state)atomic_load(&set->state), CALL_CREATE);
+        if (result == NOERROR) {
+                set->busy = true;
+                set->error = (struct error)ERROR_INIT;
+                atomic_store(&set->abort_reason, VDS_ABORT_NONE);
+        }
+        pthread_mutex_unlock(&set->lock);
+        return result;
+}
+
+void set_end_create(struct vds_set *set, bool created)
+{
+        pthread_mutex_lock(&set->lock);
+        if (created) {
+                state_move(set->side, &set->state, CALL_CREATE);
+                /* The service thread is at work already, and a peer may have come and died. */
+                if (atomic_load(&set->abort_reason) != VDS_ABORT_NONE)
+                        state_event(&set->state, EVENT_ABORT);
+                atomic_fetch_and(&set->gate, ~SET_GATE_CLOSED);
+        }
+        set->busy = false;
+        pthread_mutex_unlock(&set->lock);
+}
+
+int set_begin_close(struct vds_set *set)
+{
+        int result;
+
+        if (!set_is_ours(set))
+                return VD_E_PROTOCOL;
+        pthread_mutex_lock(&set->lock);
+        result = set->busy ? VD_E_PROTOCOL
+                           : state_check(set->side, (enum vds_state)atomic_load(&set->state), CALL_CLOSE);
+        if (result == NOERROR) {
+                set->busy = true;
+                atomic_fetch_or(&set->gate, SET_GATE_CLOSED);
+        }
+        pthread_mutex_unlock(&set->lock);
+        return result;
+}
+
+static bool inside_a_call(const struct vds_set *set)
+{
+        for (const struct set_call *call = calls_of_thread; call; call = call->outer)
+                if (call->set == set)
+                        return true;
+        return false;
+}
+
+void set_finish_close(struct vds_set *set)
+{
+        bool inside = inside_a_call(set);
+
+        pthread_mutex_lock(&set->lock);
+        if (inside)
+                set->release_by_last = true;
+        while (!inside && (atomic_load(&set->gate) & ~SET_GATE_CLOSED) != 0)
+                pthread_cond_wait(&set->idle, &set->lock);
+        pthread_mutex_unlock(&set->lock);
+        if (!inside)
+                release_now(set);
+}
+
+void set_wake_all(struct vds_set *set)
+{
+        struct layout *layout = set->layout;
+
+        wake_signal(&layout->client_wake);
+        wake_signal(&layout->agent_wake);
+        for (uint32_t i = 0; i < set->device_count; i++)
+                wake_signal(&layout->devices[i].client_wake);
+}
+
+void set_note_error(struct vds_set *set, const struct error *err)
+{
+        pthread_mutex_lock(&set->lock);
+        error_keep_first(&set->error, err);
+        pthread_mutex_unlock(&set->lock);
+}
+
+const char *set_error_text(struct vds_set *set)
+{
+        pthread_mutex_lock(&set->lock);
+        memcpy(set->error_shown, set->error.message, sizeof set->error_shown);
+        pthread_mutex_unlock(&set->lock);
+        return set->error_shown;
+}
+
+void set_copy_shared(void *destination, const void *source, size_t size)
+{
+        memcpy(destination, source, size);
+        __asm__ volatile("" ::: "memory");
+}
+
+void set_copy_text(char *destination, const char *source, size_t capacity)
+{
+        set_copy_shared(destination, source, capacity);
+        destination[capacity - 1] = '\0';
+}
+
+int set_start_service(struct vds_set *set, void *(*run)(void *), void *argument, struct error *err)
+{
+        sigset_t all;
+        sigset_t old;
+        int failed;
+
+        set->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (set->stop_fd < 0)
+                return error_raise_errno(err, errno, "make an event descriptor");
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &old);
+        failed = pthread_create(&set->service, NULL, run, argument);
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+        if (failed) {
+                fd_closep(&set->stop_fd);
+                return error_raise_errno(err, failed, "start the service thread");
+        }
+        set->service_running = true;
+        return 0;
+}
+
+void set_stop_service(struct vds_set *set)
+{
+        if (set->service_running) {
+                uint64_t one = 1;
+
+                /* A full counter is readable too, so there is nothing to do about a failure. */
+                if (write(set->stop_fd, &one, sizeof one) < 0)
+                        errno = 0;
+                pthread_join(set->service, NULL);
+                set->service_running = false;
+        }
+        fd_closep(&set->stop_fd);
+}

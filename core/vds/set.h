@@ -1,0 +1,132 @@
+/*
+ * set.h - what both ends of a set have in common: the control region, the state, calls in progress, abort
+ *
+ * Every public function brackets its work with set_enter() and set_leave(). The gate they pass counts the calls in
+ * progress; Close shuts it, wakes everybody, and releases the mappings when the last call has left. A Close from inside
+ * a callback, that is from inside a call of the same set, cannot wait for itself: it shuts the gate and returns, and
+ * whoever leaves last releases.
+ *
+ * Locks, in the order in which they may be taken: a server's `config_lock`, a device's `lock`, the server's
+ * `buffer_lock`, the set's `lock`. No lock is held while a callback runs or while waiting.
+ */
+#ifndef VDIPIPE_CORE_VDS_SET_H
+#define VDIPIPE_CORE_VDS_SET_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+#include "core/shm/region.h"
+#include "core/vds/layout.h"
+#include "core/vds/state.h"
+#include "core/vds/vds.h"
+
+enum {
+        SET_AREAS_MAX = 128, /* buffer areas: the one of EndConfiguration and later ones */
+
+        SET_HANDSHAKE_MS = 5000,  /* a greeting and its answer */
+        SET_SEND_MS = 5000,       /* a message to a peer who does not read */
+        SET_NAME_WAIT_MS = 60000, /* the client's OpenDevice for the server's */
+        SET_AREA_WAIT_MS = 10000, /* a command's buffer area for its message */
+};
+
+struct vds_set {
+        enum vds_side side;
+        unsigned fork_generation;
+        char *runtime_dir;
+        char *group;
+        void (*release)(struct vds_set *set); /* of the side: stops the service, unmaps */
+
+        pthread_mutex_t lock; /* guards what follows, except the atomics' readers */
+        pthread_cond_t idle;  /* the last call left a closed gate */
+        bool busy;            /* Create or Close is at work */
+        bool release_by_last; /* Close was called from a callback */
+        struct error error;   /* first failure of this set, for error_text */
+        char error_shown[ERROR_MESSAGE_MAX];
+
+        _Atomic uint32_t gate;    /* calls in progress, and SET_GATE_CLOSED */
+        _Atomic int state;        /* enum vds_state. Changed under lock */
+        _Atomic int abort_reason; /* latched. Changed under lock; stays after Close for vds_*_abort_reason */
+
+        struct region control;
+        struct layout *layout; /* control.base, while the set exists */
+        uint32_t device_count; /* private copy */
+        char name[LAYOUT_NAME_SIZE];
+        struct VDConfig wishes;
+        struct VDConfig config;
+
+        pthread_t service; /* runs while service_running */
+        bool service_running;
+        int stop_fd; /* eventfd that ends the service thread */
+};
+
+#define SET_GATE_CLOSED 0x80000000u
+
+/* A call in progress. Lives on its caller's stack. */
+struct set_call {
+        struct vds_set *set;
+        struct set_call *outer; /* the call of this thread from whose callback this one came */
+};
+
+/* 0, or -1 when memory is short. */
+int set_init(struct vds_set *set, enum vds_side side, const struct vds_options *options,
+             void (*release)(struct vds_set *set));
+void set_deinit(struct vds_set *set);
+
+/* Is this process the one that made the handle, and not its forked child? */
+bool set_is_ours(const struct vds_set *set);
+
+/* NOERROR: the call may go on and ends with set_leave(). Else what it returns. */
+int set_enter(struct vds_set *set, struct set_call *call, enum vds_call id);
+
+/* The same for what is legal whenever a set exists, whatever its state. */
+int set_enter_any(struct vds_set *set, struct set_call *call);
+
+/* Returns `result`, so that a function can end with it. */
+int set_leave(struct set_call *call, int result);
+
+/* Looks again, in the course of a call, whether it is still legal; for callers that hold a lock meanwhile. */
+int set_recheck(struct vds_set *set, enum vds_call id);
+
+/* The call succeeded: moves the state as the table says. */
+void set_succeeded(struct vds_set *set, enum vds_call id);
+
+void set_all_closed(struct vds_set *set);
+
+/* Create and Open: claims the handle; set_end_create() gives it back, with a set or without. */
+int set_begin_create(struct vds_set *set);
+void set_end_create(struct vds_set *set, bool created);
+
+/* Close, in three steps. begin: VD_E_PROTOCOL unless there is a set that nobody else closes; shuts the gate. finish:
+ * waits for the calls in progress and releases, or leaves that to the last of them. */
+int set_begin_close(struct vds_set *set);
+void set_finish_close(struct vds_set *set);
+
+/* Is the set aborted? Latches what the peer did. Between set_enter() and set_leave(), or on the service thread. */
+bool set_aborted(struct vds_set *set);
+
+/* Aborts for `reason`, unless it is aborted already, and wakes everybody on both sides. Where set_aborted() may be
+ * called. */
+void set_abort(struct vds_set *set, enum vds_abort_reason reason);
+
+/* The same, and keeps the words for error_text. `err` may be NULL. Returns VD_E_ABORT. */
+int set_fail(struct vds_set *set, enum vds_abort_reason reason, const struct error *err);
+
+void set_wake_all(struct vds_set *set);
+
+void set_note_error(struct vds_set *set, const struct error *err);
+const char *set_error_text(struct vds_set *set);
+
+/* Copies what a stranger may be writing to; the compiler may not look at the source again. */
+void set_copy_shared(void *destination, const void *source, size_t size);
+
+/* Copies a text of `capacity` bytes from shared memory and ends it with a NUL. */
+void set_copy_text(char *destination, const char *source, size_t capacity);
+
+/* Runs `run` on a thread with all signals blocked. 0, or -1 with err. */
+int set_start_service(struct vds_set *set, void *(*run)(void *), void *argument, struct error *err);
+void set_stop_service(struct vds_set *set);
+
+#endif

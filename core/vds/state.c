@@ -1,0 +1,93 @@
+#include "core/vds/state.h"
+
+#include "core/vds/abi.h"
+
+struct rule {
+        int result;
+        enum vds_state next; /* where success leads; ignored unless result is NOERROR */
+};
+
+/* clang-format off */
+#define P    { VD_E_PROTOCOL, STATE_NONE }
+#define A    { VD_E_ABORT, STATE_NONE }
+#define O    { VD_E_CLOSE, STATE_NONE }
+#define TO(state) { NOERROR, STATE_##state }
+
+/* The columns: NONE, CONNECTED (which a client never sees), CONFIGURABLE, INITIALIZING, ACTIVE, TERMINATED, ABORT. */
+static const struct rule rules[SIDE_COUNT][CALL_COUNT][STATE_COUNT] = {
+        [SIDE_CLIENT] = {
+        [CALL_CREATE]            = { TO(CONFIGURABLE), P, P, P, P, P, P },
+        [CALL_GET_CONFIGURATION] = { P, P, TO(INITIALIZING), TO(INITIALIZING), TO(ACTIVE), TO(TERMINATED), A },
+        [CALL_BEGIN_CONFIGURATION] = { P, P, P, P, P, P, P },
+        [CALL_REQUEST_BUFFERS]   = { P, P, P, P, P, P, P },
+        [CALL_QUERY_BUFFERS]     = { P, P, P, P, P, P, P },
+        [CALL_END_CONFIGURATION] = { P, P, P, P, P, P, P },
+        [CALL_OPEN_DEVICE]       = { P, P, P, TO(ACTIVE), TO(ACTIVE), P, A },
+        [CALL_EXECUTE_AGENT]     = { P, P, P, P, P, P, P },
+        [CALL_ALLOCATE_BUFFER]   = { P, P, P, P, P, P, P },
+        [CALL_FREE_BUFFER]       = { P, P, P, P, P, P, P },
+        [CALL_GET_COMMAND]       = { P, P, P, P, TO(ACTIVE), P, A },
+        [CALL_COMPLETE]          = { P, P, P, P, TO(ACTIVE), P, A },
+        [CALL_SEND_COMMAND]      = { P, P, P, P, P, P, P },
+        [CALL_CLOSE_DEVICE]      = { P, P, P, P, P, P, P },
+        [CALL_SIGNAL_ABORT]      = { P, P, TO(ABORT), TO(ABORT), TO(ABORT), TO(ABORT), TO(ABORT) },
+        [CALL_CLOSE]             = { P, P, TO(NONE), TO(NONE), TO(NONE), TO(NONE), TO(NONE) },
+        [CALL_INFO]              = { P, P, P, TO(INITIALIZING), TO(ACTIVE), TO(TERMINATED), TO(ABORT) },
+        [CALL_VERDICT]           = { P, P, TO(CONFIGURABLE), TO(INITIALIZING), TO(ACTIVE), TO(TERMINATED), TO(ABORT) },
+        },
+        [SIDE_SERVER] = {
+        [CALL_CREATE]            = { TO(CONNECTED), P, P, P, P, P, P },
+        [CALL_GET_CONFIGURATION] = { P, TO(CONNECTED), TO(CONFIGURABLE), TO(INITIALIZING), TO(ACTIVE), TO(TERMINATED), A },
+        [CALL_BEGIN_CONFIGURATION] = { P, TO(CONFIGURABLE), P, P, P, P, A },
+        [CALL_REQUEST_BUFFERS]   = { P, P, TO(CONFIGURABLE), TO(INITIALIZING), TO(ACTIVE), P, A },
+        [CALL_QUERY_BUFFERS]     = { P, P, TO(CONFIGURABLE), TO(INITIALIZING), TO(ACTIVE), P, A },
+        [CALL_END_CONFIGURATION] = { P, P, TO(INITIALIZING), P, P, P, A },
+        [CALL_OPEN_DEVICE]       = { P, P, P, TO(ACTIVE), TO(ACTIVE), P, A },
+        [CALL_EXECUTE_AGENT]     = { P, P, P, TO(ACTIVE), TO(ACTIVE), TO(TERMINATED), A },
+        [CALL_ALLOCATE_BUFFER]   = { P, P, P, TO(INITIALIZING), TO(ACTIVE), P, A },
+        [CALL_FREE_BUFFER]       = { P, P, P, TO(INITIALIZING), TO(ACTIVE), TO(TERMINATED), TO(ABORT) },
+        [CALL_GET_COMMAND]       = { P, P, P, P, P, P, P },
+        [CALL_COMPLETE]          = { P, P, P, P, P, P, P },
+        [CALL_SEND_COMMAND]      = { P, P, P, P, TO(ACTIVE), P, A },
+        [CALL_CLOSE_DEVICE]      = { P, P, P, P, TO(ACTIVE), O, A },
+        [CALL_SIGNAL_ABORT]      = { P, TO(ABORT), TO(ABORT), TO(ABORT), TO(ABORT), TO(ABORT), TO(ABORT) },
+        [CALL_CLOSE]             = { P, TO(NONE), TO(NONE), TO(NONE), TO(NONE), TO(NONE), TO(NONE) },
+        [CALL_INFO]              = { P, TO(CONNECTED), TO(CONFIGURABLE), P, P, P, A },
+        [CALL_VERDICT]           = { P, TO(CONNECTED), TO(CONFIGURABLE), TO(INITIALIZING), TO(ACTIVE), TO(TERMINATED), TO(ABORT) },
+        },
+};
+/* clang-format on */
+
+int state_check(enum vds_side side, enum vds_state state, enum vds_call call)
+{
+        return rules[side][call][state].result;
+}
+
+void state_move(enum vds_side side, _Atomic int *state, enum vds_call call)
+{
+        const struct rule *rule = &rules[side][call][atomic_load(state)];
+
+        /* A call that was legal when it began may end in a state where it is not: after an abort, say. That state
+         * stays. */
+        if (rule->result == NOERROR)
+                atomic_store(state, (int)rule->next);
+}
+
+void state_event(_Atomic int *state, enum vds_event event)
+{
+        int now = atomic_load(state);
+
+        switch (event) {
+        case EVENT_ABORT:
+                if (now != STATE_NONE)
+                        atomic_store(state, STATE_ABORT);
+                break;
+        case EVENT_ALL_CLOSED:
+                if (now == STATE_ACTIVE)
+                        atomic_store(state, STATE_TERMINATED);
+                break;
+        case EVENT_GONE:
+                atomic_store(state, STATE_NONE);
+                break;
+        }
+}

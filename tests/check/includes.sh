@@ -1,0 +1,28 @@
+#!/bin/sh
+# Layers point down: what each folder may include from the others.
+set -eu
+
+status=0
+# FOLDER ALLOWED...: every quoted include in FOLDER begins with one of ALLOWED.
+allow() {
+    folder=$1
+    shift
+    pattern=""
+    for allowed in "$@"; do
+        pattern="$pattern|$allowed"
+    done
+    found=$(grep -rnE '^#include "' "$folder" --include='*.c' --include='*.h' |
+        grep -vE "#include \"(${pattern#|})" || true)
+    if [ -n "$found" ]; then
+        printf '%s may not include:\n%s\n' "$folder" "$found"
+        status=1
+    fi
+}
+
+allow core/base core/base/
+allow core/shm core/base/ core/shm/
+allow core/vds core/base/ core/shm/ core/vds/
+allow core/servers core/base/ core/servers/ 'core/vds/vds\.h' 'core/vds/abi\.h'
+allow codecs core/base/ codecs/
+allow cli cli/ codecs/ core/base/ 'core/vds/vds\.h' 'core/vds/abi\.h' 'core/servers/server\.h'
+exit $status

@@ -1,0 +1,24 @@
+/*
+ * fuzz.h - what a fuzz target and its driver know of each other
+ *
+ * A target defines LLVMFuzzerTestOneInput(), so that it also links with -fsanitize=fuzzer in place of driver.c, and
+ * fuzz_make_seeds().
+ */
+#ifndef VDIPIPE_TESTS_FUZZ_FUZZ_H
+#define VDIPIPE_TESTS_FUZZ_FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Builds seeds with the two calls below: bytes are appended to the current seed until it is ended. */
+void fuzz_make_seeds(void);
+void fuzz_seed_append(const void *bytes, size_t size);
+void fuzz_seed_end(void);
+
+/* Puts right the checksums of a mutated input, so that what lies behind them is reached. A target that has none defines
+ * it empty. */
+void fuzz_repair(uint8_t *data, size_t size);
+
+#endif

@@ -1,0 +1,127 @@
+/*
+ * Any bytes at all through the reader: it must come to an end without a fault in memory, and with bounded memory.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "codecs/bytes.h"
+#include "codecs/codecs.h"
+#include "codecs/record.h"
+#include "core/base/cleanup.h"
+#include "core/base/fd_io.h"
+#include "fuzz.h"
+
+enum { OUTPUT_LIMIT = 64 << 20 };
+
+static void read_through(int fd, bool accept_unconfirmed)
+{
+        static uint8_t buffer[70001];
+        struct reader_options options = { .name = "input", .accept_unconfirmed = accept_unconfirmed };
+        CLEANUP(reader_freep) struct reader *reader = NULL;
+        struct error err = ERROR_INIT;
+        size_t total = 0;
+        ssize_t n;
+
+        if (lseek(fd, 0, SEEK_SET) < 0 || reader_open(fd, &options, &reader, &err) < 0)
+                return;
+        do {
+                n = source_read(reader->source, buffer, sizeof buffer, &err);
+                total += n > 0 ? (size_t)n : 0;
+        } while (n > 0 && total < OUTPUT_LIMIT);
+        (void)reader_tail(reader);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        CLEANUP(fd_closep) int fd = memfd_create("fuzz", MFD_CLOEXEC);
+        struct stream_info info;
+        struct stream_tail tail;
+
+        if (fd < 0 || fd_pwrite_full(fd, data, size, 0) < 0)
+                abort();
+        read_through(fd, false);
+        read_through(fd, true);
+        if (lseek(fd, 0, SEEK_SET) == 0)
+                (void)vdistream_probe(fd, "input", &info, &tail, NULL);
+        stream_info_deinit(&info);
+        stream_tail_deinit(&tail);
+        return 0;
+}
+
+/* Every record gets the checksum that its bytes now have. */
+void fuzz_repair(uint8_t *data, size_t size)
+{
+        for (size_t at = 0; at + RECORD_OVERHEAD <= size; at++) {
+                size_t frame;
+
+                if (!record_is_ours(data + at, size - at))
+                        continue;
+                frame = 8 + (size_t)get_le32(data + at + 4);
+                if (frame >= RECORD_OVERHEAD && frame <= size - at)
+                        put_le64(data + at + frame - RECORD_SUFFIX, hash_record(data + at, frame - RECORD_SUFFIX));
+        }
+}
+
+/* ---- seeds ---- */
+
+static int keep(struct stage *stage, const struct iovec *iov, int count, struct error *err)
+{
+        (void)err;
+        for (int i = 0; i < count; i++)
+                fuzz_seed_append(iov[i].iov_base, iov[i].iov_len);
+        (void)stage;
+        return 0;
+}
+
+static void release(struct stage *stage)
+{
+        free(stage);
+}
+
+static const struct stage_ops keep_ops = { .name = "seed", .writev = keep, .free = release };
+
+static void seed_stream(const struct vdistream_options *options, size_t size, bool finish)
+{
+        struct stream_info info = { .set_id = "01234567-89ab-4def-8123-456789abcdef", .device_count = 1 };
+        CLEANUP(stage_freep) struct stage *writer = NULL;
+        struct stage *sink = calloc(1, sizeof *sink);
+        uint8_t data[3000];
+        struct error err = ERROR_INIT;
+
+        if (!sink)
+                abort();
+        sink->ops = &keep_ops;
+        for (size_t i = 0; i < sizeof data; i++)
+                data[i] = (uint8_t)(i / 7);
+        if (vdistream_writer_new(&info, options, sink, &writer, &err) < 0 ||
+            stage_write(writer, data, size, &err) < 0 || stage_flush(writer, &err) < 0 ||
+            stage_write(writer, data, size / 2, &err) < 0)
+                abort();
+        if (finish && stage_finish(writer, "{\"a\":1}", &err) < 0)
+                abort();
+        if (!finish)
+                stage_abort(writer, "seed");
+        fuzz_seed_end();
+}
+
+void fuzz_make_seeds(void)
+{
+        static const uint8_t image[1024] = "SQLite format 3\0\4\0\1\1\0@  \0\0\0\1\0\0\0\1";
+        static const uint8_t empty_zstd[] = { 0x28, 0xB5, 0x2F, 0xFD, 0x04, 0x38, 1, 0, 0, 0x99, 0xE9, 0xD8, 0x51 };
+        struct vdistream_options stored = { 0 };
+        struct vdistream_options padded = { .flush_boundary = 512 };
+        struct vdistream_options compressed = { .compress = true, .zstd_level = 3 };
+
+        seed_stream(&stored, 3000, true);
+        seed_stream(&stored, 0, true);
+        seed_stream(&stored, 100, false);
+        seed_stream(&padded, 100, true);
+        seed_stream(&compressed, 3000, true);
+        fuzz_seed_append(image, sizeof image);
+        fuzz_seed_end();
+        fuzz_seed_append(empty_zstd, sizeof empty_zstd);
+        fuzz_seed_append(empty_zstd, sizeof empty_zstd);
+        fuzz_seed_end();
+}

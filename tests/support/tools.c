@@ -1,0 +1,132 @@
+/*
+ * tools.c - small jobs that the scenario scripts cannot do in the shell
+ *
+ *     tools slow-reader BYTES-PER-SECOND             copies standard input to standard output at that pace
+ *     tools wait-pid PID MILLISECONDS                waits for the end of any process; exits 1 if it still lives
+ *     tools vary FILE FOLDER cut                     writes FOLDER/cut-N for every length N below the file's own
+ *     tools vary FILE FOLDER change MASK             writes FOLDER/change-N with byte N exclusive-ored, for every N
+ *     tools flock FILE                               holds a flock; says "locked", ends with its standard input
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PIECES_PER_SECOND = 20, VARY_MAX = 1 << 16, PIECE_MAX = 1 << 20 };
+
+static int slow_reader(long rate)
+{
+        static char buffer[PIECE_MAX];
+        size_t piece = (size_t)(rate / PIECES_PER_SECOND);
+        struct timespec at;
+
+        if (piece == 0 || piece > sizeof buffer)
+                return 2;
+        clock_gettime(CLOCK_MONOTONIC, &at);
+        for (;;) {
+                ssize_t n = read(STDIN_FILENO, buffer, piece);
+
+                if (n < 0)
+                        return 1;
+                if (n == 0)
+                        return 0;
+                for (ssize_t done = 0; done < n;) {
+                        ssize_t m = write(STDOUT_FILENO, buffer + done, (size_t)(n - done));
+
+                        if (m < 0)
+                                return 1;
+                        done += m;
+                }
+                at.tv_nsec += (long)(1e9 * (double)n / (double)rate);
+                while (at.tv_nsec >= 1000000000) {
+                        at.tv_nsec -= 1000000000;
+                        at.tv_sec++;
+                }
+                clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
+        }
+}
+
+static int wait_pid(pid_t pid, int milliseconds)
+{
+        int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+        struct pollfd poller = { .fd = fd, .events = POLLIN };
+
+        if (fd < 0)
+                return errno == ESRCH ? 0 : 2;
+        return poll(&poller, 1, milliseconds) == 1 ? 0 : 1;
+}
+
+static int put(const char *folder, const char *kind, size_t number, const char *bytes, size_t size)
+{
+        char path[4096];
+        FILE *file;
+
+        snprintf(path, sizeof path, "%s/%s-%zu", folder, kind, number);
+        file = fopen(path, "w");
+        if (!file || fwrite(bytes, 1, size, file) != size)
+                return 1;
+        return fclose(file) == 0 ? 0 : 1;
+}
+
+static int vary(const char *path, const char *folder, const char *kind, int mask)
+{
+        static char bytes[VARY_MAX];
+        FILE *file = fopen(path, "r");
+        size_t size = file ? fread(bytes, 1, sizeof bytes, file) : 0;
+        int rc = 0;
+
+        if (size == 0 || size == sizeof bytes)
+                return 2;
+        fclose(file);
+        for (size_t i = 0; rc == 0 && i < size; i++) {
+                if (strcmp(kind, "cut") == 0) {
+                        rc = put(folder, kind, i, bytes, i);
+                        continue;
+                }
+                bytes[i] = (char)(bytes[i] ^ mask);
+                rc = put(folder, kind, i, bytes, size);
+                bytes[i] = (char)(bytes[i] ^ mask);
+        }
+        return rc;
+}
+
+/* Holds until standard input ends. */
+static int hold(void)
+{
+        char byte;
+
+        puts("locked");
+        fflush(stdout);
+        while (read(STDIN_FILENO, &byte, 1) > 0)
+                ;
+        return 0;
+}
+
+static int flock_hold(const char *path)
+{
+        int fd = open(path, O_RDWR);
+
+        return fd < 0 || flock(fd, LOCK_EX) < 0 ? 2 : hold();
+}
+
+int main(int argc, char **argv)
+{
+        const char *verb = argc > 2 ? argv[1] : "";
+
+        if (strcmp(verb, "slow-reader") == 0)
+                return slow_reader(atol(argv[2]));
+        if (strcmp(verb, "wait-pid") == 0 && argc == 4)
+                return wait_pid(atoi(argv[2]), atoi(argv[3]));
+        if (strcmp(verb, "vary") == 0 && argc >= 5)
+                return vary(argv[2], argv[3], argv[4], argc > 5 ? atoi(argv[5]) : 0);
+        if (strcmp(verb, "flock") == 0)
+                return flock_hold(argv[2]);
+        return 2;
+}

@@ -1,0 +1,136 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "cli/media.h"
+#include "core/vds/abi.h"
+
+/* A source that gives `left` bytes in bites of at most `bite`, then its end or an error. */
+struct scripted {
+        struct source source;
+        size_t left;
+        size_t bite;
+        int fails;
+};
+
+static ssize_t scripted_read(struct source *source, void *buffer, size_t size, struct error *err)
+{
+        struct scripted *scripted = (struct scripted *)source;
+        size_t n = size < scripted->bite ? size : scripted->bite;
+
+        if (!scripted->left)
+                return scripted->fails ? error_raise(err, ERR_DAMAGED, "cut off") : 0;
+        if (n > scripted->left)
+                n = scripted->left;
+        memset(buffer, 'x', n);
+        scripted->left -= n;
+        return (ssize_t)n;
+}
+
+static void scripted_free(struct source *source)
+{
+        (void)source;
+}
+
+static const struct source_ops scripted_ops = { .name = "scripted", .read = scripted_read, .free = scripted_free };
+
+static struct scripted scripted_new(size_t left, size_t bite, int fails)
+{
+        return (struct scripted){ .source = { .ops = &scripted_ops }, .left = left, .bite = bite, .fails = fails };
+}
+
+static void the_whole_comes_in_order_with_its_end(void **state)
+{
+        static const size_t sizes[] = { 0, 1, 99, 100, 101, 200, 250 };
+        static const size_t bites[] = { 1, 7, 100, 1000 };
+        uint8_t buffer[100];
+
+        (void)state;
+        for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+                for (size_t b = 0; b < sizeof bites / sizeof bites[0]; b++) {
+                        struct scripted scripted = scripted_new(sizes[s], bites[b], 0);
+                        struct media_pipe pipe;
+                        size_t total = 0;
+                        long code;
+
+                        media_pipe_init_read(&pipe, &scripted.source);
+                        do {
+                                struct error err = ERROR_INIT;
+                                size_t n;
+
+                                code = pipe.media.ops->read(&pipe.media, buffer, sizeof buffer, &n, &err);
+                                assert_false(error_is_set(&err));
+                                total += n;
+                        } while (code == ERROR_SUCCESS);
+                        assert_int_equal(code, ERROR_HANDLE_EOF);
+                        assert_int_equal(total, sizes[s]);
+                }
+        }
+}
+
+/* 200 bytes and then a fault: only the first hundred may be served, for the second hundred could be the last of a
+ * damaged stream. */
+static void the_last_transfer_waits_for_a_sound_end(void **state)
+{
+        struct scripted scripted = scripted_new(200, 1000, 1);
+        struct media_pipe pipe;
+        struct error err = ERROR_INIT;
+        uint8_t buffer[100];
+        size_t n;
+
+        (void)state;
+        media_pipe_init_read(&pipe, &scripted.source);
+        assert_int_equal(pipe.media.ops->read(&pipe.media, buffer, sizeof buffer, &n, &err), ERROR_SUCCESS);
+        assert_int_equal(n, 100);
+        assert_int_equal(pipe.media.ops->read(&pipe.media, buffer, sizeof buffer, &n, &err), ERROR_IO_DEVICE);
+        assert_int_equal(n, 0);
+        assert_int_equal(err.code, ERR_DAMAGED);
+}
+
+static void the_wrong_direction_is_refused(void **state)
+{
+        struct scripted scripted = scripted_new(1, 1, 0);
+        struct media_pipe pipe;
+        struct error err = ERROR_INIT;
+        uint8_t buffer[4] = { 0 };
+        size_t n;
+
+        (void)state;
+        media_pipe_init_read(&pipe, &scripted.source);
+        assert_int_equal(pipe.media.ops->write(&pipe.media, buffer, sizeof buffer, &err), ERROR_NOT_SUPPORTED);
+        assert_true(error_is_set(&err));
+        media_pipe_init_write(&pipe, NULL);
+        assert_int_equal(pipe.media.ops->read(&pipe.media, buffer, sizeof buffer, &n, &err), ERROR_NOT_SUPPORTED);
+}
+
+static void our_errors_have_completion_codes(void **state)
+{
+        static const struct {
+                enum err_code code;
+                long completion;
+        } cases[] = {
+                { ERR_NONE, ERROR_SUCCESS }, { ERR_NO_SPACE, ERROR_DISK_FULL },        { ERR_PIPE, 109 },
+                { ERR_IO, ERROR_IO_DEVICE }, { ERR_ABORTED, ERROR_OPERATION_ABORTED },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+                struct error err = { .code = cases[i].code };
+
+                assert_int_equal(media_code_of_error(&err), cases[i].completion);
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(the_whole_comes_in_order_with_its_end),
+                cmocka_unit_test(the_last_transfer_waits_for_a_sound_end),
+                cmocka_unit_test(the_wrong_direction_is_refused),
+                cmocka_unit_test(our_errors_have_completion_codes),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
