@@ -48,8 +48,11 @@ struct findings {
 static json_t *json_text(const char *text)
 {
         CLEANUP(freep) char *safe = NULL;
-        json_t *value = json_string(text ? text : "");
+        json_t *value;
 
+        if (!text)
+                return json_string("");
+        value = json_string(text);
         if (value)
                 return value;
         safe = text_escape(text, strlen(text));
@@ -122,24 +125,19 @@ static json_t *findings_json(const struct findings *findings)
 }
 
 /* The same members for people: "key  value" lines. */
-static void print_people(const json_t *object)
+static void print_people(json_t *object)
 {
         const char *key;
         json_t *value;
-        json_t *copy = json_deep_copy(object);
 
-        json_object_foreach(copy, key, value)
+        json_object_foreach(object, key, value)
         {
-                CLEANUP(freep) char *dump = NULL;
-                CLEANUP(freep) char *safe = NULL;
-                const char *text = json_string_value(value);
+                CLEANUP(freep) char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+                const char *text = json_is_string(value) ? json_string_value(value) : dump;
+                CLEANUP(freep) char *safe = text ? text_escape(text, strlen(text)) : NULL;
 
-                if (!text)
-                        text = dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-                safe = text ? text_escape(text, strlen(text)) : NULL;
                 printf("%-15s %s\n", key, safe ? safe : "");
         }
-        json_decref(copy);
 }
 
 static void print_findings(const struct args *args, const struct findings *findings)

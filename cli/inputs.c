@@ -280,9 +280,11 @@ int inputs_open(struct inputs *inputs, const struct args *args, const atomic_boo
 
         memset(inputs, 0, sizeof *inputs);
         if (args->inputs.count == 0) {
-                struct input probe = { .name = strdup(stdin_name), .fd = STDIN_FILENO };
-                int rc = check_ends(&probe, args, err);
+                struct input probe = { .fd = STDIN_FILENO };
+                int rc = open_descriptor(&probe, NULL, err);
 
+                if (rc == 0)
+                        rc = check_ends(&probe, args, err);
                 input_deinit(&probe);
                 if (rc < 0)
                         return -1;

@@ -12,16 +12,16 @@
 #include "cli/message.h"
 #include "cli/render.h"
 
-/* Descriptors 0 to 2 always exist, so that no file of ours can become somebody's standard output. */
+/* Descriptors 0 to 2 always exist, so that no file of ours can become somebody's standard output. In place of a closed
+ * one stands what cannot be used, so that nobody's backup goes to nowhere: an input that cannot be read, an output that
+ * cannot be written. */
 static void hold_standard_descriptors(void)
 {
-        int fd;
+        static const int unusable[] = { O_WRONLY, O_RDONLY, O_RDWR };
 
-        do
-                fd = open("/dev/null", O_RDWR);
-        while (fd >= 0 && fd <= STDERR_FILENO);
-        if (fd >= 0)
-                close(fd);
+        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+                if (fcntl(fd, F_GETFD) < 0)
+                        (void)open("/dev/null", unusable[fd]);
 }
 
 static int fail_with_usage(const char *command_name, struct error *err)

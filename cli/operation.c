@@ -23,7 +23,8 @@ int operation_open(struct operation *operation, const struct args *args, const c
         operation->args = args;
         operation->process.pidfd = -1;
         ident_uuid(operation->set_id);
-        progress_init(&operation->progress, args, verb);
+        if (progress_init(&operation->progress, args, verb, err) < 0)
+                return -1;
         if (supervisor_start(args->stall_timeout_ms, &operation->progress, &operation->supervisor, err) < 0)
                 return -1;
         supervisor_enter(operation->supervisor, &operation->worker, verb);
@@ -116,6 +117,7 @@ static int server_failure(struct operation *operation, struct error *err)
                         return error_raise(err, operation->report.code, "%s", operation->report.message);
         }
         status = server_process_end(&operation->process, LAST_WORDS_MS);
+        operation->server_lost = operation->server_lost || status != 0;
         if (WIFSIGNALED(status) || reason == VDS_ABORT_SERVER_DIED || reason == VDS_ABORT_NONE)
                 words_for_server_end(status, err);
         else
@@ -124,10 +126,17 @@ static int server_failure(struct operation *operation, struct error *err)
         return -1;
 }
 
-int operation_failed(const struct operation *operation, struct error *err)
+int operation_failed(struct operation *operation, struct error *err)
 {
-        if (operation->supervisor)
-                supervisor_check(operation->supervisor, err);
+        struct error reason = ERROR_INIT;
+
+        if (!operation->supervisor || supervisor_check(operation->supervisor, &reason) == 0)
+                return -1;
+        /* A server that fails because we did is no reason; and the one that failed first may have left words. */
+        if (reason.code != ERR_PEER_DIED)
+                *err = reason;
+        else if (operation->process.pid && (!error_is_set(err) || err->code == ERR_ABORTED))
+                server_failure(operation, err);
         return -1;
 }
 
@@ -242,6 +251,8 @@ int operation_transfer(struct operation *operation, struct media *const *media, 
         }
         if (join_transfers(operation, err) < 0 || await_verdict(operation, err) < 0)
                 return operation_failed(operation, err);
+        /* It has said success; how its process ends matters no more. */
+        supervisor_watch_child(operation->supervisor, -1);
         return 0;
 }
 
@@ -260,7 +271,7 @@ void operation_close(struct operation *operation)
                 supervisor_leave(operation->supervisor, &operation->worker);
         supervisor_stop(operation->supervisor);
         operation->supervisor = NULL;
-        if (operation->job.database && (killed || operation->report.code != ERR_NONE))
+        if (operation->job.database && (killed || operation->server_lost || operation->report.code != ERR_NONE))
                 server_sweep(&operation->job);
         server_job_deinit(&operation->job);
         free(operation->transfers);

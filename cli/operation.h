@@ -26,6 +26,7 @@ struct operation {
 
         struct server_job job;
         struct server_process process;
+        bool server_lost; /* its process ended other than well, and may have left files */
         struct vds_client *client;
         struct VDConfig config;  /* as negotiated; valid after operation_connect() */
         struct server_info info; /* likewise */
@@ -52,6 +53,6 @@ int operation_transfer(struct operation *operation, struct media *const *media, 
 void operation_close(struct operation *operation);
 
 /* A failure after a cancellation is the cancellation's: replaces *err by the reason if there was one. Returns -1. */
-int operation_failed(const struct operation *operation, struct error *err);
+int operation_failed(struct operation *operation, struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
 #include "cli/progress.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,11 +27,18 @@ static void clear_bar(void)
                 fd_write_full(bar_on_screen->fd, erase, sizeof erase - 1, /* cancel= */ NULL);
 }
 
-void progress_init(struct progress *progress, const struct args *args, const char *verb)
+int progress_init(struct progress *progress, const struct args *args, const char *verb, struct error *err)
 {
         bool terminal;
+        int flags;
 
         memset(progress, 0, sizeof *progress);
+        if (args->progress_fd >= 0) {
+                flags = fcntl((int)args->progress_fd, F_GETFL);
+                if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
+                        return error_raise(err, ERR_USAGE, "--progress-fd %lld is not open for writing",
+                                           (long long)args->progress_fd);
+        }
         progress->fd = args->progress_fd >= 0 ? (int)args->progress_fd : STDERR_FILENO;
         progress->verb = verb;
         progress->mode = (enum progress_mode)args->progress;
@@ -45,6 +53,7 @@ void progress_init(struct progress *progress, const struct args *args, const cha
                 bar_on_screen = progress;
                 message_set_line_clearer(clear_bar);
         }
+        return 0;
 }
 
 void progress_add(struct progress *progress, uint64_t bytes)

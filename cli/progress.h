@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "cli/args.h"
+#include "core/base/error.h"
 
 struct progress {
         enum progress_mode mode; /* never PROGRESS_AUTO once initialised */
@@ -23,7 +24,8 @@ struct progress {
         _Atomic uint64_t total; /* 0: unknown */
 };
 
-void progress_init(struct progress *progress, const struct args *args, const char *verb);
+/* ERR_USAGE when --progress-fd names a descriptor that cannot be written to. */
+int progress_init(struct progress *progress, const struct args *args, const char *verb, struct error *err);
 
 /* From any thread. */
 void progress_add(struct progress *progress, uint64_t bytes);

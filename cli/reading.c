@@ -11,7 +11,8 @@ enum { PUMP_SIZE = 1 << 20 };
 int reading_begin(struct reading *reading, const struct args *args, const char *verb, struct error *err)
 {
         memset(reading, 0, sizeof *reading);
-        progress_init(&reading->progress, args, verb);
+        if (progress_init(&reading->progress, args, verb, err) < 0)
+                return -1;
         if (supervisor_start(args->stall_timeout_ms, &reading->progress, &reading->supervisor, err) < 0)
                 return -1;
         supervisor_enter(reading->supervisor, &reading->worker, verb);
@@ -56,8 +57,8 @@ int reading_for_each(struct reading *reading, const struct args *args,
         const struct string_list *lists[] = { &args->operands, &args->inputs };
         struct error first = ERROR_INIT;
 
-        if (args->operands.count + args->inputs.count == 0)
-                return each(reading, args, NULL, err);
+        if (args->operands.count + args->inputs.count == 0 && each(reading, args, NULL, &first) == 0)
+                return 0;
         for (size_t l = 0; l < 2; l++) {
                 for (size_t i = 0; i < lists[l]->count; i++) {
                         struct error own = ERROR_INIT;
@@ -75,5 +76,7 @@ out:
         if (!error_is_set(&first))
                 return 0;
         *err = first;
+        /* A failure after a cancellation is the cancellation's. */
+        supervisor_check(reading->supervisor, err);
         return -1;
 }

@@ -34,26 +34,20 @@ static void option_label(const struct opt_spec *spec, char label[LABEL_MAX])
                          spec->value);
 }
 
-/* Prints `text` from the current column on, broken between words, continued at HELP_COLUMN. */
-static void print_wrapped(FILE *out, const char *text)
+/* Prints `text` from the column `indent` on, broken between words, continued at the same column. */
+static void print_wrapped(FILE *out, const char *text, int indent)
 {
-        int column = HELP_COLUMN;
+        int column = indent;
 
-        while (*text) {
-                int length = (int)strcspn(text, " ");
+        for (text += strspn(text, " \n"); *text; text += strspn(text, " \n")) {
+                int length = (int)strcspn(text, " \n");
 
-                if (column + length >= HELP_WIDTH) {
-                        fprintf(out, "\n%*s", HELP_COLUMN, "");
-                        column = HELP_COLUMN;
+                if (column > indent && column + 1 + length > HELP_WIDTH) {
+                        fprintf(out, "\n%*s", indent, "");
+                        column = indent;
                 }
-                fprintf(out, "%.*s", length, text);
-                column += length;
+                column += fprintf(out, "%s%.*s", column > indent ? " " : "", length, text);
                 text += length;
-                if (*text == ' ') {
-                        fputc(' ', out);
-                        column++;
-                        text++;
-                }
         }
         fputc('\n', out);
 }
@@ -69,14 +63,16 @@ static void print_options(FILE *out, const struct opt_spec *const *tables)
                                 fprintf(out, "  %s\n%*s", label, HELP_COLUMN, "");
                         else
                                 fprintf(out, "  %-*s", HELP_COLUMN - 2, label);
-                        print_wrapped(out, spec->help);
+                        print_wrapped(out, spec->help, HELP_COLUMN);
                 }
         }
 }
 
 void render_help(FILE *out, const struct command *command)
 {
-        fprintf(out, "usage: vdipipe %s %s\n\n%s\n\nOptions:\n", command->name, command->operands, command->text);
+        fprintf(out, "usage: vdipipe %s %s\n\n", command->name, command->operands);
+        print_wrapped(out, command->text, /* indent= */ 0);
+        fputs("\nOptions:\n", out);
         print_options(out, command->options);
         fprintf(out, "\nExample:\n%s\nExit status:\n%s", command->example, exit_status_text);
 }

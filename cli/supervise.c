@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/cleanup.h"
@@ -69,6 +70,28 @@ static void take_signal(struct supervisor *supervisor)
         cancel(supervisor, &reason);
 }
 
+/* A server that ends other than well leaves nobody behind who would take a blocked worker's bytes. Where the set is
+ * already being closed the main thread may have waited for it before us; then there is nothing to say. */
+static void take_child_end(struct supervisor *supervisor)
+{
+        struct error reason = ERROR_INIT;
+        siginfo_t info = { 0 };
+        int rc = waitid(P_PIDFD, (id_t)supervisor->child_pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
+
+        supervisor->child_pidfd = -1;
+        if (!supervisor->child_joined && supervisor->client)
+                vds_client_signal_abort(supervisor->client);
+        if (rc < 0 || info.si_pid == 0 || (info.si_code == CLD_EXITED && info.si_status == 0))
+                return;
+        if (info.si_code == CLD_EXITED)
+                error_raise(&reason, ERR_PEER_DIED, "the server process ended with status %d before it was done",
+                            info.si_status);
+        else
+                error_raise(&reason, ERR_PEER_DIED, "the server process was killed by signal %d (%s)", info.si_status,
+                            strsignal(info.si_status));
+        cancel(supervisor, &reason);
+}
+
 static void look_for_stalls(struct supervisor *supervisor)
 {
         int64_t now = monotonic_ns();
@@ -100,11 +123,8 @@ static void handle(struct supervisor *supervisor, const struct pollfd *fds)
                 take_signal(supervisor);
         if (fds[1].revents)
                 eventfd_read(supervisor->wake_fd, &ignored);
-        if (fds[2].revents && fds[2].fd == supervisor->child_pidfd) {
-                supervisor->child_pidfd = -1;
-                if (!supervisor->child_joined && supervisor->client)
-                        vds_client_signal_abort(supervisor->client);
-        }
+        if (fds[2].revents && fds[2].fd == supervisor->child_pidfd)
+                take_child_end(supervisor);
         look_for_stalls(supervisor);
         if (atomic_load(&supervisor->cancel))
                 interrupt_workers(supervisor);

@@ -14,7 +14,7 @@
 #include "core/base/fd_io.h"
 #include "core/base/text.h"
 
-enum { IOV_BATCH = 256, PIPE_ROOM = 1 << 20, HURRY_MS = 1000, HURRY_PIECE = 4096 };
+enum { IOV_BATCH = 256, PIPE_ROOM = 1 << 20, WAIT_SLICE_MS = 1000, HURRY_MS = 1000, HURRY_PIECE = 4096 };
 
 struct fd_sink {
         struct stage stage;
@@ -54,10 +54,27 @@ static int write_hurried(const struct fd_sink *sink, const struct iovec *iov)
                 if (poller.revents == 0)
                         continue;
                 n = write(sink->fd, (const char *)iov->iov_base + done, piece);
-                if (n < 0 && errno != EINTR)
+                if (n < 0 && errno != EINTR && errno != EAGAIN)
                         return errno;
                 if (n > 0)
                         done += (size_t)n;
+        }
+        return 0;
+}
+
+/* Writes a batch, also to a descriptor that somebody made non-blocking: the entries that left are empty then, and the
+ * rest is written when there is room. Returns 0 or an errno. */
+static int write_batch(const struct fd_sink *sink, struct iovec *batch, int count)
+{
+        while (fd_writev_full(sink->fd, batch, count, sink->cancel, /* written= */ NULL) < 0) {
+                struct pollfd poller = { .fd = sink->fd, .events = POLLOUT };
+
+                if (errno != EAGAIN)
+                        return errno;
+                if (sink->cancel && atomic_load(sink->cancel))
+                        return ECANCELED;
+                if (poll(&poller, 1, WAIT_SLICE_MS) < 0 && errno != EINTR)
+                        return errno;
         }
         return 0;
 }
@@ -81,8 +98,9 @@ static int fd_sink_writev(struct stage *stage, const struct iovec *iov, int coun
                 if (sink->cancel && atomic_load(sink->cancel))
                         return raise_write_error(sink, ECANCELED, err);
                 memcpy(batch, iov, (size_t)n * sizeof *iov);
-                if (fd_writev_full(sink->fd, batch, n, sink->cancel, /* written= */ NULL) < 0)
-                        return raise_write_error(sink, errno, err);
+                fault = write_batch(sink, batch, n);
+                if (fault)
+                        return raise_write_error(sink, fault, err);
                 iov += n;
                 count -= n;
         }

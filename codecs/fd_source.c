@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,7 +10,7 @@
 #include "core/base/fault.h"
 #include "core/base/fd_io.h"
 
-enum { PIPE_ROOM = 1 << 20 };
+enum { PIPE_ROOM = 1 << 20, WAIT_SLICE_MS = 1000 };
 
 struct fd_source {
         struct source source;
@@ -18,15 +19,32 @@ struct fd_source {
         const atomic_bool *cancel;
 };
 
+/* One read, also from a descriptor that somebody made non-blocking. */
+static ssize_t read_waiting(const struct fd_source *fds, void *buffer, size_t size)
+{
+        for (;;) {
+                struct pollfd poller = { .fd = fds->fd, .events = POLLIN };
+                ssize_t n = -1;
+
+                errno = ECANCELED;
+                if (!(fds->cancel && atomic_load(fds->cancel)))
+                        n = fd_read_some(fds->fd, buffer, size, fds->cancel);
+                if (n >= 0 || errno != EAGAIN)
+                        return n;
+                if (poll(&poller, 1, WAIT_SLICE_MS) < 0 && errno != EINTR)
+                        return -1;
+        }
+}
+
 static ssize_t fd_source_read(struct source *source, void *buffer, size_t size, struct error *err)
 {
         struct fd_source *fds = (struct fd_source *)source;
         int fault = fault_point("source-read");
         ssize_t n = -1;
 
-        errno = fault ? fault : ECANCELED;
-        if (!fault && !(fds->cancel && atomic_load(fds->cancel)))
-                n = fd_read_some(fds->fd, buffer, size, fds->cancel);
+        errno = fault;
+        if (!fault)
+                n = read_waiting(fds, buffer, size);
         if (n >= 0)
                 return n;
         if (errno == ECANCELED)

@@ -40,6 +40,16 @@ bool record_is_ours(const uint8_t *prefix, size_t size)
         return size >= 12 && get_le32(prefix) == RECORD_MAGIC && memcmp(prefix + 8, tag, sizeof tag) == 0;
 }
 
+static bool is_known_type(uint8_t type)
+{
+        static const uint8_t known[] = { 'H', 'C', 'V', 'A', 'M', 'P' };
+
+        for (size_t i = 0; i < sizeof known; i++)
+                if (known[i] == type)
+                        return true;
+        return false;
+}
+
 enum record_result record_parse(const uint8_t *frame, size_t size, struct record *ret_record)
 {
         if (!record_is_ours(frame, size))
@@ -48,7 +58,7 @@ enum record_result record_parse(const uint8_t *frame, size_t size, struct record
                 return RECORD_DAMAGED;
         if (get_le64(frame + size - RECORD_SUFFIX) != hash_record(frame, size - RECORD_SUFFIX))
                 return RECORD_DAMAGED;
-        if (frame[12] != RECORD_VERSION || !memchr("HCVAMP", frame[13], 6))
+        if (frame[12] != RECORD_VERSION || !is_known_type(frame[13]))
                 return RECORD_NEWER;
         if (frame[14] != 0 || frame[15] != 0)
                 return RECORD_NEWER;

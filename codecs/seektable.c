@@ -17,7 +17,7 @@ int seektable_add(struct seektable *table, uint32_t compressed, uint32_t content
         if (table->frames == SEEKTABLE_FRAMES_MAX)
                 return error_raise(err, ERR_FAILED, "a vdi stream holds at most %d frames", SEEKTABLE_FRAMES_MAX);
         if (!last || last->compressed != compressed || last->content != content) {
-                if (table->run_count == table->run_room) {
+                if (!table->runs || table->run_count == table->run_room) {
                         size_t room = table->run_room + table->run_room / 2 + 64;
                         struct seektable_run *runs = realloc(table->runs, room * sizeof *runs);
 

@@ -168,7 +168,7 @@ static int raise_wrong_checksum(struct vdireader *reader, struct error *err)
 {
         struct error none = ERROR_INIT;
         struct record record;
-        size_t size;
+        size_t size = 0;
         uint64_t start = reader->frame_start;
 
         reader->frame_start = reader->intake.position;

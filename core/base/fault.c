@@ -56,7 +56,8 @@ static void parse(void)
         if (!text)
                 return;
         snprintf(copy, sizeof copy, "%s", text);
-        for (char *item = strtok_r(copy, ",", &save); item && fault_count < FAULTS_MAX; item = strtok_r(NULL, ",", &save))
+        for (char *item = strtok_r(copy, ",", &save); item && fault_count < FAULTS_MAX;
+             item = strtok_r(NULL, ",", &save))
                 parse_one(item, &faults[fault_count++]);
 }
 

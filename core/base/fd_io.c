@@ -111,7 +111,7 @@ int fd_writev_full(int fd, struct iovec *iov, int count, const atomic_bool *canc
                 }
                 if (written)
                         *written += (uint64_t)n;
-                while (n > 0) {
+                while (n > 0 && count > 0) {
                         size_t step = (size_t)n < iov->iov_len ? (size_t)n : iov->iov_len;
 
                         iov->iov_base = (char *)iov->iov_base + step;

@@ -20,8 +20,8 @@ void ident_uuid(char text[IDENT_UUID_SIZE])
                 abort();
         b[6] = (uint8_t)((b[6] & 0x0F) | 0x40);
         b[8] = (uint8_t)((b[8] & 0x3F) | 0x80);
-        snprintf(text, IDENT_UUID_SIZE, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-                 b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+        snprintf(text, IDENT_UUID_SIZE, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
+                 b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
 bool ident_is_uuid(const char *text)

@@ -91,13 +91,17 @@ bool json_number_get(const json_t *object, const char *key, uint64_t max, uint64
 void json_text_printable(const char *text, char *ret_text, size_t size)
 {
         CLEANUP(freep) char *shown = text_escape(text, strlen(text));
-        size_t length = shown ? strlen(shown) : 0;
+        size_t length;
 
+        ret_text[0] = '\0';
+        if (!shown)
+                return;
+        length = strlen(shown);
         if (length >= size)
                 length = size - 1;
         /* Not within a character: the bytes that continue one begin with 10. */
         while (length > 0 && (shown[length] & 0xc0) == 0x80)
                 length--;
-        memcpy(ret_text, shown ? shown : "", length);
+        memcpy(ret_text, shown, length);
         ret_text[length] = '\0';
 }

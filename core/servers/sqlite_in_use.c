@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,9 @@ static long find_holder(int fd)
 
         if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
                 return lock.l_pid > 0 ? lock.l_pid : -1;
+        /* Somebody who opens the file right now breaks the lease, and the signal of that must not end us. */
+        if (fcntl(fd, F_SETSIG, SIGURG) < 0)
+                return 0;
         if (fcntl(fd, F_SETLEASE, F_WRLCK) == 0)
                 fcntl(fd, F_SETLEASE, F_UNLCK);
         else if (errno == EAGAIN)

@@ -231,11 +231,13 @@ static void sweep_file(const struct target *target, const char *name, bool is_ma
 
 static void sweep_kind(const struct target *target, const char *kind, bool is_marker)
 {
-        CLEANUP(dir_closep) DIR *dir = opendir(target->folder);
+        CLEANUP(dir_closep) DIR *dir = target->folder ? opendir(target->folder) : NULL;
         char prefix[NAME_MAX + 1];
 
+        if (!dir)
+                return;
         staged_prefix(target->name, kind, prefix);
-        for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir))
+        for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
                 if (is_staged(entry->d_name, prefix))
                         sweep_file(target, entry->d_name, is_marker);
 }

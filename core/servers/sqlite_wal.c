@@ -1,7 +1,6 @@
 #include "core/servers/sqlite_wal.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,11 +120,9 @@ static bool copy_index_header(const volatile uint32_t *region, uint32_t words[IN
         bool equal = true;
 
         for (size_t i = 0; i < INDEX_HEADER_WORDS; i++)
-                words[i] = region[i];
-        atomic_thread_fence(memory_order_acquire);
+                words[i] = __atomic_load_n(&region[i], __ATOMIC_ACQUIRE);
         for (size_t i = 0; i < INDEX_HEADER_WORDS; i++)
-                equal = equal && words[i] == region[INDEX_HEADER_WORDS + i];
-        atomic_thread_fence(memory_order_acquire);
+                equal = equal && words[i] == __atomic_load_n(&region[INDEX_HEADER_WORDS + i], __ATOMIC_ACQUIRE);
         return equal;
 }
 
@@ -153,7 +150,7 @@ int wal_index_header(const volatile void *region, struct wal_generation *ret_gen
                 .page_size = (uint32_t)(page_size & 0xfe00) + ((uint32_t)(page_size & 1) << 16),
                 .frames = words[INDEX_WORD_FRAMES],
                 .pages = words[INDEX_WORD_PAGES],
-                .backfilled = shared[2 * INDEX_HEADER_WORDS],
+                .backfilled = __atomic_load_n(&shared[2 * INDEX_HEADER_WORDS], __ATOMIC_ACQUIRE),
         };
         memcpy(ret_generation->salt, &words[INDEX_WORD_SALT], WAL_SALT_SIZE);
         return WAL_OK;

@@ -1,6 +1,7 @@
 /*
- * A plain main for a fuzz target: `fuzz_x [-n MUTATIONS] [FOLDER...]` runs the target's own seeds, every file of the
- * folders, and that many mutations of them. The same number always gives the same mutations.
+ * A plain main for a fuzz target: `fuzz_x [-n MUTATIONS] [-w FOLDER] [FOLDER...]` runs the target's own seeds, every
+ * file of the folders, and that many mutations of them. The same number always gives the same mutations. With -w the
+ * seeds are written to files in that folder, as a corpus for a fuzzing engine.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -69,6 +70,21 @@ static void add_folder(const char *path)
         }
 }
 
+static void write_seeds(const char *folder)
+{
+        for (size_t i = 0; i < seed_count; i++) {
+                CLEANUP(fd_closep) int fd = -1;
+                char path[4096];
+
+                snprintf(path, sizeof path, "%s/seed-%zu", folder, i);
+                fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+                if (fd < 0 || fd_write_full(fd, seeds[i].data, seeds[i].size, NULL) < 0) {
+                        perror(path);
+                        exit(2);
+                }
+        }
+}
+
 static void change(uint8_t *data, size_t *size)
 {
         size_t at = *size ? next_random() % *size : 0;
@@ -132,6 +148,8 @@ int main(int argc, char **argv)
         for (int i = 1; i < argc; i++) {
                 if (strcmp(argv[i], "-n") == 0 && i + 1 < argc)
                         mutations = strtoul(argv[++i], NULL, 10);
+                else if (strcmp(argv[i], "-w") == 0 && i + 1 < argc)
+                        write_seeds(argv[++i]);
                 else
                         add_folder(argv[i]);
         }

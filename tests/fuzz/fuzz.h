@@ -1,8 +1,8 @@
 /*
  * fuzz.h - what a fuzz target and its driver know of each other
  *
- * A target defines LLVMFuzzerTestOneInput(), so that it also links with -fsanitize=fuzzer in place of driver.c, and
- * fuzz_make_seeds().
+ * A target defines LLVMFuzzerTestOneInput(), fuzz_make_seeds() and fuzz_repair(). driver.c is a plain main for it; with
+ * clang and -fsanitize=fuzzer, compile driver.c with -Dmain=unused_main to get the engine's main and keep the seeds.
  */
 #ifndef VDIPIPE_TESTS_FUZZ_FUZZ_H
 #define VDIPIPE_TESTS_FUZZ_FUZZ_H

@@ -72,6 +72,7 @@ run_one() { # FUNCTION FOLDER
         test_log=$2/log
         test_reason=$2/reason
         shopt -u extdebug
+        set -E # extdebug takes it along
         exec >"$test_log" 2>&1 </dev/null
         trap 'note_failure "line $LINENO: $BASH_COMMAND"' ERR
         set -e
@@ -87,7 +88,7 @@ run_one() { # FUNCTION FOLDER
     else
         failed=$((failed + 1))
         echo "not ok - $title (status $status)"
-        sed 's/^/    /' "$2/reason" 2>/dev/null
+        sed -n '1,12s/^/    /p' "$2/reason" 2>/dev/null
         tail -n 20 "$2/log" | sed 's/^/    | /'
     fi
     [[ -n ${KEEP:-} ]] || { chmod -R u+rwx "$2" && rm -rf "$2"; } 2>/dev/null
@@ -140,6 +141,19 @@ expect_error() { # TEXT...
     done
 }
 
+# What the message recommends exists: every option in it is one of the command's.
+expect_real_options() { # COMMAND
+    local option
+    while read -r option; do
+        vdipipe __complete "$1" | grep -q -e "^$option[=[:space:]]" || fail "there is no $option: $(<err)"
+    done < <(grep -o -e '--[a-z][a-z-]*' err)
+}
+
+# `!` alone would not end a scenario.
+fails() { # COMMAND...
+    ! "$@"
+}
+
 expect_silence() {
     [[ ! -s err ]] || fail "not silent: $(cat -v err)"
 }
@@ -173,7 +187,7 @@ strays() { # FOLDER
 server_of() { # PID
     local child='' deadline=$((SECONDS + 10))
     while [[ -z $child && $SECONDS -lt $deadline && -e /proc/$1 ]]; do
-        child=$(pgrep -P "$1" -f '__server')
+        child=$(pgrep -P "$1" -f '__server' || :)
         [[ -n $child ]] || pause
     done
     [[ -n $child ]] || fail "process $1 has no server"

@@ -43,6 +43,7 @@ static int memory_writev(struct stage *stage, const struct iovec *iov, int count
         sink->writes++;
         for (int i = 0; i < count; i++)
                 bytes_append(sink->bytes, iov[i].iov_base, iov[i].iov_len);
+        bytes_append(&sink->ends, &sink->bytes->size, sizeof sink->bytes->size);
         return 0;
 }
 
@@ -84,6 +85,7 @@ static void memory_abort(struct stage *stage, const char *reason)
 
 static void memory_free(struct stage *stage)
 {
+        bytes_free(&((struct memory_sink *)stage)->ends);
         free(stage);
 }
 

@@ -28,6 +28,7 @@ struct memory_sink {
         struct stage stage;
         struct bytes *bytes; /* where the data goes; outlives the sink */
         int writes;
+        struct bytes ends; /* of size_t: how much had arrived after each write */
         int flushes;
         int fail_after;
         bool reserved;

@@ -474,6 +474,44 @@ static void cancel_ends_a_blocked_write(void **state)
         close(ends[1]);
 }
 
+/* Whoever shares the pipe may have made it non-blocking; nothing is lost by that. */
+static void nonblocking_pipes(void **state)
+{
+        struct bytes stream = { 0 }, moved = { 0 };
+        struct reader_options options = { .name = "pipe" };
+        struct reader *reader = NULL;
+        struct error err = ERROR_INIT;
+        struct blocked blocked = { .error = ERROR_INIT };
+        uint8_t buffer[4096];
+        pthread_t thread;
+        int ends[2];
+        ssize_t n;
+
+        (void)state;
+        blocked.sink = pipe_sink(ends, NULL);
+        assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+        assert_int_equal(pthread_create(&thread, NULL, write_much, &blocked), 0);
+        while (moved.size < 4 << 20) {
+                n = read(ends[0], buffer, sizeof buffer);
+                assert_true(n > 0);
+                bytes_append(&moved, buffer, (size_t)n);
+        }
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(blocked.result, 0);
+        stage_free(blocked.sink);
+
+        make_stream(&stream, STORED, moved.data, 3000, 1000);
+        assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+        assert_int_equal(fd_write_full(ends[1], stream.data, stream.size, NULL), 0);
+        close(ends[1]);
+        assert_ok(reader_open(ends[0], &options, &reader, &err), &err);
+        assert_int_equal(source_read_full(reader->source, buffer, sizeof buffer, &err), 3000);
+        reader_free(reader);
+        close(ends[0]);
+        bytes_free(&stream);
+        bytes_free(&moved);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, empty_folder)
@@ -496,6 +534,7 @@ int main(void)
                 TEST(reader_that_went_away),
                 TEST(abort_into_a_full_pipe_gives_up),
                 TEST(cancel_ends_a_blocked_write),
+                TEST(nonblocking_pipes),
         };
 
         return cmocka_run_group_tests(tests, test_folder_setup, test_folder_teardown);

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codecs/bytes.h"
 #include "codecs/frame.h"
-#include "codecs/record.h"
 
 static const size_t sizes[] = {
         0,
@@ -187,6 +187,24 @@ static void one_write_a_transfer(void **state)
 
 /* ---- unfinished streams ---- */
 
+/* Where the frame at `position` ends, by its own headers. */
+static size_t next_frame(const struct bytes *stream, size_t position)
+{
+        struct frame_header header;
+        const uint8_t *at = stream->data + position;
+        uint32_t block;
+
+        if (frame_is_skippable(get_le32(at)))
+                return position + 8 + get_le32(at + 4);
+        assert_int_equal(frame_header_parse(at, stream->size - position, &header), 1);
+        position += header.size;
+        do {
+                block = get_le24(stream->data + position);
+                position += 3 + ((block >> 1 & 3) == FRAME_BLOCK_RLE ? 1 : block >> 3);
+        } while (!(block & 1));
+        return position + FRAME_CHECKSUM_SIZE;
+}
+
 /* What stands in `stream` now is no whole stream to anybody. */
 static void check_refused(const struct bytes *stream, enum err_code expected)
 {
@@ -257,6 +275,48 @@ static void unfinished_compressed(void **state)
 {
         (void)state;
         unfinished_in_every_state(COMPRESSED);
+}
+
+/* However a transfer is cut up, no write before the verdict's ends where a frame ends: a kill between two writes must
+ * not leave something that looks whole. */
+static void no_write_ends_between_frames(void **state)
+{
+        enum { COUNT = 3000, PIECE = 3500 };
+        uint8_t *data = make_data((size_t)COUNT * PIECE, false);
+        struct iovec *iov = calloc(COUNT, sizeof *iov);
+
+        (void)state;
+        assert_non_null(iov);
+        for (size_t i = 0; i < COUNT; i++)
+                iov[i] = (struct iovec){ .iov_base = data + i * PIECE, .iov_len = PIECE };
+        for (int round = 0; round < 4; round++) {
+                struct vdistream_options options = { .compress = round % 2, .zstd_level = 1 };
+                struct bytes stream = { 0 };
+                struct memory_sink *sink = memory_sink_new(&stream);
+                struct stream_info info = test_info();
+                struct error err = ERROR_INIT;
+                struct stage *stage = NULL;
+                size_t complete, position = 0;
+
+                options.flush_boundary = round < 2 ? 0 : 65536;
+                assert_ok(vdistream_writer_new(&info, &options, &sink->stage, &stage, &err), &err);
+                assert_ok(stage_writev(stage, iov, COUNT, &err), &err);
+                assert_ok(stage_flush(stage, &err), &err);
+                assert_ok(stage_write(stage, data, (size_t)COUNT * PIECE, &err), &err);
+                assert_ok(stage_complete(stage, &err), &err);
+                complete = stream.size;
+                assert_ok(stage_finish(stage, NULL, &err), &err);
+
+                for (size_t end = 0; position < complete; position = end) {
+                        end = next_frame(&stream, position);
+                        for (size_t i = 0; i < sink->ends.size; i += sizeof end)
+                                assert_true(memcmp(sink->ends.data + i, &end, sizeof end) != 0);
+                }
+                stage_free(stage);
+                bytes_free(&stream);
+        }
+        free(iov);
+        free(data);
 }
 
 /* Flush leaves nothing behind in the process: the data is in the stream, if only its end were there. */
@@ -508,6 +568,7 @@ int main(void)
                 cmocka_unit_test(one_write_a_transfer),
                 cmocka_unit_test(unfinished_stored),
                 cmocka_unit_test(unfinished_compressed),
+                cmocka_unit_test(no_write_ends_between_frames),
                 cmocka_unit_test(flush_lets_everything_go),
                 cmocka_unit_test(aborted_stored),
                 cmocka_unit_test(aborted_compressed),

@@ -36,9 +36,9 @@ int sandbox_teardown(void **state)
 
 const char *sandbox_path(void **state, const char *name)
 {
-        static char paths[4][512];
+        static char paths[16][512];
         static int next;
-        char *path = paths[next++ % 4];
+        char *path = paths[next++ % 16];
 
         snprintf(path, sizeof paths[0], "%s/%s", (const char *)*state, name);
         return path;

@@ -17,11 +17,12 @@
 
 #include "core/servers/sqlite_image.h"
 
-/* A fresh folder, whose path is *state; and its removal with all that is in it. For cmocka_unit_test_setup_teardown(). */
+/* A fresh folder, whose path is *state; and its removal with all that is in it. For cmocka_unit_test_setup_teardown().
+ */
 int sandbox_setup(void **state);
 int sandbox_teardown(void **state);
 
-/* FOLDER/name. Four of them are valid at a time. */
+/* FOLDER/name. Sixteen of them are valid at a time. */
 const char *sandbox_path(void **state, const char *name);
 
 sqlite3 *sandbox_open(const char *path);

@@ -1,4 +1,5 @@
-/* The image of a database is byte for byte what SQLite sees in it, and databases that cannot be read are refused in words. */
+/* The image of a database is byte for byte what SQLite sees in it, and databases that cannot be read are refused in
+ * words. */
 #include "tests/unit/servers/sandbox.h"
 
 #include <errno.h>
@@ -12,7 +13,8 @@
 #include "core/base/cleanup.h"
 #include "core/base/deadline.h"
 
-/* Runs in a process of its own, so that locks are somebody else's. `ready` and `go` are pipe ends: one byte each way. */
+/* Runs in a process of its own, so that locks are somebody else's. `ready` and `go` are pipe ends: one byte each way.
+ */
 struct other {
         pid_t pid;
         int ready;
@@ -31,6 +33,8 @@ static struct other start_other(const char *path, void (*act)(sqlite3 *db))
         other.pid = fork();
         assert_true(other.pid >= 0);
         if (other.pid == 0) {
+                close(go[1]);
+                close(ready[0]);
                 act(sandbox_open(path));
                 if (write(ready[1], "r", 1) != 1 || read(go[0], &byte, 1) < 0)
                         _exit(1);
@@ -67,8 +71,8 @@ static void every_shape_of_database(void **state)
 
                         snprintf(name, sizeof name, "%d-%d.db", page_sizes[i], vacuum);
                         db = sandbox_open(sandbox_path(state, name));
-                        sandbox_exec(db, "PRAGMA page_size=%d; PRAGMA auto_vacuum=%d; PRAGMA encoding='%s'", page_sizes[i],
-                                     vacuum, encodings[vacuum]);
+                        sandbox_exec(db, "PRAGMA page_size=%d; PRAGMA auto_vacuum=%d; PRAGMA encoding='%s'",
+                                     page_sizes[i], vacuum, encodings[vacuum]);
                         sandbox_exec(db, "PRAGMA journal_mode=%s", modes[(i + vacuum) % 4]);
                         sandbox_fill(db, 200, 700);
                         sandbox_exec(db, "DELETE FROM t WHERE id %% 3 = 0");
@@ -381,9 +385,10 @@ static void what_is_no_database(void **state)
 
 static void names_that_look_like_something_else(void **state)
 {
-        static const char *const names[] = { "new\nline.db",  "quote'\".db",        "100%41.db",    "what?mode=ro.db",
-                                             "hash#1.db",     "file:x?immutable=1", "sp ace\\.db",  "\xff\xfe.db",
-                                             "-leading.db",   ":memory:" };
+        static const char *const names[] = { "new\nline.db",    "quote'\".db", "100%41.db",
+                                             "what?mode=ro.db", "hash#1.db",   "file:x?immutable=1",
+                                             "sp ace\\.db",     "\xff\xfe.db", "-leading.db",
+                                             ":memory:" };
 
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
                 const char *path = sandbox_path(state, names[i]);

@@ -1,10 +1,13 @@
 #include "tests/unit/vds/pair.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "core/vds/internal.h"
 
 void pair_init(struct pair *pair, uint32_t device_count)
 {
@@ -85,6 +88,9 @@ void pair_start_agent(struct pair *pair)
 {
         assert_int_equal(pthread_create(&pair->agent, NULL, run_agent, pair), 0);
         pair->agent_started = true;
+        /* An agent that begins after an abort has another result. */
+        while (!atomic_load(&pair->server->agent_running))
+                sched_yield();
 }
 
 void pair_up(struct pair *pair, uint32_t device_count)

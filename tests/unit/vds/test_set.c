@@ -1,0 +1,475 @@
+/* Making a set, finding it, and agreeing on its configuration and buffers. */
+#include "tests/unit/vds/pair.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/shm/rendezvous.h"
+#include "core/vds/internal.h"
+
+/* ---- names and files ---- */
+
+static void names_may_hold_anything_but_backslash(void **state)
+{
+        static const char *const good[] = { "a", "/../x y*?\n\t'\"", "\xC3\xA4\xE2\x82\xAC", "\xFF\xFE\x01", "." };
+        static const char *const bad[] = { "", "a\\b", "\\" };
+        char longest[VDS_NAME_MAX + 2];
+        struct pair pair;
+
+        (void)state;
+        memset(longest, 'n', sizeof longest);
+        longest[VDS_NAME_MAX + 1] = '\0';
+        for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+                pair_init(&pair, 1);
+                assert_int_equal(vds_client_create(pair.client, bad[i], &pair.wishes), VD_E_INVALID);
+                assert_int_equal(vds_server_open(pair.server, bad[i]), VD_E_INVALID);
+                pair_deinit(&pair);
+        }
+        pair_init(&pair, 1);
+        assert_int_equal(vds_client_create(pair.client, longest, &pair.wishes), VD_E_INVALID);
+        pair_deinit(&pair);
+        longest[VDS_NAME_MAX] = '\0';
+        for (size_t i = 0; i <= sizeof good / sizeof good[0]; i++) {
+                pair_init(&pair, 1);
+                strcpy(pair.name, i < sizeof good / sizeof good[0] ? good[i] : longest);
+                pair_open_devices(&pair);
+                pair_deinit(&pair);
+        }
+}
+
+static void names_differ_by_case(void **state)
+{
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair_create(&pair);
+        assert_int_equal(vds_server_open(pair.server, "SET"), VD_E_INVALID);
+        assert_string_equal(vds_server_error_text(pair.server), "there is no device set 'SET'");
+        pair_deinit(&pair);
+}
+
+static void a_live_name_is_not_taken_twice(void **state)
+{
+        struct vds_client *second;
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair_create(&pair);
+        second = vds_client_new(&pair.options);
+        assert_int_equal(vds_client_create(second, pair.name, &pair.wishes), VD_E_PROTOCOL);
+        assert_string_equal(vds_client_error_text(second), "the name 'set' is in use by another set");
+        assert_int_equal(vds_client_create(second, "other", &pair.wishes), NOERROR);
+        assert_int_equal(count_files(pair.folder), 4);
+        vds_client_free(second);
+        assert_int_equal(vds_client_close(pair.client), NOERROR);
+        pair_create(&pair);
+        pair_deinit(&pair);
+}
+
+static void a_set_has_one_server(void **state)
+{
+        struct vds_server *second;
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair_connect(&pair);
+        second = vds_server_new(&pair.options);
+        assert_int_equal(vds_server_open(second, pair.name), VD_E_INVALID);
+        assert_string_equal(vds_server_error_text(second), "the set has a server already");
+        vds_server_free(second);
+        assert_int_equal(vds_client_server_pid(pair.client), getpid());
+        pair_deinit(&pair);
+}
+
+static void plant(const char *folder, const char *stem, const char *suffix)
+{
+        char path[256];
+
+        snprintf(path, sizeof path, "%s/%s%s", folder, stem, suffix);
+        if (strcmp(suffix, ".sock") == 0) {
+                struct sockaddr_un address = { .sun_family = AF_UNIX };
+                int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+                snprintf(address.sun_path, sizeof address.sun_path, "%.100s", path);
+                assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+                close(fd);
+        } else {
+                close(open(path, O_CREAT | O_WRONLY, 0600));
+        }
+}
+
+static void what_the_dead_left_is_replaced_and_swept(void **state)
+{
+        char stem[RENDEZVOUS_STEM];
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        rendezvous_stem("set", stem);
+        plant(pair.folder, stem, ".sock");
+        plant(pair.folder, stem, ".lock");
+        rendezvous_stem("somebody else's", stem);
+        plant(pair.folder, stem, ".sock");
+        plant(pair.folder, stem, ".lock");
+        assert_int_equal(vds_server_open(pair.server, "set"), VD_E_INVALID);
+        pair_connect(&pair);
+        assert_int_equal(count_files(pair.folder), 2);
+        pair_deinit(&pair);
+}
+
+static void unsafe_folders_are_refused(void **state)
+{
+        struct vds_options options;
+        struct vds_client *client;
+        struct pair pair;
+        char path[128];
+
+        (void)state;
+        pair_init(&pair, 1);
+        snprintf(path, sizeof path, "%s/link", pair.folder);
+        options = (struct vds_options){ .runtime_dir = path };
+        assert_int_equal(symlink("/tmp", path), 0);
+        client = vds_client_new(&options);
+        assert_int_equal(vds_client_create(client, "set", &pair.wishes), VD_E_SECURITY);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(chmod(path, 0777), 0);
+        assert_int_equal(vds_client_create(client, "set", &pair.wishes), VD_E_SECURITY);
+        assert_non_null(strstr(vds_client_error_text(client), "writable by others"));
+        assert_int_equal(chmod(path, 01777), 0);
+        assert_int_equal(vds_client_create(client, "set", &pair.wishes), NOERROR);
+        vds_client_free(client);
+        assert_int_equal(rmdir(path), 0);
+        /* A folder that does not exist is made. */
+        client = vds_client_new(&options);
+        assert_int_equal(vds_client_create(client, "set", &pair.wishes), NOERROR);
+        vds_client_free(client);
+        assert_int_equal(rmdir(path), 0);
+        pair_deinit(&pair);
+}
+
+static void the_socket_is_for_its_group_only(void **state)
+{
+        char stem[RENDEZVOUS_STEM];
+        struct vds_options options;
+        struct vds_client *client;
+        struct pair pair;
+        struct stat st;
+        char path[128];
+        char group[16];
+
+        (void)state;
+        pair_init(&pair, 1);
+        rendezvous_stem("set", stem);
+        snprintf(path, sizeof path, "%s/%s.sock", pair.folder, stem);
+        pair_create(&pair);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(vds_client_close(pair.client), NOERROR);
+        options = (struct vds_options){ .runtime_dir = pair.folder, .group = "no such group" };
+        client = vds_client_new(&options);
+        assert_int_equal(vds_client_create(client, "set", &pair.wishes), VD_E_NOTSUPPORTED);
+        assert_string_equal(vds_client_error_text(client), "there is no group 'no such group'");
+        vds_client_free(client);
+        snprintf(group, sizeof group, "%lu", (unsigned long)getegid());
+        options.group = group;
+        client = vds_client_new(&options);
+        assert_int_equal(vds_client_create(client, "set", &pair.wishes), NOERROR);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0660);
+        assert_int_equal(st.st_gid, getegid());
+        vds_client_free(client);
+        pair_deinit(&pair);
+}
+
+/* ---- configuration ---- */
+
+static void wishes_out_of_range_are_refused(void **state)
+{
+        static const struct VDConfig bad[] = {
+                { .deviceCount = 0 },
+                { .deviceCount = 65 },
+                { .deviceCount = 1, .alignment = 3 },
+                { .deviceCount = 1, .alignment = 131072 },
+                { .deviceCount = 1, .prefixZoneSize = CONFIG_PREFIX_MAX + 1 },
+                { .deviceCount = 1, .features = VDF_Rewind },
+                { .deviceCount = 1, .features = VDF_LikeTape | VDF_LikeDisk },
+                { .deviceCount = 1, .features = VDF_LikeTape & ~VDF_Removable },
+                { .deviceCount = 1, .features = VDF_WriteMedia },
+                { .deviceCount = 1, .features = VDF_LatchStats },
+                { .deviceCount = 1, .features = VDF_VSSWriter },
+                { .deviceCount = 1, .features = VDF_LikeTape, .softFileMarkBlockSize = 1000 },
+        };
+        static const struct VDConfig good[] = {
+                { .deviceCount = 64 },
+                { .deviceCount = 1, .alignment = 65536, .prefixZoneSize = 100 },
+                { .deviceCount = 1,
+                  .features = VDF_Removable | VDF_Discard | VDF_SnapshotPrepare | VDF_RequestComplete },
+                { .deviceCount = 1, .features = VDF_LikeTape | VDF_Discard, .softFileMarkBlockSize = 512 },
+                { .deviceCount = 1, .features = VDF_LikeDisk | VDF_Removable },
+                { .deviceCount = 1, .EOMWarningSize = UINT32_MAX, .serverTimeOut = UINT32_MAX },
+        };
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+                assert_int_equal(vds_client_create(pair.client, "set", &bad[i]), VD_E_NOTSUPPORTED);
+        for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+                assert_int_equal(vds_client_create(pair.client, "set", &good[i]), NOERROR);
+                assert_int_equal(vds_client_close(pair.client), NOERROR);
+        }
+        pair_deinit(&pair);
+}
+
+static void shapes_out_of_range_are_refused(void **state)
+{
+        static const uint32_t bad[][3] = {
+                /* block, alignment, transfer */
+                { 0, 0, 65536 },      { 256, 0, 65536 },     { 768, 0, 65536 },      { 131072, 0, 131072 },
+                { 4096, 512, 65536 }, { 4096, 5000, 65536 }, { 512, 131072, 65536 }, { 512, 0, 0 },
+                { 512, 0, 65535 },    { 512, 0, 4259840 },
+        };
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair_connect(&pair);
+        for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+                assert_int_equal(vds_server_begin_configuration(pair.server, 0, bad[i][0], bad[i][1], bad[i][2], 0),
+                                 VD_E_INVALID);
+        assert_int_equal(vds_server_begin_configuration(pair.server, 0, 65536, 65536, 4194304, 0), NOERROR);
+        pair_deinit(&pair);
+}
+
+static void both_sides_see_the_merged_configuration(void **state)
+{
+        const struct VDConfig wishes = {
+                .deviceCount = 3,
+                .features = VDF_Removable | VDF_RequestComplete,
+                .prefixZoneSize = 100,
+                .alignment = 8192,
+                .softFileMarkBlockSize = 1,
+                .EOMWarningSize = 2,
+                .serverTimeOut = 60000,
+        };
+        struct VDConfig expected = wishes;
+        struct VDConfig config;
+        char info[VDS_TEXT_MAX];
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair.wishes = wishes;
+        pair_connect(&pair);
+        assert_int_equal(vds_server_get_configuration(pair.server, &config), NOERROR);
+        assert_memory_equal(&config, &wishes, sizeof config);
+        assert_int_equal(vds_server_set_info(pair.server, "{\"kind\":\"test\"}"), NOERROR);
+        /* A feature nobody asked for (Discard) is dropped. */
+        assert_int_equal(vds_server_begin_configuration(
+                                 pair.server, VDF_WriteMedia | VDF_CompleteEnabled | VDF_Removable | VDF_Discard, 512,
+                                 0, 1048576, 0),
+                         NOERROR);
+        assert_int_equal(vds_server_request_buffers(pair.server, 1048576, 0, 2), NOERROR);
+        assert_int_equal(vds_client_get_configuration(pair.client, 10, &config), VD_E_TIMEOUT);
+        assert_int_equal(vds_server_end_configuration(pair.server), NOERROR);
+        assert_int_equal(vds_client_get_configuration(pair.client, PAIR_WAIT_MS, &config), NOERROR);
+        expected.features = VDF_WriteMedia | VDF_CompleteEnabled | VDF_Removable;
+        expected.blockSize = 512;
+        expected.alignment = 8192;
+        expected.maxIODepth = 4;
+        expected.maxTransferSize = 1048576;
+        expected.bufferAreaSize = 2 * (1048576 + 8192);
+        assert_memory_equal(&config, &expected, sizeof config);
+        assert_int_equal(vds_server_get_configuration(pair.server, &config), NOERROR);
+        assert_memory_equal(&config, &expected, sizeof config);
+        assert_int_equal(vds_client_server_info(pair.client, info), NOERROR);
+        assert_string_equal(info, "{\"kind\":\"test\"}");
+        pair_deinit(&pair);
+}
+
+/* ---- buffers ---- */
+
+static void memory_beyond_the_machine_leaves_the_set_configurable(void **state)
+{
+        uint32_t count;
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair_begin(&pair);
+        assert_int_equal(vds_server_request_buffers(pair.server, 4194304, 0, UINT32_MAX), NOERROR);
+        assert_int_equal(vds_server_end_configuration(pair.server), VD_E_MEMORY);
+        assert_int_equal(vds_server_query_available_buffers(pair.server, PAIR_BLOCK, 0, &count), NOERROR);
+        assert_int_equal(count, 0);
+        assert_int_equal(vds_server_request_buffers(pair.server, PAIR_BLOCK, 0, 7), NOERROR);
+        assert_int_equal(vds_server_query_available_buffers(pair.server, PAIR_BLOCK, 0, &count), NOERROR);
+        assert_int_equal(count, 7);
+        assert_int_equal(vds_server_end_configuration(pair.server), NOERROR);
+        assert_int_equal(vds_server_request_buffers(pair.server, 4194304, 0, UINT32_MAX), VD_E_MEMORY);
+        pair_deinit(&pair);
+}
+
+static void what_was_requested_can_be_allocated_in_any_order(void **state)
+{
+        static const struct {
+                uint32_t size;
+                uint32_t alignment;
+                uint32_t count;
+        } wishes[] = { { 65536, 0, 3 }, { 4096, 65536, 5 }, { 513, 0, 7 }, { 1, 16384, 2 }, { 70000, 8192, 4 } };
+        enum { KINDS = sizeof wishes / sizeof wishes[0] };
+        struct pair pair;
+
+        (void)state;
+        for (int round = 0; round < 40; round++) {
+                uint32_t left[KINDS];
+                uint32_t total = 0;
+                unsigned seed = (unsigned)round + 1;
+
+                pair_init(&pair, 1);
+                pair.wishes.prefixZoneSize = round % 2 ? 5000 : 0;
+                pair_connect(&pair);
+                assert_int_equal(vds_server_begin_configuration(pair.server, 0, 512, 0, 131072, 0), NOERROR);
+                for (int i = 0; i < KINDS; i++) {
+                        left[i] = wishes[i].count;
+                        total += left[i];
+                        assert_int_equal(vds_server_request_buffers(pair.server, wishes[i].size, wishes[i].alignment,
+                                                                    wishes[i].count),
+                                         NOERROR);
+                }
+                assert_int_equal(vds_server_end_configuration(pair.server), NOERROR);
+                while (total > 0) {
+                        int kind = rand_r(&seed) % KINDS;
+                        uint8_t *buffer;
+
+                        if (left[kind] == 0)
+                                continue;
+                        left[kind]--;
+                        total--;
+                        assert_int_equal(vds_server_allocate_buffer(pair.server, &buffer, wishes[kind].size,
+                                                                    wishes[kind].alignment),
+                                         NOERROR);
+                        if (wishes[kind].alignment)
+                                assert_int_equal((uintptr_t)buffer % wishes[kind].alignment, 0);
+                        assert_int_equal((uintptr_t)buffer % 512, 0);
+                        memset(buffer - pair.wishes.prefixZoneSize, 1, pair.wishes.prefixZoneSize + wishes[kind].size);
+                }
+                pair_deinit(&pair);
+        }
+}
+
+static void buffers_are_counted_freed_and_recognised(void **state)
+{
+        uint8_t *buffers[5];
+        uint8_t *one_more;
+        uint32_t count;
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair.buffer_count = 5;
+        pair_configure(&pair);
+        for (uint32_t i = 0; i < 5; i++) {
+                assert_int_equal(vds_server_query_available_buffers(pair.server, PAIR_TRANSFER, 0, &count), NOERROR);
+                assert_int_equal(count, 5 - i);
+                assert_int_equal(vds_server_allocate_buffer(pair.server, &buffers[i], PAIR_TRANSFER, 0), NOERROR);
+        }
+        assert_int_equal(vds_server_allocate_buffer(pair.server, &one_more, 1, 0), VD_E_MEMORY);
+        assert_int_equal(vds_server_allocate_buffer(pair.server, &one_more, 0, 0), VD_E_INVALID);
+        assert_int_equal(vds_server_allocate_buffer(pair.server, &one_more, 1, 3), VD_E_INVALID);
+        assert_int_equal(vds_server_is_shared_buffer(pair.server, buffers[2]), 1);
+        assert_int_equal(vds_server_is_shared_buffer(pair.server, buffers[2] + PAIR_TRANSFER - 1), 1);
+        assert_int_equal(vds_server_is_shared_buffer(pair.server, (uint8_t *)&pair), 0);
+        assert_int_equal(vds_server_is_shared_buffer(pair.server, NULL), 0);
+        assert_int_equal(vds_server_free_buffer(pair.server, buffers[2], PAIR_TRANSFER - 1), VD_E_INVALID);
+        assert_int_equal(vds_server_free_buffer(pair.server, buffers[2] + 1, PAIR_TRANSFER), VD_E_INVALID);
+        assert_int_equal(vds_server_free_buffer(pair.server, NULL, PAIR_TRANSFER), VD_E_INVALID);
+        assert_int_equal(vds_server_free_buffer(pair.server, buffers[2], PAIR_TRANSFER), NOERROR);
+        assert_int_equal(vds_server_free_buffer(pair.server, buffers[2], PAIR_TRANSFER), VD_E_INVALID);
+        assert_int_equal(vds_server_is_shared_buffer(pair.server, buffers[2]), 0);
+        assert_int_equal(vds_server_allocate_buffer(pair.server, &one_more, PAIR_TRANSFER, 0), NOERROR);
+        assert_ptr_equal(one_more, buffers[2]);
+        pair_deinit(&pair);
+}
+
+/* Buffers of areas made after configuration reach the client as well; the prefix zone is the client's to write. */
+static void later_areas_carry_commands(void **state)
+{
+        struct VDC_Command *command;
+        struct sent sent;
+        struct pair pair;
+        uint8_t *buffer;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair.wishes.prefixZoneSize = 64;
+        pair.buffer_count = 1;
+        pair_open_devices(&pair);
+        pair_start_agent(&pair);
+        assert_int_equal(vds_server_allocate_buffer(pair.server, &buffer, PAIR_TRANSFER, 0), NOERROR);
+        for (int i = 0; i < 4; i++) {
+                assert_int_equal(vds_server_allocate_buffer(pair.server, &buffer, PAIR_TRANSFER, 0), VD_E_MEMORY);
+                assert_int_equal(vds_server_request_buffers(pair.server, PAIR_TRANSFER, 0, 1), NOERROR);
+                assert_int_equal(vds_server_allocate_buffer(pair.server, &buffer, PAIR_TRANSFER, 0), NOERROR);
+                memset(buffer, 'a' + i, PAIR_TRANSFER);
+                sent_init(&sent, VDC_Write, buffer, PAIR_TRANSFER);
+                assert_int_equal(vds_server_device_send_command(pair.server_devices[0], &sent.command), NOERROR);
+                command = pair_get(pair.client_devices[0], VDC_Write);
+                assert_int_equal(command->buffer[PAIR_TRANSFER - 1], 'a' + i);
+                memset(command->buffer - 64, 'p', 64);
+                assert_int_equal(
+                        vds_client_device_complete_command(pair.client_devices[0], command, 0, PAIR_TRANSFER, 0),
+                        NOERROR);
+                sent_wait(&sent);
+                assert_int_equal(buffer[-64], 'p');
+        }
+        pair_deinit(&pair);
+}
+
+static void areas_have_a_limit(void **state)
+{
+        struct pair pair;
+        int result = NOERROR;
+        int count = 0;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair_open_devices(&pair);
+        while (count < 1000 && (result = vds_server_request_buffers(pair.server, PAIR_BLOCK, 0, 1)) == NOERROR)
+                count++;
+        assert_int_equal(result, VD_E_MEMORY);
+        assert_int_equal(count, SET_AREAS_MAX - 1);
+        assert_int_equal(vds_server_abort_reason(pair.server), VDS_ABORT_NONE);
+        pair_deinit(&pair);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(names_may_hold_anything_but_backslash),
+                cmocka_unit_test(names_differ_by_case),
+                cmocka_unit_test(a_live_name_is_not_taken_twice),
+                cmocka_unit_test(a_set_has_one_server),
+                cmocka_unit_test(what_the_dead_left_is_replaced_and_swept),
+                cmocka_unit_test(unsafe_folders_are_refused),
+                cmocka_unit_test(the_socket_is_for_its_group_only),
+                cmocka_unit_test(wishes_out_of_range_are_refused),
+                cmocka_unit_test(shapes_out_of_range_are_refused),
+                cmocka_unit_test(both_sides_see_the_merged_configuration),
+                cmocka_unit_test(memory_beyond_the_machine_leaves_the_set_configurable),
+                cmocka_unit_test(what_was_requested_can_be_allocated_in_any_order),
+                cmocka_unit_test(buffers_are_counted_freed_and_recognised),
+                cmocka_unit_test(later_areas_carry_commands),
+                cmocka_unit_test(areas_have_a_limit),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
