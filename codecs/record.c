@@ -42,7 +42,8 @@ bool record_is_ours(const uint8_t *prefix, size_t size)
 
 static bool is_known_type(uint8_t type)
 {
-        static const uint8_t known[] = { 'H', 'C', 'V', 'A', 'M', 'P' };
+        static const uint8_t known[] = { RECORD_HEADER,  RECORD_COMPLETE, RECORD_VERDICT,
+                                         RECORD_ABORTED, RECORD_MARK,     RECORD_PADDING };
 
         for (size_t i = 0; i < sizeof known; i++)
                 if (known[i] == type)
