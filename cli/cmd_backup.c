@@ -243,7 +243,7 @@ static int backup(struct operation *operation, const struct database *database, 
         char date[32];
         time_t now = time(NULL);
         struct tm utc;
-        struct output_words words = { .db = database->name, .type = "full", .date = date };
+        struct output_words words = { .db = database->name, .source = database->path, .type = "full", .date = date };
         int rc;
 
         gmtime_r(&now, &utc);

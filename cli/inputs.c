@@ -49,21 +49,24 @@ static int open_descriptor(struct input *input, const char *path, struct error *
         return 0;
 }
 
-int input_open(struct input *input, const char *path, const struct args *args, const atomic_bool *cancel,
-               struct error *err)
+static int start_reading(struct input *input, const struct args *args, const atomic_bool *cancel, struct error *err)
 {
         struct reader_options options = {
+                .name = input->name,
                 .cancel = cancel,
                 .accept_unconfirmed = args->accept_unconfirmed,
                 .memory_limit = (uint64_t)args->memory_limit,
         };
 
+        return reader_open(input->fd, &options, &input->reader, err);
+}
+
+int input_open(struct input *input, const char *path, const struct args *args, const atomic_bool *cancel,
+               struct error *err)
+{
         memset(input, 0, sizeof *input);
         input->fd = -1;
-        if (open_descriptor(input, path, err) < 0)
-                return -1;
-        options.name = input->name;
-        return reader_open(input->fd, &options, &input->reader, err);
+        return open_descriptor(input, path, err) < 0 ? -1 : start_reading(input, args, cancel, err);
 }
 
 /* A seekable stream is looked at from both ends before anything is served from it. */
@@ -85,29 +88,19 @@ static int check_ends(const struct input *input, const struct args *args, struct
         return -1;
 }
 
-/* Must run before the reader takes bytes from the descriptor, so it opens the file anew. */
-static int check_ends_of_file(const char *path, const struct args *args, struct error *err)
-{
-        struct input input = { .fd = -1 };
-        int rc;
-
-        if (open_descriptor(&input, path, err) < 0) {
-                input_deinit(&input);
-                return -1;
-        }
-        rc = check_ends(&input, args, err);
-        input_deinit(&input);
-        return rc;
-}
-
+/* Adds one input; NULL means standard input. It is opened once: a fifo's writer would take a second look for the end. */
 static int add(struct inputs *inputs, const char *path, const struct args *args, const atomic_bool *cancel,
                struct error *err)
 {
+        struct input *input;
+
         if (inputs->count == VDS_DEVICES_MAX)
                 return error_raise(err, ERR_USAGE, "more than %d inputs", VDS_DEVICES_MAX);
-        if (check_ends_of_file(path, args, err) < 0)
+        input = &inputs->items[inputs->count++];
+        input->fd = -1;
+        if (open_descriptor(input, path, err) < 0 || check_ends(input, args, err) < 0)
                 return -1;
-        return input_open(&inputs->items[inputs->count++], path, args, cancel, err);
+        return start_reading(input, args, cancel, err);
 }
 
 /* The path behind an input, allocated; NULL when it is no file with a name. */
@@ -279,18 +272,8 @@ int inputs_open(struct inputs *inputs, const struct args *args, const atomic_boo
         const struct reader *first;
 
         memset(inputs, 0, sizeof *inputs);
-        if (args->inputs.count == 0) {
-                struct input probe = { .fd = STDIN_FILENO };
-                int rc = open_descriptor(&probe, NULL, err);
-
-                if (rc == 0)
-                        rc = check_ends(&probe, args, err);
-                input_deinit(&probe);
-                if (rc < 0)
-                        return -1;
-                if (input_open(&inputs->items[inputs->count++], NULL, args, cancel, err) < 0)
-                        return -1;
-        }
+        if (args->inputs.count == 0 && add(inputs, NULL, args, cancel, err) < 0)
+                return -1;
         for (size_t i = 0; i < args->inputs.count; i++)
                 if (add(inputs, args->inputs.items[i], args, cancel, err) < 0)
                         return -1;

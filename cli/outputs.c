@@ -1,6 +1,7 @@
 #include "cli/outputs.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,42 @@ int outputs_check(const struct args *args, struct error *err)
         return outputs_expand(args->output, &sample, 1, &name, err);
 }
 
+/* Whether both paths name one file, also one that is yet to be made. */
+static bool same_file(const char *a, const char *b)
+{
+        CLEANUP(freep) char *a_folder = strdup(a);
+        CLEANUP(freep) char *b_folder = strdup(b);
+        const char *a_name = strrchr(a, '/') ? strrchr(a, '/') + 1 : a;
+        const char *b_name = strrchr(b, '/') ? strrchr(b, '/') + 1 : b;
+        struct stat a_st;
+        struct stat b_st;
+
+        if (stat(a, &a_st) == 0 && stat(b, &b_st) == 0)
+                return a_st.st_dev == b_st.st_dev && a_st.st_ino == b_st.st_ino;
+        return a_folder && b_folder && strcmp(a_name, b_name) == 0 && stat(dirname(a_folder), &a_st) == 0 &&
+               stat(dirname(b_folder), &b_st) == 0 && a_st.st_dev == b_st.st_dev && a_st.st_ino == b_st.st_ino;
+}
+
+/* An output that would overwrite what is being backed up. */
+static int check_apart(const char *output, const char *database, struct error *err)
+{
+        static const char *const suffixes[] = { "", "-wal", "-journal", "-shm" };
+
+        for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+                CLEANUP(freep) char *file = NULL;
+
+                if (asprintf(&file, "%s%s", database, suffixes[i]) < 0) {
+                        file = NULL;
+                        return error_raise(err, ERR_MEMORY, "out of memory");
+                }
+                if (same_file(output, file))
+                        return error_raise(err, ERR_USAGE,
+                                           "'%s' belongs to the database itself; choose another name for its backup",
+                                           output);
+        }
+        return 0;
+}
+
 int outputs_open(struct outputs *outputs, const struct args *args, const struct output_words *words, const char *set_id,
                  const atomic_bool *cancel, struct error *err)
 {
@@ -111,6 +148,7 @@ int outputs_open(struct outputs *outputs, const struct args *args, const struct 
                         continue;
                 }
                 if (outputs_expand(args->output, words, i + 1, &outputs->names[i], err) < 0 ||
+                    check_apart(outputs->names[i], words->source, err) < 0 ||
                     file_sink_new(outputs->names[i], set_id, args->force, cancel, &outputs->sinks[i], err) < 0)
                         return -1;
         }

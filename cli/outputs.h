@@ -23,6 +23,7 @@ struct outputs {
 /* What the placeholders of a name pattern stand for. */
 struct output_words {
         const char *db;
+        const char *source; /* path of the database: no placeholder, but no output may be a file of it */
         const char *type;
         const char *date; /* 20260131T235959Z */
 };

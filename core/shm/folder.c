@@ -21,7 +21,7 @@ static enum folder_result folder_path(enum folder_place place, const char *given
         switch (place) {
         case FOLDER_ENVIRONMENT:
                 from = getenv("VDIPIPE_RUNTIME_DIR");
-                /* fall through */
+                __attribute__((fallthrough));
         case FOLDER_GIVEN:
                 if (!from || !from[0])
                         return FOLDER_ABSENT;

@@ -59,9 +59,9 @@ static bool has_group(int fd, gid_t primary, gid_t wanted)
 
 int peer_check(int fd, const char *group, pid_t *ret_pid, struct error *err)
 {
-        struct ucred who;
+        struct ucred who = { 0 };
         socklen_t size = sizeof who;
-        gid_t wanted;
+        gid_t wanted = 0;
 
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0)
                 return error_raise_errno(err, errno, "ask who the peer is");

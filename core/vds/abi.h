@@ -124,8 +124,8 @@ static_assert(offsetof(struct VDS_Command, completionCode) == 48, "offset of VDS
 #define VD_E_CLOSE         VD_ERROR(0x0E)
 #define VD_E_BUSY          VD_ERROR(0x0F)
 /* The interface names these two without giving them values; ours lie outside the published set. */
-#define VD_E_QUEUE_FULL    VD_ERROR(0x70)
-#define VD_E_IO_ERROR      VD_ERROR(0x71)
+#define VD_E_QUEUE_FULL VD_ERROR(0x70)
+#define VD_E_IO_ERROR   VD_ERROR(0x71)
 
 /* Completion codes. */
 #define ERROR_SUCCESS             0L

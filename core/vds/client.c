@@ -104,7 +104,7 @@ static int make_region(struct vds_client *client, const char *name, const struct
         set->layout = (struct layout *)(void *)set->control.base;
         set->device_count = wishes->deviceCount;
         set->wishes = set->config = *wishes;
-        strcpy(set->name, name); /* checked: at most VDS_NAME_MAX bytes */
+        config_copy_name(set->name, name);
         set->layout->magic = LAYOUT_MAGIC;
         set->layout->version = LAYOUT_VERSION;
         set->layout->size = (uint32_t)set->control.size;
@@ -114,7 +114,7 @@ static int make_region(struct vds_client *client, const char *name, const struct
         for (uint32_t i = wishes->deviceCount; i < VDS_DEVICES_MAX; i++)
                 client->devices[i].opened = client->devices[i].named = false;
         /* The set's name is the first device's, known before any server has come. */
-        strcpy(client->devices[0].name, name);
+        config_copy_name(client->devices[0].name, name);
         client->devices[0].named = true;
         client->server_came = false;
         client->info[0] = '\0';

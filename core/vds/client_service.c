@@ -122,7 +122,7 @@ static void serve_server(struct vds_client *client)
                 case PEER_OK:
                         if (take_message(client, &message, size, &fd, &err) == 0)
                                 break;
-                        /* fall through */
+                        __attribute__((fallthrough));
                 case PEER_FAILED:
                         set_fail(&client->set, err.code == ERR_PROTOCOL ? VDS_ABORT_MISBEHAVED : VDS_ABORT_INTERNAL,
                                  &err);

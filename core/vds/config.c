@@ -17,6 +17,14 @@ bool config_name_ok(const char *name)
         return length > 0 && length <= VDS_NAME_MAX && !strchr(name, '\\');
 }
 
+void config_copy_name(char *to, const char *name)
+{
+        size_t length = strnlen(name, VDS_NAME_MAX);
+
+        memcpy(to, name, length);
+        to[length] = '\0';
+}
+
 bool config_is_power_of_two(uint32_t value)
 {
         return value && (value & (value - 1)) == 0;

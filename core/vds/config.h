@@ -24,6 +24,9 @@ struct config_shape {
 /* Is `name` one that a set or a device may have? */
 bool config_name_ok(const char *name);
 
+/* Copies a name that config_name_ok() has seen. `to` holds VDS_NAME_MAX + 1 bytes. */
+void config_copy_name(char *to, const char *name);
+
 bool config_is_power_of_two(uint32_t value);
 
 /* Checks a client's wishes. 0, or -1 with the words. */

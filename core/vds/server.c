@@ -147,7 +147,7 @@ static int attach(struct vds_server *server, const char *name, const struct mess
         }
         set->device_count = welcome->wishes.deviceCount;
         set->wishes = set->config = welcome->wishes;
-        strcpy(set->name, name);
+        config_copy_name(set->name, name);
         server->requests = (struct server_requests){ 0 };
         server->opened_count = 0;
         atomic_store(&server->closed_count, 0);
@@ -335,12 +335,12 @@ static int open_device(struct vds_server *server, const char *name, struct vds_s
                 return VD_E_INVALID;
         device = &server->devices[server->opened_count];
         pthread_mutex_lock(&device->lock);
-        strcpy(device->name, name);
+        config_copy_name(device->name, name);
         device->opened = true;
         pthread_mutex_unlock(&device->lock);
         server->opened_count++;
         set_succeeded(&server->set, CALL_OPEN_DEVICE);
-        strcpy(device->shared->name, name);
+        config_copy_name(device->shared->name, name);
         atomic_store_explicit(&device->shared->phase, DEVICE_OPENED, memory_order_release);
         wake_signal(&server->set.layout->client_wake);
         *ret_device = device;
@@ -424,7 +424,7 @@ int vds_server_set_info(struct vds_server *server, const char *text)
         if (result == NOERROR && strlen(text) >= VDS_TEXT_MAX)
                 result = VD_E_INVALID;
         if (result == NOERROR)
-                strcpy(server->set.layout->info_text, text);
+                memcpy(server->set.layout->info_text, text, strlen(text) + 1);
         pthread_mutex_unlock(&server->config_lock);
         return set_leave(&call, result);
 }

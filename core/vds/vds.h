@@ -8,10 +8,10 @@
  *          ..., _device_close for each device, _set_verdict, _close, _free.
  *
  * Functions return NOERROR or a VD_E_ code of abi.h; which call is legal in which state is the table in state.c.
- * Every function may be called from any thread, at any time; a device is meant for one thread at a time, and several are
- * kept from harm but not from surprise. Calls made in a forked child of the owner return VD_E_PROTOCOL.
- * Names are UTF-8 or any other bytes but NUL and backslash, 1 to VDS_NAME_MAX bytes, compared byte by byte.
- * Time-outs are milliseconds on CLOCK_MONOTONIC; negative waits without limit.
+ * Every function may be called from any thread, at any time; a device is meant for one thread at a time, and several
+ * are kept from harm but not from surprise. Calls made in a forked child of the owner return VD_E_PROTOCOL. Names are
+ * UTF-8 or any other bytes but NUL and backslash, 1 to VDS_NAME_MAX bytes, compared byte by byte. Time-outs are
+ * milliseconds on CLOCK_MONOTONIC; negative waits without limit.
  *
  * "Page:" names the page of the interface's specification that a function implements.
  */
@@ -28,9 +28,9 @@ extern "C" {
 #endif
 
 enum {
-        VDS_NAME_MAX = 255,        /* bytes of a set's or a device's name */
-        VDS_TEXT_MAX = 4096,       /* bytes of the server's description and of its verdict's text, with the NUL */
-        VDS_QUEUE_DEPTH = 64,      /* commands outstanding on one device; one more is refused */
+        VDS_NAME_MAX = 255,   /* bytes of a set's or a device's name */
+        VDS_TEXT_MAX = 4096,  /* bytes of the server's description and of its verdict's text, with the NUL */
+        VDS_QUEUE_DEPTH = 64, /* commands outstanding on one device; one more is refused */
 };
 
 struct vds_client;
@@ -46,7 +46,7 @@ struct vds_options {
 
 /* What the server said of the operation as a whole. A clean close does not mean success. */
 enum vds_verdict {
-        VDS_VERDICT_NONE = 0,    /* nothing said (yet) */
+        VDS_VERDICT_NONE = 0, /* nothing said (yet) */
         VDS_VERDICT_SUCCESS,
         VDS_VERDICT_FAILED,
         VDS_VERDICT_UNCONFIRMED, /* said nothing, but every device closed in order after a final Flush or Complete */
@@ -55,15 +55,15 @@ enum vds_verdict {
 /* Who began the abort, and why. */
 enum vds_abort_reason {
         VDS_ABORT_NONE = 0,
-        VDS_ABORT_CLIENT,          /* the client called SignalAbort */
-        VDS_ABORT_SERVER,          /* the server called SignalAbort */
-        VDS_ABORT_CLIENT_CLOSED,   /* the client closed with devices open */
-        VDS_ABORT_SERVER_CLOSED,   /* the server closed with devices open */
+        VDS_ABORT_CLIENT,        /* the client called SignalAbort */
+        VDS_ABORT_SERVER,        /* the server called SignalAbort */
+        VDS_ABORT_CLIENT_CLOSED, /* the client closed with devices open */
+        VDS_ABORT_SERVER_CLOSED, /* the server closed with devices open */
         VDS_ABORT_CLIENT_DIED,
         VDS_ABORT_SERVER_DIED,
-        VDS_ABORT_TIMEOUT,         /* two intervals of serverTimeOut without a completion */
-        VDS_ABORT_MISBEHAVED,      /* the peer broke the rules of the shared region */
-        VDS_ABORT_INTERNAL,        /* memory or descriptors ran out here */
+        VDS_ABORT_TIMEOUT,    /* two intervals of serverTimeOut without a completion */
+        VDS_ABORT_MISBEHAVED, /* the peer broke the rules of the shared region */
+        VDS_ABORT_INTERNAL,   /* memory or descriptors ran out here */
         VDS_ABORT_REASON_COUNT,
 };
 
@@ -84,48 +84,54 @@ struct vds_client *vds_client_new(const struct vds_options *options);
 void vds_client_free(struct vds_client *client);
 
 /* Creates the set `name` for one operation; *config gives the client's wishes and is copied.
- * Returns VD_E_NOTSUPPORTED (a field is out of range or a feature mix is unsupported), VD_E_PROTOCOL (this handle has a set, or
- * the name is taken by a live one), VD_E_INVALID (bad name), VD_E_SECURITY (the folder for the socket cannot be made or
- * is not safe), VD_E_MEMORY. vds_client_error_text() has the words. Page: Create/CreateEx. */
+ * Returns VD_E_NOTSUPPORTED (a field is out of range or a feature mix is unsupported), VD_E_PROTOCOL (this handle has a
+ * set, or the name is taken by a live one), VD_E_INVALID (bad name), VD_E_SECURITY (the folder for the socket cannot be
+ * made or is not safe), VD_E_MEMORY. vds_client_error_text() has the words. Page: Create/CreateEx. */
 int vds_client_create(struct vds_client *client, const char *name, const struct VDConfig *config);
 
-/* Waits for the server to end configuration, then fills *config. VD_E_TIMEOUT may be retried. Page: GetConfiguration. */
+/* Waits for the server to end configuration, then fills *config. VD_E_TIMEOUT may be retried. Page: GetConfiguration.
+ */
 int vds_client_get_configuration(struct vds_client *client, int64_t timeout_ms, struct VDConfig *config);
 
-/* Opens the device `name`: the set's name for the first, the VIRTUAL_DEVICE clause's string for the others. Waits for the
- * server to name its devices. *ret_device belongs to the set and is gone after Close. Returns VD_E_OPEN when all are open,
- * VD_E_PROTOCOL when this one is, VD_E_INVALID for an unknown name, VD_E_ABORT. Page: OpenDevice. */
+/* Opens the device `name`: the set's name for the first, the VIRTUAL_DEVICE clause's string for the others. Waits for
+ * the server to name its devices. *ret_device belongs to the set and is gone after Close. Returns VD_E_OPEN when all
+ * are open, VD_E_PROTOCOL when this one is, VD_E_INVALID for an unknown name, VD_E_ABORT. Page: OpenDevice. */
 int vds_client_open_device(struct vds_client *client, const char *name, struct vds_client_device **ret_device);
 
 /* Page: SignalAbort. Idempotent; wakes every waiter on both sides; the first reason stays. */
 int vds_client_signal_abort(struct vds_client *client);
 
-/* Page: Close. Returns NOERROR, VD_E_OPEN (devices were open; the set is aborted and closed all the same), VD_E_PROTOCOL.
- * Every device, command and buffer of the set is gone afterwards; the handle may create again. */
+/* Page: Close. Returns NOERROR, VD_E_OPEN (devices were open; the set is aborted and closed all the same),
+ * VD_E_PROTOCOL. Every device, command and buffer of the set is gone afterwards; the handle may create again. */
 int vds_client_close(struct vds_client *client);
 
 /* Page: GetCommand. timeout_ms 0 polls. Returns VD_E_CLOSE, VD_E_TIMEOUT, VD_E_ABORT, VD_E_PROTOCOL. */
-int vds_client_device_get_command(struct vds_client_device *device, int64_t timeout_ms, struct VDC_Command **ret_command);
+int vds_client_device_get_command(struct vds_client_device *device, int64_t timeout_ms,
+                                  struct VDC_Command **ret_command);
 
 /* Page: CompleteCommand. Returns VD_E_INVALID when the command is none in progress on this device, or when
  * bytes_transferred is more than it asked for. Any code but ERROR_SUCCESS puts the device in the IO-ERROR state. */
-int vds_client_device_complete_command(struct vds_client_device *device, struct VDC_Command *command, int completion_code,
-                                       uint64_t bytes_transferred, int64_t position);
+int vds_client_device_complete_command(struct vds_client_device *device, struct VDC_Command *command,
+                                       int completion_code, uint64_t bytes_transferred, int64_t position);
 
 /* Beyond the published interface, for clients that report what happened: */
 
-/* Text the server published about itself before it ended configuration (JSON in our servers); "" when none. `text` holds
- * VDS_TEXT_MAX bytes. Legal from GetConfiguration's success until Close. */
+/* Text the server published about itself before it ended configuration (JSON in our servers); "" when none. `text`
+ * holds VDS_TEXT_MAX bytes. Legal from GetConfiguration's success until Close. */
 int vds_client_server_info(struct vds_client *client, char *text);
 
-/* Waits until the server has closed the set, died, or `timeout_ms` passed (VD_E_TIMEOUT), then gives its verdict and text. Legal until
- * Close, in the Abort state too (a server that aborts may still have said why). */
+/* Waits until the server has stated its verdict, closed the set, died, or `timeout_ms` passed (VD_E_TIMEOUT), then
+ * gives the verdict and its text, which holds VDS_TEXT_MAX bytes. Legal until Close, in the Abort state too (a server
+ * that aborts may still have said why). A server that said nothing is judged: VDS_VERDICT_UNCONFIRMED if the set is not
+ * aborted and every device was seen closed after a final Flush, or a Complete that was granted, that succeeded; else
+ * VDS_VERDICT_FAILED. */
 int vds_client_verdict(struct vds_client *client, int64_t timeout_ms, enum vds_verdict *ret_verdict, char *text);
 
 /* VDS_ABORT_NONE while the set is not aborted. */
 enum vds_abort_reason vds_client_abort_reason(struct vds_client *client);
 
-/* Words for the last failure of Create, or of the service thread; "" when none. Valid until the next call on the handle. */
+/* Words for the last failure of Create, or of the service thread; "" when none. Valid until the next call on the
+ * handle. */
 const char *vds_client_error_text(struct vds_client *client);
 
 /* Process id of the connected server, 0 before it came. */
@@ -146,34 +152,39 @@ typedef void (*vds_completion_routine)(struct VDS_Command *command);
 struct vds_server *vds_server_new(const struct vds_options *options);
 void vds_server_free(struct vds_server *server);
 
-/* Joins the set `set_name`; never waits for one to appear. VD_E_INVALID: no set of that name, or not ours to join. Page: Open. */
+/* Joins the set `set_name`; never waits for one to appear. VD_E_INVALID: no set of that name, or not ours to join.
+ * Page: Open. */
 int vds_server_open(struct vds_server *server, const char *set_name);
 
 /* The client's wishes, and after EndConfiguration the final values. Page: GetConfiguration. */
 int vds_server_get_configuration(struct vds_server *server, struct VDConfig *config);
 
-/* Fixes the shape of transfers, in the published header's order of arguments. alignment 0 means block_size; the client's wish is
- * merged by taking the larger. VD_E_INVALID for sizes outside the published rules. Page: BeginConfiguration. */
-int vds_server_begin_configuration(struct vds_server *server, uint32_t features, uint32_t block_size, uint32_t alignment,
-                                   uint32_t max_transfer_size, uint32_t timeout_ms);
+/* Fixes the shape of transfers, in the published header's order of arguments. alignment 0 means block_size; the
+ * client's wish is merged by taking the larger. Feature bits that the client did not ask for are dropped, but
+ * VDF_WriteMedia and VDF_ReadMedia; VDF_CompleteEnabled counts as asked for by VDF_RequestComplete. timeout_ms is not
+ * used: nothing waits. VD_E_INVALID for sizes outside the published rules. Page: BeginConfiguration. */
+int vds_server_begin_configuration(struct vds_server *server, uint32_t features, uint32_t block_size,
+                                   uint32_t alignment, uint32_t max_transfer_size, uint32_t timeout_ms);
 
-/* Announces `count` buffers of `size` data bytes. Before EndConfiguration the requests add up to one area; afterwards each call
- * makes another. alignment 0: the basic one. Page: RequestBuffers. */
+/* Announces `count` buffers of `size` data bytes. Before EndConfiguration the requests add up to one area; afterwards
+ * each call makes another. alignment 0: the basic one. Page: RequestBuffers. */
 int vds_server_request_buffers(struct vds_server *server, uint32_t size, uint32_t alignment, uint32_t count);
 
 /* How many buffers of that size could be allocated now. Page: QueryAvailableBuffers. */
-int vds_server_query_available_buffers(struct vds_server *server, uint32_t size, uint32_t alignment, uint32_t *ret_count);
+int vds_server_query_available_buffers(struct vds_server *server, uint32_t size, uint32_t alignment,
+                                       uint32_t *ret_count);
 
 /* Makes the buffer area and releases the client's GetConfiguration. VD_E_MEMORY: the set stays Configurable with no
  * requests; ask for less or abort. Page: EndConfiguration. */
 int vds_server_end_configuration(struct vds_server *server);
 
-/* Opens the next device and gives it `name`; the first must be the set's name. VD_E_OPEN once all are, VD_E_INVALID for a
- * bad or repeated name. Page: OpenDevice. */
+/* Opens the next device and gives it `name`; the first must be the set's name. VD_E_OPEN once all are, VD_E_INVALID for
+ * a bad or repeated name. Page: OpenDevice. */
 int vds_server_open_device(struct vds_server *server, const char *name, struct vds_server_device **ret_device);
 
-/* Runs callbacks on the calling thread until all devices are closed and drained, or Close, or abort. Page:
- * ExecuteCompletionAgent. */
+/* Runs callbacks on the calling thread until all devices are closed and drained, or Close, or abort, and returns
+ * NOERROR. VD_E_ABORT when the set was aborted before the call (what is outstanding is given back all the same),
+ * VD_E_BUSY when another thread is the agent. Page: ExecuteCompletionAgent. */
 int vds_server_execute_completion_agent(struct vds_server *server);
 
 /* Page: AllocateBuffer. alignment 0: the basic one. Never waits: VD_E_MEMORY when the pool has no room. */
@@ -182,13 +193,15 @@ int vds_server_allocate_buffer(struct vds_server *server, uint8_t **ret_buffer, 
 /* Page: FreeBuffer. `size` as at allocation. VD_E_INVALID otherwise. */
 int vds_server_free_buffer(struct vds_server *server, uint8_t *buffer, uint32_t size);
 
-/* 1 when the address lies in the data zone of an allocated buffer, else 0: a truth value, not a result. Page: IsSharedBuffer. */
+/* 1 when the address lies in the data zone of an allocated buffer, else 0: a truth value, not a result. Page:
+ * IsSharedBuffer. */
 int vds_server_is_shared_buffer(struct vds_server *server, const uint8_t *buffer);
 
 int vds_server_signal_abort(struct vds_server *server);
 
-/* Page: Close. Returns NOERROR, or VD_E_PROTOCOL when devices were open (the set is aborted and closed all the same). Waits
- * for the completion agent to leave, unless called from one of its callbacks: then the agent's return finishes the work. */
+/* Page: Close. Returns NOERROR, or VD_E_PROTOCOL when devices were open (the set is aborted and closed all the same).
+ * Waits for the completion agent to leave, unless called from one of its callbacks: then the agent's return finishes
+ * the work. */
 int vds_server_close(struct vds_server *server);
 
 /* Queues *command to the client. On failure the callback still runs, inside this call, with the completion code of the
@@ -201,11 +214,12 @@ int vds_server_device_close(struct vds_server_device *device);
 
 /* Beyond the published interface: */
 
-/* Publishes a text about this server (at most VDS_TEXT_MAX - 1 bytes) that clients may read after GetConfiguration. Legal before
- * EndConfiguration. */
+/* Publishes a text about this server (at most VDS_TEXT_MAX - 1 bytes) that clients may read after GetConfiguration.
+ * Legal before EndConfiguration. */
 int vds_server_set_info(struct vds_server *server, const char *text);
 
-/* States the outcome of the operation; once, before Close; also legal after abort. `text` says more (JSON in our servers). */
+/* States the outcome of the operation; once, before Close; also legal after abort. `text` says more (JSON in our
+ * servers); what is longer than VDS_TEXT_MAX - 1 bytes is cut. */
 int vds_server_set_verdict(struct vds_server *server, enum vds_verdict verdict, const char *text);
 
 enum vds_abort_reason vds_server_abort_reason(struct vds_server *server);
