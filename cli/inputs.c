@@ -88,7 +88,8 @@ static int check_ends(const struct input *input, const struct args *args, struct
         return -1;
 }
 
-/* Adds one input; NULL means standard input. It is opened once: a fifo's writer would take a second look for the end. */
+/* Adds one input; NULL means standard input. It is opened once: a fifo's writer would take a second look for the end.
+ */
 static int add(struct inputs *inputs, const char *path, const struct args *args, const atomic_bool *cancel,
                struct error *err)
 {

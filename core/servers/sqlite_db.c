@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/base/cleanup.h"
 
@@ -32,11 +33,9 @@ static const struct db_failure failures[] = {
         { SQLITE_READONLY_DIRECTORY, ERR_FAILED,
           "lies in a folder that cannot be written to: run this as its owner, or use --immutable if nobody writes to "
           "it" },
-        { SQLITE_BUSY, ERR_BUSY, "is locked by another process: try again later, or wait longer with --busy-timeout" },
-        { SQLITE_LOCKED, ERR_BUSY,
-          "is locked by another process: try again later, or wait longer with --busy-timeout" },
-        { SQLITE_PROTOCOL, ERR_BUSY,
-          "is locked by another process: try again later, or wait longer with --busy-timeout" },
+        { SQLITE_BUSY, ERR_BUSY, "is locked by another process: try again later" },
+        { SQLITE_LOCKED, ERR_BUSY, "is locked by another process: try again later" },
+        { SQLITE_PROTOCOL, ERR_BUSY, "is locked by another process: try again later" },
         { SQLITE_NOTADB, ERR_FAILED, "is not a SQLite database (or is encrypted)" },
         { SQLITE_CORRUPT, ERR_FAILED, "is damaged: run 'PRAGMA integrity_check' on it" },
         { SQLITE_FULL, ERR_NO_SPACE, "cannot grow: no space left on device" },
@@ -52,6 +51,9 @@ int db_raise(struct error *err, sqlite3 *db, int result, const char *path)
 {
         int sys_errno = db ? sqlite3_system_errno(db) : 0;
 
+        /* SQLite has one code for whatever keeps it from opening a file; the plain reason is the better message. */
+        if ((result & 0xff) == SQLITE_CANTOPEN && access(path, R_OK) < 0)
+                return error_raise_errno(err, errno, "cannot open the database '%s'", path);
         for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++)
                 if (failures[i].result == result || failures[i].result == (result & 0xff))
                         return error_raise(err, failures[i].code, "'%s' %s", path, failures[i].words);

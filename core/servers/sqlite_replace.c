@@ -54,9 +54,7 @@ int replace_new(const struct replacement *replacement, struct error *err)
 static int raise_in_place(sqlite3 *db, int result, const struct target *target, struct error *err)
 {
         if (db_is_busy(result))
-                return error_raise(err, ERR_BUSY,
-                                   "'%s' is in use, so it cannot be replaced now: try again later, or wait longer with "
-                                   "--busy-timeout",
+                return error_raise(err, ERR_BUSY, "'%s' is in use, so it cannot be replaced now: try again later",
                                    target->path);
         if (db_is_damaged(result))
                 return error_raise(err, ERR_FAILED,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Databases beyond the sizes at which numbers and locks change: the page of the lock bytes at 1 GiB, offsets beyond 4 GiB.
-# shellcheck disable=SC2317 # run_tests calls the functions by their names
+# shellcheck disable=SC2317,SC2119,SC2030,SC2031 # run_tests calls the functions by their names, each in its own subshell
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
@@ -21,7 +21,7 @@ sparse_db() { # PAGES
 
 test_the_lock_byte_page_at_one_gibibyte() {
     local pages=$((0x40000000 / 65536 + 3))
-    sparse_db $pages
+    sparse_db "$pages"
     expect_exit 0 vdipipe backup --raw huge.db | cmp - huge.db
     expect_exit 0 vdipipe backup --zstd huge.db -o f
     expect_exit 0 vdipipe restore --check none copy.db -i f

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What `info` says of each kind of stream.
-# shellcheck disable=SC2317 # run_tests calls the functions by their names
+# shellcheck disable=SC2317,SC2119,SC2030,SC2031 # run_tests calls the functions by their names, each in its own subshell
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 

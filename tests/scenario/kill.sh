@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One process of a run dies at any moment: the other ends within two seconds, says why, and leaves nothing behind; what was
 # written is refused by every reader, and what stood there before is untouched.
-# shellcheck disable=SC2317 # run_tests calls the functions by their names
+# shellcheck disable=SC2317,SC2119,SC2030,SC2031 # run_tests calls the functions by their names, each in its own subshell
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
@@ -69,7 +69,7 @@ expect_refused() { # ARGUMENTS...
 
 fresh() {
     [[ ! -e pipe ]] || rm pipe
-    rm -f f err reached
+    rm -f f err
     echo older >f
 }
 
@@ -81,7 +81,7 @@ at_point() { # OUTPUT POINT WHAT
     export VDIPIPE_FAULT="$2=stop" VDIPIPE_FAULT_FD=9
     "start_to_$1"
     unset VDIPIPE_FAULT
-    read -rt 20 reached <&9 || fail "$1: $2 is not reached: $(cat err)"
+    read -rt 20 _ <&9 || fail "$1: $2 is not reached: $(cat err)"
     exec 9>&-
     "$3" || fail "$1: $2: $3"
     nothing_usable "$1"
@@ -122,9 +122,6 @@ kill_both() {
 
 # The points of a backup that has begun to write, so that there is something to refuse.
 server_points='backup.open backup.first_write backup.middle backup.flush backup.verdict'
-client_points='client.create.done client.get_configuration.done client.open_device.done client.get_command.done client.complete_command
-    client.complete_command.done sink-write@3 sink-sync'
-
 after_a_dead_client_nothing_is_left_once_the_next_run_has_been() {
     expect_exit 0 vdipipe backup app.db -o next
     rm next
@@ -138,26 +135,6 @@ test_the_client_is_killed() {
     for output in zstd cat redirection file; do
         for point in backup.first_write backup.middle backup.verdict; do
             at_point "$output" "$point" kill_client
-        done
-    done
-    after_a_dead_client_nothing_is_left_once_the_next_run_has_been
-}
-
-test_the_client_is_killed_at_its_own_points() {
-    local point
-    needs_faults
-    needs_db
-    for point in $client_points; do
-        fresh
-        VDIPIPE_FAULT=$(fault_spec "$point" kill client)
-        export VDIPIPE_FAULT
-        start_to_cat
-        unset VDIPIPE_FAULT
-        wait_for_pid_end "$client" 20
-        wait "$client" 2>/dev/null && fail "$point: was not reached"
-        nothing_usable cat
-        for pid in $(strays "$VDIPIPE_RUNTIME_DIR"); do
-            wait_for_pid_end "$pid" "$limit"
         done
     done
     after_a_dead_client_nothing_is_left_once_the_next_run_has_been
@@ -270,6 +247,58 @@ test_signals_from_the_terminal() {
     done
 }
 
+# Ctrl-C reaches every process of the pipeline at once; the server leaves the decision to the client.
+test_a_signal_to_the_whole_group() {
+    make_db app.db 30000
+    mkfifo pipe
+    setsid env --default-signal=INT "$VDIPIPE" backup app.db >pipe 2>err &
+    client=$!
+    exec 7<pipe
+    head -c 100000 <&7 >f
+    kill -INT -- "-$client"
+    expect_end "$client" "$limit" 130
+    expect_error app.db signal
+    exec 7<&-
+    no_leftovers
+}
+
+# A lock that somebody else holds on the database, by an open session.
+hold_lock() { # DB
+    mkfifo orders
+    sqlite3 -batch "$1" <orders >answers 2>&1 &
+    holder=$!
+    exec 8>orders
+    echo "begin exclusive; select 'locked';" >&8
+    wait_until 10 grep -q locked answers
+}
+
+test_killed_while_the_server_waits_for_a_lock() {
+    local server
+    make_db app.db 100
+    hold_lock app.db
+    "$VDIPIPE" backup app.db >f 2>err 8>&- &
+    client=$!
+    server=$(server_of "$client")
+    kill -TERM "$client"
+    expect_end "$client" "$limit" 143
+    expect_error app.db signal
+    wait_for_pid_end "$server" 0
+    "$VDIPIPE" backup app.db >f 2>err 8>&- &
+    client=$!
+    server=$(server_of "$client")
+    kill -KILL "$client"
+    wait "$client" 2>/dev/null || :
+    wait_for_pid_end "$server" "$limit"
+    "$VDIPIPE" backup app.db >f 2>err 8>&- &
+    client=$!
+    server=$(server_of "$client")
+    kill -KILL "$server"
+    expect_end "$client" "$limit" 1
+    expect_error app.db 'signal 9'
+    exec 8>&-
+    wait "$holder"
+}
+
 test_a_signal_leaves_the_older_file() {
     needs_faults
     needs_db
@@ -342,7 +371,7 @@ restore_at() { # POINT WHOM ABSENT|PRESENT [OPTIONS...]
     exec 9<>stops
     VDIPIPE_FAULT=$(fault_spec "$1" stop) VDIPIPE_FAULT_FD=9 "$VDIPIPE" restore copy.db "${@:4}" <stream 2>err &
     client=$!
-    read -rt 20 reached <&9 || fail "$1 is not reached: $(cat err)"
+    read -rt 20 _ <&9 || fail "$1 is not reached: $(cat err)"
     exec 9>&-
     case $2 in
     client)
@@ -439,6 +468,24 @@ test_a_restore_aside_killed_between_the_renames_is_finished_by_the_next_run() {
         no_leftovers
         [[ -z $(find . -name 'copy.db.replaced-*') ]] || fail "$point: $(ls)"
     done
+}
+
+test_the_server_is_killed_while_the_producer_is_silent() {
+    local server
+    needs_db
+    vdipipe backup app.db >stream
+    mkfifo pipe
+    "$VDIPIPE" restore copy.db <pipe 2>err &
+    client=$!
+    exec 7>pipe
+    head -c 1000000 stream >&7
+    server=$(server_of "$client")
+    kill -KILL "$server"
+    expect_end "$client" "$limit" 1
+    expect_error copy.db 'signal 9'
+    exec 7>&-
+    [[ ! -e copy.db ]]
+    no_leftovers
 }
 
 test_signals_end_a_restore() {

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # `restore` without a target goes back to where the backup came from, if that is safe.
-# shellcheck disable=SC2317 # run_tests calls the functions by their names
+# shellcheck disable=SC2317,SC2119,SC2030,SC2031 # run_tests calls the functions by their names, each in its own subshell
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
 # Runs a command on what looks like another machine.
 elsewhere() { # COMMAND...
     echo 0123456789abcdef0123456789abcdef >"$VDIPIPE_RUNTIME_DIR/../machine-id"
+    # shellcheck disable=SC2016 # expanded by the inner shell
     unshare -m bash -c 'mount --bind "$1" /etc/machine-id && shift && exec "$@"' bash \
         "$VDIPIPE_RUNTIME_DIR/../machine-id" "$@"
 }

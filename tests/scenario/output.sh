@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Where a backup is written to: files that exist, disks that are full, pipes that break, places that cannot be.
-# shellcheck disable=SC2317 # run_tests calls the functions by their names
+# shellcheck disable=SC2317,SC2119,SC2030,SC2031 # run_tests calls the functions by their names, each in its own subshell
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
@@ -82,6 +82,24 @@ test_force_replaces_only_in_the_end() {
     [[ $(<f) == precious ]]
     expect_exit 0 vdipipe backup app.db -fo f
     expect_exit 0 vdipipe verify f
+    no_leftovers
+}
+
+test_the_database_is_never_its_own_backup() {
+    local name
+    make_db app.db 300
+    cp app.db before
+    ln -s app.db link
+    ln app.db hard
+    mkdir place
+    for name in app.db link hard ./app.db place/../app.db app.db-wal app.db-journal app.db-shm; do
+        expect_exit 2 vdipipe backup app.db -o "$name" --force
+        expect_error "'$name'" 'the database itself'
+        cmp app.db before
+    done
+    expect_exit 2 vdipipe backup app.db --devices 2 -o 'app.db-{device}' --force
+    [[ ! -e app.db-wal && ! -e app.db-journal && ! -e app.db-shm ]]
+    expect_exit 0 vdipipe backup app.db -o place/app.db
     no_leftovers
 }
 
@@ -203,6 +221,7 @@ on_a_small_disk() { # SIZE SHELL-COMMAND
 
 test_a_full_disk() {
     make_db app.db 8000
+    # shellcheck disable=SC2016 # expanded by the inner shell
     on_a_small_disk 2M '
         expect_exit 1 vdipipe backup app.db -o disk/f
         expect_error disk/f "No space left"
@@ -224,6 +243,7 @@ test_a_full_disk_under_a_restore() {
     make_db app.db 8000
     make_db small.db 100
     vdipipe backup app.db >f
+    # shellcheck disable=SC2016 # expanded by the inner shell
     on_a_small_disk 2M '
         expect_exit 1 vdipipe restore disk/copy.db <f
         expect_error disk "No space left"
@@ -274,8 +294,8 @@ test_two_backups_to_one_name_at_once() {
     "$VDIPIPE" backup app.db -o f 2>err.2 &
     second=$!
     local ok=0
-    wait $first && ok=$((ok + 1))
-    wait $second && ok=$((ok + 1))
+    wait "$first" && ok=$((ok + 1))
+    wait "$second" && ok=$((ok + 1))
     [[ $ok -eq 1 ]] || fail "$ok of 2 succeeded: $(cat err.1 err.2)"
     expect_exit 0 vdipipe verify f
     no_leftovers
@@ -295,7 +315,7 @@ test_placeholders() {
     expect_error '{name}' '{db}'
     expect_exit 0 vdipipe backup 'my app.db' -o 'place/100%'
     expect_exit 0 vdipipe backup 'my app.db' -o 'place/{open'
-    [[ -e place/{open ]] || fail "$(ls place)"
+    [[ -e 'place/{open' ]] || fail "$(ls place)"
     no_leftovers place
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Restoring onto a database that exists: afterwards it is the old one or the new one, never a mixture, and nobody who has it open
 # sees anything else.
-# shellcheck disable=SC2317 # run_tests calls the functions by their names
+# shellcheck disable=SC2317,SC2119,SC2030,SC2031 # run_tests calls the functions by their names, each in its own subshell
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
@@ -40,6 +40,7 @@ ask() { # STATEMENT
 }
 
 close_session() {
+    # shellcheck disable=SC2154 # coproc sets it
     local pid=$session_PID
     eval "exec ${session[1]}>&-"
     wait "$pid" || :
@@ -325,6 +326,40 @@ test_a_target_that_may_not_be_written() {
     expect_exit 1 setpriv --reuid=65534 --regid=65534 --clear-groups "$VDIPIPE" restore --replace target.db -i new.vdi
     expect_error target.db
     cmp target.db before
+}
+
+test_backups_taken_while_it_is_replaced() {
+    local mode taken restoring
+    make_db a.db 3000
+    make_db b.db 5000
+    vdipipe backup a.db >a
+    vdipipe backup b.db >b
+    sqlite3 a.db .dump >a.dump
+    sqlite3 b.db .dump >b.dump
+    for mode in delete wal; do
+        rm -f target.db*
+        make_db target.db 10 4096 "$mode"
+        vdipipe restore --replace target.db <a
+        (
+            for _ in 1 2 3 4 5 6; do
+                vdipipe restore --replace target.db <b && vdipipe restore --replace target.db <a
+            done
+        ) &
+        restoring=$!
+        taken=0
+        while kill -0 "$restoring" 2>/dev/null; do
+            expect_exit 0 vdipipe backup target.db --max-transfer 64K >taken
+            expect_exit 0 vdipipe restore copy.db <taken
+            sqlite3 copy.db .dump >copy.dump
+            cmp -s copy.dump a.dump || cmp -s copy.dump b.dump || fail "$mode: a mixture was backed up"
+            rm copy.db
+            taken=$((taken + 1))
+        done
+        wait "$restoring" || fail "$mode: a restore failed"
+        [[ $taken -ge 2 ]] || fail "only $taken backups"
+        same_content target.db a.db
+    done
+    no_leftovers
 }
 
 # There is no saying where in the transaction the kill meets it; the outcome must be one of the two at any place.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Databases in every condition in which they are met: interrupted, locked, damaged, unreadable, oddly named, huge.
-# shellcheck disable=SC2317 # run_tests calls the functions by their names
+# shellcheck disable=SC2317,SC2119,SC2030,SC2031 # run_tests calls the functions by their names, each in its own subshell
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
@@ -268,8 +268,8 @@ test_odd_names_of_outputs() {
         expect_exit 0 vdipipe verify "place/$name"
         expect_exit 0 vdipipe restore copy.db -i "place/$name"
         rm copy.db
-        head -c 1000 "place/$name" >cut
-        mv cut "place/$name"
+        head -c 1000 "place/$name" >short
+        mv short "place/$name"
         expect_exit 3 vdipipe verify "place/$name"
         expect_error "byte 1000"
     done

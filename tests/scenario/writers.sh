@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Backups while another process commits without a pause: each is one moment of the database, and the writer never sees an error.
-# shellcheck disable=SC2317 # run_tests calls the functions by their names
+# shellcheck disable=SC2317,SC2119,SC2030,SC2031 # run_tests calls the functions by their names, each in its own subshell
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
@@ -124,6 +124,7 @@ test_a_slow_consumer_does_not_keep_writers_out_for_longer_than_max_lock() {
     client=$!
     start_writer app.db rollback
     # By now the writer has had its first commit, or waits for it; many of them mean that the lock is gone.
+    # shellcheck disable=SC2016 # expanded each time it is looked at
     wait_until 20 eval '[[ $(sqlite3 -cmd ".timeout 5000" app.db "select n from counter") -gt 20 ]]'
     kill -0 "$client" || fail "the backup is over already: $(<err)"
     stop_writer

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2030,SC2031 # what a scenario sets in its subshell is for its subshell
 #
 # lib.sh - what the scenario scripts share
 #
@@ -8,6 +9,7 @@
 #
 #   VDIPIPE           the executable
 #   VDIPIPE_HELPERS   the folder with the helper programs of tests/support
+#   VDIPIPE_SANITIZED not empty: the executable is slow and takes much address space
 #
 # A script may be run by hand; ONLY=PATTERN picks scenarios by their function's name, KEEP=1 keeps the folder.
 set -uE -o pipefail
@@ -116,7 +118,7 @@ vdipipe() {
 }
 
 helper() {
-    "$VDIPIPE_HELPERS/$@"
+    "$VDIPIPE_HELPERS/$1" "${@:2}"
 }
 
 # Runs a command whose standard error goes to `err` and, unless the caller redirected it, standard output to `out`.
@@ -145,7 +147,7 @@ expect_error() { # TEXT...
 expect_real_options() { # COMMAND
     local option
     while read -r option; do
-        vdipipe __complete "$1" | grep -q -e "^$option[=[:space:]]" || fail "there is no $option: $(<err)"
+        vdipipe __complete "$1" | grep -q -e "^${option}[=[:space:]]" || fail "there is no $option: $(<err)"
     done < <(grep -o -e '--[a-z][a-z-]*' err)
 }
 

@@ -4,10 +4,11 @@
  *     writer DB init [JOURNAL-MODE [FILLER-MB]]    makes the database
  *     writer DB MODE [COMMITS]                     writes until SIGTERM, or that many commits
  *
- * MODE is wal-passive, wal-restart, wal-truncate (which checkpoint is run every now and then) or rollback. Each commit moves
- * an amount between the tables `left_side` and `right_side`, appends to `history`, and counts itself in `counter`; at any
- * commit the two sums add up to TOTAL, and `history` has as many rows as `counter` says. Prints "running" after the first
- * commit, and in the end "commits N errors N longest_wait_ms N". Exits 1 if there were errors.
+ * MODE is wal-passive, wal-restart, wal-truncate (which checkpoint is run every now and then) or rollback. Each commit
+ * moves an amount between the tables `left_side` and `right_side`, appends to `history`, and counts itself in
+ * `counter`; at any commit the two sums add up to what `init` gave out, and `history` has as many rows as `counter`
+ * says. Prints "running" after the first commit, and in the end "commits N errors N longest_wait_ms N". Exits 1 if
+ * there were errors.
  */
 #include <signal.h>
 #include <sqlite3.h>
