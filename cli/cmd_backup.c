@@ -273,7 +273,7 @@ static int backup(struct operation *operation, const struct database *database, 
 static int run_backup(const struct args *args, struct error *err)
 {
         struct operation operation;
-        struct database database = { NULL };
+        struct database database = { 0 };
         struct outputs outputs;
         int rc;
 

@@ -204,7 +204,7 @@ static int restore(struct operation *operation, struct database *database, struc
 static int run_restore(const struct args *args, struct error *err)
 {
         struct operation operation;
-        struct database database = { NULL };
+        struct database database = { 0 };
         struct inputs inputs;
         int rc;
 

@@ -32,7 +32,7 @@ void message_set_line_clearer(void (*clear)(void))
         clear_line = clear;
 }
 
-static void say(const char *kind, const char *format, va_list args)
+static __attribute__((format(printf, 2, 0))) void say(const char *kind, const char *format, va_list args)
 {
         CLEANUP(freep) char *text = NULL;
         CLEANUP(freep) char *safe = NULL;

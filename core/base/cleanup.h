@@ -14,12 +14,12 @@
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 
 /* Hand over a pointer: yields its value and leaves NULL behind. */
-#define take_ptr(pointer)                                                                                              \
-        ({                                                                                                             \
-                __typeof__(pointer) take_at_ = (pointer);                                                              \
-                __typeof__(*take_at_) take_value_ = *take_at_;                                                         \
-                *take_at_ = NULL;                                                                                      \
-                take_value_;                                                                                           \
+#define take_ptr(pointer)                                      \
+        ({                                                     \
+                __typeof__(pointer) take_at_ = (pointer);      \
+                __typeof__(*take_at_) take_value_ = *take_at_; \
+                *take_at_ = NULL;                              \
+                take_value_;                                   \
         })
 
 static inline int take_fd(int *fd)

@@ -1,9 +1,10 @@
 /*
  * error.h - a failure: its class, and one line that names the object, the fault and the remedy
  *
- * A function that can fail takes `struct error *err` last, returns negative on failure, and raises the error once, where
- * the cause is known; callers pass it up unchanged, or add what they alone know with error_prefix(). `err` may be NULL
- * where the caller needs no words. Expected outcomes are positive results listed in the callee's header, not errors.
+ * A function that can fail takes `struct error *err` last, returns negative on failure, and raises the error once,
+ * where the cause is known; callers pass it up unchanged, or add what they alone know with error_prefix(). `err` may be
+ * NULL where the caller needs no words. Expected outcomes are positive results listed in the callee's header, not
+ * errors.
  *
  * Not thread safe: an error belongs to one thread at a time.
  */
@@ -42,9 +43,9 @@ struct error {
         char message[ERROR_MESSAGE_MAX]; /* one line, no full stop, no newline */
 };
 
-#define ERROR_INIT                                                                                                     \
-        {                                                                                                              \
-                .code = ERR_NONE                                                                                       \
+#define ERROR_INIT               \
+        {                        \
+                .code = ERR_NONE \
         }
 
 /* Sets *err (replacing what was there) and returns -1, so that `return error_raise(...)` reads as one step. */
