@@ -41,6 +41,7 @@ struct file_sink {
         bool force;
         bool partial_exists;
         bool exchanged; /* the partial name holds the file that was replaced */
+        bool replaced;  /* published over an old file that cannot come back */
 };
 
 /* ---- paths ---- */
@@ -325,12 +326,15 @@ static int rename_partial(struct file_sink *sink, bool alone)
         }
         if (!sink->force)
                 return fd_rename_noreplace(sink->dir_fd, sink->partial, sink->dir_fd, sink->name);
-        if (alone)
-                return renameat(sink->dir_fd, sink->partial, sink->dir_fd, sink->name);
-        /* One of several: the old file is kept under the partial name until all are there. */
+        /* The old file is kept under the partial name until the new one is known to be on disk. */
         if (renameat2(sink->dir_fd, sink->partial, sink->dir_fd, sink->name, RENAME_EXCHANGE) == 0) {
                 sink->exchanged = true;
                 return 0;
+        }
+        /* Where the file system cannot exchange, a single file is replaced for good. */
+        if (errno == EINVAL && alone) {
+                sink->replaced = true;
+                return renameat(sink->dir_fd, sink->partial, sink->dir_fd, sink->name);
         }
         if (errno != ENOENT)
                 return -1;
@@ -354,7 +358,7 @@ static void take_back(struct file_sink *sink)
 {
         if (sink->exchanged)
                 renameat2(sink->dir_fd, sink->partial, sink->dir_fd, sink->name, RENAME_EXCHANGE);
-        else
+        else if (!sink->replaced)
                 fd_rename_noreplace(sink->dir_fd, sink->name, sink->dir_fd, sink->partial);
         sink->exchanged = false;
 }

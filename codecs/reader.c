@@ -3,29 +3,16 @@
 #include <string.h>
 
 #include "codecs/detect.h"
+#include "codecs/label.h"
 #include "codecs/layers.h"
 #include "core/base/cleanup.h"
-#include "core/base/text.h"
 
 #define WINDOW_LIMIT_DEFAULT ((uint64_t)8 << 20)
-
-enum { LABEL_MAX = 512 };
 
 struct opened {
         struct reader reader; /* first: what the caller sees */
         struct source *vdistream;
 };
-
-/* How messages call the input: a quoted and escaped name, or the words for it. */
-static int make_label(const char *name, char label[LABEL_MAX], struct error *err)
-{
-        CLEANUP(freep) char *escaped = text_escape(name, strlen(name));
-
-        if (!escaped)
-                return error_raise(err, ERR_MEMORY, "out of memory");
-        snprintf(label, LABEL_MAX, strcmp(name, "standard input") == 0 ? "%s" : "'%s'", escaped);
-        return 0;
-}
 
 /* Looks at what comes next and leaves it to be read again. */
 static int look(struct reader *reader, const char *label, enum layer_kind *ret_kind, struct error *err)
@@ -85,7 +72,7 @@ int reader_open(int fd, const struct reader_options *options, struct reader **re
         if (!opened)
                 return error_raise(err, ERR_MEMORY, "out of memory");
         reader = &opened->reader;
-        if (make_label(options->name, label, err) < 0 ||
+        if (label_of_input(options->name, label, err) < 0 ||
             fd_source_new(fd, label, options->cancel, &reader->source, err) < 0)
                 return -1;
         while (more > 0)

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -7,11 +6,11 @@
 
 #include "codecs/bytes.h"
 #include "codecs/codecs.h"
+#include "codecs/label.h"
 #include "codecs/record.h"
 #include "codecs/seektable.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
-#include "core/base/text.h"
 
 enum { TABLE_PIECE = 64 << 10, LAST_FRAMES = 8, SEARCH_SIZE = RECORD_PAYLOAD_MAX + (64 << 10) };
 
@@ -239,8 +238,7 @@ static off_t seekable_size(int fd)
 int vdistream_probe(int fd, const char *name, struct stream_info *ret_info, struct stream_tail *ret_tail,
                     struct error *err)
 {
-        CLEANUP(freep) char *escaped = text_escape(name, strlen(name));
-        CLEANUP(freep) char *label = NULL;
+        char label[LABEL_MAX];
         CLEANUP(freep) uint8_t *bytes = malloc(SEARCH_SIZE);
         struct error local = ERROR_INIT; /* its class is needed also when the caller wants no words */
         struct probe probe = { .fd = fd, .bytes = bytes, .info = ret_info, .tail = ret_tail };
@@ -249,8 +247,10 @@ int vdistream_probe(int fd, const char *name, struct stream_info *ret_info, stru
 
         memset(ret_info, 0, sizeof *ret_info);
         memset(ret_tail, 0, sizeof *ret_tail);
-        if (!bytes || !escaped || asprintf(&label, "'%s'", escaped) < 0)
+        if (!bytes)
                 return error_raise(err, ERR_MEMORY, "out of memory");
+        if (label_of_input(name, label, err) < 0)
+                return -1;
         if (size < RECORD_PREFIX)
                 return 0;
         probe.size = (uint64_t)size;
