@@ -79,8 +79,10 @@ static void a_long_message_is_cut_not_overrun(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(raise_sets_code_and_text), cmocka_unit_test(errno_picks_the_class),
-                cmocka_unit_test(prefix_keeps_the_class),   cmocka_unit_test(the_first_error_is_kept),
+                cmocka_unit_test(raise_sets_code_and_text),
+                cmocka_unit_test(errno_picks_the_class),
+                cmocka_unit_test(prefix_keeps_the_class),
+                cmocka_unit_test(the_first_error_is_kept),
                 cmocka_unit_test(a_long_message_is_cut_not_overrun),
         };
 
