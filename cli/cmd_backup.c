@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/database.h"
@@ -79,7 +78,8 @@ static const struct opt_spec backup_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = { backup_options, options_set, options_common, NULL };
+static const struct opt_spec *const option_tables[] = { backup_options, options_set, options_stall, options_common,
+                                                        NULL };
 
 static int check_args(const struct args *args, struct error *err)
 {
@@ -91,12 +91,8 @@ static int check_args(const struct args *args, struct error *err)
                                    "backup --raw DB | zstd");
         if (args->zstd && args->zstd_level == 0)
                 return error_raise(err, ERR_USAGE, "--zstd has no level 0; leave --zstd out to store");
-        if (args->block_size & (args->block_size - 1))
-                return error_raise(err, ERR_USAGE, "--block-size %lld is not a power of two",
-                                   (long long)args->block_size);
-        if (args->max_transfer % VDS_TRANSFER_UNIT)
-                return error_raise(err, ERR_USAGE, "--max-transfer %lld is not a multiple of 64K",
-                                   (long long)args->max_transfer);
+        if (operation_check_args(args, err) < 0)
+                return -1;
         if (args->force && !args->output)
                 return error_raise(err, ERR_USAGE, "--force goes with -o FILE");
         return outputs_check(args, err);

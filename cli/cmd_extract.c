@@ -20,23 +20,11 @@ static const struct opt_spec extract_options[] = {
           .letter = 'f',
           .offset = offsetof(struct args, force),
           .help = "replace an existing FILE" },
-        { .type = OPT_STRINGS,
-          .name = "input",
-          .letter = 'i',
-          .value = "FILE",
-          .offset = offsetof(struct args, inputs),
-          .help = "the same as FILE" },
-        { .type = OPT_SECONDS,
-          .name = "stall-timeout",
-          .value = "SECONDS",
-          .offset = offsetof(struct args, stall_timeout_ms),
-          .min = 1,
-          .max = 604800000,
-          .help = "give up when input or output stands still for so long (default: 600)" },
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = { extract_options, options_reading, options_common, NULL };
+static const struct opt_spec *const option_tables[] = { extract_options, options_streams, options_reading,
+                                                        options_stall,   options_common,  NULL };
 
 static int open_sink(const struct args *args, const atomic_bool *cancel, struct stage **ret_sink, struct error *err)
 {
@@ -77,16 +65,9 @@ static int extract_one(struct reading *reading, const struct args *args, const c
 
 static int run_extract(const struct args *args, struct error *err)
 {
-        struct reading reading;
-        int rc;
-
         if (args->operands.count + args->inputs.count > 1)
                 return error_raise(err, ERR_USAGE, "extract takes one file");
-        if (reading_begin(&reading, args, "extract", err) < 0)
-                return -1;
-        rc = reading_for_each(&reading, args, extract_one, err);
-        reading_end(&reading);
-        return rc;
+        return reading_run(args, "extract", extract_one, err);
 }
 
 const struct command command_extract = {

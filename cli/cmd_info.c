@@ -16,23 +16,11 @@
 
 static const struct opt_spec info_options[] = {
         { .type = OPT_FLAG, .name = "json", .offset = offsetof(struct args, json), .help = "one JSON object a line" },
-        { .type = OPT_STRINGS,
-          .name = "input",
-          .letter = 'i',
-          .value = "FILE",
-          .offset = offsetof(struct args, inputs),
-          .help = "the same as FILE" },
-        { .type = OPT_SECONDS,
-          .name = "stall-timeout",
-          .value = "SECONDS",
-          .offset = offsetof(struct args, stall_timeout_ms),
-          .min = 1,
-          .max = 604800000,
-          .help = "give up when input stands still for so long (default: 600)" },
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = { info_options, options_reading, options_common, NULL };
+static const struct opt_spec *const option_tables[] = { info_options,  options_streams, options_reading,
+                                                        options_stall, options_common,  NULL };
 
 /* What was found out about one stream. */
 struct findings {
@@ -219,14 +207,7 @@ static int info_one(struct reading *reading, const struct args *args, const char
 
 static int run_info(const struct args *args, struct error *err)
 {
-        struct reading reading;
-        int rc;
-
-        if (reading_begin(&reading, args, "info", err) < 0)
-                return -1;
-        rc = reading_for_each(&reading, args, info_one, err);
-        reading_end(&reading);
-        return rc;
+        return reading_run(args, "info", info_one, err);
 }
 
 const struct command command_info = {

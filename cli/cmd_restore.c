@@ -59,17 +59,13 @@ static const struct opt_spec restore_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = { restore_options, options_reading, options_set, options_common,
-                                                        NULL };
+static const struct opt_spec *const option_tables[] = { restore_options, options_reading, options_set,
+                                                        options_stall,   options_common,  NULL };
 
 static int check_args(const struct args *args, struct error *err)
 {
-        if (args->block_size & (args->block_size - 1))
-                return error_raise(err, ERR_USAGE, "--block-size %lld is not a power of two",
-                                   (long long)args->block_size);
-        if (args->max_transfer % VDS_TRANSFER_UNIT)
-                return error_raise(err, ERR_USAGE, "--max-transfer %lld is not a multiple of 64K",
-                                   (long long)args->max_transfer);
+        if (operation_check_args(args, err) < 0)
+                return -1;
         if (!args->inputs.count && isatty(STDIN_FILENO))
                 return error_raise(err, ERR_USAGE, "no backup on standard input; give -i FILE, or < FILE");
         return 0;

@@ -7,24 +7,8 @@
 #include "cli/message.h"
 #include "cli/reading.h"
 
-static const struct opt_spec verify_options[] = {
-        { .type = OPT_STRINGS,
-          .name = "input",
-          .letter = 'i',
-          .value = "FILE",
-          .offset = offsetof(struct args, inputs),
-          .help = "the same as FILE" },
-        { .type = OPT_SECONDS,
-          .name = "stall-timeout",
-          .value = "SECONDS",
-          .offset = offsetof(struct args, stall_timeout_ms),
-          .min = 1,
-          .max = 604800000,
-          .help = "give up when input stands still for so long (default: 600)" },
-        { .type = OPT_END },
-};
-
-static const struct opt_spec *const option_tables[] = { verify_options, options_reading, options_common, NULL };
+static const struct opt_spec *const option_tables[] = { options_streams, options_reading, options_stall, options_common,
+                                                        NULL };
 
 static void say_ok(const struct input *input, uint64_t bytes)
 {
@@ -59,14 +43,7 @@ static int verify_one(struct reading *reading, const struct args *args, const ch
 
 static int run_verify(const struct args *args, struct error *err)
 {
-        struct reading reading;
-        int rc;
-
-        if (reading_begin(&reading, args, "verify", err) < 0)
-                return -1;
-        rc = reading_for_each(&reading, args, verify_one, err);
-        reading_end(&reading);
-        return rc;
+        return reading_run(args, "verify", verify_one, err);
 }
 
 const struct command command_verify = {

@@ -85,19 +85,33 @@ const struct opt_spec options_set[] = {
           .max = 86400000,
           .help = "give up when the server has not opened the set (default: 60)" },
         { .type = OPT_SECONDS,
-          .name = "stall-timeout",
-          .value = "SECONDS",
-          .offset = offsetof(struct args, stall_timeout_ms),
-          .min = 1,
-          .max = 604800000,
-          .help = "give up when input or output stands still for so long (default: 600)" },
-        { .type = OPT_SECONDS,
           .name = "vdi-timeout",
           .value = "SECONDS",
           .offset = offsetof(struct args, vdi_timeout_ms),
           .min = 0,
           .max = 604800000,
           .help = "have the server abort after two such intervals of silence (default: none)" },
+        { .type = OPT_END },
+};
+
+const struct opt_spec options_stall[] = {
+        { .type = OPT_SECONDS,
+          .name = "stall-timeout",
+          .value = "SECONDS",
+          .offset = offsetof(struct args, stall_timeout_ms),
+          .min = 1,
+          .max = 604800000,
+          .help = "give up when input or output stands still for so long (default: 600)" },
+        { .type = OPT_END },
+};
+
+const struct opt_spec options_streams[] = {
+        { .type = OPT_STRINGS,
+          .name = "input",
+          .letter = 'i',
+          .value = "FILE",
+          .offset = offsetof(struct args, inputs),
+          .help = "the same as FILE" },
         { .type = OPT_END },
 };
 

@@ -37,8 +37,10 @@ extern const struct command command_server;
 extern const struct command command_complete;
 
 /* Tables shared by several commands. */
-extern const struct opt_spec options_common[];  /* -q -v --help --progress ... */
-extern const struct opt_spec options_set[];     /* shape of the device set, time-outs */
+extern const struct opt_spec options_common[];  /* how much to say */
+extern const struct opt_spec options_set[];     /* shape of the device set, time-outs of the server */
+extern const struct opt_spec options_stall[];   /* time-out of input and output */
+extern const struct opt_spec options_streams[]; /* streams given as files */
 extern const struct opt_spec options_reading[]; /* how streams are read */
 
 #endif

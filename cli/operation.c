@@ -17,6 +17,17 @@ enum {
         BUFFER_ALIGNMENT = 4096,
 };
 
+int operation_check_args(const struct args *args, struct error *err)
+{
+        if (args->block_size & (args->block_size - 1))
+                return error_raise(err, ERR_USAGE, "--block-size %lld is not a power of two",
+                                   (long long)args->block_size);
+        if (args->max_transfer % VDS_TRANSFER_UNIT)
+                return error_raise(err, ERR_USAGE, "--max-transfer %lld is not a multiple of 64K",
+                                   (long long)args->max_transfer);
+        return 0;
+}
+
 int operation_open(struct operation *operation, const struct args *args, const char *verb, struct error *err)
 {
         memset(operation, 0, sizeof *operation);

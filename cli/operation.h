@@ -34,6 +34,9 @@ struct operation {
         struct server_report report; /* the server's last words; valid after operation_transfer() */
 };
 
+/* Whether the options of the set's shape are such that a server could agree to them. */
+int operation_check_args(const struct args *args, struct error *err);
+
 /* Gives the operation its identity and starts the supervisor. `verb` is for progress. */
 int operation_open(struct operation *operation, const struct args *args, const char *verb, struct error *err);
 

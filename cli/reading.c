@@ -8,7 +8,7 @@
 
 enum { PUMP_SIZE = 1 << 20 };
 
-int reading_begin(struct reading *reading, const struct args *args, const char *verb, struct error *err)
+static int begin(struct reading *reading, const struct args *args, const char *verb, struct error *err)
 {
         memset(reading, 0, sizeof *reading);
         if (progress_init(&reading->progress, args, verb, err) < 0)
@@ -19,7 +19,7 @@ int reading_begin(struct reading *reading, const struct args *args, const char *
         return 0;
 }
 
-void reading_end(struct reading *reading)
+static void end(struct reading *reading)
 {
         if (reading->supervisor)
                 supervisor_leave(reading->supervisor, &reading->worker);
@@ -50,33 +50,52 @@ int reading_pump(struct reading *reading, struct input *input, struct stage *sin
         return 0;
 }
 
-int reading_for_each(struct reading *reading, const struct args *args,
-                     int (*each)(struct reading *, const struct args *, const char *path, struct error *),
-                     struct error *err)
+/* The failures so far: what is to be returned, and the last one's words, which the caller prints. */
+static void add_failure(struct error *failures, const struct error *own)
+{
+        enum err_code first = failures->code;
+
+        if (error_is_set(failures))
+                message_error("%s", failures->message);
+        *failures = *own;
+        if (first != ERR_NONE)
+                failures->code = first;
+}
+
+static void run_all(struct reading *reading, const struct args *args, reading_function each, struct error *failures)
 {
         const struct string_list *lists[] = { &args->operands, &args->inputs };
-        struct error first = ERROR_INIT;
 
-        if (args->operands.count + args->inputs.count == 0 && each(reading, args, NULL, &first) == 0)
-                return 0;
         for (size_t l = 0; l < 2; l++) {
                 for (size_t i = 0; i < lists[l]->count; i++) {
                         struct error own = ERROR_INIT;
 
                         if (each(reading, args, lists[l]->items[i], &own) == 0)
                                 continue;
-                        if (error_is_set(&first))
-                                message_error("%s", own.message);
-                        error_keep_first(&first, &own);
+                        add_failure(failures, &own);
                         if (supervisor_check(reading->supervisor, /* err= */ NULL) < 0)
-                                goto out;
+                                return;
                 }
         }
-out:
-        if (!error_is_set(&first))
-                return 0;
-        *err = first;
+}
+
+int reading_run(const struct args *args, const char *verb, reading_function each, struct error *err)
+{
+        struct error failures = ERROR_INIT;
+        struct reading reading;
+
+        if (begin(&reading, args, verb, err) < 0)
+                return -1;
+        if (args->operands.count + args->inputs.count == 0)
+                each(&reading, args, NULL, &failures);
+        else
+                run_all(&reading, args, each, &failures);
         /* A failure after a cancellation is the cancellation's. */
-        supervisor_check(reading->supervisor, err);
+        if (error_is_set(&failures))
+                supervisor_check(reading.supervisor, &failures);
+        end(&reading);
+        if (!error_is_set(&failures))
+                return 0;
+        *err = failures;
         return -1;
 }

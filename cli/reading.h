@@ -17,17 +17,15 @@ struct reading {
         struct worker worker;
 };
 
-int reading_begin(struct reading *reading, const struct args *args, const char *verb, struct error *err);
-void reading_end(struct reading *reading);
-
 /* Pulls the input to its verified end, into `sink` unless that is NULL. *ret_bytes is the device's data. */
 int reading_pump(struct reading *reading, struct input *input, struct stage *sink, uint64_t *ret_bytes,
                  struct error *err);
 
-/* Runs `each` for every operand (-i works too), or for standard input when there is none. All are tried; the first
- * failure is returned, the others are printed. */
-int reading_for_each(struct reading *reading, const struct args *args,
-                     int (*each)(struct reading *, const struct args *, const char *path, struct error *),
-                     struct error *err);
+/* What a command does with one stream; NULL as path means standard input. */
+typedef int (*reading_function)(struct reading *reading, const struct args *args, const char *path, struct error *err);
+
+/* Runs `each` under a supervisor for every operand (-i works too), or for standard input when there is none. All are
+ * tried, and every failure gets its line; the first one's class is returned. */
+int reading_run(const struct args *args, const char *verb, reading_function each, struct error *err);
 
 #endif
