@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/reading.h"
@@ -144,18 +142,15 @@ static void print_findings(const struct args *args, const struct findings *findi
 }
 
 /* A bare vdi stream in a file is looked at from both ends. Returns 1 when that told everything. */
-static int look_at_ends(const char *path, struct findings *findings, struct error *err)
+static int look_at_ends(const struct input *input, struct findings *findings, struct error *err)
 {
         struct stream_info info;
         struct stream_tail tail;
-        FILE *file = path ? fopen(path, "re") : stdin;
         int rc;
 
         memset(&info, 0, sizeof info);
         memset(&tail, 0, sizeof tail);
-        if (!file)
-                return 0; /* input_open() says why */
-        rc = vdistream_probe(fileno(file), path ? path : "standard input", &info, &tail, err);
+        rc = vdistream_probe(input->fd, input->name, &info, &tail, err);
         if (rc == 1 || (rc < 0 && err->code == ERR_UNCONFIRMED)) {
                 findings->complete = true;
                 findings->confirmed = rc == 1 && tail.confirmed;
@@ -165,8 +160,6 @@ static int look_at_ends(const char *path, struct findings *findings, struct erro
         }
         stream_info_deinit(&info);
         stream_tail_deinit(&tail);
-        if (path)
-                fclose(file);
         return rc;
 }
 
@@ -184,20 +177,28 @@ static int read_through(struct reading *reading, struct input *input, struct fin
         return 0;
 }
 
+static int look(struct reading *reading, const struct args *args, struct findings *findings, struct input *input,
+                struct error *err)
+{
+        struct error fault = ERROR_INIT;
+        int ends = look_at_ends(input, findings, &fault);
+
+        if (ends == 0)
+                return read_through(reading, input, findings, err);
+        if (ends > 0 || (fault.code == ERR_UNCONFIRMED && args->accept_unconfirmed))
+                return 0;
+        *err = fault;
+        return -1;
+}
+
 static int info_one(struct reading *reading, const struct args *args, const char *path, struct error *err)
 {
-        struct findings findings = { .input = NULL };
-        struct error fault = ERROR_INIT;
         struct input input;
-        int ends = look_at_ends(path, &findings, &fault);
+        struct findings findings = { .input = &input };
         int rc = input_open(&input, path, args, supervisor_cancel_flag(reading->supervisor), err);
 
-        findings.input = &input;
         if (rc == 0) {
-                if (ends == 0)
-                        rc = read_through(reading, &input, &findings, err);
-                else if (ends < 0 && !(fault.code == ERR_UNCONFIRMED && args->accept_unconfirmed))
-                        rc = (*err = fault, -1);
+                rc = look(reading, args, &findings, &input, err);
                 print_findings(args, &findings);
         }
         free(findings.report_json);
