@@ -46,8 +46,10 @@ static int extract_one(struct reading *reading, const struct args *args, const c
         struct stage *sink = NULL;
         struct input input;
         uint64_t bytes;
-        int rc = input_open(&input, path, args, cancel, err);
+        int rc = input_open(&input, path, err);
 
+        if (rc == 0)
+                rc = input_start(&input, args, cancel, err);
         if (rc == 0)
                 rc = open_sink(args, cancel, &sink, err);
         if (rc == 0)

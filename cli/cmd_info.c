@@ -177,28 +177,24 @@ static int read_through(struct reading *reading, struct input *input, struct fin
         return 0;
 }
 
-static int look(struct reading *reading, const struct args *args, struct findings *findings, struct input *input,
-                struct error *err)
-{
-        struct error fault = ERROR_INIT;
-        int ends = look_at_ends(input, findings, &fault);
-
-        if (ends == 0)
-                return read_through(reading, input, findings, err);
-        if (ends > 0 || (fault.code == ERR_UNCONFIRMED && args->accept_unconfirmed))
-                return 0;
-        *err = fault;
-        return -1;
-}
-
 static int info_one(struct reading *reading, const struct args *args, const char *path, struct error *err)
 {
         struct input input;
         struct findings findings = { .input = &input };
-        int rc = input_open(&input, path, args, supervisor_cancel_flag(reading->supervisor), err);
+        struct error fault = ERROR_INIT;
+        int rc = input_open(&input, path, err);
+        int ends = 0;
 
+        /* Before the header is read, for a file is looked at from its start. */
+        if (rc == 0)
+                ends = look_at_ends(&input, &findings, &fault);
+        if (rc == 0)
+                rc = input_start(&input, args, supervisor_cancel_flag(reading->supervisor), err);
         if (rc == 0) {
-                rc = look(reading, args, &findings, &input, err);
+                if (ends == 0)
+                        rc = read_through(reading, &input, &findings, err);
+                else if (ends < 0 && !(fault.code == ERR_UNCONFIRMED && args->accept_unconfirmed))
+                        rc = (*err = fault, -1);
                 print_findings(args, &findings);
         }
         free(findings.report_json);

@@ -31,8 +31,10 @@ static int verify_one(struct reading *reading, const struct args *args, const ch
 {
         struct input input;
         uint64_t bytes;
-        int rc = input_open(&input, path, args, supervisor_cancel_flag(reading->supervisor), err);
+        int rc = input_open(&input, path, err);
 
+        if (rc == 0)
+                rc = input_start(&input, args, supervisor_cancel_flag(reading->supervisor), err);
         if (rc == 0)
                 rc = reading_pump(reading, &input, /* sink= */ NULL, &bytes, err);
         if (rc == 0)

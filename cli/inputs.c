@@ -26,10 +26,11 @@ void input_deinit(struct input *input)
         input->fd = -1;
 }
 
-static int open_descriptor(struct input *input, const char *path, struct error *err)
+int input_open(struct input *input, const char *path, struct error *err)
 {
         struct stat st;
 
+        *input = (struct input){ .fd = -1 };
         input->name = strdup(path ? path : stdin_name);
         if (!input->name)
                 return error_raise(err, ERR_MEMORY, "out of memory");
@@ -49,7 +50,7 @@ static int open_descriptor(struct input *input, const char *path, struct error *
         return 0;
 }
 
-static int start_reading(struct input *input, const struct args *args, const atomic_bool *cancel, struct error *err)
+int input_start(struct input *input, const struct args *args, const atomic_bool *cancel, struct error *err)
 {
         struct reader_options options = {
                 .name = input->name,
@@ -59,14 +60,6 @@ static int start_reading(struct input *input, const struct args *args, const ato
         };
 
         return reader_open(input->fd, &options, &input->reader, err);
-}
-
-int input_open(struct input *input, const char *path, const struct args *args, const atomic_bool *cancel,
-               struct error *err)
-{
-        memset(input, 0, sizeof *input);
-        input->fd = -1;
-        return open_descriptor(input, path, err) < 0 ? -1 : start_reading(input, args, cancel, err);
 }
 
 /* A seekable stream is looked at from both ends before anything is served from it. */
@@ -98,10 +91,9 @@ static int add(struct inputs *inputs, const char *path, const struct args *args,
         if (inputs->count == VDS_DEVICES_MAX)
                 return error_raise(err, ERR_USAGE, "more than %d inputs", VDS_DEVICES_MAX);
         input = &inputs->items[inputs->count++];
-        input->fd = -1;
-        if (open_descriptor(input, path, err) < 0 || check_ends(input, args, err) < 0)
+        if (input_open(input, path, err) < 0 || check_ends(input, args, err) < 0)
                 return -1;
-        return start_reading(input, args, cancel, err);
+        return input_start(input, args, cancel, err);
 }
 
 /* The path behind an input, allocated; NULL when it is no file with a name. */
@@ -131,8 +123,8 @@ static bool holds_device_of(const char *path, const char *set_id, const struct a
 
         if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
                 return false;
-        if (input_open(&input, path, args, /* cancel= */ NULL, &ignored) == 0 && input.reader->has_info &&
-            strcmp(input.reader->info.set_id, set_id) == 0) {
+        if (input_open(&input, path, &ignored) == 0 && input_start(&input, args, /* cancel= */ NULL, &ignored) == 0 &&
+            input.reader->has_info && strcmp(input.reader->info.set_id, set_id) == 0) {
                 *ret_device = input.reader->info.device;
                 found = true;
         }

@@ -23,9 +23,12 @@ struct inputs {
         struct input items[VDS_DEVICES_MAX]; /* once inputs_open() returned: items[i] carries device i */
 };
 
-/* Opens one stream for reading; NULL means standard input, which must not be a terminal. */
-int input_open(struct input *input, const char *path, const struct args *args, const atomic_bool *cancel,
-               struct error *err);
+/* Opens one input; NULL means standard input, which must not be a terminal. Nothing is read yet. input_deinit() in any
+ * case. */
+int input_open(struct input *input, const char *path, struct error *err);
+
+/* Recognises its layers and reads its header. */
+int input_start(struct input *input, const struct args *args, const atomic_bool *cancel, struct error *err);
 void input_deinit(struct input *input);
 
 /* Opens the operation's inputs (-i, else standard input). Of a set of several devices, one file is enough if the others

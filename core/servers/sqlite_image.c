@@ -37,7 +37,8 @@ struct image {
 
         /* Under `lock`: */
         pthread_mutex_t lock;
-        pthread_cond_t changed; /* everything was read, or the keeper shall stop */
+        pthread_cond_t changed; /* everything was read, the keeper shall stop, or it is done */
+        bool spool_first;       /* no time to hold the lock at all: readers wait until everything is spooled */
         struct server_part parts[VDS_DEVICES_MAX];
         uint64_t marks[VDS_DEVICES_MAX]; /* read so far: offset in the image */
         uint32_t part_count;
@@ -157,18 +158,13 @@ static bool wait_for_bound(struct image *image)
         return false;
 }
 
-static void *keeper_main(void *image_at)
+/* Nothing is read from the database any more: what is left comes from the spool if a bound was met. Closes it in any
+ * case. */
+static void give_up_source(struct image *image, bool bound_met)
 {
-        struct image *image = image_at;
         struct error err = ERROR_INIT;
-        bool met;
-        bool spooled = false;
+        bool spooled = bound_met && spool_rest(image, &err) == 0;
 
-        pthread_mutex_lock(&image->lock);
-        met = wait_for_bound(image);
-        pthread_mutex_unlock(&image->lock);
-        if (met)
-                spooled = spool_rest(image, &err) == 0;
         pthread_mutex_lock(&image->lock);
         error_keep_first(&image->failure, &err);
         pthread_mutex_unlock(&image->lock);
@@ -177,6 +173,22 @@ static void *keeper_main(void *image_at)
         image->spooled = spooled;
         sqlite_source_closep(&image->source);
         pthread_rwlock_unlock(&image->exchange);
+
+        pthread_mutex_lock(&image->lock);
+        image->spool_first = false;
+        pthread_cond_broadcast(&image->changed);
+        pthread_mutex_unlock(&image->lock);
+}
+
+static void *keeper_main(void *image_at)
+{
+        struct image *image = image_at;
+        bool met;
+
+        pthread_mutex_lock(&image->lock);
+        met = wait_for_bound(image);
+        pthread_mutex_unlock(&image->lock);
+        give_up_source(image, met);
         return NULL;
 }
 
@@ -243,7 +255,7 @@ static void stop_keeper(struct image *image)
                 return;
         pthread_mutex_lock(&image->lock);
         image->stop = true;
-        pthread_cond_signal(&image->changed);
+        pthread_cond_broadcast(&image->changed);
         pthread_mutex_unlock(&image->lock);
         pthread_join(image->keeper, NULL);
         image->has_keeper = false;
@@ -308,6 +320,8 @@ int image_start(struct image *image, const struct server_part *parts, uint32_t c
         /* Nobody waits for an immutable database, and it is looked at once more after the last read. */
         if (image->immutable)
                 return 0;
+        image->spool_first = image->unread_parts > 0 && sqlite_source_blocks_writers(image->source) &&
+                             deadline_passed(image->lock_deadline);
         result = pthread_create(&image->keeper, NULL, keeper_main, image);
         if (result)
                 return error_raise_errno(err, result, "cannot start the thread that watches the lock of '%s'",
@@ -359,6 +373,10 @@ int image_read(struct image *image, uint64_t offset, void *buffer, size_t size, 
 
         if (part < 0)
                 return error_raise(err, ERR_PROTOCOL, "'%s' was to be read out of order", image->path);
+        pthread_mutex_lock(&image->lock);
+        while (image->spool_first)
+                pthread_cond_wait(&image->changed, &image->lock);
+        pthread_mutex_unlock(&image->lock);
         if (fetch(image, offset, buffer, size, &own) < 0) {
                 error_keep_first(err, &own);
                 return -1;
@@ -366,7 +384,7 @@ int image_read(struct image *image, uint64_t offset, void *buffer, size_t size, 
         pthread_mutex_lock(&image->lock);
         image->marks[part] = offset + size;
         if (image->marks[part] == part_end(image, (uint32_t)part) && --image->unread_parts == 0)
-                pthread_cond_signal(&image->changed);
+                pthread_cond_broadcast(&image->changed);
         pthread_mutex_unlock(&image->lock);
         return 0;
 }
