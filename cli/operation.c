@@ -103,14 +103,13 @@ static int create_set(struct operation *operation, struct error *err)
         return 0;
 }
 
-static void words_for_server_end(int status, struct error *err)
+static int raise_server_end(int status, struct error *err)
 {
         if (WIFSIGNALED(status))
-                error_raise(err, ERR_PEER_DIED, "the server process was killed by signal %d (%s)", WTERMSIG(status),
-                            strsignal(WTERMSIG(status)));
-        else
-                error_raise(err, ERR_PEER_DIED, "the server process ended with status %d before it was done",
-                            WEXITSTATUS(status));
+                return error_raise(err, ERR_PEER_DIED, "the server process was killed by signal %d (%s)",
+                                   WTERMSIG(status), strsignal(WTERMSIG(status)));
+        return error_raise(err, ERR_PEER_DIED, "the server process ended with status %d before it was done",
+                           WEXITSTATUS(status));
 }
 
 /* Why a set that is aborted, or whose server failed, came to that: its own words, else how its process ended, else the
@@ -120,6 +119,7 @@ static int server_failure(struct operation *operation, struct error *err)
         enum vds_abort_reason reason = vds_client_abort_reason(operation->client);
         enum vds_verdict verdict = VDS_VERDICT_NONE;
         char text[VDS_TEXT_MAX] = "";
+        bool killed;
         int status;
 
         if (vds_client_verdict(operation->client, LAST_WORDS_MS, &verdict, text) == NOERROR && text[0]) {
@@ -127,14 +127,15 @@ static int server_failure(struct operation *operation, struct error *err)
                 if (operation->report.code != ERR_NONE && operation->report.message[0])
                         return error_raise(err, operation->report.code, "%s", operation->report.message);
         }
-        status = server_process_end(&operation->process, LAST_WORDS_MS);
+        supervisor_watch_child(operation->supervisor, -1);
+        status = server_process_end(&operation->process, LAST_WORDS_MS, &killed);
         operation->server_lost = operation->server_lost || status != 0;
-        if (WIFSIGNALED(status) || reason == VDS_ABORT_SERVER_DIED || reason == VDS_ABORT_NONE)
-                words_for_server_end(status, err);
-        else
-                error_raise(err, reason == VDS_ABORT_TIMEOUT ? ERR_TIMEOUT : ERR_ABORTED,
-                            "the device set was aborted: %s", vds_abort_text(reason));
-        return -1;
+        if (!killed && (WIFSIGNALED(status) || reason == VDS_ABORT_SERVER_DIED || reason == VDS_ABORT_NONE))
+                return raise_server_end(status, err);
+        if (reason == VDS_ABORT_NONE)
+                return error_raise(err, ERR_TIMEOUT, "the server process did not end, and was killed");
+        return error_raise(err, reason == VDS_ABORT_TIMEOUT ? ERR_TIMEOUT : ERR_ABORTED,
+                           "the device set was aborted: %s", vds_abort_text(reason));
 }
 
 int operation_failed(struct operation *operation, struct error *err)
@@ -270,6 +271,7 @@ int operation_transfer(struct operation *operation, struct media *const *media, 
 void operation_close(struct operation *operation)
 {
         bool killed;
+        int status;
 
         if (operation->supervisor)
                 supervisor_watch_client(operation->supervisor, NULL);
@@ -277,12 +279,12 @@ void operation_close(struct operation *operation)
         operation->client = NULL;
         if (operation->supervisor)
                 supervisor_watch_child(operation->supervisor, -1);
-        killed = server_process_end(&operation->process, SERVER_GRACE_MS) != 0;
+        status = server_process_end(&operation->process, SERVER_GRACE_MS, &killed);
         if (operation->supervisor)
                 supervisor_leave(operation->supervisor, &operation->worker);
         supervisor_stop(operation->supervisor);
         operation->supervisor = NULL;
-        if (operation->job.database && (killed || operation->server_lost || operation->report.code != ERR_NONE))
+        if (operation->job.database && (status != 0 || operation->server_lost || operation->report.code != ERR_NONE))
                 server_sweep(&operation->job);
         server_job_deinit(&operation->job);
         free(operation->transfers);

@@ -1,6 +1,7 @@
 #include "cli/progress.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 
 #define NS_PER_S 1000000000LL
 
+enum { LAST_LINE_MS = 1000 }; /* the reader of the last line gets this long to take it */
+
 static const int64_t draw_interval_ns[] = {
         [PROGRESS_AUTO] = NS_PER_S / 5, /* the bar */
         [PROGRESS_PLAIN] = 10 * NS_PER_S,
@@ -19,12 +22,22 @@ static const int64_t draw_interval_ns[] = {
 
 static struct progress *bar_on_screen;
 
+/* Waits for nobody but up to `patience_ms`: whoever does not read our progress must not keep the supervisor from its
+ * work. A line is shorter than PIPE_BUF, so a pipe that is ready takes it whole. */
+static void write_if_ready(int fd, const char *text, size_t size, int patience_ms)
+{
+        struct pollfd ready = { .fd = fd, .events = POLLOUT };
+
+        if (poll(&ready, 1, patience_ms) == 1 && (ready.revents & POLLOUT))
+                fd_write_full(fd, text, size, /* cancel= */ NULL);
+}
+
 static void clear_bar(void)
 {
         static const char erase[] = "\r\033[K";
 
         if (bar_on_screen)
-                fd_write_full(bar_on_screen->fd, erase, sizeof erase - 1, /* cancel= */ NULL);
+                write_if_ready(bar_on_screen->fd, erase, sizeof erase - 1, 0);
 }
 
 int progress_init(struct progress *progress, const struct args *args, const char *verb, struct error *err)
@@ -108,7 +121,7 @@ static void draw(struct progress *progress, bool last)
                 format_people(progress, done, total, seconds, text, sizeof text);
                 length = snprintf(line, sizeof line, progress->bar ? "\r\033[K%s" : "%s\n", text);
         }
-        fd_write_full(progress->fd, line, (size_t)length, /* cancel= */ NULL);
+        write_if_ready(progress->fd, line, (size_t)length, last ? LAST_LINE_MS : 0);
 }
 
 void progress_tick(struct progress *progress, bool last)

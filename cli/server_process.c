@@ -47,6 +47,10 @@ static void prepare_spawn(posix_spawn_file_actions_t *actions, posix_spawnattr_t
         posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
         posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
         posix_spawn_file_actions_adddup2(actions, job_fd, JOB_FD);
+#ifndef VDIPIPE_FAULTS
+        /* A lock that a cron line holds on some descriptor, or the end of a pipe, is not to live on in the server. */
+        posix_spawn_file_actions_addclosefrom_np(actions, JOB_FD + 1);
+#endif
         /* The signals stay blocked until the child has said what it does with them. */
         sigemptyset(&mask);
         for (size_t i = 0; i < sizeof parents_signals / sizeof parents_signals[0]; i++)
@@ -65,6 +69,7 @@ int server_process_start(struct server_process *process, const struct server_job
         CLEANUP(fd_closep) int job_fd = job_to_memfd(job, err);
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
+        bool killed;
         int rc;
 
         if (job_fd < 0)
@@ -81,21 +86,24 @@ int server_process_start(struct server_process *process, const struct server_job
         process->pidfd = fd_pidfd_open(process->pid);
         if (process->pidfd < 0) {
                 rc = errno;
-                server_process_end(process, /* grace_ms= */ 0);
+                server_process_end(process, /* grace_ms= */ 0, &killed);
                 return error_raise_errno(err, rc, "watching the server process");
         }
         return 0;
 }
 
-int server_process_end(struct server_process *process, int grace_ms)
+int server_process_end(struct server_process *process, int grace_ms, bool *ret_killed)
 {
         struct pollfd fd = { .fd = process->pidfd, .events = POLLIN };
         int status = 0;
 
+        *ret_killed = false;
         if (!process->pid)
                 return 0;
-        if (process->pidfd < 0 || poll(&fd, 1, grace_ms) != 1)
+        if (process->pidfd < 0 || poll(&fd, 1, grace_ms) != 1) {
                 kill(process->pid, SIGKILL);
+                *ret_killed = true;
+        }
         while (waitpid(process->pid, &status, 0) < 0 && errno == EINTR)
                 ;
         fd_closep(&process->pidfd);
@@ -126,6 +134,7 @@ int server_process_main(const char *parent_pid, struct error *err)
 {
         CLEANUP(freep) char *json = NULL;
         struct server_job job;
+        char path[32];
         size_t size;
         int rc;
 
@@ -134,8 +143,9 @@ int server_process_main(const char *parent_pid, struct error *err)
         if (getppid() != (pid_t)strtol(parent_pid, NULL, 10))
                 return error_raise(err, ERR_PEER_DIED, "the client ended before its server began");
         fault_role("server");
-        if (fd_read_file(AT_FDCWD, "/proc/self/fd/3", JOB_SIZE_MAX, &json, &size) < 0)
-                return error_raise_errno(err, errno, "the job cannot be read from descriptor 3");
+        snprintf(path, sizeof path, "/proc/self/fd/%d", JOB_FD);
+        if (fd_read_file(AT_FDCWD, path, JOB_SIZE_MAX, &json, &size) < 0)
+                return error_raise_errno(err, errno, "the job cannot be read from descriptor %d", JOB_FD);
         close(JOB_FD);
         if (server_job_decode(json, &job, err) < 0)
                 return -1;

@@ -4,6 +4,7 @@
 #ifndef VDIPIPE_CLI_SERVER_PROCESS_H
 #define VDIPIPE_CLI_SERVER_PROCESS_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "core/base/error.h"
@@ -23,8 +24,9 @@ struct server_process {
  * when the calling thread does: call it from the main thread. */
 int server_process_start(struct server_process *process, const struct server_job *job, struct error *err);
 
-/* Waits up to `grace_ms` for it to end, then kills it. Returns its wait status, or 0 when there was none. */
-int server_process_end(struct server_process *process, int grace_ms);
+/* Waits up to `grace_ms` for it to end, then kills it and says so in *ret_killed. Returns its wait status, or 0 when
+ * there was none. */
+int server_process_end(struct server_process *process, int grace_ms, bool *ret_killed);
 
 /* The child's side: becomes the server for the job that server_process_start() left on its descriptor. */
 int server_process_main(const char *parent_pid, struct error *err);

@@ -130,6 +130,17 @@ static void handle(struct supervisor *supervisor, const struct pollfd *fds)
                 interrupt_workers(supervisor);
 }
 
+/* Without the watch nobody could end us, so the operation ends now; workers are still interrupted by the next rounds.
+ */
+static void cancel_for_errno(struct supervisor *supervisor, int sys_errno)
+{
+        struct error reason = ERROR_INIT;
+
+        error_raise_errno(&reason, sys_errno, "watching for signals");
+        cancel(supervisor, &reason);
+        interrupt_workers(supervisor);
+}
+
 static void *watch(void *argument)
 {
         struct supervisor *supervisor = argument;
@@ -141,6 +152,7 @@ static void *watch(void *argument)
                         { .fd = -1, .events = POLLIN },
                 };
                 bool stopping;
+                int rc;
 
                 pthread_mutex_lock(&supervisor->lock);
                 stopping = supervisor->stopping;
@@ -148,10 +160,12 @@ static void *watch(void *argument)
                 pthread_mutex_unlock(&supervisor->lock);
                 if (stopping)
                         return NULL;
-                if (poll(fds, 3, atomic_load(&supervisor->cancel) ? INTERRUPT_MS : TICK_MS) < 0 && errno != EINTR)
-                        return NULL;
+                rc = poll(fds, 3, atomic_load(&supervisor->cancel) ? INTERRUPT_MS : TICK_MS);
                 pthread_mutex_lock(&supervisor->lock);
-                handle(supervisor, fds);
+                if (rc >= 0)
+                        handle(supervisor, fds);
+                else if (errno != EINTR)
+                        cancel_for_errno(supervisor, errno);
                 pthread_mutex_unlock(&supervisor->lock);
                 progress_tick(supervisor->progress, /* last= */ false);
         }

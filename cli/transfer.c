@@ -104,8 +104,8 @@ static void *transfer_main(void *argument)
         if (rc == NOERROR)
                 serve(transfer, device);
         else if (rc != VD_E_ABORT)
-                error_raise(&transfer->err, ERR_PROTOCOL, "device '%s' cannot be opened: %s", transfer->device_name,
-                            vds_result_name(rc));
+                error_raise(&transfer->err, rc == VD_E_TIMEOUT ? ERR_TIMEOUT : ERR_PROTOCOL,
+                            "device '%s' cannot be opened: %s", transfer->device_name, vds_result_name(rc));
         supervisor_leave(transfer->supervisor, &transfer->worker);
         /* One device alone does not make a backup: without this one the others need not go on. */
         if (!transfer->closed)
