@@ -100,6 +100,7 @@ static int check_args(const struct args *args, struct error *err)
 
 static int fill_job(struct operation *operation, const struct database *database, struct error *err)
 {
+        struct stat st;
         const struct args *args = operation->args;
 
         if (operation_prepare_job(operation, database->kind, database->path, (uint32_t)args->devices, err) < 0)
@@ -110,7 +111,7 @@ static int fill_job(struct operation *operation, const struct database *database
         operation->job.immutable = args->immutable;
         if (args->spool_dir) {
                 operation->job.spool_dir = realpath(args->spool_dir, NULL);
-                if (!operation->job.spool_dir)
+                if (!operation->job.spool_dir || stat(operation->job.spool_dir, &st) < 0 || !S_ISDIR(st.st_mode))
                         return error_raise(err, ERR_USAGE, "--spool-dir '%s' is no folder", args->spool_dir);
         }
         return 0;
@@ -183,22 +184,14 @@ static int transfer(struct operation *operation, struct outputs *outputs, struct
 {
         struct media_pipe pipes[VDS_DEVICES_MAX];
         struct media *media[VDS_DEVICES_MAX];
-        char *doing[VDS_DEVICES_MAX] = { NULL };
-        int rc = 0;
+        const char *names[VDS_DEVICES_MAX];
 
         for (uint32_t i = 0; i < outputs->count; i++) {
                 media_pipe_init_write(&pipes[i], outputs->sinks[i]);
                 media[i] = &pipes[i].media;
-                if (asprintf(&doing[i], "writing to %s", outputs->names[i]) < 0) {
-                        doing[i] = NULL;
-                        rc = error_raise(err, ERR_MEMORY, "out of memory");
-                }
+                names[i] = outputs->names[i];
         }
-        if (rc == 0)
-                rc = operation_transfer(operation, media, doing, err);
-        for (uint32_t i = 0; i < outputs->count; i++)
-                free(doing[i]);
-        return rc;
+        return operation_transfer(operation, media, "writing to", names, err);
 }
 
 /* The server has said success: the verdict enters the streams, and the files get their names. */

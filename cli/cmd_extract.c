@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/outputs.h"
 #include "cli/reading.h"
 #include "core/base/ident.h"
 
@@ -34,9 +35,6 @@ static int open_sink(const struct args *args, const atomic_bool *cancel, struct 
                 ident_uuid(id);
                 return file_sink_new(args->output, id, args->force, cancel, ret_sink, err);
         }
-        if (isatty(STDOUT_FILENO))
-                return error_raise(err, ERR_USAGE,
-                                   "refusing to write a database image to the terminal; give -o FILE or a pipe");
         return fd_sink_new(STDOUT_FILENO, "standard output", cancel, ret_sink, err);
 }
 
@@ -69,6 +67,8 @@ static int run_extract(const struct args *args, struct error *err)
 {
         if (args->operands.count + args->inputs.count > 1)
                 return error_raise(err, ERR_USAGE, "extract takes one file");
+        if (!args->output && outputs_check_stdout(args, err) < 0)
+                return -1;
         return reading_run(args, "extract", extract_one, err);
 }
 

@@ -128,22 +128,14 @@ static int transfer(struct operation *operation, struct inputs *inputs, struct e
 {
         struct media_pipe pipes[VDS_DEVICES_MAX];
         struct media *media[VDS_DEVICES_MAX];
-        char *doing[VDS_DEVICES_MAX] = { NULL };
-        int rc = 0;
+        const char *names[VDS_DEVICES_MAX];
 
         for (uint32_t i = 0; i < inputs->count; i++) {
                 media_pipe_init_read(&pipes[i], inputs->items[i].reader->source);
                 media[i] = &pipes[i].media;
-                if (asprintf(&doing[i], "reading %s", inputs->items[i].name) < 0) {
-                        doing[i] = NULL;
-                        rc = error_raise(err, ERR_MEMORY, "out of memory");
-                }
+                names[i] = inputs->items[i].name;
         }
-        if (rc == 0)
-                rc = operation_transfer(operation, media, doing, err);
-        for (uint32_t i = 0; i < inputs->count; i++)
-                free(doing[i]);
-        return rc;
+        return operation_transfer(operation, media, "reading", names, err);
 }
 
 static void print_plan(const struct args *args, const struct database *database, const struct inputs *inputs)

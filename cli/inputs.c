@@ -121,7 +121,7 @@ static bool holds_device_of(const char *path, const char *set_id, const struct a
         struct stat st;
         bool found = false;
 
-        if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+        if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
                 return false;
         if (input_open(&input, path, &ignored) == 0 && input_start(&input, args, /* cancel= */ NULL, &ignored) == 0 &&
             input.reader->has_info && strcmp(input.reader->info.set_id, set_id) == 0) {
@@ -135,6 +135,7 @@ static bool holds_device_of(const char *path, const char *set_id, const struct a
 /* Adds the files of the same set that lie in the first one's folder. Names come from the file system alone. */
 static int add_siblings(struct inputs *inputs, const struct args *args, const atomic_bool *cancel, struct error *err)
 {
+        struct error damage = ERROR_INIT;
         CLEANUP(freep) char *own_path = path_of(&inputs->items[0]);
         CLEANUP(freep) char *copy = own_path ? strdup(own_path) : NULL;
         CLEANUP(dir_closep) DIR *dir = NULL;
@@ -160,11 +161,16 @@ static int add_siblings(struct inputs *inputs, const struct args *args, const at
                         return error_raise(err, ERR_MEMORY, "out of memory");
                 if (!holds_device_of(path, set_id, args, &device) || seen[device])
                         continue;
-                seen[device] = true;
-                if (add(inputs, path, args, cancel, err) < 0)
-                        return -1;
+                /* A damaged copy counts only where no whole one lies beside it. */
+                if (add(inputs, path, args, cancel, &damage) == 0)
+                        seen[device] = true;
+                else
+                        input_deinit(&inputs->items[--inputs->count]);
         }
-        return 0;
+        if (inputs->count == inputs->items[0].reader->info.device_count || !error_is_set(&damage))
+                return 0;
+        *err = damage;
+        return -1;
 }
 
 static int order_by_device(const void *a, const void *b)

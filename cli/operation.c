@@ -38,7 +38,7 @@ int operation_open(struct operation *operation, const struct args *args, const c
                 return -1;
         if (supervisor_start(args->stall_timeout_ms, &operation->progress, &operation->supervisor, err) < 0)
                 return -1;
-        supervisor_enter(operation->supervisor, &operation->worker, verb);
+        supervisor_enter(operation->supervisor, &operation->worker, verb, "");
         return 0;
 }
 
@@ -130,7 +130,9 @@ static int server_failure(struct operation *operation, struct error *err)
         supervisor_watch_child(operation->supervisor, -1);
         status = server_process_end(&operation->process, LAST_WORDS_MS, &killed);
         operation->server_lost = operation->server_lost || status != 0;
-        if (!killed && (WIFSIGNALED(status) || reason == VDS_ABORT_SERVER_DIED || reason == VDS_ABORT_NONE))
+        /* A server that never joined cannot have been heard by the engine; what it was aborted for was our noticing. */
+        if (!killed &&
+            (!operation->joined || WIFSIGNALED(status) || reason == VDS_ABORT_SERVER_DIED || reason == VDS_ABORT_NONE))
                 return raise_server_end(status, err);
         if (reason == VDS_ABORT_NONE)
                 return error_raise(err, ERR_TIMEOUT, "the server process did not end, and was killed");
@@ -164,6 +166,7 @@ static int await_configuration(struct operation *operation, struct error *err)
         if (rc != NOERROR)
                 return server_failure(operation, err);
         supervisor_child_joined(operation->supervisor);
+        operation->joined = true;
         rc = vds_client_server_info(operation->client, text);
         if (rc == VD_E_ABORT)
                 return server_failure(operation, err);
@@ -209,8 +212,8 @@ static int await_verdict(struct operation *operation, struct error *err)
         return 0;
 }
 
-static int start_transfers(struct operation *operation, struct media *const *media, char *const *doing,
-                           struct error *err)
+static int start_transfers(struct operation *operation, struct media *const *media, const char *doing,
+                           const char *const *names, struct error *err)
 {
         operation->transfers = calloc(operation->job.device_count, sizeof *operation->transfers);
         if (!operation->transfers)
@@ -221,7 +224,8 @@ static int start_transfers(struct operation *operation, struct media *const *med
                 transfer->client = operation->client;
                 transfer->device_name = operation->job.devices[i];
                 transfer->media = media[i];
-                transfer->doing = doing[i];
+                transfer->doing = doing;
+                transfer->what = names[i];
                 transfer->supervisor = operation->supervisor;
                 transfer->progress = &operation->progress;
                 if (transfer_start(transfer, err) < 0) {
@@ -251,9 +255,10 @@ static int join_transfers(struct operation *operation, struct error *err)
         return closed ? 0 : server_failure(operation, err);
 }
 
-int operation_transfer(struct operation *operation, struct media *const *media, char *const *doing, struct error *err)
+int operation_transfer(struct operation *operation, struct media *const *media, const char *doing,
+                       const char *const *names, struct error *err)
 {
-        int rc = start_transfers(operation, media, doing, err);
+        int rc = start_transfers(operation, media, doing, names, err);
 
         if (rc < 0) {
                 struct error ignored = ERROR_INIT;

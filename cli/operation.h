@@ -28,6 +28,7 @@ struct operation {
         struct server_process process;
         bool server_lost; /* its process ended other than well, and may have left files */
         struct vds_client *client;
+        bool joined;             /* the server has ended configuration */
         struct VDConfig config;  /* as negotiated; valid after operation_connect() */
         struct server_info info; /* likewise */
         struct transfer *transfers;
@@ -48,9 +49,10 @@ int operation_prepare_job(struct operation *operation, const char *kind, const c
 int operation_connect(struct operation *operation, struct error *err);
 
 /* Serves every device by media[i] until the server has closed it, then waits for the verdict. Returns 0 only when every
- * device was closed in order, nothing of ours failed, and the server said success. `doing` describes device i for stall
- * messages. */
-int operation_transfer(struct operation *operation, struct media *const *media, char *const *doing, struct error *err);
+ * device was closed in order, nothing of ours failed, and the server said success. `doing` and
+ * names[i] are for messages about a stall: "writing to" "standard output". */
+int operation_transfer(struct operation *operation, struct media *const *media, const char *doing,
+                       const char *const *names, struct error *err);
 
 /* Aborts what is left, ends the server process, removes what it left behind if it was killed. Idempotent. */
 void operation_close(struct operation *operation);

@@ -139,10 +139,10 @@ static int set_quantity(const struct opt_spec *spec, const char *text, struct ar
         if (rc < 0)
                 return error_raise(err, ERR_USAGE, "--%s takes %s, not '%s'", spec->name, quantity(spec->type), text);
         if (value < spec->min || value > spec->max) {
-                int64_t unit = spec->type == OPT_SECONDS ? 1000 : 1;
+                double unit = spec->type == OPT_SECONDS ? 1000 : 1;
 
-                return error_raise(err, ERR_USAGE, "--%s is %s, outside %lld to %lld", spec->name, text,
-                                   (long long)(spec->min / unit), (long long)(spec->max / unit));
+                return error_raise(err, ERR_USAGE, "--%s is %s, outside %.15g to %.15g", spec->name, text,
+                                   (double)spec->min / unit, (double)spec->max / unit);
         }
         *(int64_t *)field(args, spec->offset) = value;
         return 0;

@@ -64,21 +64,30 @@ int outputs_expand(const char *pattern, const struct output_words *words, uint32
         return 0;
 }
 
-static int check_stdout(const struct args *args, struct error *err)
+int outputs_check_stdout(const struct args *args, struct error *err)
 {
-        struct stat st;
+        struct stat data;
+        struct stat progress;
 
-        if (args->devices > 1)
-                return error_raise(
-                        err, ERR_USAGE,
-                        "standard output takes one device, not %lld; give a name for each: -o 'NAME.{device}'",
-                        (long long)args->devices);
         if (isatty(STDOUT_FILENO))
                 return error_raise(err, ERR_USAGE,
                                    "refusing to write a backup to the terminal; give -o FILE or a pipe");
-        if (fstat(STDOUT_FILENO, &st) < 0)
+        if (fstat(STDOUT_FILENO, &data) < 0)
                 return error_raise_errno(err, errno, "standard output");
+        if (args->progress_fd >= 0 && fstat((int)args->progress_fd, &progress) == 0 && !S_ISCHR(data.st_mode) &&
+            data.st_dev == progress.st_dev && data.st_ino == progress.st_ino)
+                return error_raise(err, ERR_USAGE, "--progress-fd %lld is where the data goes; give another descriptor",
+                                   (long long)args->progress_fd);
         return 0;
+}
+
+static int check_one_device(const struct args *args, struct error *err)
+{
+        if (args->devices == 1)
+                return outputs_check_stdout(args, err);
+        return error_raise(err, ERR_USAGE,
+                           "standard output takes one device, not %lld; give a name for each: -o 'NAME.{device}'",
+                           (long long)args->devices);
 }
 
 int outputs_check(const struct args *args, struct error *err)
@@ -87,7 +96,7 @@ int outputs_check(const struct args *args, struct error *err)
         CLEANUP(freep) char *name = NULL;
 
         if (!args->output)
-                return check_stdout(args, err);
+                return check_one_device(args, err);
         if (args->devices > 1 && !strstr(args->output, "{device}"))
                 return error_raise(err, ERR_USAGE,
                                    "%lld devices need as many files; put {device} into the name: -o '%s.{device}'",
@@ -116,7 +125,7 @@ static bool same_file(const char *a, const char *b)
 }
 
 /* An output that would overwrite what is being backed up. */
-static int check_apart(const char *output, const char *database, struct error *err)
+static int check_apart(const char *output, const char *shown, const char *database, struct error *err)
 {
         static const char *const suffixes[] = { "", "-wal", "-journal", "-shm" };
 
@@ -130,7 +139,7 @@ static int check_apart(const char *output, const char *database, struct error *e
                 if (same_file(output, file))
                         return error_raise(err, ERR_USAGE,
                                            "'%s' belongs to the database itself; choose another name for its backup",
-                                           output);
+                                           shown);
         }
         return 0;
 }
@@ -139,6 +148,8 @@ int outputs_open(struct outputs *outputs, const struct args *args, const struct 
                  const atomic_bool *cancel, struct error *err)
 {
         outputs->to_stdout = !args->output;
+        if (!args->output && check_apart("/proc/self/fd/1", "standard output", words->source, err) < 0)
+                return -1;
         for (uint32_t i = 0; i < (uint32_t)args->devices; i++) {
                 outputs->count = i + 1;
                 if (!args->output) {
@@ -148,7 +159,7 @@ int outputs_open(struct outputs *outputs, const struct args *args, const struct 
                         continue;
                 }
                 if (outputs_expand(args->output, words, i + 1, &outputs->names[i], err) < 0 ||
-                    check_apart(outputs->names[i], words->source, err) < 0 ||
+                    check_apart(outputs->names[i], outputs->names[i], words->source, err) < 0 ||
                     file_sink_new(outputs->names[i], set_id, args->force, cancel, &outputs->sinks[i], err) < 0)
                         return -1;
         }

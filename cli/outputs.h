@@ -36,6 +36,9 @@ int outputs_expand(const char *pattern, const struct output_words *words, uint32
 /* Checks what can be checked before anything is started: patterns, the number of devices, a terminal as output. */
 int outputs_check(const struct args *args, struct error *err);
 
+/* Whether standard output may take data: no terminal, and not where progress is written. */
+int outputs_check_stdout(const struct args *args, struct error *err);
+
 /* Opens the sink of every device. */
 int outputs_open(struct outputs *outputs, const struct args *args, const struct output_words *words, const char *set_id,
                  const atomic_bool *cancel, struct error *err);

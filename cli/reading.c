@@ -15,7 +15,7 @@ static int begin(struct reading *reading, const struct args *args, const char *v
                 return -1;
         if (supervisor_start(args->stall_timeout_ms, &reading->progress, &reading->supervisor, err) < 0)
                 return -1;
-        supervisor_enter(reading->supervisor, &reading->worker, verb);
+        supervisor_enter(reading->supervisor, &reading->worker, verb, "");
         return 0;
 }
 
@@ -38,7 +38,9 @@ int reading_pump(struct reading *reading, struct input *input, struct stage *sin
                 return error_raise(err, ERR_MEMORY, "out of memory");
         do {
                 worker_begin(&reading->worker);
-                n = source_read(input->reader->source, buffer, PUMP_SIZE, err);
+                n = supervisor_check(reading->supervisor, err) < 0
+                            ? -1
+                            : source_read(input->reader->source, buffer, PUMP_SIZE, err);
                 if (n > 0 && sink && stage_write(sink, buffer, (size_t)n, err) < 0)
                         n = -1;
                 worker_end(&reading->worker);

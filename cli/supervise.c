@@ -102,7 +102,8 @@ static void look_for_stalls(struct supervisor *supervisor)
 
                 if (!since || now - since < supervisor->stall_timeout_ns)
                         continue;
-                error_raise(&reason, ERR_TIMEOUT, "%s: nothing moved for %lld s (--stall-timeout)", worker->doing,
+                error_raise(&reason, ERR_TIMEOUT, "%s%s%s: nothing moved for %lld s (--stall-timeout)", worker->doing,
+                            worker->what[0] ? " " : "", worker->what,
                             (long long)(supervisor->stall_timeout_ns / 1000000000));
                 cancel(supervisor, &reason);
         }
@@ -265,10 +266,11 @@ void supervisor_child_joined(struct supervisor *supervisor)
         pthread_mutex_unlock(&supervisor->lock);
 }
 
-void supervisor_enter(struct supervisor *supervisor, struct worker *worker, const char *doing)
+void supervisor_enter(struct supervisor *supervisor, struct worker *worker, const char *doing, const char *what)
 {
         worker->thread = pthread_self();
         worker->doing = doing;
+        worker->what = what;
         atomic_store(&worker->busy_since, 0);
         pthread_mutex_lock(&supervisor->lock);
         worker->next = supervisor->workers;

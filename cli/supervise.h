@@ -22,7 +22,8 @@ struct supervisor;
 
 struct worker {
         pthread_t thread;
-        const char *doing;          /* for the message about a stall: "writing to standard output" */
+        const char *doing;          /* for the message about a stall: "writing to" */
+        const char *what;           /* "standard output", or "" */
         _Atomic int64_t busy_since; /* CLOCK_MONOTONIC when our side's turn began; 0 while it is the server's */
         struct worker *next;
 };
@@ -47,7 +48,7 @@ void supervisor_watch_child(struct supervisor *supervisor, int pidfd);
 void supervisor_child_joined(struct supervisor *supervisor);
 
 /* Called by the thread itself. supervisor_leave() must follow before the thread ends. */
-void supervisor_enter(struct supervisor *supervisor, struct worker *worker, const char *doing);
+void supervisor_enter(struct supervisor *supervisor, struct worker *worker, const char *doing, const char *what);
 void supervisor_leave(struct supervisor *supervisor, struct worker *worker);
 
 /* Our side's turn begins, ends: between the two the stall clock runs. */

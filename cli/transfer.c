@@ -99,7 +99,7 @@ static void *transfer_main(void *argument)
         struct vds_client_device *device;
         int rc;
 
-        supervisor_enter(transfer->supervisor, &transfer->worker, transfer->doing);
+        supervisor_enter(transfer->supervisor, &transfer->worker, transfer->doing, transfer->what);
         rc = vds_client_open_device(transfer->client, transfer->device_name, &device);
         if (rc == NOERROR)
                 serve(transfer, device);

@@ -17,7 +17,8 @@ struct transfer {
         struct vds_client *client;
         const char *device_name;
         struct media *media;
-        const char *doing; /* for stall messages */
+        const char *doing; /* for stall messages: "writing to" */
+        const char *what;  /* and "standard output" */
         struct supervisor *supervisor;
         struct progress *progress;
 

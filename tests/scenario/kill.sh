@@ -517,6 +517,21 @@ test_a_producer_that_dies_half_way() {
     no_leftovers
 }
 
+# A full pipe where progress goes must not keep the one who watches for signals.
+test_progress_that_nobody_reads_blocks_nothing() {
+    needs_db
+    mkfifo progress pipe
+    exec 7<>progress 8<>pipe
+    dd if=/dev/zero of=progress bs=4096 oflag=nonblock 2>/dev/null || true
+    "$VDIPIPE" backup app.db --progress json --progress-fd 7 >&8 2>err &
+    client=$!
+    head -c 1 <&8 >/dev/null
+    kill -TERM "$client"
+    expect_end "$client" "$limit" 143
+    expect_exit 0 vdipipe backup app.db --progress json --progress-fd 7 -o f
+    exec 7>&- 8>&-
+}
+
 test_reading_commands_end_on_signals() {
     local verb
     needs_db

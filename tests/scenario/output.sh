@@ -85,6 +85,34 @@ test_force_replaces_only_in_the_end() {
     no_leftovers
 }
 
+test_a_redirection_into_the_database_is_refused() {
+    make_db app.db 300
+    cp app.db before
+    vdipipe backup app.db 1<>app.db 2>err && fail "the database was overwritten"
+    expect_error 'the database itself'
+    # shellcheck disable=SC2094 # the mistake is the point
+    vdipipe backup app.db >>app.db 2>err && fail "the database was appended to"
+    cmp app.db before
+}
+
+test_progress_does_not_go_into_the_data() {
+    make_db app.db 300
+    expect_exit 2 vdipipe backup app.db --progress json --progress-fd 1
+    expect_error '--progress-fd 1'
+    [[ ! -s out ]]
+    vdipipe backup app.db >f
+    expect_exit 2 vdipipe extract f --progress json --progress-fd 1
+    [[ ! -s out ]]
+}
+
+test_the_spool_folder_must_be_one() {
+    make_db app.db 10
+    : >file
+    expect_exit 2 vdipipe backup app.db --spool-dir file
+    expect_error "'file'" folder
+    expect_exit 2 vdipipe backup app.db --spool-dir missing
+}
+
 test_the_database_is_never_its_own_backup() {
     local name
     make_db app.db 300

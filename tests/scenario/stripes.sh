@@ -100,6 +100,19 @@ test_a_missing_file_is_named() {
     refused 'device 3 of 4' -- -i set/x.4.vdi
 }
 
+test_a_damaged_copy_does_not_hide_the_whole_one() {
+    local name
+    make_set 4
+    for name in a z; do # one comes before the whole file in the folder, one behind it
+        head -c -1000 set/x.2.vdi >"set/$name"
+    done
+    ln -s x.4.vdi set/link
+    expect_exit 0 vdipipe restore copy.db -i set/x.1.vdi
+    rm set/x.2.vdi
+    expect_exit 3 vdipipe restore other.db -i set/x.1.vdi
+    [[ ! -e other.db ]]
+}
+
 test_a_set_without_a_seekable_input_is_refused() {
     make_set 2
     # Behind a pipe there is no folder to look for the other file.
