@@ -33,7 +33,9 @@ static int open_sink(const struct args *args, const atomic_bool *cancel, struct 
 
         if (args->output) {
                 ident_uuid(id);
-                return file_sink_new(args->output, id, args->force, cancel, ret_sink, err);
+                return file_sink_new(args->output, id,
+                                     args->force ? FILE_EXISTING_REPLACED : FILE_EXISTING_KEPT_FORCE_HELPS, cancel,
+                                     ret_sink, err);
         }
         return fd_sink_new(STDOUT_FILENO, "standard output", cancel, ret_sink, err);
 }

@@ -147,6 +147,10 @@ static int check_apart(const char *output, const char *shown, const char *databa
 int outputs_open(struct outputs *outputs, const struct args *args, const struct output_words *words, const char *set_id,
                  const atomic_bool *cancel, struct error *err)
 {
+        enum file_existing existing = args->force         ? FILE_EXISTING_REPLACED
+                                      : args->devices > 1 ? FILE_EXISTING_KEPT
+                                                          : FILE_EXISTING_KEPT_FORCE_HELPS;
+
         outputs->to_stdout = !args->output;
         if (!args->output && check_apart("/proc/self/fd/1", "standard output", words->source, err) < 0)
                 return -1;
@@ -160,7 +164,7 @@ int outputs_open(struct outputs *outputs, const struct args *args, const struct 
                 }
                 if (outputs_expand(args->output, words, i + 1, &outputs->names[i], err) < 0 ||
                     check_apart(outputs->names[i], outputs->names[i], words->source, err) < 0 ||
-                    file_sink_new(outputs->names[i], set_id, args->force, cancel, &outputs->sinks[i], err) < 0)
+                    file_sink_new(outputs->names[i], set_id, existing, cancel, &outputs->sinks[i], err) < 0)
                         return -1;
         }
         return 0;

@@ -1,10 +1,11 @@
 /*
- * bytes.h - little-endian numbers at any address
+ * bytes.h - numbers of either byte order at any address
  */
 #ifndef VDIPIPE_CODECS_BYTES_H
 #define VDIPIPE_CODECS_BYTES_H
 
 #include <endian.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -46,6 +47,24 @@ static inline void put_le64(uint8_t *at, uint64_t value)
 {
         value = htole64(value);
         memcpy(at, &value, sizeof value);
+}
+
+/* Of 0 to 8 bytes. */
+static inline uint64_t get_le(const uint8_t *at, size_t size)
+{
+        uint64_t value = 0;
+
+        while (size-- > 0)
+                value = value << 8 | at[size];
+        return value;
+}
+
+static inline uint16_t get_be16(const uint8_t *at)
+{
+        uint16_t value;
+
+        memcpy(&value, at, sizeof value);
+        return be16toh(value);
 }
 
 static inline uint32_t get_be32(const uint8_t *at)

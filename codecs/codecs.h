@@ -20,12 +20,23 @@
  */
 int fd_sink_new(int fd, const char *name, const atomic_bool *cancel, struct stage **ret_stage, struct error *err);
 
+/* What becomes of an existing regular file. */
+enum file_existing {
+        FILE_EXISTING_KEPT,             /* refused (ERR_USAGE) */
+        FILE_EXISTING_KEPT_FORCE_HELPS, /* refused, and the message says that --force would replace it */
+        FILE_EXISTING_REPLACED,
+};
+
 /* A file that appears under its name only when published: written as `.NAME.partial-SETID` in the same folder, with a
- * lock held on it, after removing the unlocked partials that dead runs left there. Where `path` is an existing device,
- * fifo or other special file it is opened and written directly. An existing regular file is refused (ERR_USAGE) unless
- * `force`. Symbolic links to a file are followed, and what they point to is replaced. */
-int file_sink_new(const char *path, const char *set_id, bool force, const atomic_bool *cancel, struct stage **ret_stage,
-                  struct error *err);
+ * lock held on it, after removing the unlocked partials that dead runs left there. Symbolic links to a file are
+ * followed, and what they point to is replaced.
+ *
+ * Two kinds of path are written directly, and publishing does nothing for them: an existing device, fifo or other
+ * special file; and a name of a descriptor of this process (/dev/stdout, /dev/fd/N, /proc/self/fd/N, or a link there),
+ * which is written like that descriptor, also where it is a regular file. Other links that the kernel makes below /proc
+ * are refused (ERR_USAGE) when they lead to a regular file. */
+int file_sink_new(const char *path, const char *set_id, enum file_existing existing, const atomic_bool *cancel,
+                  struct stage **ret_stage, struct error *err);
 
 /* After every chain of a set was finished: renames all files of `sinks` (each made by file_sink_new) to their names and
  * syncs their folders. Either all appear, or none: on failure the ones already renamed are taken back. */

@@ -16,8 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "codecs/hash.h"
@@ -34,11 +36,11 @@ enum { LINKS_MAX = 40, CREATE_TRIES = 16, NAME_IN_PARTIAL_MAX = 180 };
 struct file_sink {
         struct stage stage; /* next: the descriptor sink */
         int fd;
-        int dir_fd;  /* -1: a special file, written in place */
+        int dir_fd;  /* -1: written in place, nothing to publish */
         char *shown; /* the path as given, escaped, for messages */
         char *name;  /* in dir_fd */
         char partial[NAME_MAX + 1];
-        bool force;
+        enum file_existing existing;
         bool partial_exists;
         bool exchanged; /* the partial name holds the file that was replaced */
         bool replaced;  /* published over an old file that cannot come back */
@@ -46,27 +48,73 @@ struct file_sink {
 
 /* ---- paths ---- */
 
-/* Follows the links of the last component, so that what the link points to is replaced and not the link. The target may
- * be missing. */
-static int resolve_links(const char *path, char resolved[PATH_MAX])
-{
-        char target[PATH_MAX], folder[PATH_MAX];
+/* Where a path leads once the links of its last component were followed. */
+struct destination {
+        char path[PATH_MAX];
+        int descriptor; /* the path is a name of this descriptor of ours; -1: of none */
+        bool magic;     /* the path is a link of the kernel's, whose text need not be the name of what it leads to */
+};
 
-        if ((size_t)snprintf(resolved, PATH_MAX, "%s", path) >= PATH_MAX) {
+/* The number in the name of a descriptor of this process; -1 when it is no such name. */
+static int own_descriptor(const char *path)
+{
+        static const char *const folders[] = { "/dev/fd/", "/proc/self/fd/" };
+
+        for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+                const char *number = path + strlen(folders[i]);
+                char *end;
+                long value;
+
+                if (strncmp(path, folders[i], strlen(folders[i])) != 0 || *number < '0' || *number > '9')
+                        continue;
+                value = strtol(number, &end, 10);
+                if (*end == '\0' && value <= INT_MAX)
+                        return (int)value;
+        }
+        return -1;
+}
+
+/* Replaces a link's path by what its text says; `text` is that, `folder` what relative text starts from. */
+static int follow(struct destination *to, const char *folder, const char *text)
+{
+        char next[PATH_MAX];
+        int length = text[0] == '/' ? snprintf(next, sizeof next, "%s", text)
+                                    : snprintf(next, sizeof next, "%s/%s", folder, text);
+
+        if ((size_t)length >= sizeof next) {
                 errno = ENAMETOOLONG;
                 return -1;
         }
-        for (int i = 0; i < LINKS_MAX; i++) {
-                ssize_t n = readlink(resolved, target, sizeof target - 1);
+        memcpy(to->path, next, (size_t)length + 1);
+        return 0;
+}
 
+/* Follows the links of the last component, so that what the link points to is replaced and not the link. The target may
+ * be missing. */
+static int resolve_links(const char *path, struct destination *to)
+{
+        char text[PATH_MAX], copy[PATH_MAX];
+
+        *to = (struct destination){ .descriptor = -1 };
+        if (follow(to, /* folder= */ ".", path) < 0)
+                return -1;
+        for (int i = 0; i < LINKS_MAX; i++) {
+                struct statfs system;
+                const char *folder;
+                ssize_t n;
+
+                to->descriptor = own_descriptor(to->path);
+                n = to->descriptor >= 0 ? -1 : readlink(to->path, text, sizeof text - 1);
                 if (n < 0)
                         return 0; /* no link; whether it can be used is found out by using it */
-                target[n] = '\0';
-                snprintf(folder, sizeof folder, "%s", resolved);
-                if (target[0] == '/')
-                        snprintf(resolved, PATH_MAX, "%s", target);
-                else if ((size_t)snprintf(resolved, PATH_MAX, "%s/%s", dirname(folder), target) >= PATH_MAX)
-                        break;
+                text[n] = '\0';
+                memcpy(copy, to->path, sizeof copy);
+                folder = dirname(copy);
+                to->magic = statfs(folder, &system) == 0 && system.f_type == PROC_SUPER_MAGIC;
+                if (to->magic)
+                        return 0;
+                if (follow(to, folder, text) < 0)
+                        return -1;
         }
         errno = ELOOP;
         return -1;
@@ -108,14 +156,6 @@ static bool is_partial_name(const char *name)
                ident_is_uuid(infix + strlen(PARTIAL_INFIX));
 }
 
-static bool name_is_file(int dir_fd, const char *name, int fd)
-{
-        struct stat by_name, by_fd;
-
-        return fstatat(dir_fd, name, &by_name, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &by_fd) == 0 &&
-               by_name.st_dev == by_fd.st_dev && by_name.st_ino == by_fd.st_ino && S_ISREG(by_fd.st_mode);
-}
-
 static void sweep_one(int dir_fd, const char *name)
 {
         struct stat status;
@@ -124,7 +164,7 @@ static void sweep_one(int dir_fd, const char *name)
         if (fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(status.st_mode))
                 return;
         fd = openat(dir_fd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && name_is_file(dir_fd, name, fd))
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fd_has_name(dir_fd, name, fd))
                 unlinkat(dir_fd, name, 0);
 }
 
@@ -171,7 +211,7 @@ static int try_create(struct file_sink *sink, struct error *err)
                 return error_raise_errno(err, errno, "cannot create '%s'", sink->shown);
         if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
                 return 0; /* a sweeping run holds it and is about to remove it */
-        if (!name_is_file(sink->dir_fd, sink->partial, fd))
+        if (!fd_has_name(sink->dir_fd, sink->partial, fd))
                 return 0;
         sink->fd = take_fd(&fd);
         sink->partial_exists = true;
@@ -261,37 +301,67 @@ static int open_special(struct file_sink *sink, const char *path, const atomic_b
         return error_raise_errno(err, errno, "cannot open '%s'", sink->shown);
 }
 
-static int open_target(struct file_sink *sink, const char *given, const char *set_id, const atomic_bool *cancel,
-                       struct error *err)
+/* A duplicate shares the position, so what was written before stays, and a socket can be written too. */
+static int use_descriptor(struct file_sink *sink, int descriptor, struct error *err)
 {
-        char path[PATH_MAX];
-        struct stat status;
-        bool exists;
+        int flags = fcntl(descriptor, F_GETFL);
 
-        if (!ident_is_uuid(set_id) || strlen(set_id) != IDENT_UUID_SIZE - 1)
-                return error_raise(err, ERR_PROTOCOL, "a set's identifier must be a UUID");
-        if (resolve_links(given, path) < 0)
-                return error_raise_errno(err, errno, "cannot write '%s'", sink->shown);
-        exists = lstat(path, &status) == 0;
-        if (!exists && errno != ENOENT && errno != ENOTDIR)
-                return error_raise_errno(err, errno, "cannot write '%s'", sink->shown);
-        if (exists && S_ISDIR(status.st_mode))
-                return error_raise(err, ERR_USAGE, "'%s' is a directory, not a file to write", sink->shown);
-        if (exists && !S_ISREG(status.st_mode))
-                return open_special(sink, path, cancel, err);
-        if (exists && !sink->force)
-                return error_raise(err, ERR_USAGE, "'%s' exists; --force replaces it", sink->shown);
+        if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
+                return error_raise(err, ERR_USAGE, "'%s' is not open for writing", sink->shown);
+        sink->fd = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+        return sink->fd >= 0 ? 0 : error_raise_errno(err, errno, "cannot open '%s'", sink->shown);
+}
+
+static int refuse_existing(const struct file_sink *sink, const char *verb, struct error *err)
+{
+        return error_raise(err, ERR_USAGE, "'%s' %s; %s", sink->shown, verb,
+                           sink->existing == FILE_EXISTING_KEPT_FORCE_HELPS ? "--force replaces it"
+                                                                            : "choose another name");
+}
+
+/* A file that will be published; `replaced` is the one that is there now, or NULL. */
+static int open_partial(struct file_sink *sink, const char *path, const char *set_id, const struct stat *replaced,
+                        struct error *err)
+{
+        if (replaced && sink->existing != FILE_EXISTING_REPLACED)
+                return refuse_existing(sink, "exists", err);
         if (open_folder(sink, path, err) < 0)
                 return -1;
         sweep(sink->dir_fd);
         name_partial(sink, set_id);
         if (create_partial(sink, err) < 0)
                 return -1;
-        return set_mode(sink, exists ? &status : NULL, err);
+        return set_mode(sink, replaced, err);
 }
 
-int file_sink_new(const char *path, const char *set_id, bool force, const atomic_bool *cancel, struct stage **ret_stage,
-                  struct error *err)
+static int open_target(struct file_sink *sink, const char *given, const char *set_id, const atomic_bool *cancel,
+                       struct error *err)
+{
+        struct destination to;
+        struct stat status;
+        bool exists;
+
+        if (!ident_is_uuid(set_id) || strlen(set_id) != IDENT_UUID_SIZE - 1)
+                return error_raise(err, ERR_PROTOCOL, "a set's identifier must be a UUID");
+        if (resolve_links(given, &to) < 0)
+                return error_raise_errno(err, errno, "cannot write '%s'", sink->shown);
+        if (to.descriptor >= 0)
+                return use_descriptor(sink, to.descriptor, err);
+        exists = stat(to.path, &status) == 0;
+        if (!exists && errno != ENOENT && errno != ENOTDIR)
+                return error_raise_errno(err, errno, "cannot write '%s'", sink->shown);
+        if (exists && S_ISDIR(status.st_mode))
+                return error_raise(err, ERR_USAGE, "'%s' is a directory, not a file to write", sink->shown);
+        if (exists && !S_ISREG(status.st_mode))
+                return open_special(sink, to.path, cancel, err);
+        if (to.magic)
+                return error_raise(err, ERR_USAGE, "'%s' leads to a file by way of /proc; give the file's own name",
+                                   sink->shown);
+        return open_partial(sink, to.path, set_id, exists ? &status : NULL, err);
+}
+
+int file_sink_new(const char *path, const char *set_id, enum file_existing existing, const atomic_bool *cancel,
+                  struct stage **ret_stage, struct error *err)
 {
         struct file_sink *sink = calloc(1, sizeof *sink);
 
@@ -299,7 +369,7 @@ int file_sink_new(const char *path, const char *set_id, bool force, const atomic
                 return error_raise(err, ERR_MEMORY, "out of memory");
         sink->stage.ops = &file_sink_ops;
         sink->fd = sink->dir_fd = -1;
-        sink->force = force;
+        sink->existing = existing;
         sink->shown = text_escape(path, strlen(path));
         if (!sink->shown) {
                 stage_free(&sink->stage);
@@ -324,7 +394,7 @@ static int rename_partial(struct file_sink *sink, bool alone)
                 errno = fault;
                 return -1;
         }
-        if (!sink->force)
+        if (sink->existing != FILE_EXISTING_REPLACED)
                 return fd_rename_noreplace(sink->dir_fd, sink->partial, sink->dir_fd, sink->name);
         /* The old file is kept under the partial name until the new one is known to be on disk. */
         if (renameat2(sink->dir_fd, sink->partial, sink->dir_fd, sink->name, RENAME_EXCHANGE) == 0) {
@@ -343,14 +413,13 @@ static int rename_partial(struct file_sink *sink, bool alone)
 
 static int publish_one(struct file_sink *sink, bool alone, struct error *err)
 {
-        if (!name_is_file(sink->dir_fd, sink->partial, sink->fd))
+        if (!fd_has_name(sink->dir_fd, sink->partial, sink->fd))
                 return error_raise(err, ERR_FAILED, "'%s' was not put in place: somebody removed its partial file",
                                    sink->shown);
         if (rename_partial(sink, alone) == 0)
                 return 0;
         if (errno == EEXIST)
-                return error_raise(err, ERR_USAGE, "'%s' has come into being meanwhile; --force replaces it",
-                                   sink->shown);
+                return refuse_existing(sink, "has come into being meanwhile", err);
         return error_raise_errno(err, errno, "cannot rename the finished file to '%s'", sink->shown);
 }
 

@@ -37,10 +37,10 @@ int frame_header_parse(const uint8_t *bytes, size_t size, struct frame_header *r
                 ret_header->window += ret_header->window / 8 * (window & 7);
                 at++;
         }
-        for (unsigned i = 0; i < id_size; i++)
-                ret_header->dictionary |= (uint32_t)bytes[at++] << (8 * i);
-        for (unsigned i = 0; i < content_size_size; i++)
-                ret_header->content_size |= (uint64_t)bytes[at++] << (8 * i);
+        ret_header->dictionary = (uint32_t)get_le(bytes + at, id_size);
+        at += id_size;
+        ret_header->content_size = get_le(bytes + at, content_size_size);
+        at += content_size_size;
         if (content_size_size == 2)
                 ret_header->content_size += 256;
         ret_header->has_content_size = content_size_size > 0;

@@ -6,9 +6,10 @@
 /* From here on a request goes past the buffer. */
 enum { INTAKE_DIRECT = 64 << 10 };
 
-int intake_init(struct intake *intake, struct source *from, struct error *err)
+int intake_init(struct intake *intake, struct source *from, const char *label, const atomic_bool *cancel,
+                struct error *err)
 {
-        *intake = (struct intake){ .from = from, .buffer = malloc(INTAKE_ROOM) };
+        *intake = (struct intake){ .from = from, .label = label, .cancel = cancel, .buffer = malloc(INTAKE_ROOM) };
         return intake->buffer ? 0 : error_raise(err, ERR_MEMORY, "out of memory");
 }
 
@@ -16,6 +17,13 @@ void intake_deinit(struct intake *intake)
 {
         free(intake->buffer);
         intake->buffer = NULL;
+}
+
+static int look_at_cancel(const struct intake *intake, struct error *err)
+{
+        if (intake->cancel && atomic_load_explicit(intake->cancel, memory_order_relaxed))
+                return error_raise(err, ERR_ABORTED, "reading %s was interrupted", intake->label);
+        return 0;
 }
 
 /* The source is not asked again after it has said that it ended. */
@@ -30,6 +38,8 @@ static ssize_t from_source(struct intake *intake, void *buffer, size_t size, str
 
 ssize_t intake_peek(struct intake *intake, size_t size, const uint8_t **ret_bytes, struct error *err)
 {
+        if (look_at_cancel(intake, err) < 0)
+                return -1;
         if (intake->end - intake->start < size && intake->start > 0) {
                 memmove(intake->buffer, intake->buffer + intake->start, intake->end - intake->start);
                 intake->end -= intake->start;
@@ -59,6 +69,8 @@ ssize_t intake_some(struct intake *intake, void *buffer, size_t size, struct err
         const uint8_t *bytes;
         ssize_t n;
 
+        if (look_at_cancel(intake, err) < 0)
+                return -1;
         if (intake->start == intake->end && size >= INTAKE_DIRECT) {
                 n = from_source(intake, buffer, size, err);
                 if (n > 0)

@@ -3,10 +3,15 @@
  *
  * Bytes can be looked at before they are taken, and a large request is read straight into the caller's memory when
  * nothing is buffered. The position counts bytes taken, so that every fault can name where it is.
+ *
+ * Every parser comes by here for each piece of its input, and a few bytes of input can stand for hours of output. So
+ * this is where *cancel is looked at: once it is true, taking and peeking fail with ERR_ABORTED, also when the bytes
+ * are there.
  */
 #ifndef VDIPIPE_CODECS_INTAKE_H
 #define VDIPIPE_CODECS_INTAKE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,13 +22,17 @@ enum { INTAKE_ROOM = 256 << 10 };
 
 struct intake {
         struct source *from; /* not owned */
+        const char *label;   /* what messages call the input; not owned */
+        const atomic_bool *cancel;
         uint8_t *buffer;
         size_t start, end;
         uint64_t position;
         bool ended; /* the source said so */
 };
 
-int intake_init(struct intake *intake, struct source *from, struct error *err);
+/* `label` must outlive the intake; `cancel` may be NULL. */
+int intake_init(struct intake *intake, struct source *from, const char *label, const atomic_bool *cancel,
+                struct error *err);
 void intake_deinit(struct intake *intake);
 
 /* Makes `size` (at most INTAKE_ROOM) bytes visible at *ret_bytes. Returns how many there are, fewer only before the

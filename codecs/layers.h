@@ -22,15 +22,17 @@ enum { PEEK_MAX = 512 };
 int peek_source_new(struct source *next, const uint8_t *bytes, size_t size, struct source **ret_source,
                     struct error *err);
 
+/* Of the options below the name is not used: `label` says what the layers around make of it. */
+
 /* A vdi stream: reads and checks the header at once. */
-int vdistream_source_new(struct source *next, const char *label, bool accept_unconfirmed, struct stream_info *ret_info,
-                         struct source **ret_source, struct error *err);
+int vdistream_source_new(struct source *next, const char *label, const struct reader_options *options,
+                         struct stream_info *ret_info, struct source **ret_source, struct error *err);
 /* Its end, or NULL before it was reached. */
 const struct stream_tail *vdistream_source_tail(const struct source *source);
 
 /* zstd frames that are no vdi stream. */
-int zstd_source_new(struct source *next, const char *label, uint64_t window_limit, struct source **ret_source,
-                    struct error *err);
+int zstd_source_new(struct source *next, const char *label, const struct reader_options *options,
+                    struct source **ret_source, struct error *err);
 
 /* A raw SQLite image: as many bytes as its header says. */
 int sqlite_source_new(struct source *next, const char *label, struct source **ret_source, struct error *err);

@@ -13,42 +13,60 @@ struct raw_source {
         char *label;
         uint8_t header[SQLITE_HEADER];
         size_t header_used;
+        uint32_t page_size; /* 0: the header is not there yet */
+        uint64_t expected;  /* length by the header; 0: it does not say */
         uint64_t position;
 };
 
-/* The image has ended: is it as long as it says? */
-static int check_length(const struct raw_source *raw, struct error *err)
+static int parse_header(struct raw_source *raw, struct error *err)
 {
-        uint32_t page_size = (uint32_t)raw->header[PAGE_SIZE_AT] << 8 | raw->header[PAGE_SIZE_AT + 1];
-        uint32_t pages = get_be32(raw->header + PAGES_AT);
-        uint32_t counter = get_be32(raw->header + COUNTER_AT);
-        uint64_t expected;
+        uint32_t page_size = get_be16(raw->header + PAGE_SIZE_AT);
 
-        if (raw->header_used < SQLITE_HEADER)
-                return error_raise(err, ERR_DAMAGED,
-                                   "%s ends at byte %llu inside the header of a SQLite database: it was cut off",
-                                   raw->label, (unsigned long long)raw->position);
         if (page_size == 1)
                 page_size = 65536;
         if (page_size < PAGE_SIZE_MIN || (page_size & (page_size - 1)) != 0)
                 return error_raise(err, ERR_DAMAGED, "%s is damaged at byte %d: no page size of a SQLite database",
                                    raw->label, PAGE_SIZE_AT);
-        expected = (uint64_t)pages * page_size;
-        if (pages == 0 || counter != get_be32(raw->header + VALID_FOR_AT)) {
-                if (raw->position % page_size == 0)
-                        return 0;
+        raw->page_size = page_size;
+        if (get_be32(raw->header + COUNTER_AT) == get_be32(raw->header + VALID_FOR_AT))
+                raw->expected = (uint64_t)get_be32(raw->header + PAGES_AT) * page_size;
+        return 0;
+}
+
+/* The image has ended: is it as long as it says? */
+static int check_end(const struct raw_source *raw, struct error *err)
+{
+        unsigned long long position = raw->position;
+
+        if (raw->page_size == 0)
                 return error_raise(err, ERR_DAMAGED,
-                                   "%s ends at byte %llu inside a page of a SQLite database: it was cut off",
-                                   raw->label, (unsigned long long)raw->position);
-        }
-        if (raw->position < expected)
+                                   "%s ends at byte %llu inside the header of a SQLite database: it was cut off",
+                                   raw->label, position);
+        if (raw->position < raw->expected)
                 return error_raise(err, ERR_DAMAGED,
                                    "%s ends at byte %llu, but the SQLite database has %llu bytes: it was cut off",
-                                   raw->label, (unsigned long long)raw->position, (unsigned long long)expected);
-        if (raw->position > expected)
+                                   raw->label, position, (unsigned long long)raw->expected);
+        if (raw->position % raw->page_size != 0)
+                return error_raise(err, ERR_DAMAGED,
+                                   "%s ends at byte %llu inside a page of a SQLite database: it was cut off",
+                                   raw->label, position);
+        return 0;
+}
+
+/* Bytes have come. Too many are refused at once: whoever takes them would need room for all of them. */
+static int take(struct raw_source *raw, const uint8_t *bytes, size_t size, struct error *err)
+{
+        size_t head = SQLITE_HEADER - raw->header_used < size ? SQLITE_HEADER - raw->header_used : size;
+
+        memcpy(raw->header + raw->header_used, bytes, head);
+        raw->header_used += head;
+        raw->position += size;
+        if (raw->page_size == 0 && raw->header_used == SQLITE_HEADER && parse_header(raw, err) < 0)
+                return -1;
+        if (raw->expected > 0 && raw->position > raw->expected)
                 return error_raise(err, ERR_DAMAGED,
                                    "%s is damaged at byte %llu: something follows the SQLite database", raw->label,
-                                   (unsigned long long)expected);
+                                   (unsigned long long)raw->expected);
         return 0;
 }
 
@@ -56,15 +74,10 @@ static ssize_t raw_source_read(struct source *source, void *buffer, size_t size,
 {
         struct raw_source *raw = (struct raw_source *)source;
         ssize_t n = source_read(source->next, buffer, size, err);
-        size_t head;
 
         if (n <= 0)
-                return n < 0 ? -1 : check_length(raw, err);
-        head = SQLITE_HEADER - raw->header_used < (size_t)n ? SQLITE_HEADER - raw->header_used : (size_t)n;
-        memcpy(raw->header + raw->header_used, buffer, head);
-        raw->header_used += head;
-        raw->position += (uint64_t)n;
-        return n;
+                return n < 0 ? -1 : check_end(raw, err);
+        return take(raw, buffer, (size_t)n, err) < 0 ? -1 : n;
 }
 
 static void raw_source_free(struct source *source)

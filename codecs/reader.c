@@ -7,8 +7,6 @@
 #include "codecs/layers.h"
 #include "core/base/cleanup.h"
 
-#define WINDOW_LIMIT_DEFAULT ((uint64_t)8 << 20)
-
 struct opened {
         struct reader reader; /* first: what the caller sees */
         struct source *vdistream;
@@ -29,7 +27,6 @@ static int look(struct reader *reader, const char *label, enum layer_kind *ret_k
 static int peel(struct opened *opened, const struct reader_options *options, char label[LABEL_MAX], struct error *err)
 {
         struct reader *reader = &opened->reader;
-        uint64_t limit = options->memory_limit ? options->memory_limit : WINDOW_LIMIT_DEFAULT;
         char outer[LABEL_MAX];
         enum layer_kind kind;
 
@@ -40,14 +37,14 @@ static int peel(struct opened *opened, const struct reader_options *options, cha
         reader->layers[reader->layer_count++] = kind;
         switch (kind) {
         case LAYER_VDISTREAM:
-                if (vdistream_source_new(take_ptr(&reader->source), label, options->accept_unconfirmed, &reader->info,
-                                         &reader->source, err) < 0)
+                if (vdistream_source_new(take_ptr(&reader->source), label, options, &reader->info, &reader->source,
+                                         err) < 0)
                         return -1;
                 reader->has_info = true;
                 opened->vdistream = reader->source;
                 return 0;
         case LAYER_ZSTD:
-                if (zstd_source_new(take_ptr(&reader->source), label, limit, &reader->source, err) < 0)
+                if (zstd_source_new(take_ptr(&reader->source), label, options, &reader->source, err) < 0)
                         return -1;
                 memcpy(outer, label, LABEL_MAX);
                 snprintf(label, LABEL_MAX, "the zstd content of %.480s", outer);

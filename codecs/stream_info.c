@@ -8,7 +8,14 @@
 #include "codecs/json.h"
 #include "core/base/cleanup.h"
 
-enum { DEVICES_MAX = 64 };
+enum {
+        DEVICES_MAX = 64,
+        MODE_BITS = 07777,
+        BLOCK_SIZE_MIN = 512,
+        BLOCK_SIZE_MAX = 64 << 10,
+        TRANSFER_UNIT = 64 << 10,
+        TRANSFER_MAX = 4 << 20,
+};
 
 enum field_kind {
         FIELD_TEXT,  /* char array of `size` */
@@ -130,7 +137,7 @@ static int put_field(json_t *root, const struct field *field, const struct strea
         return json_object_set_new(root, field->name, json_integer((json_int_t)number));
 }
 
-/* What must hold between the values, whichever way they go. */
+/* What must hold of the values, whichever way they go. A configuration that is not known is 0. */
 static const char *inconsistency(const struct stream_info *info)
 {
         if (!ident_is_uuid(info->set_id) || strlen(info->set_id) != IDENT_UUID_SIZE - 1)
@@ -140,6 +147,15 @@ static const char *inconsistency(const struct stream_info *info)
         if (info->has_extent &&
             (info->part_offset > info->total_size || info->part_length > info->total_size - info->part_offset))
                 return "the part lies outside of the whole";
+        if (info->has_extent && info->total_size > INT64_MAX)
+                return "total_size is out of range";
+        if (info->has_owner && (info->mode & ~(uint32_t)MODE_BITS))
+                return "mode is out of range";
+        if (info->block_size && (info->block_size < BLOCK_SIZE_MIN || info->block_size > BLOCK_SIZE_MAX ||
+                                 (info->block_size & (info->block_size - 1))))
+                return "block_size is out of range";
+        if (info->max_transfer > TRANSFER_MAX || info->max_transfer % TRANSFER_UNIT)
+                return "max_transfer is out of range";
         return NULL;
 }
 
@@ -213,6 +229,15 @@ static const char *decode_fields(const json_t *root, struct stream_info *info)
         return NULL;
 }
 
+/* One member of a group is enough to demand the others. */
+static bool has_any(const json_t *root, enum field_group group)
+{
+        for (size_t i = 0; i < FIELD_COUNT; i++)
+                if (fields[i].group == group && json_object_get(root, fields[i].name))
+                        return true;
+        return false;
+}
+
 int stream_info_decode(const char *json, size_t size, struct stream_info *ret_info, struct error *err)
 {
         CLEANUP(json_decrefp) json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, NULL);
@@ -221,8 +246,8 @@ int stream_info_decode(const char *json, size_t size, struct stream_info *ret_in
         memset(ret_info, 0, sizeof *ret_info);
         if (!json_is_object(root))
                 return error_raise(err, ERR_DAMAGED, "its header is no JSON object");
-        ret_info->has_owner = json_object_get(root, "mode") != NULL;
-        ret_info->has_extent = json_object_get(root, "total_size") != NULL;
+        ret_info->has_owner = has_any(root, GROUP_OWNER);
+        ret_info->has_extent = has_any(root, GROUP_EXTENT);
         fault = decode_fields(root, ret_info);
         if (fault) {
                 stream_info_deinit(ret_info);
@@ -238,4 +263,17 @@ int stream_info_decode(const char *json, size_t size, struct stream_info *ret_in
                 return error_raise(err, ERR_DAMAGED, "its header is wrong: %s", fault);
         }
         return 0;
+}
+
+int64_t stream_info_announced(const struct stream_info *info)
+{
+        return info->has_extent ? (int64_t)info->part_length : -1;
+}
+
+int stream_info_check_content(int64_t announced, uint64_t content, const char *label, struct error *err)
+{
+        if (announced < 0 || (uint64_t)announced == content)
+                return 0;
+        return error_raise(err, ERR_DAMAGED, "%s carries %llu bytes, but its header says %lld", label,
+                           (unsigned long long)content, (long long)announced);
 }

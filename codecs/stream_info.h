@@ -55,4 +55,11 @@ int stream_info_copy(struct stream_info *dst, const struct stream_info *src, str
 int stream_info_encode(const struct stream_info *info, char **ret_json, struct error *err);
 int stream_info_decode(const char *json, size_t size, struct stream_info *ret_info, struct error *err);
 
+/* How much content the header announces; -1 when it says nothing of that. */
+int64_t stream_info_announced(const struct stream_info *info);
+
+/* Whether a stream with so much content keeps what was announced: ERR_DAMAGED if not. `label` names the stream in the
+ * message. */
+int stream_info_check_content(int64_t announced, uint64_t content, const char *label, struct error *err);
+
 #endif

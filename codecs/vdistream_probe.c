@@ -77,6 +77,11 @@ static int probe_header(struct probe *probe, struct error *err)
         return 1;
 }
 
+static int check_content(const struct probe *probe, const struct record_complete *complete, struct error *err)
+{
+        return stream_info_check_content(stream_info_announced(probe->info), complete->data_bytes, probe->label, err);
+}
+
 /* ---- a file without an end ---- */
 
 /* The last right record of a type within `size` bytes from `from`, which are at probe->bytes. */
@@ -117,6 +122,8 @@ static int explain_missing_end(const struct probe *probe, struct error *err)
         if (!find_last(probe, (size_t)n, RECORD_VERDICT, &record, &at) &&
             find_last(probe, (size_t)n, RECORD_COMPLETE, &record, &at) && record_complete_decode(&record, &complete) &&
             complete.stream_bytes == from + at) {
+                if (check_content(probe, &complete, err) < 0)
+                        return -1;
                 probe->tail->data_bytes = complete.data_bytes;
                 probe->tail->stream_bytes = probe->size;
                 return error_raise(
@@ -216,6 +223,8 @@ static int check_records(struct probe *probe, struct error *err)
                 if (!record_complete_decode(&record, &complete) || complete.stream_bytes != position ||
                     complete.data_bytes != probe->data_bytes)
                         break;
+                if (check_content(probe, &complete, err) < 0)
+                        return -1;
                 probe->tail->data_bytes = complete.data_bytes;
                 probe->tail->stream_bytes = probe->size;
                 return 1;

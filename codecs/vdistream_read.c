@@ -25,6 +25,7 @@ struct vdireader {
         enum phase phase;
         char set_id[IDENT_UUID_SIZE];
         uint32_t device;
+        int64_t announced; /* content, by the header; -1: it does not say */
 
         struct hasher *hasher;
         struct sequence_hash *seen; /* of the entries that the seek table must have */
@@ -378,6 +379,8 @@ static int check_complete(struct vdireader *reader, const struct record *record,
         if (complete.data_bytes != reader->data_bytes || complete.stream_bytes != reader->frame_start ||
             memcmp(complete.digest, digest, sizeof digest) != 0)
                 return damaged_at(reader, reader->frame_start, err, "what came before is not what was written");
+        if (stream_info_check_content(reader->announced, reader->data_bytes, reader->label, err) < 0)
+                return -1;
         reader->tail.data_bytes = reader->data_bytes;
         reader->tail.stream_bytes = reader->intake.position;
         reader->phase = PHASE_TAIL;
@@ -562,11 +565,12 @@ static int read_header(struct vdireader *reader, struct stream_info *ret_info, s
         count_frame(reader, 0);
         memcpy(reader->set_id, ret_info->set_id, sizeof reader->set_id);
         reader->device = ret_info->device;
+        reader->announced = stream_info_announced(ret_info);
         return 0;
 }
 
-int vdistream_source_new(struct source *next, const char *label, bool accept_unconfirmed, struct stream_info *ret_info,
-                         struct source **ret_source, struct error *err)
+int vdistream_source_new(struct source *next, const char *label, const struct reader_options *options,
+                         struct stream_info *ret_info, struct source **ret_source, struct error *err)
 {
         struct vdireader *reader = calloc(1, sizeof *reader);
         int result;
@@ -576,11 +580,11 @@ int vdistream_source_new(struct source *next, const char *label, bool accept_unc
                 return error_raise(err, ERR_MEMORY, "out of memory");
         }
         reader->source = (struct source){ .ops = &vdireader_ops, .next = next };
-        reader->accept_unconfirmed = accept_unconfirmed;
+        reader->accept_unconfirmed = options->accept_unconfirmed;
         reader->label = strdup(label);
         reader->hasher = hasher_new();
         reader->seen = sequence_hash_new();
-        result = intake_init(&reader->intake, next, err);
+        result = intake_init(&reader->intake, next, reader->label, options->cancel, err);
         if (result == 0 && (!reader->label || !reader->hasher || !reader->seen))
                 result = error_raise(err, ERR_MEMORY, "out of memory");
         if (result == 0)

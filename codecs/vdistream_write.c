@@ -35,6 +35,7 @@ struct writer {
         struct vdistream_options options;
         char set_id[IDENT_UUID_SIZE];
         uint32_t device;
+        int64_t announced; /* content, by the header; -1: it does not say */
         uint8_t *header;
         size_t header_size;
         uint8_t *complete; /* the last 'C' and 'P' record, while the batch may refer to it */
@@ -415,6 +416,10 @@ static int writer_complete(struct stage *stage, struct error *err)
 
         if (writer->state > WRITER_OPEN)
                 return refuse_state(writer, err);
+        /* No reader would take such a stream, and here the server can still be told. */
+        if (writer->announced >= 0 && writer->data_bytes != (uint64_t)writer->announced)
+                return error_raise(err, ERR_PROTOCOL, "the server sent %llu bytes, but had announced %lld",
+                                   (unsigned long long)writer->data_bytes, (long long)writer->announced);
         return settle(writer, complete_open(writer, err));
 }
 
@@ -518,6 +523,7 @@ static int prepare(struct writer *writer, const struct stream_info *info, struct
 
         memcpy(writer->set_id, info->set_id, sizeof writer->set_id);
         writer->device = info->device;
+        writer->announced = stream_info_announced(info);
         if (writer->options.flush_boundary > RECORD_PAYLOAD_MAX / 2)
                 return error_raise(err, ERR_FAILED, "a stream cannot be padded to %u bytes",
                                    writer->options.flush_boundary);

@@ -8,6 +8,8 @@
 #include "codecs/layers.h"
 #include "codecs/record.h"
 
+#define WINDOW_LIMIT_DEFAULT ((uint64_t)8 << 20)
+
 struct zstd_source {
         struct source source;
         char *label;
@@ -163,7 +165,7 @@ static const struct source_ops zstd_source_ops = {
         .free = zstd_source_free,
 };
 
-static int prepare(struct zstd_source *zs, const char *label, struct error *err)
+static int prepare(struct zstd_source *zs, const char *label, const atomic_bool *cancel, struct error *err)
 {
         int window_log = 10;
 
@@ -177,11 +179,11 @@ static int prepare(struct zstd_source *zs, const char *label, struct error *err)
                 window_log++;
         if (ZSTD_isError(ZSTD_DCtx_setParameter(zs->context, ZSTD_d_windowLogMax, window_log)))
                 return error_raise(err, ERR_FAILED, "zstd refuses a window of 2^%d bytes", window_log);
-        return intake_init(&zs->intake, zs->source.next, err);
+        return intake_init(&zs->intake, zs->source.next, zs->label, cancel, err);
 }
 
-int zstd_source_new(struct source *next, const char *label, uint64_t window_limit, struct source **ret_source,
-                    struct error *err)
+int zstd_source_new(struct source *next, const char *label, const struct reader_options *options,
+                    struct source **ret_source, struct error *err)
 {
         struct zstd_source *zs = calloc(1, sizeof *zs);
 
@@ -190,8 +192,8 @@ int zstd_source_new(struct source *next, const char *label, uint64_t window_limi
                 return error_raise(err, ERR_MEMORY, "out of memory");
         }
         zs->source = (struct source){ .ops = &zstd_source_ops, .next = next };
-        zs->window_limit = window_limit;
-        if (prepare(zs, label, err) < 0) {
+        zs->window_limit = options->memory_limit ? options->memory_limit : WINDOW_LIMIT_DEFAULT;
+        if (prepare(zs, label, options->cancel, err) < 0) {
                 source_free(&zs->source);
                 return -1;
         }

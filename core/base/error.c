@@ -28,6 +28,8 @@ static enum err_code class_of_errno(int sys_errno)
         case EPIPE:
                 return ERR_PIPE;
         case ENOMEM:
+        case EMFILE:
+        case ENFILE:
                 return ERR_MEMORY;
         default:
                 return ERR_IO;

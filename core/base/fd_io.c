@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -147,6 +148,14 @@ int fd_rename_noreplace(int old_dir, const char *old_name, int new_dir, const ch
         if (linkat(old_dir, old_name, new_dir, new_name, 0) < 0)
                 return -1;
         return unlinkat(old_dir, old_name, 0);
+}
+
+bool fd_has_name(int dir_fd, const char *name, int fd)
+{
+        struct stat by_name, by_fd;
+
+        return fstatat(dir_fd, name, &by_name, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &by_fd) == 0 &&
+               by_name.st_dev == by_fd.st_dev && by_name.st_ino == by_fd.st_ino;
 }
 
 int fd_read_file(int dir_fd, const char *path, size_t limit, char **ret_text, size_t *ret_size)

@@ -39,6 +39,10 @@ int fd_pidfd_open(pid_t pid);
  * with errno set (EEXIST: the new name exists). */
 int fd_rename_noreplace(int old_dir, const char *old_name, int new_dir, const char *new_name);
 
+/* Whether `name` in the folder stands for the file that `fd` is open on; a link is not followed. After locking a file
+ * this tells whether somebody removed or replaced it before the lock was held. */
+bool fd_has_name(int dir_fd, const char *name, int fd);
+
 /* Reads a whole small file into a NUL-terminated allocation; refuses more than `limit` bytes (errno EFBIG). */
 int fd_read_file(int dir_fd, const char *path, size_t limit, char **ret_text, size_t *ret_size);
 

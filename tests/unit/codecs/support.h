@@ -42,7 +42,8 @@ struct memory_sink *memory_sink_new(struct bytes *bytes);
 
 #define TEST_SET_ID "01234567-89ab-4def-8123-456789abcdef"
 
-/* A header with every member set, one string of them no UTF-8. Constant strings: not to be deinitialised. */
+/* A header with every member set but the extent, one string of them no UTF-8. Constant strings: not to be
+ * deinitialised. */
 struct stream_info test_info(void);
 
 enum { STORED = 0, COMPRESSED = 3 }; /* as zstd level */

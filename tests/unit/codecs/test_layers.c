@@ -3,10 +3,14 @@
  */
 #include "support.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "codecs/bytes.h"
+#include "codecs/layers.h"
+#include "core/base/fd_io.h"
 
 /* An image that says it has `pages` pages of 1024 bytes. */
 static void make_image(struct bytes *image, uint32_t pages, size_t size)
@@ -183,6 +187,143 @@ static void raw_images(void **state)
         bytes_free(&image);
 }
 
+/* ---- input without end ---- */
+
+enum { ENDLESS_READS = 5 };
+
+/* `head` once, and `unit` for ever. The flag is raised with the last read that is expected. */
+struct endless {
+        struct source source;
+        struct bytes head;
+        const uint8_t *unit;
+        size_t unit_size;
+        size_t position;
+        int reads;
+        atomic_bool cancel;
+};
+
+static ssize_t endless_read(struct source *source, void *buffer, size_t size, struct error *err)
+{
+        struct endless *endless = (struct endless *)source;
+
+        (void)err;
+        if (++endless->reads == ENDLESS_READS)
+                atomic_store(&endless->cancel, true);
+        assert_true(endless->reads <= ENDLESS_READS);
+        for (size_t i = 0; i < size; i++, endless->position++)
+                ((uint8_t *)buffer)[i] =
+                        endless->position < endless->head.size
+                                ? endless->head.data[endless->position]
+                                : endless->unit[(endless->position - endless->head.size) % endless->unit_size];
+        return (ssize_t)size;
+}
+
+static void endless_free(struct source *source)
+{
+        bytes_free(&((struct endless *)source)->head);
+}
+
+static const struct source_ops endless_ops = { .name = "endless", .read = endless_read, .free = endless_free };
+
+/* Reads until it fails, and says how much there was. */
+static uint64_t read_to_failure(struct source *source, enum err_code code, const char *words)
+{
+        static uint8_t buffer[1 << 20];
+        struct error err = ERROR_INIT;
+        uint64_t total = 0;
+        ssize_t n;
+
+        do {
+                n = source_read(source, buffer, sizeof buffer, &err);
+                total += n > 0 ? (uint64_t)n : 0;
+        } while (n > 0);
+        assert_int_equal(n, -1);
+        if (err.code != code || !strstr(err.message, words))
+                fail_msg("expected %d '%s', got %d '%s'", code, words, err.code, err.message);
+        source_free(source);
+        return total;
+}
+
+static const uint8_t skippable[] = { 0x50, 0x2A, 0x4D, 0x18, 0, 0, 0, 0 };
+static const uint8_t empty_frame[] = { 0x28, 0xB5, 0x2F, 0xFD, 0x04, 0x38, 1, 0, 0, 0x99, 0xE9, 0xD8, 0x51 };
+
+/* One read of a source that finds no content must not go on for ever, nor must buffered input be decoded to its end. */
+static void cancel_ends_a_search_for_content(void **state)
+{
+        static struct {
+                const uint8_t *unit;
+                size_t size;
+                bool is_vdi;
+        } const cases[] = {
+                { skippable, sizeof skippable, false },
+                { empty_frame, sizeof empty_frame, false },
+                { empty_frame, sizeof empty_frame, true },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+                struct endless endless = { .source.ops = &endless_ops,
+                                           .unit = cases[i].unit,
+                                           .unit_size = cases[i].size };
+                struct reader_options options = { .cancel = &endless.cancel };
+                struct stream_info info = { 0 };
+                struct error err = ERROR_INIT;
+                struct source *source = NULL;
+
+                if (cases[i].is_vdi) {
+                        make_stream(&endless.head, STORED, NULL, 0, 1);
+                        endless.head.size = 8 + get_le32(endless.head.data + 4);
+                        assert_ok(vdistream_source_new(&endless.source, "it", &options, &info, &source, &err), &err);
+                } else {
+                        assert_ok(zstd_source_new(&endless.source, "it", &options, &source, &err), &err);
+                }
+                read_to_failure(source, ERR_ABORTED, "reading it was interrupted");
+                stream_info_deinit(&info);
+        }
+}
+
+/* Input that is buffered already can be hours of content. */
+static void cancel_ends_decompression(void **state)
+{
+        struct reader_options options = { .name = "bomb" };
+        struct bytes image = { 0 }, compressed = { 0 };
+        static atomic_bool cancel;
+        CLEANUP(reader_freep) struct reader *reader = NULL;
+        CLEANUP(fd_closep) int fd = -1;
+        struct error err = ERROR_INIT;
+        uint8_t byte;
+
+        (void)state;
+        options.cancel = &cancel;
+        make_image(&image, 300, 300 << 10);
+        compress_with("zstd -qc < \"$F\"", &image, &compressed);
+        fd = open(test_file("bomb", compressed.data, compressed.size), O_RDONLY | O_CLOEXEC);
+        assert_ok(reader_open(fd, &options, &reader, &err), &err);
+        while (lseek(fd, 0, SEEK_CUR) < (off_t)compressed.size)
+                assert_int_equal(source_read(reader->source, &byte, 1, &err), 1);
+        assert_int_equal(source_read(reader->source, &byte, 1, &err), 1);
+        atomic_store(&cancel, true);
+        while (source_read(reader->source, &byte, 1, &err) == 1)
+                assert_int_equal(err.code, 0);
+        assert_int_equal(err.code, ERR_ABORTED);
+        bytes_free(&image);
+        bytes_free(&compressed);
+}
+
+/* More than the header says is refused when it comes, not when it has ended. */
+static void raw_image_without_end(void **state)
+{
+        struct endless endless = { .source.ops = &endless_ops, .unit = empty_frame, .unit_size = 1 };
+        struct error err = ERROR_INIT;
+        struct source *source = NULL;
+
+        (void)state;
+        make_image(&endless.head, 3000, 1024);
+        assert_ok(sqlite_source_new(&endless.source, "it", &source, &err), &err);
+        assert_true(read_to_failure(source, ERR_DAMAGED, "it is damaged at byte 3072000: something follows") <=
+                    3072000);
+}
+
 static void sql_server_backup(void **state)
 {
         struct bytes backup = { 0 };
@@ -254,6 +395,9 @@ int main(void)
                 cmocka_unit_test(vdi_stream_inside_zstd),
                 cmocka_unit_test(headless_vdi_stream_is_no_zstd),
                 cmocka_unit_test(raw_images),
+                cmocka_unit_test(cancel_ends_a_search_for_content),
+                cmocka_unit_test(cancel_ends_decompression),
+                cmocka_unit_test(raw_image_without_end),
                 cmocka_unit_test(sql_server_backup),
                 cmocka_unit_test(formats_for_other_tools),
                 cmocka_unit_test(names_are_shown_safely),

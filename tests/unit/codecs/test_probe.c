@@ -6,6 +6,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "codecs/bytes.h"
+#include "codecs/hash.h"
+#include "codecs/record.h"
 #include "core/base/fd_io.h"
 
 struct probed {
@@ -140,6 +143,74 @@ static void aborted_streams_say_why(void **state)
         }
 }
 
+/* A whole stream, or one that ends behind 'C', whose header announces `length` bytes in place of the 1000 that it has,
+ * with every checksum right: the writer itself refuses to make it. */
+static void forge(struct bytes *stream, const char *length, bool whole)
+{
+        static const uint8_t data[1000];
+        static const char member[] = "\"part_length\":1000";
+        struct vdistream_options options = { 0 };
+        struct memory_sink *sink = memory_sink_new(stream);
+        struct hasher *hasher = hasher_new();
+        struct stream_info info = test_info();
+        struct error err = ERROR_INIT;
+        struct stage *stage = NULL;
+        size_t header, at;
+        char *place;
+
+        info.has_extent = true;
+        info.total_size = 10000;
+        info.part_length = sizeof data;
+        assert_ok(vdistream_writer_new(&info, &options, &sink->stage, &stage, &err), &err);
+        assert_ok(stage_write(stage, data, sizeof data, &err), &err);
+        assert_ok(whole ? stage_finish(stage, NULL, &err) : stage_complete(stage, &err), &err);
+        stage_free(stage);
+
+        place = memmem(stream->data, stream->size, member, sizeof member - 1);
+        assert_non_null(place);
+        memcpy(place + sizeof member - 1 - 4, length, 4);
+        header = 8 + (size_t)get_le32(stream->data + 4);
+        put_le64(stream->data + header - RECORD_SUFFIX, hash_record(stream->data, header - RECORD_SUFFIX));
+        for (at = header; !record_is_ours(stream->data + at, stream->size - at); at++)
+                ;
+        assert_int_equal(stream->data[at + 13], RECORD_COMPLETE);
+        assert_non_null(hasher);
+        hasher_stream(hasher, stream->data, at);
+        hasher_digest(hasher, stream->data + at + RECORD_PREFIX + 16);
+        hasher_free(hasher);
+        put_le64(stream->data + at + RECORD_COMPLETE_SIZE - RECORD_SUFFIX,
+                 hash_record(stream->data + at, RECORD_COMPLETE_SIZE - RECORD_SUFFIX));
+}
+
+static void extent_must_be_kept(void **state)
+{
+        static const struct reader_options lenient = { .name = "f.vdi", .accept_unconfirmed = true };
+        static const char *const lengths[] = { "1000", "1001", "9999" };
+
+        (void)state;
+        for (size_t i = 0; i < 6; i++) {
+                bool right = i < 2, whole = i % 2 == 0;
+                struct bytes stream = { 0 };
+                struct outcome outcome;
+                struct probed probed;
+
+                forge(&stream, lengths[i / 2], whole);
+                probed = probe(stream.data, stream.size);
+                outcome = read_bytes(stream.data, stream.size, 300, &lenient);
+                assert_int_equal(probed.result, right && whole ? 1 : -1);
+                assert_int_equal(outcome.ended, right);
+                if (!right) {
+                        assert_int_equal(probed.error.code, ERR_DAMAGED);
+                        assert_int_equal(outcome.error.code, ERR_DAMAGED);
+                        assert_non_null(strstr(probed.error.message, "carries 1000 bytes, but its header says"));
+                        assert_string_equal(outcome.error.message, probed.error.message);
+                }
+                outcome_free(&outcome);
+                probed_free(&probed);
+                bytes_free(&stream);
+        }
+}
+
 static void other_files_and_pipes(void **state)
 {
         struct stream_info info;
@@ -166,6 +237,7 @@ int main(void)
                 cmocka_unit_test(cut_streams),
                 cmocka_unit_test(changed_bytes_do_no_harm),
                 cmocka_unit_test(aborted_streams_say_why),
+                cmocka_unit_test(extent_must_be_kept),
                 cmocka_unit_test(other_files_and_pipes),
         };
 

@@ -68,12 +68,17 @@ static mode_t mode_of(const char *name)
         return status.st_mode & 07777;
 }
 
+static enum file_existing existing(bool force)
+{
+        return force ? FILE_EXISTING_REPLACED : FILE_EXISTING_KEPT_FORCE_HELPS;
+}
+
 static struct stage *open_sink(const char *name, bool force)
 {
         struct error err = ERROR_INIT;
         struct stage *sink = NULL;
 
-        assert_ok(file_sink_new(at(name), TEST_SET_ID, force, NULL, &sink, &err), &err);
+        assert_ok(file_sink_new(at(name), TEST_SET_ID, existing(force), NULL, &sink, &err), &err);
         return sink;
 }
 
@@ -93,7 +98,7 @@ static void assert_open_fails(const char *name, bool force, enum err_code code, 
         struct error err = ERROR_INIT;
         struct stage *sink = NULL;
 
-        assert_int_equal(file_sink_new(at(name), TEST_SET_ID, force, NULL, &sink, &err), -1);
+        assert_int_equal(file_sink_new(at(name), TEST_SET_ID, existing(force), NULL, &sink, &err), -1);
         if (err.code != code || !strstr(err.message, words))
                 fail_msg("expected %d '%s', got %d '%s'", code, words, err.code, err.message);
 }
@@ -179,6 +184,28 @@ static void file_that_came_into_being_is_kept(void **state)
         stage_free(sink);
         assert_content("a.vdi", "theirs");
         assert_int_equal(count_entries(), 1);
+}
+
+/* Where --force would be refused as well, it is not recommended. */
+static void existing_file_of_several(void **state)
+{
+        struct error err = ERROR_INIT;
+        struct stage *sink = NULL;
+
+        (void)state;
+        test_file("a.vdi", "old", 3);
+        assert_int_equal(file_sink_new(at("a.vdi"), TEST_SET_ID, FILE_EXISTING_KEPT, NULL, &sink, &err), -1);
+        assert_int_equal(err.code, ERR_USAGE);
+        assert_non_null(strstr(err.message, "a.vdi' exists; choose another name"));
+        assert_int_equal(unlink(at("a.vdi")), 0);
+
+        assert_ok(file_sink_new(at("a.vdi"), TEST_SET_ID, FILE_EXISTING_KEPT, NULL, &sink, &err), &err);
+        write_and_finish(sink, "new");
+        test_file("a.vdi", "theirs", 6);
+        assert_int_equal(file_sink_publish(&sink, 1, &err), -1);
+        assert_non_null(strstr(err.message, "has come into being meanwhile; choose another name"));
+        stage_free(sink);
+        assert_content("a.vdi", "theirs");
 }
 
 static void links_are_followed(void **state)
@@ -323,18 +350,101 @@ static void devices_are_written_directly(void **state)
         struct stage *sink = NULL;
 
         (void)state;
-        assert_ok(file_sink_new("/dev/null", TEST_SET_ID, false, NULL, &sink, &err), &err);
+        assert_ok(file_sink_new("/dev/null", TEST_SET_ID, FILE_EXISTING_KEPT, NULL, &sink, &err), &err);
         write_and_finish(sink, "gone");
         assert_ok(file_sink_publish(&sink, 1, &err), &err);
         stage_free(sink);
 
-        assert_ok(file_sink_new("/dev/full", TEST_SET_ID, false, NULL, &sink, &err), &err);
+        assert_ok(file_sink_new("/dev/full", TEST_SET_ID, FILE_EXISTING_KEPT, NULL, &sink, &err), &err);
         assert_int_equal(stage_write(sink, "x", 1, &err), -1);
         assert_int_equal(err.code, ERR_NO_SPACE);
         assert_non_null(strstr(err.message, "/dev/full"));
         stage_abort(sink, "no space");
         stage_free(sink);
         assert_int_equal(access("/dev/full", F_OK), 0);
+}
+
+static struct stage *open_path(const char *name)
+{
+        struct error err = ERROR_INIT;
+        struct stage *sink = NULL;
+
+        assert_ok(file_sink_new(name, TEST_SET_ID, FILE_EXISTING_KEPT, NULL, &sink, &err), &err);
+        return sink;
+}
+
+static void publish_and_free(struct stage *sink)
+{
+        struct error err = ERROR_INIT;
+
+        assert_ok(file_sink_publish(&sink, 1, &err), &err);
+        stage_free(sink);
+}
+
+/* What a shell's >(COMMAND) is. Each name is a link whose text, "pipe:[123]", names nothing. */
+static void pipes_by_the_name_of_their_descriptor(void **state)
+{
+        static const char *const folders[] = { "/dev/fd", "/proc/self/fd", "/proc/thread-self/fd" };
+        int ends[2];
+
+        (void)state;
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+                char name[64], got[8] = "";
+                struct stage *sink;
+
+                snprintf(name, sizeof name, "%s/%d", folders[i], ends[1]);
+                sink = open_path(name);
+                write_and_finish(sink, "through");
+                publish_and_free(sink);
+                assert_int_equal(read(ends[0], got, sizeof got - 1), 7);
+                assert_string_equal(got, "through");
+        }
+        close(ends[0]);
+        close(ends[1]);
+        assert_int_equal(count_entries(), 0);
+}
+
+/* As with a redirection: what follows goes where the descriptor stands, and the file stays the same one. */
+static void files_by_the_name_of_their_descriptor(void **state)
+{
+        CLEANUP(fd_closep) int fd = open(test_file("a.vdi", "old ", 4), O_RDWR | O_CLOEXEC);
+        char name[64];
+
+        (void)state;
+        assert_int_equal(lseek(fd, 0, SEEK_END), 4);
+        snprintf(name, sizeof name, "/dev/fd/%d", fd);
+        for (int i = 0; i < 2; i++) {
+                struct stage *sink = open_path(i == 0 ? name : at("link"));
+
+                write_and_finish(sink, "new ");
+                publish_and_free(sink);
+                if (i == 0)
+                        assert_int_equal(symlink(name, at("link")), 0);
+        }
+        assert_content("a.vdi", "old new new ");
+        assert_true(fd_has_name(AT_FDCWD, at("a.vdi"), fd));
+        assert_int_equal(count_entries(), 2);
+}
+
+static void kernel_links_to_files_are_refused(void **state)
+{
+        CLEANUP(fd_closep) int fd = open(test_file("a.vdi", "old", 3), O_RDONLY | O_CLOEXEC);
+        struct error err = ERROR_INIT;
+        struct stage *sink = NULL;
+        char name[64];
+
+        (void)state;
+        snprintf(name, sizeof name, "/proc/thread-self/fd/%d", fd);
+        assert_int_equal(file_sink_new(name, TEST_SET_ID, FILE_EXISTING_REPLACED, NULL, &sink, &err), -1);
+        assert_int_equal(err.code, ERR_USAGE);
+        assert_non_null(strstr(err.message, "by way of /proc"));
+        snprintf(name, sizeof name, "/dev/fd/%d", fd);
+        assert_int_equal(file_sink_new(name, TEST_SET_ID, FILE_EXISTING_REPLACED, NULL, &sink, &err), -1);
+        assert_int_equal(err.code, ERR_USAGE);
+        assert_non_null(strstr(err.message, "not open for writing"));
+        assert_content("a.vdi", "old");
+        assert_int_equal(count_entries(), 1);
 }
 
 static void size_limit_is_a_clean_error(void **state)
@@ -521,6 +631,7 @@ int main(void)
                 TEST(unpublished_leaves_nothing),
                 TEST(existing_file_needs_force),
                 TEST(file_that_came_into_being_is_kept),
+                TEST(existing_file_of_several),
                 TEST(links_are_followed),
                 TEST(several_appear_together_or_not_at_all),
                 TEST(several_replaced_together_or_not_at_all),
@@ -529,6 +640,9 @@ int main(void)
                 TEST(bad_targets),
                 TEST(sweep_removes_only_the_dead),
                 TEST(devices_are_written_directly),
+                TEST(pipes_by_the_name_of_their_descriptor),
+                TEST(files_by_the_name_of_their_descriptor),
+                TEST(kernel_links_to_files_are_refused),
                 TEST(size_limit_is_a_clean_error),
                 TEST(reserved_room_is_given_back),
                 TEST(reader_that_went_away),

@@ -4,6 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+static struct stream_info whole_info(void)
+{
+        struct stream_info info = test_info();
+
+        info.has_extent = true;
+        info.total_size = 1 << 20;
+        info.part_offset = info.part_length = 1 << 18;
+        return info;
+}
+
 static void assert_same(const struct stream_info *a, const struct stream_info *b)
 {
         assert_string_equal(a->set_id, b->set_id);
@@ -52,7 +62,7 @@ static void check_survives(const struct stream_info *info)
 
 static void everything_survives(void **state)
 {
-        struct stream_info info = test_info();
+        struct stream_info info = whole_info();
 
         (void)state;
         check_survives(&info);
@@ -68,18 +78,24 @@ static void everything_survives(void **state)
 
 static void nonsense_is_not_written(void **state)
 {
-        struct stream_info info = test_info();
+        struct stream_info info = whole_info();
         struct error err = ERROR_INIT;
         char *json;
 
         (void)state;
         info.device = info.device_count;
         assert_int_equal(stream_info_encode(&info, &json, &err), -1);
-        info = test_info();
+        info = whole_info();
         info.set_id[3] = 'x';
         assert_int_equal(stream_info_encode(&info, &json, &err), -1);
-        info = test_info();
+        info = whole_info();
         info.part_length = info.total_size;
+        assert_int_equal(stream_info_encode(&info, &json, &err), -1);
+        info = whole_info();
+        info.total_size = (uint64_t)INT64_MAX + 1;
+        assert_int_equal(stream_info_encode(&info, &json, &err), -1);
+        info = whole_info();
+        info.mode = 0100644;
         assert_int_equal(stream_info_encode(&info, &json, &err), -1);
 }
 
@@ -112,6 +128,20 @@ static void hostile_headers_are_refused(void **state)
                 "{" SET ",\"device\":0,\"devices\":1,\"total_size\":7}",
                 "{" SET ",\"device\":0,\"devices\":1,\"total_size\":7,\"part_offset\":8,\"part_length\":0}",
                 "{" SET ",\"device\":0,\"devices\":1,\"block_size\":4294967296}",
+                "{" SET ",\"device\":0,\"devices\":1,\"block_size\":256}",
+                "{" SET ",\"device\":0,\"devices\":1,\"block_size\":1536}",
+                "{" SET ",\"device\":0,\"devices\":1,\"block_size\":131072}",
+                "{" SET ",\"device\":0,\"devices\":1,\"block_size\":1048576}",
+                "{" SET ",\"device\":0,\"devices\":1,\"max_transfer\":32768}",
+                "{" SET ",\"device\":0,\"devices\":1,\"max_transfer\":65537}",
+                "{" SET ",\"device\":0,\"devices\":1,\"max_transfer\":4259840}",
+                "{" SET ",\"device\":0,\"devices\":1,\"mode\":4096,\"uid\":0,\"gid\":0}",
+                "{" SET ",\"device\":0,\"devices\":1,\"uid\":0}",
+                "{" SET ",\"device\":0,\"devices\":1,\"part_length\":7}",
+                "{" SET ",\"device\":0,\"devices\":1,\"total_size\":9223372036854775808,\"part_offset\":0,"
+                "\"part_length\":0}",
+                "{" SET ",\"device\":0,\"devices\":1,\"total_size\":9223372036854775807,"
+                "\"part_offset\":9223372036854775807,\"part_length\":1}",
                 "{" SET ",\"device\":0,\"devices\":1} x",
         };
 
@@ -123,6 +153,28 @@ static void hostile_headers_are_refused(void **state)
                 if (stream_info_decode(headers[i], strlen(headers[i]), &info, &err) == 0)
                         fail_msg("accepted: %s", headers[i]);
                 assert_int_equal(err.code, ERR_DAMAGED);
+                assert_non_null(strstr(err.message, "its header"));
+        }
+}
+
+static void the_limits_themselves_are_right(void **state)
+{
+        static const char *const headers[] = {
+                "{" SET ",\"device\":0,\"devices\":1,\"block_size\":512,\"max_transfer\":65536}",
+                "{" SET ",\"device\":0,\"devices\":1,\"block_size\":65536,\"max_transfer\":4194304}",
+                "{" SET ",\"device\":0,\"devices\":1,\"block_size\":0,\"max_transfer\":0}",
+                "{" SET ",\"device\":0,\"devices\":1,\"mode\":4095,\"uid\":0,\"gid\":4294967295}",
+                "{" SET ",\"device\":0,\"devices\":1,\"total_size\":9223372036854775807,\"part_offset\":0,"
+                "\"part_length\":9223372036854775807}",
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+                struct error err = ERROR_INIT;
+                struct stream_info info;
+
+                assert_ok(stream_info_decode(headers[i], strlen(headers[i]), &info, &err), &err);
+                stream_info_deinit(&info);
         }
 }
 
@@ -143,9 +195,8 @@ static void unknown_members_are_ignored(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(everything_survives),
-                cmocka_unit_test(nonsense_is_not_written),
-                cmocka_unit_test(hostile_headers_are_refused),
+                cmocka_unit_test(everything_survives),         cmocka_unit_test(nonsense_is_not_written),
+                cmocka_unit_test(hostile_headers_are_refused), cmocka_unit_test(the_limits_themselves_are_right),
                 cmocka_unit_test(unknown_members_are_ignored),
         };
 

@@ -445,6 +445,38 @@ static void calls_in_the_wrong_order_fail(void **state)
         bytes_free(&stream);
 }
 
+/* The server must hear of it while the backup can still fail. */
+static void data_that_was_not_announced_is_refused(void **state)
+{
+        struct vdistream_options options = { 0 };
+
+        (void)state;
+        for (uint64_t length = 4; length <= 6; length++) {
+                struct bytes stream = { 0 };
+                struct memory_sink *sink = memory_sink_new(&stream);
+                struct stream_info info = test_info();
+                struct error err = ERROR_INIT;
+                struct stage *stage = NULL;
+
+                info.has_extent = true;
+                info.total_size = info.part_length = length;
+                assert_ok(vdistream_writer_new(&info, &options, &sink->stage, &stage, &err), &err);
+                assert_ok(stage_write(stage, "12345", 5, &err), &err);
+                if (length == 5) {
+                        assert_ok(stage_complete(stage, &err), &err);
+                        assert_ok(stage_finish(stage, NULL, &err), &err);
+                } else {
+                        assert_int_equal(stage_complete(stage, &err), -1);
+                        assert_int_equal(err.code, ERR_PROTOCOL);
+                        assert_int_equal(stage_finish(stage, NULL, &err), -1);
+                        stage_abort(stage, "wrong length");
+                        check_refused(&stream, ERR_DAMAGED);
+                }
+                stage_free(stage);
+                bytes_free(&stream);
+        }
+}
+
 static void complete_reserves_room_for_the_tail(void **state)
 {
         struct bytes stream = { 0 };
@@ -575,6 +607,7 @@ int main(void)
                 cmocka_unit_test(abort_after_finish_changes_nothing),
                 cmocka_unit_test(abort_after_a_failed_write_is_silent),
                 cmocka_unit_test(calls_in_the_wrong_order_fail),
+                cmocka_unit_test(data_that_was_not_announced_is_refused),
                 cmocka_unit_test(complete_reserves_room_for_the_tail),
                 cmocka_unit_test(unconfirmed_is_its_own_failure),
                 cmocka_unit_test(any_report_is_survived),
