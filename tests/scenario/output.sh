@@ -105,6 +105,22 @@ test_progress_does_not_go_into_the_data() {
     [[ ! -s out ]]
 }
 
+test_a_command_as_a_file() {
+    make_db app.db 300
+    "$VDIPIPE" backup app.db -o >(cat >f) 2>err || fail "exit $?: $(<err)"
+    wait_until 5 "$VDIPIPE" verify f
+    "$VDIPIPE" backup app.db -o /dev/stdout >g 2>err || fail "exit $?: $(<err)"
+    expect_exit 0 vdipipe verify g
+}
+
+test_striped_files_that_exist() {
+    make_db app.db 300
+    : >r.2
+    expect_exit 2 vdipipe backup app.db --devices 3 -o 'r.{device}'
+    expect_error "'r.2' exists" 'choose another name'
+    [[ ! -e r.1 && ! -e r.3 && ! -s r.2 ]]
+}
+
 test_the_spool_folder_must_be_one() {
     make_db app.db 10
     : >file
