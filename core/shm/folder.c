@@ -75,6 +75,9 @@ enum folder_result folder_open(enum folder_place place, const char *given, int c
         /* A place that was named and cannot be made is an error, not a reason to go elsewhere. */
         if (fd < 0 && errno == ENOENT && !(create && place <= FOLDER_ENVIRONMENT))
                 return FOLDER_ABSENT;
+        /* `su` without a dash leaves the variable of the session that it came from. */
+        if (fd < 0 && errno == EACCES && place == FOLDER_SESSION)
+                return FOLDER_ABSENT;
         if (fd < 0)
                 return (enum folder_result)error_raise_errno(err, errno, "open folder '%s'", path);
         if (made && place == FOLDER_SYSTEM && fchmod(fd, 01777) < 0)

@@ -5,19 +5,38 @@
  * parent from everybody. Descriptors registered here are closed in such a child, and the generation tells it from its
  * parent without a system call per question.
  *
+ * There is room for 512 at a time: thirty sets in one process at their worst moment. Descriptors beyond that are not
+ * guarded, without a word; as long as a child keeps one, a death may be noticed late, a name stay taken, and memory
+ * stay in use.
+ *
  * Thread safe.
  */
 #ifndef VDIPIPE_CORE_SHM_FORK_GUARD_H
 #define VDIPIPE_CORE_SHM_FORK_GUARD_H
 
+#include "core/base/cleanup.h"
+
 /* Differs between a process and its forked child. */
 unsigned fork_generation(void);
 
-/* Has the descriptor closed in forked children. Beyond some hundreds of descriptors, or for a negative one, does
- * nothing. */
+/* Has the descriptor closed in forked children. A negative one is allowed. */
 void fork_guard_add(int fd);
 
 /* To be called before the descriptor is closed here. */
 void fork_guard_remove(int fd);
+
+/* take_fd() of a descriptor that is guarded from now on. */
+static inline int fork_guard_take(int *fd)
+{
+        fork_guard_add(*fd);
+        return take_fd(fd);
+}
+
+/* fd_closep() of a descriptor that may be guarded. */
+static inline void fork_guard_close(int *fd)
+{
+        fork_guard_remove(*fd);
+        fd_closep(fd);
+}
 
 #endif

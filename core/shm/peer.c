@@ -179,7 +179,12 @@ static enum peer_result receive_once(int fd, struct msghdr *packet, size_t *ret_
         count = take_descriptors(packet, ret_pass);
         if (count > 1 || (packet->msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
                 fd_closep(ret_pass);
-                error_raise(err, ERR_PROTOCOL, "the peer sent a message that is too long");
+                /* There is room for more descriptors than may come: what the kernel cut off below that number, it could
+                 * not install here. */
+                if (count > 1 || (packet->msg_flags & MSG_TRUNC))
+                        error_raise(err, ERR_PROTOCOL, "the peer sent a message that is too long");
+                else
+                        error_raise(err, ERR_MEMORY, "receive from the peer: no room for one more descriptor");
                 return PEER_FAILED;
         }
         *ret_size = (size_t)n;

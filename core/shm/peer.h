@@ -32,7 +32,8 @@ enum peer_result peer_send(int fd, const void *message, size_t size, int pass, s
                            struct error *err);
 
 /* Receives one message of at most `capacity` bytes. *ret_pass is the descriptor that came with it, else -1. A message
- * that is longer, or that carries more than one descriptor, is a failure (ERR_PROTOCOL). */
+ * that is longer, or that carries more than one descriptor, is a failure (ERR_PROTOCOL); so is one whose descriptor
+ * this process has no room for (ERR_MEMORY). */
 enum peer_result peer_receive(int fd, void *message, size_t capacity, size_t *ret_size, int *ret_pass,
                               struct deadline deadline, struct error *err);
 

@@ -15,6 +15,7 @@
 #include "core/base/cleanup.h"
 #include "core/base/fault.h"
 #include "core/base/fd_io.h"
+#include "core/shm/fork_guard.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -60,7 +61,7 @@ static int map_aligned(struct region *region)
         if (base > reserved)
                 munmap(reserved, (size_t)(base - reserved));
         munmap(base + length, room - length - (size_t)(base - reserved));
-        /* A forked child must not keep the memory alive, nor write to it. */
+        /* A forked child must not write to the memory, nor keep it alive; for which the descriptor is guarded too. */
         madvise(base, length, MADV_DONTFORK);
         region->base = base;
         return 0;
@@ -79,6 +80,7 @@ int region_create(const char *label, uint64_t size, struct region *ret_region, s
         region.fd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING);
         if (region.fd < 0)
                 return error_raise_errno(err, errno, "create shared memory");
+        fork_guard_add(region.fd);
         if (ftruncate(region.fd, (off_t)size) < 0 || fallocate(region.fd, 0, 0, (off_t)size) < 0)
                 return error_raise_errno(err, errno == ENOSPC ? ENOMEM : errno,
                                          "allocate %" PRIu64 " bytes of shared memory", size);
@@ -116,7 +118,7 @@ int region_attach(int *fd, uint64_t size, struct region *ret_region, struct erro
 {
         CLEANUP(region_deinit) struct region region = REGION_INIT;
 
-        region.fd = take_fd(fd);
+        region.fd = fork_guard_take(fd);
         region.size = size;
         if (check_offered(region.fd, size, err) < 0)
                 return -1;
@@ -127,10 +129,15 @@ int region_attach(int *fd, uint64_t size, struct region *ret_region, struct erro
         return 0;
 }
 
+void region_close_fd(struct region *region)
+{
+        fork_guard_close(&region->fd);
+}
+
 void region_deinit(struct region *region)
 {
         if (region->base)
                 munmap(region->base, (size_t)((region->size + 4095) & ~UINT64_C(4095)));
-        fd_closep(&region->fd);
+        region_close_fd(region);
         *region = (struct region)REGION_INIT;
 }

@@ -8,6 +8,8 @@
  * What lies in the region is hostile input to both sides. This file hands out the bytes; who reads them copies once and
  * checks the copy.
  *
+ * Forked children have no part in a region: they inherit neither the mapping nor the descriptor.
+ *
  * Not thread safe: a region belongs to one thread until it is published by means of the caller's own.
  */
 #ifndef VDIPIPE_CORE_SHM_REGION_H
@@ -21,7 +23,7 @@
 enum { REGION_ALIGNMENT = 65536 };
 
 struct region {
-        int fd;        /* the memfd; the region owns it */
+        int fd;        /* the memfd; the region owns it. -1 after region_close_fd() */
         uint8_t *base; /* NULL: no region */
         uint64_t size; /* as announced; the mapping is whole pages */
 };
@@ -37,6 +39,9 @@ int region_create(const char *label, uint64_t size, struct region *ret_region, s
 /* Maps the region behind a descriptor that came from a peer, who announced `size` bytes. Refuses (ERR_PROTOCOL)
  * anything but a sealed memfd of ordinary pages and of that size. *fd is taken over, also on failure. */
 int region_attach(int *fd, uint64_t size, struct region *ret_region, struct error *err);
+
+/* Closes the descriptor once nobody is to be given it any more; the mapping stays. */
+void region_close_fd(struct region *region);
 
 /* Unmaps and closes. An empty region is allowed; the region is empty afterwards. */
 void region_deinit(struct region *region);

@@ -17,6 +17,7 @@
 #include "core/base/cleanup.h"
 #include "core/base/fault.h"
 #include "core/shm/folder.h"
+#include "core/shm/fork_guard.h"
 #include "core/shm/peer.h"
 
 enum {
@@ -52,14 +53,42 @@ static void socket_address(int folder_fd, const char *stem, struct sockaddr_un *
         snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s.sock", folder_fd, stem);
 }
 
-/* Returns a connected socket, or -1 with errno set. */
-static int connect_in(int folder_fd, const char *stem)
+/* Lets connect() wait in the kernel's queue, where those who came first are let in first, for `ms` (negative: without
+ * limit). */
+static int wait_in_connect(int fd, int ms)
+{
+        struct timeval limit = { 0 };
+
+        if (ms > 0)
+                limit = (struct timeval){ .tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0)
+                return -1;
+        return fcntl(fd, F_SETFL, 0);
+}
+
+/* Returns a connected socket, or -1 with errno set: EAGAIN when the listener let nobody in until the deadline. */
+static int connect_in(int folder_fd, const char *stem, struct deadline deadline)
 {
         CLEANUP(fd_closep) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         struct sockaddr_un address;
 
+        if (fd < 0)
+                return -1;
         socket_address(folder_fd, stem, &address);
-        if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+        while (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
+                int left_ms;
+
+                if (errno != EAGAIN && errno != EINTR)
+                        return -1;
+                left_ms = deadline_left_ms(deadline);
+                if (left_ms == 0) {
+                        errno = EAGAIN;
+                        return -1;
+                }
+                if (wait_in_connect(fd, left_ms) < 0)
+                        return -1;
+        }
+        if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
                 return -1;
         return take_fd(&fd);
 }
@@ -124,7 +153,8 @@ static int try_lock(int folder_fd, const char *name, int *ret_fd, struct error *
         int fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
 
         if (fd < 0)
-                return error_raise_errno(err, errno, "open lock file '%s': another user may have the name", name);
+                return error_raise_errno(err, errno, "open lock file '%s'%s", name,
+                                         errno == EACCES ? ": another user may have the name" : "");
         if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
                 if (errno == EWOULDBLOCK || errno == EINTR)
                         return 0;
@@ -133,7 +163,7 @@ static int try_lock(int folder_fd, const char *name, int *ret_fd, struct error *
         /* Its last owner may have removed the file between our open and our lock. */
         if (!is_still(folder_fd, name, fd))
                 return 0;
-        *ret_fd = take_fd(&fd);
+        *ret_fd = fork_guard_take(&fd);
         return 1;
 }
 
@@ -141,6 +171,7 @@ static int try_lock(int folder_fd, const char *name, int *ret_fd, struct error *
  */
 static enum rendezvous_result lock_name(struct rendezvous *rendezvous, struct error *err)
 {
+        static const struct deadline no_wait = { .at_ns = 0 };
         struct deadline deadline = deadline_after_ms(LOCK_WAIT_MS);
         char name[FILE_NAME_SIZE];
 
@@ -151,7 +182,7 @@ static enum rendezvous_result lock_name(struct rendezvous *rendezvous, struct er
 
                 if (got != 0)
                         return got < 0 ? RENDEZVOUS_FAILED : RENDEZVOUS_OK;
-                probe = connect_in(rendezvous->folder_fd, rendezvous->stem);
+                probe = connect_in(rendezvous->folder_fd, rendezvous->stem, no_wait);
                 if (probe >= 0 || errno == EAGAIN || deadline_passed(deadline))
                         return RENDEZVOUS_TAKEN;
                 usleep(LOCK_NAP_US);
@@ -169,7 +200,8 @@ static int bind_socket(struct rendezvous *rendezvous, const char *group, struct 
                 return -1;
         rendezvous->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (rendezvous->listen_fd < 0)
-                return error_raise_errno(err, errno == EMFILE || errno == ENFILE ? ENOMEM : errno, "make a socket");
+                return error_raise_errno(err, errno, "make a socket");
+        fork_guard_add(rendezvous->listen_fd);
         file_name(rendezvous->stem, ".sock", name);
         if (unlinkat(rendezvous->folder_fd, name, 0) < 0 && errno != ENOENT)
                 return error_raise_errno(err, errno, "remove dead socket '%s'", name);
@@ -196,6 +228,7 @@ enum rendezvous_result rendezvous_listen(const char *folder, const char *group, 
         rendezvous_stem(name, rendezvous.stem);
         if (folder_open_own(folder, &rendezvous.folder_fd, err) < 0)
                 return RENDEZVOUS_FAILED;
+        fork_guard_add(rendezvous.folder_fd);
         sweep(rendezvous.folder_fd);
         result = lock_name(&rendezvous, err);
         if (result != RENDEZVOUS_OK)
@@ -211,12 +244,13 @@ void rendezvous_close(struct rendezvous *rendezvous)
 {
         if (rendezvous->lock_fd >= 0)
                 remove_files(rendezvous->folder_fd, rendezvous->stem);
-        fd_closep(&rendezvous->listen_fd);
-        fd_closep(&rendezvous->lock_fd);
-        fd_closep(&rendezvous->folder_fd);
+        fork_guard_close(&rendezvous->listen_fd);
+        fork_guard_close(&rendezvous->lock_fd);
+        fork_guard_close(&rendezvous->folder_fd);
 }
 
-enum rendezvous_result rendezvous_connect(const char *folder, const char *name, int *ret_fd, struct error *err)
+enum rendezvous_result rendezvous_connect(const char *folder, const char *name, struct deadline deadline, int *ret_fd,
+                                          struct error *err)
 {
         char stem[RENDEZVOUS_STEM];
 
@@ -230,10 +264,14 @@ enum rendezvous_result rendezvous_connect(const char *folder, const char *name, 
                         error_keep_first(err, &local);
                         continue;
                 }
-                fd = connect_in(folder_fd, stem);
+                fd = connect_in(folder_fd, stem, deadline);
                 if (fd >= 0) {
                         *ret_fd = fd;
                         return RENDEZVOUS_OK;
+                }
+                if (errno == EAGAIN) {
+                        error_raise(err, ERR_TIMEOUT, "the owner of socket '%s.sock' lets nobody in", stem);
+                        return RENDEZVOUS_BUSY;
                 }
                 if (errno != ENOENT && errno != ECONNREFUSED) {
                         error_raise_errno(&local, errno, "connect to socket '%s.sock'", stem);

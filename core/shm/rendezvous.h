@@ -2,9 +2,10 @@
  * rendezvous.h - how a process finds another by an agreed name: a Unix socket in a folder both can reach
  *
  * The folder is the one the caller names; else $VDIPIPE_RUNTIME_DIR; else /run/vdipipe if it exists (root makes it on
- * first use, sticky and world-writable); else $XDG_RUNTIME_DIR/vdipipe; else /tmp/vdipipe-UID. Owner, mode and type are
- * checked on the open folder, and the socket is bound and reached through that descriptor, so the folder that was
- * checked is the folder that is used. Whoever listens uses the first of these; whoever connects looks in all of them.
+ * first use, sticky and world-writable); else $XDG_RUNTIME_DIR/vdipipe if that is ours to reach; else /tmp/vdipipe-UID.
+ * Owner, mode and type are checked on the open folder, and the socket is bound and reached through that descriptor, so
+ * the folder that was checked is the folder that is used. Whoever listens uses the first of these; whoever connects
+ * looks in all of them.
  *
  * Files are HASH.sock and HASH.lock, HASH being 32 hex digits of the name. The listener holds a flock on the lock file
  * as long as it lives, so a socket whose lock is free is a dead one and is replaced; it removes both files in the end.
@@ -25,6 +26,7 @@ enum rendezvous_result {
         RENDEZVOUS_OK = 0,
         RENDEZVOUS_TAKEN, /* listen: somebody alive has the name */
         RENDEZVOUS_NONE,  /* connect: nobody listens under the name */
+        RENDEZVOUS_BUSY,  /* connect: somebody does, and lets nobody in */
 };
 
 struct rendezvous {
@@ -40,17 +42,20 @@ struct rendezvous {
         }
 
 /* Listens under `name`. `folder` and `group` may be NULL; members of `group` may connect besides the own user and root.
- * Sweeps what dead listeners of this user left in the folder. On failure err->code is ERR_MEMORY when memory or
- * descriptors ran out, ERR_USAGE when the group does not exist, else the folder is at fault. */
+ * Sweeps what dead listeners of this user left in the folder. The descriptors are closed in forked children. On failure
+ * err->code is ERR_MEMORY when memory or descriptors ran out, ERR_USAGE when the group does not exist, else the folder
+ * is at fault. */
 enum rendezvous_result rendezvous_listen(const char *folder, const char *group, const char *name,
                                          struct rendezvous *ret_rendezvous, struct error *err);
 
 /* Stops listening and removes the files. Empty is allowed, and is what is left. */
 void rendezvous_close(struct rendezvous *rendezvous);
 
-/* Connects to the listener under `name`. When nobody could be reached, `err` says what stood in the way, if anything
- * did. The descriptor is non-blocking. */
-enum rendezvous_result rendezvous_connect(const char *folder, const char *name, int *ret_fd, struct error *err);
+/* Connects to the listener under `name`. Never waits for one to appear; behind others who wait to be let in, it waits
+ * until the deadline. When nobody could be reached, `err` says what stood in the way, if anything did. The descriptor
+ * is non-blocking. */
+enum rendezvous_result rendezvous_connect(const char *folder, const char *name, struct deadline deadline, int *ret_fd,
+                                          struct error *err);
 
 /* File name stem for `name`. */
 void rendezvous_stem(const char *name, char stem[RENDEZVOUS_STEM]);

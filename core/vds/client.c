@@ -10,12 +10,6 @@
 #include "core/base/fault.h"
 #include "core/shm/fork_guard.h"
 
-static void close_guarded(int *fd)
-{
-        fork_guard_remove(*fd);
-        fd_closep(fd);
-}
-
 static void client_release(struct vds_set *set);
 
 struct vds_client *vds_client_new(const struct vds_options *options)
@@ -60,12 +54,10 @@ static void client_release(struct vds_set *set)
         fault_point("client.close.stopped");
         if (client->server_fd >= 0)
                 shutdown(client->server_fd, SHUT_RDWR);
-        close_guarded(&client->server_fd);
-        close_guarded(&client->server_pidfd);
+        fork_guard_close(&client->server_fd);
+        fork_guard_close(&client->server_pidfd);
         for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)
-                close_guarded(&client->half_open[i].fd);
-        fork_guard_remove(client->rendezvous.listen_fd);
-        fork_guard_remove(client->rendezvous.lock_fd);
+                fork_guard_close(&client->half_open[i].fd);
         rendezvous_close(&client->rendezvous);
         for (uint32_t i = 0; i < atomic_load(&client->area_count); i++)
                 region_deinit(&client->areas[i]);
@@ -75,6 +67,7 @@ static void client_release(struct vds_set *set)
         fault_point("client.close.released");
 }
 
+/* `shared` is NULL for a device that the new set does not have: a pointer to it may be left from the last set. */
 static void reset_device(struct vds_client_device *device, struct layout_device *shared)
 {
         pthread_mutex_lock(&device->lock);
@@ -84,10 +77,12 @@ static void reset_device(struct vds_client_device *device, struct layout_device 
         device->held = 0;
         device->named = false;
         memset(device->slots, 0, sizeof device->slots);
-        ring_init(&device->commands, &shared->command_indices, shared->commands_ring, VDS_QUEUE_DEPTH,
-                  sizeof(struct command_record));
-        ring_init(&device->completions, &shared->completion_indices, shared->completions_ring, VDS_QUEUE_DEPTH,
-                  sizeof(struct completion_record));
+        if (shared) {
+                ring_init(&device->commands, &shared->command_indices, shared->commands_ring, VDS_QUEUE_DEPTH,
+                          sizeof(struct command_record));
+                ring_init(&device->completions, &shared->completion_indices, shared->completions_ring, VDS_QUEUE_DEPTH,
+                          sizeof(struct completion_record));
+        }
         atomic_store(&device->command_count, 0);
         atomic_store(&device->completion_count, 0);
         atomic_store(&device->byte_count, 0);
@@ -109,10 +104,8 @@ static int make_region(struct vds_client *client, const char *name, const struct
         set->layout->version = LAYOUT_VERSION;
         set->layout->size = (uint32_t)set->control.size;
         set->layout->device_count = wishes->deviceCount;
-        for (uint32_t i = 0; i < wishes->deviceCount; i++)
-                reset_device(&client->devices[i], &set->layout->devices[i]);
-        for (uint32_t i = wishes->deviceCount; i < VDS_DEVICES_MAX; i++)
-                client->devices[i].opened = client->devices[i].named = false;
+        for (uint32_t i = 0; i < VDS_DEVICES_MAX; i++)
+                reset_device(&client->devices[i], i < wishes->deviceCount ? &set->layout->devices[i] : NULL);
         /* The set's name is the first device's, known before any server has come. */
         config_copy_name(client->devices[0].name, name);
         client->devices[0].named = true;
@@ -152,11 +145,10 @@ static int create(struct vds_client *client, const char *name, const struct VDCo
         case RENDEZVOUS_OK:
                 break;
         case RENDEZVOUS_NONE:
+        case RENDEZVOUS_BUSY:
         case RENDEZVOUS_FAILED:
                 return result_of(err);
         }
-        fork_guard_add(client->rendezvous.listen_fd);
-        fork_guard_add(client->rendezvous.lock_fd);
         fault_point("client.create.listen");
         return set_start_service(set, client_service_run, client, err) < 0 ? VD_E_MEMORY : NOERROR;
 }
@@ -394,7 +386,9 @@ int vds_client_server_info(struct vds_client *client, char *text)
 /* What is to be thought of a server that ended without a word. */
 static enum vds_verdict infer_verdict(struct vds_client *client)
 {
-        bool granted = client->set.config.features & VDF_CompleteEnabled;
+        /* Before it is configured the service thread may be writing the configuration. */
+        bool granted = atomic_load_explicit(&client->configured, memory_order_acquire) &&
+                       (client->set.config.features & VDF_CompleteEnabled);
         bool confirmed = !set_aborted(&client->set);
 
         for (uint32_t i = 0; i < client->set.device_count; i++) {

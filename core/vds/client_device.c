@@ -11,11 +11,6 @@ enum take_result {
         TAKE_BROKEN, /* the server misbehaves; `err` says how */
 };
 
-static bool moves_data(int32_t code)
-{
-        return code == VDC_Read || code == VDC_Write;
-}
-
 /* Queues the outcome of a command. -1: the server misbehaves. Under the device's lock. */
 static int push_completion(struct vds_client_device *device, const struct command_record *command, int32_t code,
                            uint32_t bytes, int64_t position)
@@ -33,35 +28,43 @@ static int push_completion(struct vds_client_device *device, const struct comman
 }
 
 /* The address behind a buffer reference. NULL with *ret_mapped false: the area is not there yet; with true: out of
- * bounds. */
+ * bounds, or its prefix zone is. */
 static uint8_t *resolve(struct vds_client *client, const struct command_record *record, bool *ret_mapped)
 {
-        uint64_t needed = moves_data(record->code) || record->size > 0 ? (uint64_t)record->size : 1;
+        uint64_t needed = command_moves_data(record->code) || record->size > 0 ? (uint64_t)record->size : 1;
         const struct region *region;
 
         *ret_mapped = record->area < atomic_load_explicit(&client->area_count, memory_order_acquire);
         if (!*ret_mapped)
                 return NULL;
         region = &client->areas[record->area];
-        if (record->offset > region->size || needed > region->size - record->offset)
+        if (record->offset < client->set.wishes.prefixZoneSize || record->offset > region->size ||
+            needed > region->size - record->offset)
                 return NULL;
         return region->base + record->offset;
 }
 
 static int check_record(const struct vds_client_device *device, const struct command_record *record, struct error *err)
 {
-        uint32_t limit = device->client->set.config.maxTransferSize;
+        const struct VDConfig *config = &device->client->set.config;
 
         if (record->slot >= VDS_QUEUE_DEPTH || device->slots[record->slot].busy)
                 return error_raise(err, ERR_PROTOCOL, "the server sent a command in slot %u, which is in use",
                                    record->slot);
         if (record->code < VDC_Read || record->code > VDC_Complete)
                 return error_raise(err, ERR_PROTOCOL, "the server sent command %d, which is none", record->code);
-        if (moves_data(record->code) && (record->size <= 0 || (uint32_t)record->size > limit || !record->has_buffer))
-                return error_raise(err, ERR_PROTOCOL, "the server sent a %s of %d bytes; the limit is %u",
-                                   vds_command_name(record->code), record->size, limit);
+        if (command_moves_data(record->code) &&
+            (record->size <= 0 || (uint32_t)record->size > config->maxTransferSize ||
+             (uint32_t)record->size % config->blockSize || !record->has_buffer))
+                return error_raise(err, ERR_PROTOCOL,
+                                   "the server sent a %s of %d bytes; that takes a buffer, and blocks of %u up to %u",
+                                   vds_command_name(record->code), record->size, config->blockSize,
+                                   config->maxTransferSize);
         if (record->has_buffer && record->area >= SET_AREAS_MAX)
                 return error_raise(err, ERR_PROTOCOL, "the server named buffer area %u", record->area);
+        /* Buffers begin at multiples of the alignment, which is one of the block size. */
+        if (record->has_buffer && record->offset % config->blockSize)
+                return error_raise(err, ERR_PROTOCOL, "the server named a buffer that is not aligned");
         return 0;
 }
 
@@ -134,12 +137,14 @@ static enum take_result pop_record(struct vds_client_device *device, struct comm
 
 /*
  * In the IO-ERROR state: what was not delivered goes back with 1117, up to a ClearError, which is kept for deliver().
- * Returns TAKE_NOTHING, or TAKE_BROKEN.
+ * There are as many of these as a queue holds, since the server sends nothing but ClearError once it knows; a server
+ * that went on would keep the thread here, under the lock, for ever. Returns TAKE_NOTHING, or TAKE_BROKEN.
  */
 static enum take_result flush_queue(struct vds_client_device *device, bool *ret_completed, struct error *err)
 {
         struct command_record record = device->pending_record;
         enum take_result taken = TAKE_COMMAND;
+        int flushed = 0;
 
         if (device->pending == PENDING_NONE)
                 taken = pop_record(device, &record, err);
@@ -148,7 +153,7 @@ static enum take_result flush_queue(struct vds_client_device *device, bool *ret_
                 device->pending_record = record;
                 if (device->pending == PENDING_CLEAR_ERROR)
                         return TAKE_NOTHING;
-                if (push_completion(device, &record, ERROR_IO_DEVICE, 0, 0) < 0)
+                if (flushed++ == VDS_QUEUE_DEPTH || push_completion(device, &record, ERROR_IO_DEVICE, 0, 0) < 0)
                         return broken_queue(err);
                 *ret_completed = true;
         }
@@ -285,7 +290,7 @@ static int complete(struct vds_client_device *device, struct VDC_Command *comman
         if (!slot || !slot->busy)
                 return VD_E_INVALID;
         record = slot->record;
-        if (!moves_data(record.code))
+        if (!command_moves_data(record.code))
                 bytes = 0;
         else if (bytes > (uint64_t)record.size)
                 return VD_E_INVALID;
@@ -323,7 +328,7 @@ int vds_client_device_complete_command(struct vds_client_device *device, struct 
         fault_point("client.complete_command");
         pthread_mutex_lock(&device->lock);
         result = complete(device, command, completion_code, bytes_transferred, position, &err);
-        waiting = device->pending == PENDING_CLEAR_ERROR && device->held == 0;
+        waiting = result == NOERROR && device->pending == PENDING_CLEAR_ERROR && device->held == 0;
         pthread_mutex_unlock(&device->lock);
         if (result == VD_E_ABORT)
                 return set_leave(&call, set_fail(set, VDS_ABORT_MISBEHAVED, &err));

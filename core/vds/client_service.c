@@ -30,12 +30,6 @@ enum {
 
 static const struct deadline no_wait = { .at_ns = 0 };
 
-static void close_guarded(int *fd)
-{
-        fork_guard_remove(*fd);
-        fd_closep(fd);
-}
-
 bool client_all_closed_by_server(struct vds_client *client)
 {
         for (uint32_t i = 0; i < client->set.device_count; i++)
@@ -51,8 +45,8 @@ static void server_left(struct vds_client *client)
         bool closed = atomic_load_explicit(&layout->server_phase, memory_order_acquire) == SERVER_CLOSED;
         bool said = atomic_load_explicit(&layout->verdict, memory_order_acquire) != VDS_VERDICT_NONE;
 
-        close_guarded(&client->server_fd);
-        close_guarded(&client->server_pidfd);
+        fork_guard_close(&client->server_fd);
+        fork_guard_close(&client->server_pidfd);
         if (!client_all_closed_by_server(client))
                 set_abort(&client->set, closed ? VDS_ABORT_SERVER_CLOSED : VDS_ABORT_SERVER_DIED);
         else if (!closed && !said)
@@ -70,6 +64,7 @@ static int take_area(struct vds_client *client, const struct message_area *area,
                                    area->index, count);
         if (region_attach(fd, area->size, &client->areas[count], err) < 0)
                 return -1;
+        region_close_fd(&client->areas[count]);
         atomic_store_explicit(&client->area_count, count + 1, memory_order_release);
         /* Threads that met a command of this area wait on their device. */
         set_wake_all(&client->set);
@@ -169,6 +164,8 @@ static void welcome(struct vds_client *client, struct half_open *half)
 
         if (peer_send(half->fd, &answer, sizeof answer, client->set.control.fd, no_wait, NULL) != PEER_OK)
                 return;
+        /* It is the one server that the set will have. */
+        region_close_fd(&client->set.control);
         client->server_came = true;
         client->server_fd = take_fd(&half->fd);
         client->server_pidfd = peer_pidfd(client->server_fd, half->pid);
@@ -189,7 +186,7 @@ static void serve_half_open(struct vds_client *client, struct half_open *half)
 
         if (result == PEER_NOTHING)
                 return;
-        if (result == PEER_OK && message.kind == MESSAGE_HELLO && size == sizeof message.hello) {
+        if (result == PEER_OK && size == sizeof message.hello && message.kind == MESSAGE_HELLO) {
                 why = objection(client, &message.hello);
                 if (why)
                         refuse(half->fd, why);
@@ -197,35 +194,42 @@ static void serve_half_open(struct vds_client *client, struct half_open *half)
                         welcome(client, half);
         }
         if (half->fd >= 0)
-                close_guarded(&half->fd);
+                fork_guard_close(&half->fd);
 }
 
-/* Returns false when descriptors have run out and the listener should rest. */
-static bool accept_all(struct vds_client *client)
+static struct half_open *free_place(struct vds_client *client)
 {
-        for (;;) {
+        for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)
+                if (client->half_open[i].fd < 0)
+                        return &client->half_open[i];
+        return NULL;
+}
+
+/* Lets in as many as there were places for; whoever finds none waits in front of the door. The count also brings the
+ * thread back to its other duties, however many knock. Returns false when descriptors have run out and the listener
+ * should rest. */
+static bool accept_some(struct vds_client *client)
+{
+        struct half_open *place;
+
+        for (int i = 0; i < CLIENT_HALF_OPEN_MAX && (place = free_place(client)); i++) {
                 CLEANUP(fd_closep)
                 int fd = accept4(client->rendezvous.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-                struct half_open *place = NULL;
                 struct error err = ERROR_INIT;
                 pid_t pid = 0;
 
                 if (fd < 0)
                         return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
-                for (int i = 0; i < CLIENT_HALF_OPEN_MAX && !place; i++)
-                        if (client->half_open[i].fd < 0)
-                                place = &client->half_open[i];
                 if (peer_check(fd, client->set.group, &pid, &err) < 0)
                         refuse(fd, err.message);
-                else if (place) {
-                        fork_guard_add(fd);
+                else
                         *place = (struct half_open){
-                                .fd = take_fd(&fd),
+                                .fd = fork_guard_take(&fd),
                                 .pid = pid,
                                 .deadline = deadline_after_ms(SET_HANDSHAKE_MS),
                         };
-                }
         }
+        return true;
 }
 
 /* Drops connections that never greeted. Returns when the next one is due. */
@@ -237,18 +241,18 @@ static struct deadline expire_half_open(struct vds_client *client)
                 struct half_open *half = &client->half_open[i];
 
                 if (half->fd >= 0 && deadline_passed(half->deadline))
-                        close_guarded(&half->fd);
+                        fork_guard_close(&half->fd);
                 if (half->fd >= 0)
                         next = deadline_earlier(next, half->deadline);
         }
         return next;
 }
 
-static void list_descriptors(const struct vds_client *client, bool resting, struct pollfd items[POLL_COUNT])
+static void list_descriptors(struct vds_client *client, bool resting, struct pollfd items[POLL_COUNT])
 {
         int fds[POLL_COUNT] = {
                 [POLL_STOP] = client->set.stop_fd,
-                [POLL_LISTEN] = resting ? -1 : client->rendezvous.listen_fd,
+                [POLL_LISTEN] = resting || !free_place(client) ? -1 : client->rendezvous.listen_fd,
                 [POLL_SERVER] = client->server_fd,
                 [POLL_PIDFD] = client->server_pidfd,
         };
@@ -288,6 +292,6 @@ void *client_service_run(void *argument)
                         if (items[POLL_HALF_OPEN + i].revents && client->half_open[i].fd >= 0)
                                 serve_half_open(client, &client->half_open[i]);
                 if (items[POLL_LISTEN].revents)
-                        resting = !accept_all(client);
+                        resting = !accept_some(client);
         }
 }

@@ -67,7 +67,7 @@ static struct server_slot *believed_slot(struct vds_server_device *device, const
         slot = &device->slots[record->slot];
         if (!slot->command || slot->generation != record->generation)
                 return NULL;
-        if (record->bytes > (slot->code == VDC_Read || slot->code == VDC_Write ? (uint32_t)slot->size : 0))
+        if (record->bytes > (command_moves_data(slot->code) ? (uint32_t)slot->size : 0))
                 return NULL;
         return slot;
 }

@@ -13,6 +13,12 @@
 #include "core/vds/config.h"
 #include "core/vds/set.h"
 
+/* Does a command of this code move data through its buffer? */
+static inline bool command_moves_data(int32_t code)
+{
+        return code == VDC_Read || code == VDC_Write;
+}
+
 /* ---- client ---- */
 
 /* A command of the server's slot of the same number, while the user has it. */
@@ -148,7 +154,7 @@ struct vds_server {
         uint32_t opened_count;
         _Atomic uint32_t closed_count;
 
-        pthread_mutex_t buffer_lock; /* guards the arenas and area_count */
+        pthread_mutex_t buffer_lock; /* guards the arenas and area_count, which only grows, under config_lock too */
         uint32_t area_count;
         struct server_area areas[SET_AREAS_MAX];
 
@@ -172,7 +178,7 @@ struct server_buffer {
 /* Is the address inside the data zone of an allocated buffer? */
 bool server_find_buffer(struct vds_server *server, const uint8_t *address, struct server_buffer *ret_buffer);
 
-/* Adds an area to the set and tells the client. NOERROR, VD_E_MEMORY, or VD_E_ABORT. */
+/* Tells the client of a new area and adds it to the set. Under config_lock. NOERROR, VD_E_MEMORY, or VD_E_ABORT. */
 int server_add_area(struct vds_server *server, uint64_t size);
 
 /* What EndConfiguration does before it tells the client: turns the requests into the first area. Under config_lock. */

@@ -71,10 +71,12 @@ struct layout_device {
          * abort. */
         struct wake_cell client_wake;
 
-        alignas(64) _Atomic uint32_t
-                phase;                  /* enum layout_device_phase. Server writes (release), clients read (acquire) */
-        _Atomic uint32_t client_opened; /* the client's process id. Client writes, others read (relaxed): for display */
-        char name[LAYOUT_NAME_SIZE];    /* published by phase == DEVICE_OPENED */
+        /* enum layout_device_phase. Server writes (release), clients read (acquire). */
+        alignas(64) _Atomic uint32_t phase;
+        /* The client's process id. Client writes, others read (relaxed): for display. */
+        _Atomic uint32_t client_opened;
+        /* Published by phase == DEVICE_OPENED. */
+        char name[LAYOUT_NAME_SIZE];
 
         /* Counters for display. The client writes, anybody reads (relaxed). */
         alignas(64) _Atomic uint64_t commands;
@@ -105,15 +107,17 @@ struct layout {
          * close. */
         struct wake_cell agent_wake;
 
-        alignas(64) _Atomic uint32_t
-                server_phase; /* enum layout_server_phase. Server writes (release), client reads (acquire) */
-        _Atomic uint32_t
-                client_closed; /* 1: the client called Close. Client writes (release), server reads (acquire) */
+        /* enum layout_server_phase. Server writes (release), client reads (acquire). */
+        alignas(64) _Atomic uint32_t server_phase;
+        /* 1: the client called Close. Client writes (release), server reads (acquire). */
+        _Atomic uint32_t client_closed;
 
-        _Atomic uint32_t verdict;        /* enum vds_verdict. Server writes once (release), client reads (acquire) */
-        char verdict_text[VDS_TEXT_MAX]; /* published by verdict */
-        char info_text[VDS_TEXT_MAX]; /* written by the server before it sends CONFIGURED, read by the client after that
-                                       */
+        /* enum vds_verdict. Server writes once (release), client reads (acquire). */
+        _Atomic uint32_t verdict;
+        /* Published by verdict. */
+        char verdict_text[VDS_TEXT_MAX];
+        /* Written by the server before it sends CONFIGURED, read by the client after that. */
+        char info_text[VDS_TEXT_MAX];
 
         struct layout_device devices[]; /* device_count of them */
 };

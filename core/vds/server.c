@@ -63,10 +63,8 @@ static void server_release(struct vds_set *set)
         fault_point("server.close.stopped");
         if (server->connection_fd >= 0)
                 shutdown(server->connection_fd, SHUT_RDWR);
-        fork_guard_remove(server->connection_fd);
-        fork_guard_remove(server->client_pidfd);
-        fd_closep(&server->connection_fd);
-        fd_closep(&server->client_pidfd);
+        fork_guard_close(&server->connection_fd);
+        fork_guard_close(&server->client_pidfd);
         for (uint32_t i = 0; i < server->area_count; i++) {
                 arena_deinit(&server->areas[i].arena);
                 region_deinit(&server->areas[i].region);
@@ -84,7 +82,7 @@ static int greet(struct vds_server *server, const char *name, struct message_wel
                  struct error *err)
 {
         struct message_hello hello = { .kind = MESSAGE_HELLO, .version = LAYOUT_VERSION, .role = ROLE_SERVER };
-        struct deadline deadline = deadline_after_ms(SET_HANDSHAKE_MS);
+        struct deadline deadline = deadline_after_ms(SET_ANSWER_MS);
         enum peer_result result;
         size_t size = 0;
 
@@ -98,6 +96,8 @@ static int greet(struct vds_server *server, const char *name, struct message_wel
                 error_raise(err, ERR_TIMEOUT, "the client that made the set '%s' does not answer", name);
                 return VD_E_TIMEOUT;
         }
+        if (result == PEER_FAILED && err->code == ERR_MEMORY)
+                return VD_E_MEMORY;
         if (result != PEER_OK || size != sizeof *ret_welcome || ret_welcome->kind != MESSAGE_WELCOME) {
                 error_raise(err, ERR_PEER_DIED, "the client that made the set '%s' left", name);
                 return VD_E_INVALID;
@@ -138,6 +138,7 @@ static int attach(struct vds_server *server, const char *name, const struct mess
                 return error_raise(err, ERR_PROTOCOL, "the client's control region has a strange size");
         if (region_attach(fd, welcome->control_size, &set->control, err) < 0)
                 return -1;
+        region_close_fd(&set->control);
         set->layout = (struct layout *)(void *)set->control.base;
         set_copy_shared(&head, set->layout, offsetof(struct layout, abort_reason));
         if (head.magic != LAYOUT_MAGIC || head.version != LAYOUT_VERSION ||
@@ -152,12 +153,33 @@ static int attach(struct vds_server *server, const char *name, const struct mess
         server->opened_count = 0;
         atomic_store(&server->closed_count, 0);
         atomic_store(&server->outstanding, 0);
+        atomic_store(&server->progress_ns, monotonic_ns());
         atomic_store(&server->verdict_stated, false);
         for (uint32_t i = 0; i < set->device_count; i++)
                 reset_device(&server->devices[i], &set->layout->devices[i]);
         for (uint32_t i = set->device_count; i < VDS_DEVICES_MAX; i++)
                 server->devices[i].opened = false;
         return 0;
+}
+
+/* Reaches the client that made the set. */
+static int connect_to(struct vds_server *server, const char *name, struct error *err)
+{
+        switch (rendezvous_connect(server->set.runtime_dir, name, deadline_after_ms(SET_HANDSHAKE_MS),
+                                   &server->connection_fd, err)) {
+        case RENDEZVOUS_OK:
+                fork_guard_add(server->connection_fd);
+                return NOERROR;
+        case RENDEZVOUS_BUSY:
+                return VD_E_TIMEOUT;
+        case RENDEZVOUS_NONE:
+        case RENDEZVOUS_TAKEN:
+        case RENDEZVOUS_FAILED:
+                break;
+        }
+        if (!error_is_set(err))
+                error_raise(err, ERR_FAILED, "there is no device set '%s'", name);
+        return err->code == ERR_MEMORY ? VD_E_MEMORY : VD_E_INVALID;
 }
 
 static int open_set(struct vds_server *server, const char *name, struct error *err)
@@ -172,12 +194,9 @@ static int open_set(struct vds_server *server, const char *name, struct error *e
                 error_raise(err, ERR_USAGE, "a set's name has 1 to %d bytes and no backslash", VDS_NAME_MAX);
                 return VD_E_INVALID;
         }
-        if (rendezvous_connect(set->runtime_dir, name, &server->connection_fd, err) != RENDEZVOUS_OK) {
-                if (!error_is_set(err))
-                        error_raise(err, ERR_FAILED, "there is no device set '%s'", name);
-                return VD_E_INVALID;
-        }
-        fork_guard_add(server->connection_fd);
+        result = connect_to(server, name, err);
+        if (result != NOERROR)
+                return result;
         fault_point("server.open.connected");
         if (peer_check(server->connection_fd, set->group, &pid, err) < 0)
                 return VD_E_INVALID;
@@ -185,7 +204,7 @@ static int open_set(struct vds_server *server, const char *name, struct error *e
         if (result != NOERROR)
                 return result;
         if (attach(server, name, &welcome, &fd, err) < 0)
-                return VD_E_INVALID;
+                return err->code == ERR_MEMORY ? VD_E_MEMORY : VD_E_INVALID;
         server->client_pidfd = peer_pidfd(server->connection_fd, pid);
         fork_guard_add(server->client_pidfd);
         if (set_start_service(set, server_service_run, server, err) < 0)

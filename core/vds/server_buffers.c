@@ -49,6 +49,7 @@ int server_add_area(struct vds_server *server, uint64_t size)
         struct error err = ERROR_INIT;
         struct region region;
         struct server_area *area;
+        int result;
 
         if (server->area_count == SET_AREAS_MAX)
                 return VD_E_MEMORY;
@@ -56,14 +57,21 @@ int server_add_area(struct vds_server *server, uint64_t size)
                 set_note_error(&server->set, &err);
                 return VD_E_MEMORY;
         }
-        pthread_mutex_lock(&server->buffer_lock);
         message.index = server->area_count;
+        fault_point("server.area.made");
+        /* Before any thread can allocate in it and send a command that names it. */
+        result = server_tell(server, &message, sizeof message, region.fd);
+        if (result != NOERROR) {
+                region_deinit(&region);
+                return result;
+        }
+        region_close_fd(&region);
+        pthread_mutex_lock(&server->buffer_lock);
         area = &server->areas[server->area_count++];
         area->region = region;
         arena_init(&area->arena, size);
         pthread_mutex_unlock(&server->buffer_lock);
-        fault_point("server.area.made");
-        return server_tell(server, &message, sizeof message, region.fd);
+        return NOERROR;
 }
 
 /* Under config_lock, which keeps the areas in the order of their messages. */

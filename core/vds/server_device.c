@@ -21,16 +21,20 @@ static int32_t code_of_refusal(int result)
 /* Checks a command and turns it into a record, all but slot and generation. */
 static int make_record(struct vds_server *server, const struct VDS_Command *command, struct command_record *ret_record)
 {
-        bool moves_data = command->commandCode == VDC_Read || command->commandCode == VDC_Write;
+        const struct VDConfig *config = &server->set.config;
         struct server_buffer buffer = { 0 };
 
         if (command->commandCode < VDC_Read || command->commandCode > VDC_Complete)
                 return VD_E_INVALID;
-        if (moves_data &&
-            (command->size <= 0 || (uint32_t)command->size > server->set.config.maxTransferSize || !command->buffer))
+        if (command_moves_data(command->commandCode) &&
+            (command->size <= 0 || (uint32_t)command->size > config->maxTransferSize ||
+             (uint32_t)command->size % config->blockSize || !command->buffer))
                 return VD_E_INVALID;
-        if (command->buffer && (!server_find_buffer(server, command->buffer, &buffer) ||
-                                (command->size > 0 && (uint64_t)command->size > buffer.left)))
+        /* An address inside a buffer will do, a whole number of blocks from its start: which the offset tells, since
+         * buffers begin at multiples of the alignment, which is one of the block size. */
+        if (command->buffer &&
+            (!server_find_buffer(server, command->buffer, &buffer) || buffer.offset % config->blockSize ||
+             (command->size > 0 && (uint64_t)command->size > buffer.left)))
                 return VD_E_INVALID;
         *ret_record = (struct command_record){
                 .code = command->commandCode,
@@ -82,8 +86,10 @@ static int enqueue(struct vds_server_device *device, struct VDS_Command *command
         slot->code = command->commandCode;
         device->next_slot++;
         device->outstanding++;
-        if (atomic_fetch_add(&server->outstanding, 1) == 0)
+        /* In this order: an agent that sees a command outstanding must not measure from before the quiet time. */
+        if (atomic_load(&server->outstanding) == 0)
                 atomic_store_explicit(&server->progress_ns, monotonic_ns(), memory_order_relaxed);
+        atomic_fetch_add(&server->outstanding, 1);
         return NOERROR;
 }
 

@@ -30,8 +30,13 @@ static bool look_at_connection(struct vds_server *server)
         switch (peer_receive(server->connection_fd, &byte, sizeof byte, &size, &fd, no_wait, &err)) {
         case PEER_NOTHING:
                 return false;
-        case PEER_OK:
         case PEER_FAILED:
+                if (err.code != ERR_PROTOCOL) {
+                        set_fail(&server->set, VDS_ABORT_INTERNAL, &err);
+                        break;
+                }
+                __attribute__((fallthrough));
+        case PEER_OK:
                 error_raise(&err, ERR_PROTOCOL, "the client sent a message that is none");
                 set_fail(&server->set, VDS_ABORT_MISBEHAVED, &err);
                 break;

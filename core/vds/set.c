@@ -56,14 +56,20 @@ static void release_now(struct vds_set *set)
 /* One call fewer. The last one out of a closed gate tells Close, or does its work. */
 static void pass_out(struct vds_set *set)
 {
+        uint32_t gate = atomic_load(&set->gate);
         bool release = false;
 
-        if (atomic_fetch_sub(&set->gate, 1) != (SET_GATE_CLOSED | 1))
-                return;
+        while (!(gate & SET_GATE_CLOSED))
+                if (atomic_compare_exchange_weak(&set->gate, &gate, gate - 1))
+                        return;
+        /* Close looks at the count under the lock, so it cannot return, nor Free destroy the lock, before this is done
+         * with it. */
         pthread_mutex_lock(&set->lock);
-        release = set->release_by_last;
-        set->release_by_last = false;
-        pthread_cond_broadcast(&set->idle);
+        if (atomic_fetch_sub(&set->gate, 1) == (SET_GATE_CLOSED | 1)) {
+                release = set->release_by_last;
+                set->release_by_last = false;
+                pthread_cond_broadcast(&set->idle);
+        }
         pthread_mutex_unlock(&set->lock);
         if (release)
                 release_now(set);
@@ -236,12 +242,13 @@ int set_start_service(struct vds_set *set, void *(*run)(void *), void *argument,
         set->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (set->stop_fd < 0)
                 return error_raise_errno(err, errno, "make an event descriptor");
+        fork_guard_add(set->stop_fd);
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &old);
         failed = pthread_create(&set->service, NULL, run, argument);
         pthread_sigmask(SIG_SETMASK, &old, NULL);
         if (failed) {
-                fd_closep(&set->stop_fd);
+                fork_guard_close(&set->stop_fd);
                 return error_raise_errno(err, failed, "start the service thread");
         }
         set->service_running = true;
@@ -259,5 +266,5 @@ void set_stop_service(struct vds_set *set)
                 pthread_join(set->service, NULL);
                 set->service_running = false;
         }
-        fd_closep(&set->stop_fd);
+        fork_guard_close(&set->stop_fd);
 }

@@ -26,7 +26,8 @@
 enum {
         SET_AREAS_MAX = 128, /* buffer areas: the one of EndConfiguration and later ones */
 
-        SET_HANDSHAKE_MS = 5000,  /* a greeting and its answer */
+        SET_HANDSHAKE_MS = 5000,  /* being let in; and a greeting, from one who was */
+        SET_ANSWER_MS = 10000,    /* a greeting's answer, behind others who have all of SET_HANDSHAKE_MS */
         SET_SEND_MS = 5000,       /* a message to a peer who does not read */
         SET_NAME_WAIT_MS = 60000, /* the client's OpenDevice for the server's */
         SET_AREA_WAIT_MS = 10000, /* a command's buffer area for its message */

@@ -94,8 +94,9 @@ int vds_client_create(struct vds_client *client, const char *name, const struct 
 int vds_client_get_configuration(struct vds_client *client, int64_t timeout_ms, struct VDConfig *config);
 
 /* Opens the device `name`: the set's name for the first, the VIRTUAL_DEVICE clause's string for the others. Waits for
- * the server to name its devices. *ret_device belongs to the set and is gone after Close. Returns VD_E_OPEN when all
- * are open, VD_E_PROTOCOL when this one is, VD_E_INVALID for an unknown name, VD_E_ABORT. Page: OpenDevice. */
+ * the server to name its devices, a minute at most: VD_E_TIMEOUT then, which may be retried. *ret_device belongs to the
+ * set and is gone after Close. Returns VD_E_OPEN when all are open, VD_E_PROTOCOL when this one is, VD_E_INVALID for an
+ * unknown name, VD_E_ABORT. Page: OpenDevice. */
 int vds_client_open_device(struct vds_client *client, const char *name, struct vds_client_device **ret_device);
 
 /* Page: SignalAbort. Idempotent; wakes every waiter on both sides; the first reason stays. */
@@ -153,7 +154,8 @@ struct vds_server *vds_server_new(const struct vds_options *options);
 void vds_server_free(struct vds_server *server);
 
 /* Joins the set `set_name`; never waits for one to appear. VD_E_INVALID: no set of that name, or not ours to join.
- * Page: Open. */
+ * VD_E_TIMEOUT: the client is there and does not answer. VD_E_MEMORY: memory or descriptors ran out here. Page: Open.
+ */
 int vds_server_open(struct vds_server *server, const char *set_name);
 
 /* The client's wishes, and after EndConfiguration the final values. Page: GetConfiguration. */
@@ -206,7 +208,7 @@ int vds_server_close(struct vds_server *server);
 
 /* Queues *command to the client. On failure the callback still runs, inside this call, with the completion code of the
  * reason: VD_E_QUEUE_FULL 1450, VD_E_IO_ERROR 1117, VD_E_PROTOCOL 6, VD_E_ABORT 995; VD_E_INVALID (no such command, no
- * routine, size or buffer out of bounds) gives 6 too. Page: SendCommand. */
+ * routine, size or buffer out of bounds or not in whole blocks) gives 6 too. Page: SendCommand. */
 int vds_server_device_send_command(struct vds_server_device *device, struct VDS_Command *command);
 
 /* Page: CloseDevice. Commands still outstanding are completed with 995. VD_E_CLOSE when closed already. */

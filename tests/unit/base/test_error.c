@@ -23,8 +23,8 @@ static void errno_picks_the_class(void **state)
         static const struct {
                 int sys_errno;
                 enum err_code code;
-        } cases[] = { { ENOSPC, ERR_NO_SPACE }, { EDQUOT, ERR_NO_SPACE }, { EPIPE, ERR_PIPE },
-                      { ENOMEM, ERR_MEMORY },   { EIO, ERR_IO },          { EACCES, ERR_IO } };
+        } cases[] = { { ENOSPC, ERR_NO_SPACE }, { EDQUOT, ERR_NO_SPACE }, { EPIPE, ERR_PIPE }, { ENOMEM, ERR_MEMORY },
+                      { EMFILE, ERR_MEMORY },   { ENFILE, ERR_MEMORY },   { EIO, ERR_IO },     { EACCES, ERR_IO } };
 
         (void)state;
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -142,6 +143,71 @@ static void messages_carry_at_most_one_descriptor(void **state)
         close(ends[1]);
 }
 
+static void a_descriptor_without_room_is_a_shortage(void **state)
+{
+        struct rlimit usual;
+        struct rlimit tight;
+        struct error err = ERROR_INIT;
+        enum peer_result result;
+        char buffer[16];
+        size_t size = 0;
+        int fillers[64];
+        int count = 0;
+        int ends[2];
+        int pass;
+
+        (void)state;
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+        assert_int_equal(peer_send(ends[0], "12345678", 8, STDIN_FILENO, deadline_after_ms(2000), &err), PEER_OK);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+        tight = usual;
+        tight.rlim_cur = (rlim_t)ends[1] + 1;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+        while (count < 64 && (fillers[count] = dup(ends[0])) >= 0)
+                count++;
+        result = peer_receive(ends[1], buffer, sizeof buffer, &size, &pass, deadline_after_ms(2000), &err);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+        while (count > 0)
+                close(fillers[--count]);
+        close(ends[0]);
+        close(ends[1]);
+        assert_int_equal(result, PEER_FAILED);
+        assert_int_equal(pass, -1);
+        assert_int_equal(err.code, ERR_MEMORY);
+}
+
+static int count_descriptors(void)
+{
+        int count = 0;
+
+        for (int fd = 0; fd < 1024; fd++)
+                count += fcntl(fd, F_GETFD) >= 0;
+        return count;
+}
+
+static void a_forked_child_inherits_nothing_of_a_region(void **state)
+{
+        int before = count_descriptors();
+        struct region region;
+        int status;
+        pid_t child;
+
+        (void)state;
+        assert_int_equal(region_create("test", SIZE, &region, NULL), 0);
+        child = fork();
+        assert_true(child >= 0);
+        if (child == 0)
+                _exit(count_descriptors() - before);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        assert_true(fcntl(region.fd, F_GETFD) >= 0);
+        region_close_fd(&region);
+        assert_int_equal(region.fd, -1);
+        region.base[SIZE - 1] = 1;
+        region_deinit(&region);
+        assert_int_equal(count_descriptors(), before);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -149,6 +215,8 @@ int main(void)
                 cmocka_unit_test(anything_but_sealed_memory_is_refused),
                 cmocka_unit_test(more_than_there_is_is_an_error),
                 cmocka_unit_test(messages_carry_at_most_one_descriptor),
+                cmocka_unit_test(a_descriptor_without_room_is_a_shortage),
+                cmocka_unit_test(a_forked_child_inherits_nothing_of_a_region),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

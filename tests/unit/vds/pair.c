@@ -12,11 +12,11 @@
 void pair_init(struct pair *pair, uint32_t device_count)
 {
         memset(pair, 0, sizeof *pair);
-        strcpy(pair->folder, "/tmp/vdipipe-test-XXXXXX");
+        snprintf(pair->folder, sizeof pair->folder, "/tmp/vdipipe-test-XXXXXX");
         assert_non_null(mkdtemp(pair->folder));
         pair->options.runtime_dir = pair->folder;
         pair->wishes.deviceCount = device_count;
-        strcpy(pair->name, "set");
+        snprintf(pair->name, sizeof pair->name, "set");
         pair->client = vds_client_new(&pair->options);
         pair->server = vds_server_new(&pair->options);
         assert_non_null(pair->client);
@@ -59,7 +59,7 @@ void pair_configure(struct pair *pair)
 void pair_device_name(const struct pair *pair, uint32_t index, char name[VDS_NAME_MAX + 1])
 {
         if (index == 0)
-                strcpy(name, pair->name);
+                snprintf(name, VDS_NAME_MAX + 1, "%s", pair->name);
         else
                 snprintf(name, VDS_NAME_MAX + 1, "%.200s%u", pair->name, index);
 }

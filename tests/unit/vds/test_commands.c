@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "core/vds/internal.h"
+
 static int send(struct pair *pair, struct sent *sent, int code)
 {
         sent_init(sent, code, NULL, 0);
@@ -73,6 +75,9 @@ static void commands_out_of_bounds_are_refused(void **state)
                 { VDC_Write, buffer, 0 },
                 { VDC_Write, buffer, -1 },
                 { VDC_Write, buffer, PAIR_BLOCK + 1 },
+                { VDC_Write, buffer, PAIR_BLOCK - 1 },
+                { VDC_Read, buffer, 777 },
+                { VDC_Flush, buffer + 1, 0 },
                 { VDC_Write, buffer + 1, PAIR_BLOCK },
                 { VDC_Read, buffer, PAIR_TRANSFER + PAIR_BLOCK },
                 { VDC_Read, buffer + PAIR_BLOCK, 1 },
@@ -86,6 +91,30 @@ static void commands_out_of_bounds_are_refused(void **state)
                 expect_refused(&sent, ERROR_INVALID_HANDLE);
         }
         expect_nothing(&pair);
+        pair_deinit(&pair);
+}
+
+/* An address in the middle of a buffer will do, if it is a whole number of blocks from its start. */
+static void a_buffer_may_be_named_by_any_of_its_blocks(void **state)
+{
+        struct VDC_Command *command;
+        struct sent sent;
+        struct pair pair;
+        uint8_t *buffer;
+
+        (void)state;
+        pair_up(&pair, 1);
+        assert_int_equal(vds_server_allocate_buffer(pair.server, &buffer, PAIR_TRANSFER, 0), NOERROR);
+        buffer[3 * PAIR_BLOCK] = 'x';
+        sent_init(&sent, VDC_Write, buffer + 3 * PAIR_BLOCK, PAIR_BLOCK);
+        assert_int_equal(vds_server_device_send_command(pair.server_devices[0], &sent.command), NOERROR);
+        command = pair_get(pair.client_devices[0], VDC_Write);
+        assert_int_equal(command->buffer[0], 'x');
+        complete(&pair, command, 0);
+        sent_wait(&sent);
+        sent_init(&sent, VDC_Write, buffer + PAIR_BLOCK / 2, PAIR_BLOCK);
+        assert_int_equal(vds_server_device_send_command(pair.server_devices[0], &sent.command), VD_E_INVALID);
+        expect_refused(&sent, ERROR_INVALID_HANDLE);
         pair_deinit(&pair);
 }
 
@@ -249,6 +278,37 @@ static void a_waiting_thread_gets_the_held_clear_error(void **state)
         pair_deinit(&pair);
 }
 
+/* A pointer to a device outlives its set. */
+static void a_device_of_the_last_set_is_not_open(void **state)
+{
+        struct vds_client_device *old;
+        struct VDC_Command *command;
+        struct sent failing;
+        struct sent clear;
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 2);
+        pair_open_devices(&pair);
+        old = pair.client_devices[1];
+        sent_init(&failing, VDC_Flush, NULL, 0);
+        sent_init(&clear, VDC_ClearError, NULL, 0);
+        assert_int_equal(vds_server_device_send_command(pair.server_devices[1], &failing.command), NOERROR);
+        assert_int_equal(vds_server_device_send_command(pair.server_devices[1], &clear.command), NOERROR);
+        command = pair_get(old, VDC_Flush);
+        assert_int_equal(vds_client_device_complete_command(old, command, ERROR_DISK_FULL, 0, 0), NOERROR);
+        assert_int_equal(vds_client_close(pair.client), VD_E_OPEN);
+        assert_int_equal(vds_server_close(pair.server), NOERROR);
+        pair.wishes.deviceCount = 1;
+        pair_open_devices(&pair);
+        assert_null(old->shared);
+        assert_int_equal(old->pending, PENDING_NONE);
+        assert_int_equal(old->held, 0);
+        assert_int_equal(vds_client_device_complete_command(old, command, 0, 0, 0), VD_E_PROTOCOL);
+        assert_int_equal(vds_client_device_get_command(old, 0, &command), VD_E_PROTOCOL);
+        pair_deinit(&pair);
+}
+
 static void completions_that_make_no_sense_are_refused(void **state)
 {
         struct VDC_Command *command;
@@ -326,12 +386,14 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_full_queue_refuses_in_the_call),
                 cmocka_unit_test(commands_out_of_bounds_are_refused),
+                cmocka_unit_test(a_buffer_may_be_named_by_any_of_its_blocks),
                 cmocka_unit_test(a_command_without_routine_is_refused),
                 cmocka_unit_test(a_closed_device_refuses_and_delivers_nothing),
                 cmocka_unit_test(without_an_agent_close_device_gives_back),
                 cmocka_unit_test(an_error_flushes_and_holds_back_clear_error),
                 cmocka_unit_test(a_failing_clear_error_changes_nothing),
                 cmocka_unit_test(a_waiting_thread_gets_the_held_clear_error),
+                cmocka_unit_test(a_device_of_the_last_set_is_not_open),
                 cmocka_unit_test(completions_that_make_no_sense_are_refused),
                 cmocka_unit_test(get_command_keeps_its_time),
                 cmocka_unit_test(any_completion_code_passes_through),

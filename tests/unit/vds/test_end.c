@@ -215,6 +215,25 @@ static void close_waits_for_calls_and_ends_them(void **state)
         }
 }
 
+/* Whoever has closed may free, though the call that Close ended has not quite returned. */
+static void close_lets_nobody_touch_the_set_afterwards(void **state)
+{
+        (void)state;
+        for (int i = 0; i < 100; i++) {
+                struct waiter waiter;
+                struct pair pair;
+
+                pair_init(&pair, 1);
+                pair_create(&pair);
+                start(&waiter, &pair, wait_configuration);
+                await_inside(&pair.client->set);
+                vds_client_close(pair.client);
+                pair_deinit(&pair);
+                pthread_join(waiter.thread, NULL);
+                assert_int_not_equal(waiter.result, NOERROR);
+        }
+}
+
 /* ---- Close ---- */
 
 static void the_client_closes_with_a_device_open(void **state)
@@ -385,6 +404,63 @@ static void progress_on_one_device_covers_the_others(void **state)
         pair_deinit(&pair);
 }
 
+struct worker {
+        struct pair *pair;
+        _Atomic bool stop;
+        pthread_t wake_thread;
+        pthread_t answer_thread;
+};
+
+static void *wake_the_agent(void *argument)
+{
+        struct worker *worker = argument;
+
+        while (!atomic_load(&worker->stop))
+                wake_signal(&worker->pair->server->set.layout->agent_wake);
+        return NULL;
+}
+
+static void *answer_everything(void *argument)
+{
+        struct vds_client_device *device = ((struct worker *)argument)->pair->client_devices[0];
+        struct VDC_Command *command;
+
+        while (vds_client_device_get_command(device, -1, &command) == NOERROR)
+                vds_client_device_complete_command(device, command, 0, 0, 0);
+        return NULL;
+}
+
+/* The agent, which looks all the time, must not count the quiet time as the first command's. */
+static void a_quiet_time_does_not_count(void **state)
+{
+        struct worker worker = { .stop = false };
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair.wishes.serverTimeOut = 60000;
+        pair_open_devices(&pair);
+        assert_int_not_equal(atomic_load(&pair.server->progress_ns), 0);
+        pair_start_agent(&pair);
+        worker.pair = &pair;
+        assert_int_equal(pthread_create(&worker.wake_thread, NULL, wake_the_agent, &worker), 0);
+        assert_int_equal(pthread_create(&worker.answer_thread, NULL, answer_everything, &worker), 0);
+        for (int i = 0; i < 50000; i++) {
+                struct sent sent;
+
+                /* As if the last command had been long ago. */
+                atomic_store(&pair.server->progress_ns, INT64_MIN / 2);
+                send(&pair, 0, &sent, VDC_Flush);
+                sent_wait(&sent);
+                assert_int_equal(sent.command.completionCode, ERROR_SUCCESS);
+        }
+        atomic_store(&worker.stop, true);
+        pthread_join(worker.wake_thread, NULL);
+        assert_int_equal(vds_server_device_close(pair.server_devices[0]), NOERROR);
+        pthread_join(worker.answer_thread, NULL);
+        pair_deinit(&pair);
+}
+
 /* ---- verdict ---- */
 
 static enum vds_verdict verdict_of(struct pair *pair)
@@ -481,6 +557,7 @@ static void a_set_without_server_that_is_aborted_has_failed(void **state)
 
 static void a_forked_child_has_no_part_in_the_set(void **state)
 {
+        int before = count_descriptors();
         struct VDC_Command *command;
         struct VDConfig config;
         struct pair pair;
@@ -498,6 +575,7 @@ static void a_forked_child_has_no_part_in_the_set(void **state)
                 bad += vds_client_get_configuration(pair.client, 0, &config) != VD_E_PROTOCOL;
                 bad += vds_server_signal_abort(pair.server) != VD_E_PROTOCOL;
                 bad += vds_client_close(pair.client) != VD_E_PROTOCOL;
+                bad += count_descriptors() != before;
                 vds_server_free(pair.server);
                 vds_client_free(pair.client);
                 _exit(bad);
@@ -516,6 +594,7 @@ int main(void)
                 cmocka_unit_test(the_first_reason_stays),
                 cmocka_unit_test(abort_wakes_every_waiter),
                 cmocka_unit_test(close_waits_for_calls_and_ends_them),
+                cmocka_unit_test(close_lets_nobody_touch_the_set_afterwards),
                 cmocka_unit_test(the_client_closes_with_a_device_open),
                 cmocka_unit_test(the_client_closes_before_it_opens_a_device),
                 cmocka_unit_test(the_server_closes_with_a_device_open),
@@ -525,6 +604,7 @@ int main(void)
                 cmocka_unit_test(close_from_a_callback_inside_close_device),
                 cmocka_unit_test(two_silent_intervals_abort),
                 cmocka_unit_test(progress_on_one_device_covers_the_others),
+                cmocka_unit_test(a_quiet_time_does_not_count),
                 cmocka_unit_test(a_silent_server_is_judged_by_its_flush),
                 cmocka_unit_test(a_verdict_is_stated_once_and_also_after_abort),
                 cmocka_unit_test(a_set_without_server_that_is_aborted_has_failed),

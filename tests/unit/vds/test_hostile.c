@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -62,6 +63,11 @@ static void the_client_believes_no_record(void **state)
                 { .code = VDC_Write, .size = PAIR_BLOCK, .has_buffer = 1, .offset = UINT64_MAX - PAIR_BLOCK + 1 },
                 { .code = VDC_Write, .size = PAIR_BLOCK, .has_buffer = 1, .area = SET_AREAS_MAX },
                 { .code = VDC_Write, .size = PAIR_BLOCK, .has_buffer = 1, .area = UINT32_MAX },
+                { .code = VDC_Write, .size = PAIR_BLOCK - 1, .has_buffer = 1 },
+                { .code = VDC_Read, .size = PAIR_BLOCK + 512, .has_buffer = 1 },
+                { .code = VDC_Write, .size = PAIR_BLOCK, .has_buffer = 1, .offset = 1 },
+                { .code = VDC_Write, .size = PAIR_BLOCK, .has_buffer = 1, .offset = PAIR_BLOCK / 2 },
+                { .code = VDC_Flush, .has_buffer = 1, .offset = PAIR_BLOCK - 1 },
                 { .code = VDC_Flush, .size = INT32_MAX, .has_buffer = 1 },
                 { .code = VDC_Flush, .size = -7, .has_buffer = 1, .offset = 3 * PAIR_TRANSFER },
         };
@@ -76,6 +82,68 @@ static void the_client_believes_no_record(void **state)
                 pair_join_agent(&pair);
                 pair_deinit(&pair);
         }
+}
+
+/* What lies in front of a buffer is the client's to write, so it has to be there. */
+static void a_buffer_has_its_prefix_zone_in_the_area(void **state)
+{
+        static const struct command_record lies[] = {
+                { .code = VDC_Write, .size = PAIR_BLOCK, .has_buffer = 1 },
+                { .code = VDC_Write, .size = PAIR_BLOCK, .has_buffer = 1, .offset = PAIR_BLOCK },
+                { .code = VDC_Flush, .has_buffer = 1 },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+                struct pair pair;
+
+                pair_init(&pair, 1);
+                pair.wishes.prefixZoneSize = 2 * PAIR_BLOCK;
+                pair_open_devices(&pair);
+                push_raw(&pair, &lies[i]);
+                expect_client_aborts(&pair);
+                pair_deinit(&pair);
+        }
+}
+
+struct feeder {
+        struct layout_device *shared;
+        _Atomic bool stop;
+};
+
+/* Takes completions and sends commands faster than anybody can count them. */
+static void *feed(void *argument)
+{
+        struct feeder *feeder = argument;
+        struct layout_device *shared = feeder->shared;
+
+        while (!atomic_load(&feeder->stop)) {
+                atomic_store(&shared->completion_indices.head, atomic_load(&shared->completion_indices.tail));
+                atomic_store(&shared->command_indices.tail,
+                             atomic_load(&shared->command_indices.head) + VDS_QUEUE_DEPTH - 4);
+                wake_signal(&shared->client_wake);
+        }
+        return NULL;
+}
+
+static void a_queue_without_end_is_left(void **state)
+{
+        struct feeder feeder = { .stop = false };
+        pthread_t thread;
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair_open_devices(&pair);
+        feeder.shared = shared_device(&pair);
+        for (int i = 0; i < VDS_QUEUE_DEPTH; i++)
+                feeder.shared->commands_ring[i] = (struct command_record){ .code = VDC_Flush, .slot = 1 };
+        pair.client_devices[0]->io_error = true;
+        assert_int_equal(pthread_create(&thread, NULL, feed, &feeder), 0);
+        expect_client_aborts(&pair);
+        atomic_store(&feeder.stop, true);
+        pthread_join(thread, NULL);
+        pair_deinit(&pair);
 }
 
 /* An area may be on its way still, so the command waits for it; but not for ever. */
@@ -147,7 +215,7 @@ static void the_client_believes_no_name(void **state)
                 /* The last has no end, and is cut to the longest name, which nobody asks for. */
                 memset(shared->name, 'n', sizeof shared->name);
                 if (i < sizeof names / sizeof names[0])
-                        strcpy(shared->name, names[i]);
+                        snprintf(shared->name, sizeof shared->name, "%s", names[i]);
                 atomic_store(&shared->phase, 0xFFFFFFFFu);
                 assert_int_equal(vds_client_open_device(pair.client, "wanted", &device),
                                  i < sizeof names / sizeof names[0] ? VD_E_ABORT : VD_E_INVALID);
@@ -240,7 +308,7 @@ static void the_server_believes_no_index(void **state)
 /* ---- both sides at work while a third scribbles over everything they share ---- */
 
 struct scribbler {
-        int fd;
+        void *region;
         size_t size;
         unsigned seed;
 };
@@ -248,11 +316,12 @@ struct scribbler {
 static void *scribble(void *argument)
 {
         struct scribbler *scribbler = argument;
-        uint32_t *words = mmap(NULL, scribbler->size, PROT_READ | PROT_WRITE, MAP_SHARED, scribbler->fd, 0);
+        /* A length of zero makes a second mapping of the same memory. */
+        uint32_t *words = mremap(scribbler->region, 0, scribbler->size, MREMAP_MAYMOVE);
         size_t count = scribbler->size / sizeof *words;
 
         if (words == MAP_FAILED)
-                return NULL;
+                abort();
         for (int i = 0; i < 3000; i++) {
                 size_t at = (size_t)rand_r(&scribbler->seed) % count;
 
@@ -294,7 +363,7 @@ static void everything_survives_a_scribbler(void **state)
                 pair_up(&pair, 1);
                 assert_int_equal(vds_server_allocate_buffer(pair.server, &buffer, PAIR_TRANSFER, 0), NOERROR);
                 scribbler = (struct scribbler){
-                        .fd = pair.client->set.control.fd,
+                        .region = pair.client->set.control.base,
                         .size = (size_t)pair.client->set.control.size,
                         .seed = round + 1,
                 };
@@ -332,6 +401,11 @@ static int memfd(size_t size, int seals)
 
 enum { SEALED = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
 
+static enum rendezvous_result reach(const struct pair *pair, int *ret_fd)
+{
+        return rendezvous_connect(pair->folder, pair->name, deadline_after_ms(5000), ret_fd, NULL);
+}
+
 /* Joins the pair's set as a server made of nothing but its socket. */
 static int join_by_hand(struct pair *pair)
 {
@@ -342,8 +416,8 @@ static int join_by_hand(struct pair *pair)
         int fd;
 
         pair_create(pair);
-        strcpy(hello.set_name, pair->name);
-        assert_int_equal(rendezvous_connect(pair->folder, pair->name, &fd, NULL), RENDEZVOUS_OK);
+        snprintf(hello.set_name, sizeof hello.set_name, "%s", pair->name);
+        assert_int_equal(reach(pair, &fd), RENDEZVOUS_OK);
         assert_int_equal(peer_send(fd, &hello, sizeof hello, -1, DEADLINE_NEVER, NULL), PEER_OK);
         assert_int_equal(peer_receive(fd, &welcome, sizeof welcome, &size, &pass, deadline_after_ms(5000), NULL),
                          PEER_OK);
@@ -432,14 +506,14 @@ static void greetings_that_are_none_are_turned_away(void **state)
         pair_init(&pair, 1);
         pair_create(&pair);
         for (int i = 0; i < 4; i++)
-                assert_int_equal(rendezvous_connect(pair.folder, pair.name, &idle[i], NULL), RENDEZVOUS_OK);
+                assert_int_equal(reach(&pair, &idle[i]), RENDEZVOUS_OK);
         for (int i = 0; i < 4; i++) {
-                strcpy(hello.set_name, i == 0 ? "another" : pair.name);
+                snprintf(hello.set_name, sizeof hello.set_name, "%s", i == 0 ? "another" : pair.name);
                 hello.version = i == 1 ? LAYOUT_VERSION + 1 : LAYOUT_VERSION;
                 hello.role = i == 2 ? 99 : ROLE_SERVER;
                 if (i == 3)
                         memset(hello.set_name, 'x', sizeof hello.set_name);
-                assert_int_equal(rendezvous_connect(pair.folder, pair.name, &fd, NULL), RENDEZVOUS_OK);
+                assert_int_equal(reach(&pair, &fd), RENDEZVOUS_OK);
                 assert_int_equal(peer_send(fd, &hello, sizeof hello, -1, DEADLINE_NEVER, NULL), PEER_OK);
                 assert_int_equal(
                         peer_receive(fd, &welcome, sizeof welcome, &size, &pass, deadline_after_ms(5000), NULL),
@@ -448,7 +522,7 @@ static void greetings_that_are_none_are_turned_away(void **state)
                 assert_int_equal(pass, -1);
                 close(fd);
         }
-        assert_int_equal(rendezvous_connect(pair.folder, pair.name, &fd, NULL), RENDEZVOUS_OK);
+        assert_int_equal(reach(&pair, &fd), RENDEZVOUS_OK);
         assert_int_equal(peer_send(fd, "junk", 4, -1, DEADLINE_NEVER, NULL), PEER_OK);
         assert_int_equal(peer_receive(fd, &welcome, sizeof welcome, &size, &pass, deadline_after_ms(5000), NULL),
                          PEER_ENDED);
@@ -457,6 +531,41 @@ static void greetings_that_are_none_are_turned_away(void **state)
         assert_int_equal(vds_server_open(pair.server, pair.name), NOERROR);
         for (int i = 0; i < 4; i++)
                 close(idle[i]);
+        pair_deinit(&pair);
+}
+
+struct opener {
+        struct pair *pair;
+        int result;
+};
+
+static void *open_set(void *argument)
+{
+        struct opener *opener = argument;
+
+        opener->result = vds_server_open(opener->pair->server, opener->pair->name);
+        return NULL;
+}
+
+static void a_server_waits_until_the_silent_have_gone(void **state)
+{
+        int idle[2 * CLIENT_HALF_OPEN_MAX];
+        struct opener opener;
+        pthread_t thread;
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair_create(&pair);
+        for (int i = 0; i < 2 * CLIENT_HALF_OPEN_MAX; i++)
+                assert_int_equal(reach(&pair, &idle[i]), RENDEZVOUS_OK);
+        opener = (struct opener){ .pair = &pair, .result = 1 };
+        assert_int_equal(pthread_create(&thread, NULL, open_set, &opener), 0);
+        usleep(50000);
+        for (int i = 0; i < 2 * CLIENT_HALF_OPEN_MAX; i++)
+                close(idle[i]);
+        pthread_join(thread, NULL);
+        assert_int_equal(opener.result, NOERROR);
         pair_deinit(&pair);
 }
 
@@ -542,6 +651,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_client_believes_no_record),
+                cmocka_unit_test(a_buffer_has_its_prefix_zone_in_the_area),
+                cmocka_unit_test(a_queue_without_end_is_left),
                 cmocka_unit_test(an_area_that_never_comes_is_waited_for_with_an_end),
                 cmocka_unit_test(a_slot_is_not_used_twice),
                 cmocka_unit_test(the_client_believes_no_index),
@@ -552,6 +663,7 @@ int main(void)
                 cmocka_unit_test(everything_survives_a_scribbler),
                 cmocka_unit_test(messages_that_are_none_are_refused),
                 cmocka_unit_test(greetings_that_are_none_are_turned_away),
+                cmocka_unit_test(a_server_waits_until_the_silent_have_gone),
                 cmocka_unit_test(a_primary_that_lies_is_not_joined),
         };
 

@@ -2,6 +2,7 @@
 #include "tests/unit/vds/pair.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -36,7 +37,7 @@ static void names_may_hold_anything_but_backslash(void **state)
         longest[VDS_NAME_MAX] = '\0';
         for (size_t i = 0; i <= sizeof good / sizeof good[0]; i++) {
                 pair_init(&pair, 1);
-                strcpy(pair.name, i < sizeof good / sizeof good[0] ? good[i] : longest);
+                snprintf(pair.name, sizeof pair.name, "%s", i < sizeof good / sizeof good[0] ? good[i] : longest);
                 pair_open_devices(&pair);
                 pair_deinit(&pair);
         }
@@ -438,16 +439,35 @@ static void areas_have_a_limit(void **state)
 {
         struct pair pair;
         int result = NOERROR;
+        int descriptors;
         int count = 0;
 
         (void)state;
         pair_init(&pair, 1);
         pair_open_devices(&pair);
+        descriptors = count_descriptors();
         while (count < 1000 && (result = vds_server_request_buffers(pair.server, PAIR_BLOCK, 0, 1)) == NOERROR)
                 count++;
         assert_int_equal(result, VD_E_MEMORY);
         assert_int_equal(count, SET_AREAS_MAX - 1);
         assert_int_equal(vds_server_abort_reason(pair.server), VDS_ABORT_NONE);
+        while (atomic_load(&pair.client->area_count) < SET_AREAS_MAX)
+                sched_yield();
+        assert_int_equal(count_descriptors(), descriptors);
+        pair_deinit(&pair);
+}
+
+/* Nothing can be allocated in an area of which the client will never hear. */
+static void an_area_that_cannot_be_sent_is_none(void **state)
+{
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair_open_devices(&pair);
+        assert_int_equal(shutdown(pair.server->connection_fd, SHUT_WR), 0);
+        assert_int_equal(vds_server_request_buffers(pair.server, PAIR_BLOCK, 0, 1), VD_E_ABORT);
+        assert_int_equal(pair.server->area_count, 1);
         pair_deinit(&pair);
 }
 
@@ -469,6 +489,7 @@ int main(void)
                 cmocka_unit_test(buffers_are_counted_freed_and_recognised),
                 cmocka_unit_test(later_areas_carry_commands),
                 cmocka_unit_test(areas_have_a_limit),
+                cmocka_unit_test(an_area_that_cannot_be_sent_is_none),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
