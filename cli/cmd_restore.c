@@ -117,6 +117,7 @@ static int fill_job(struct operation *operation, const struct database *database
         job->uid = info->uid;
         job->gid = info->gid;
         job->mode = info->mode;
+        job->has_parts = info->has_extent;
         for (uint32_t i = 0; i < inputs->count && info->has_extent; i++) {
                 job->parts[i].offset = inputs->items[i].reader->info.part_offset;
                 job->parts[i].length = inputs->items[i].reader->info.part_length;

@@ -50,6 +50,7 @@ static const struct number_field number_fields[] = {
         JOB_NUMBER(immutable, 1),
         JOB_NUMBER(replace, SERVER_REPLACE_ASIDE),
         JOB_NUMBER(check, SERVER_CHECK_FULL),
+        JOB_NUMBER(has_parts, 1),
         JOB_NUMBER(has_owner, 1),
         JOB_NUMBER(uid, UINT32_MAX),
         JOB_NUMBER(gid, UINT32_MAX),

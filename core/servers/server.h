@@ -60,7 +60,8 @@ struct server_job {
 
         enum server_replace replace;               /* restore */
         enum server_check check;                   /* restore */
-        struct server_part parts[VDS_DEVICES_MAX]; /* restore: of each device; of one device it may be left zero */
+        bool has_parts;                            /* restore: `parts` is known; of several devices it has to be */
+        struct server_part parts[VDS_DEVICES_MAX]; /* restore: of each device; all zero where it is not known */
         bool has_owner;                            /* restore: the three below are to be applied, as far as permitted */
         uid_t uid;
         gid_t gid;

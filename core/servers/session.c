@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/servers/report.h"
 
@@ -54,11 +55,18 @@ int channel_raise(struct channel *channel, const struct VDS_Command *command, st
         return error_raise(err, ERR_FAILED, "the client could not %s: error %d", verb, (int)command->completionCode);
 }
 
+/* For the engine, a client whose devices are all closed is free to go. For our work it is not: it must hear the
+ * verdict. */
+static bool is_orphan(const struct session *session)
+{
+        return getppid() != session->parent;
+}
+
 bool session_is_aborted(void *session_at)
 {
         const struct session *session = session_at;
 
-        return session->server && vds_server_abort_reason(session->server) != VDS_ABORT_NONE;
+        return session->server && (vds_server_abort_reason(session->server) != VDS_ABORT_NONE || is_orphan(session));
 }
 
 static enum err_code class_of_abort(enum vds_abort_reason reason)
@@ -81,6 +89,9 @@ int session_raise(struct session *session, int result, const char *doing, struct
         if (reason != VDS_ABORT_NONE)
                 return error_raise(err, class_of_abort(reason), "the device set '%s' was aborted: %s",
                                    session->job->set_name, vds_abort_text(reason));
+        if (is_orphan(session))
+                return error_raise(err, ERR_PEER_DIED, "the device set '%s' was aborted: %s", session->job->set_name,
+                                   vds_abort_text(VDS_ABORT_CLIENT_DIED));
         return error_raise(err, result == VD_E_MEMORY ? ERR_MEMORY : ERR_PROTOCOL,
                            "cannot %s the device set '%s': %s%s%s", doing, session->job->set_name,
                            vds_result_name(result), words[0] ? ": " : "", words);
@@ -123,6 +134,7 @@ int session_join(struct session *session, const struct server_job *job, const st
 
         memset(session, 0, sizeof *session);
         session->job = job;
+        session->parent = getppid();
         pthread_mutex_init(&session->lock, NULL);
         pthread_cond_init(&session->met, NULL);
         session->server = vds_server_new(options);

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/base/error.h"
 #include "core/servers/server.h"
@@ -56,6 +57,7 @@ struct session_shape {
 struct session {
         struct vds_server *server;
         const struct server_job *job;
+        pid_t parent;           /* the process that gave us the job: when it is gone, so is the client */
         struct VDConfig config; /* the client's wishes, then what was agreed */
         struct session_shape shape;
         bool transferred; /* every device was served and closed */
@@ -90,7 +92,8 @@ void session_end(struct session *session, const struct error *failure, const cha
 void session_fail(struct session *session, const struct error *err);
 bool session_is_failing(struct session *session);
 
-/* Whether the set was aborted. Fits as a cancellation callback; `session_at` is a struct session. */
+/* Whether the set was aborted, or the client is gone. Fits as a cancellation callback; `session_at` is a struct
+ * session. */
 bool session_is_aborted(void *session_at);
 
 /* Raises the reason of the abort; for a set that is not aborted, the meaning of `result`, a VD_E_ code. Returns -1. */

@@ -7,6 +7,7 @@
 #include "core/servers/report.h"
 #include "core/servers/sqlite.h"
 #include "core/servers/sqlite_image.h"
+#include "core/servers/sqlite_stage.h"
 
 struct backup {
         const struct server_job *job;
@@ -153,6 +154,8 @@ int sqlite_backup(struct session *session, char note[ERROR_MESSAGE_MAX], struct 
         };
         struct backup backup = { .job = job };
 
+        /* A restore that died may have taken the database away. */
+        stage_sweep(job->database);
         if (fault("backup.open", job, err) < 0 || image_open(&options, &image, err) < 0 ||
             fault("backup.locked", job, err) < 0)
                 return -1;

@@ -7,49 +7,34 @@
 
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
+#include "core/servers/sqlite_format.h"
 
-enum {
-        HEADER_SIZE = 100,
-        PROGRESS_STEPS = 100000, /* of SQLite's machine between two looks at an abort */
-};
-
-static uint32_t get_be32(const uint8_t *bytes)
-{
-        return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
+enum { PROGRESS_STEPS = 100000 }; /* of SQLite's machine between two looks at an abort */
 
 static int check_shape(int fd, const char *shown, bool *ret_empty, struct error *err)
 {
-        uint8_t header[HEADER_SIZE] = { 0 };
+        uint8_t bytes[FORMAT_HEADER_SIZE] = { 0 };
+        struct format_header header;
         struct stat st;
-        uint64_t page_size;
-        uint64_t pages;
 
-        if (fstat(fd, &st) < 0 || fd_pread_full(fd, header, sizeof header, 0) < 0)
+        if (fstat(fd, &st) < 0 || fd_pread_full(fd, bytes, sizeof bytes, 0) < 0)
                 return error_raise_errno(err, errno, "cannot check the restored database '%s'", shown);
         *ret_empty = st.st_size == 0;
         if (st.st_size == 0)
                 return 0;
-        page_size = (uint64_t)header[16] << 8 | header[17];
-        page_size = page_size == 1 ? 65536 : page_size;
-        if (memcmp(header, "SQLite format 3", 16) != 0 || page_size < 512 || (page_size & (page_size - 1)) != 0)
+        if (!format_parse_header(bytes, &header))
                 return error_raise(err, ERR_DAMAGED, "what was to be restored to '%s' is not a SQLite database", shown);
-        if ((uint64_t)st.st_size % page_size != 0)
+        if ((uint64_t)st.st_size % header.page_size != 0)
                 return error_raise(err, ERR_DAMAGED, "the restored database '%s' ends within a page", shown);
-        /* The count in the header is valid only if the last writer knew it: then two counters are equal. */
-        pages = memcmp(header + 24, header + 92, 4) == 0 ? get_be32(header + 28) : 0;
-        if ((uint64_t)st.st_size < pages * page_size)
-                return error_raise(err, ERR_DAMAGED, "the restored database '%s' ends early: %llu of %llu pages came",
-                                   shown, (unsigned long long)((uint64_t)st.st_size / page_size),
-                                   (unsigned long long)pages);
+        if ((uint64_t)st.st_size < (uint64_t)header.pages * header.page_size)
+                return error_raise(err, ERR_DAMAGED, "the restored database '%s' ends early: %llu of %u pages came",
+                                   shown, (unsigned long long)((uint64_t)st.st_size / header.page_size), header.pages);
         return 0;
 }
 
 static int on_progress(void *patience_at)
 {
-        const struct db_patience *patience = patience_at;
-
-        return patience->cancelled && patience->cancelled(patience->context);
+        return db_is_cancelled(patience_at);
 }
 
 /* Collects the check's rows in one line. "ok" alone means that nothing was found. */
@@ -100,6 +85,7 @@ int check_database(const char *path, int fd, enum server_check check, const stru
                 return 0;
         if (db_open(path, DB_IMMUTABLE, /* patience= */ NULL, &db, err) < 0)
                 return -1;
-        sqlite3_progress_handler(db, PROGRESS_STEPS, on_progress, (void *)(uintptr_t)patience);
+        if (patience)
+                sqlite3_progress_handler(db, PROGRESS_STEPS, on_progress, (void *)(uintptr_t)patience);
         return run_check(db, statements[check], shown, err);
 }

@@ -77,21 +77,28 @@ bool db_is_damaged(int result)
         return primary == SQLITE_NOTADB || primary == SQLITE_CORRUPT;
 }
 
+bool db_is_cancelled(const struct db_patience *patience)
+{
+        return patience->cancelled && patience->cancelled(patience->context);
+}
+
 /* SQLite's locks can only be tried, not waited for: so try, and wait a little longer each time. */
-static int on_busy(void *context, int attempt)
+bool db_wait(const struct db_patience *patience, int attempt)
 {
         static const int delays_ms[] = { 1, 2, 5, 10, 15, 20, 25, 25, 50 };
         enum { DELAYS = sizeof delays_ms / sizeof delays_ms[0] };
-        const struct db_patience *patience = context;
         struct timespec pause;
 
-        if (patience->cancelled && patience->cancelled(patience->context))
-                return 0;
-        if (deadline_passed(patience->deadline))
-                return 0;
+        if (db_is_cancelled(patience) || deadline_passed(patience->deadline))
+                return false;
         pause = deadline_slice(patience->deadline, delays_ms[attempt < DELAYS ? attempt : DELAYS - 1]);
         nanosleep(&pause, NULL);
-        return 1;
+        return true;
+}
+
+static int on_busy(void *patience, int attempt)
+{
+        return db_wait(patience, attempt);
 }
 
 /* "file:" + the path with everything unusual percent-encoded + "?immutable=1". */

@@ -39,6 +39,11 @@ int db_exec(sqlite3 *db, const char *sql);
 int db_number(sqlite3 *db, const char *sql, sqlite3_int64 *ret_number);
 int db_text(sqlite3 *db, const char *sql, char *text, size_t size);
 
+/* Waits a moment before a lock is tried again, longer with every `attempt` (from 0). False when patience is over. */
+bool db_wait(const struct db_patience *patience, int attempt);
+
+bool db_is_cancelled(const struct db_patience *patience);
+
 /* Whether a result code means that somebody else holds a lock. */
 bool db_is_busy(int result);
 

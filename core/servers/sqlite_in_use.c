@@ -15,7 +15,7 @@
 /* Which inodes to look for. */
 struct wanted {
         dev_t dev;
-        ino_t ino[TARGET_FILES];
+        ino_t ino[FORMAT_FILES];
         int count;
 };
 
@@ -95,12 +95,12 @@ int replace_check_unused(const struct target *target, const char *name, struct e
         struct wanted wanted = { 0 };
         long holder;
 
-        for (int i = 0; i < TARGET_FILES; i++) {
-                char sibling[NAME_MAX + 16];
+        for (int i = 0; i < FORMAT_FILES; i++) {
+                char sibling[NAME_MAX + 1];
                 struct stat st;
 
-                snprintf(sibling, sizeof sibling, "%s%s", name, target_suffixes[i]);
-                if (fstatat(target->folder_fd, sibling, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+                if (!target_sibling(name, i, sibling) ||
+                    fstatat(target->folder_fd, sibling, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
                         continue;
                 wanted.dev = st.st_dev;
                 wanted.ino[wanted.count++] = st.st_ino;
@@ -108,11 +108,12 @@ int replace_check_unused(const struct target *target, const char *name, struct e
         holder = find_process(&wanted);
         if (holder > 0)
                 return raise_used(target, holder, err);
-        for (int i = 0; i < TARGET_FILES; i++) {
-                char sibling[NAME_MAX + 16];
+        for (int i = 0; i < FORMAT_FILES; i++) {
+                char sibling[NAME_MAX + 1];
                 CLEANUP(fd_closep) int fd = -1;
 
-                snprintf(sibling, sizeof sibling, "%s%s", name, target_suffixes[i]);
+                if (!target_sibling(name, i, sibling))
+                        continue;
                 fd = openat(target->folder_fd, sibling, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
                 holder = fd >= 0 ? find_holder(fd) : 0;
                 if (holder != 0)

@@ -61,9 +61,13 @@ static int check_target(struct restore *restore, struct error *err)
         }
 }
 
-static bool parts_are_known(const struct server_job *job)
+static int check_job(const struct server_job *job, struct error *err)
 {
-        return job->device_count > 1 || job->parts[0].length > 0;
+        if (job->device_count > 1 && !job->has_parts)
+                return error_raise(err, ERR_USAGE,
+                                   "nobody knows which part of '%s' each of the %u streams carries: give one stream",
+                                   job->database, job->device_count);
+        return 0;
 }
 
 static int configure(struct session *session, struct error *err)
@@ -99,7 +103,7 @@ static int store(struct restore *restore, uint32_t device, const struct VDS_Comm
         uint64_t at = restore->sizes[device];
         uint64_t size = (uint64_t)command->bytesTransferred;
 
-        if (parts_are_known(restore->job) && size > part->length - at)
+        if (restore->job->has_parts && size > part->length - at)
                 return error_raise(err, ERR_DAMAGED, "device %u carries more than its part of '%s'", device + 1,
                                    restore->job->database);
         if (fd_pwrite_full(restore->stage.fd, command->buffer, size, (off_t)(part->offset + at)) < 0)
@@ -133,7 +137,7 @@ static int check_part(const struct restore *restore, uint32_t device, struct err
 {
         const struct server_job *job = restore->job;
 
-        if (parts_are_known(job) && restore->sizes[device] != job->parts[device].length)
+        if (job->has_parts && restore->sizes[device] != job->parts[device].length)
                 return error_raise(err, ERR_DAMAGED, "device %u ends early: %llu of %llu bytes of '%s' came",
                                    device + 1, (unsigned long long)restore->sizes[device],
                                    (unsigned long long)job->parts[device].length, job->database);
@@ -188,14 +192,9 @@ static void dress(const struct restore *restore)
         gid_t gid = job->has_owner ? job->gid : old ? old->st_gid : (gid_t)-1;
         mode_t mask = umask(077);
         mode_t mode = job->has_owner ? job->mode : old ? old->st_mode : 0644 & ~mask;
-        int fd = restore->stage.fd;
 
         umask(mask);
-        /* The group alone may be permitted where the owner is not; what is not permitted is no failure. */
-        if (fchown(fd, uid, gid) < 0 && fchown(fd, (uid_t)-1, gid) < 0)
-                errno = 0;
-        if (fchmod(fd, mode & 0777) < 0)
-                errno = 0;
+        stage_dress(&restore->stage, uid, gid, mode);
 }
 
 static int settle(struct restore *restore, struct session *session, struct db_patience *patience, struct error *err)
@@ -241,8 +240,8 @@ int sqlite_restore(struct session *session, char note[ERROR_MESSAGE_MAX], struct
         };
 
         stage_sweep(session->job->database);
-        if (target_open(&restore.target, session->job->database, err) < 0 || check_target(&restore, err) < 0 ||
-            stage_create(&restore.target, "restore", &restore.stage, err) < 0 ||
+        if (check_job(session->job, err) < 0 || target_open(&restore.target, session->job->database, err) < 0 ||
+            check_target(&restore, err) < 0 || stage_create(&restore.target, "restore", &restore.stage, err) < 0 ||
             fault("restore.temp.created", session->job, err) < 0 || configure(session, err) < 0 ||
             session_transfer(session, serve_device, &restore, err) < 0 || settle(&restore, session, &patience, err) < 0)
                 return -1;

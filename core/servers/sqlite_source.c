@@ -12,10 +12,10 @@
 
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
+#include "core/servers/sqlite_format.h"
 #include "core/servers/sqlite_wal.h"
 
 enum {
-        DATABASE_HEADER_SIZE = 100,
         JOURNAL_MAGIC_SIZE = 8,
         SNAPSHOT_ATTEMPTS = 200, /* each ends early only when a writer was faster */
 };
@@ -210,44 +210,31 @@ static int open_locked(struct sqlite_source *source, struct error *err)
 
 /* ---- opening an immutable file ---- */
 
-static uint32_t get_be(const uint8_t *bytes, int count)
-{
-        uint32_t value = 0;
-
-        for (int i = 0; i < count; i++)
-                value = value << 8 | bytes[i];
-        return value;
-}
-
 /* Page size and page count from the first page, by SQLite's rules. */
-static int parse_header(struct sqlite_source *source, const uint8_t header[DATABASE_HEADER_SIZE], struct error *err)
+static int parse_header(struct sqlite_source *source, const uint8_t bytes[FORMAT_HEADER_SIZE], struct error *err)
 {
-        uint32_t page_size = get_be(header + 16, 2);
-        uint32_t pages = get_be(header + 28, 4);
-        bool count_is_valid = pages != 0 && memcmp(header + 24, header + 92, 4) == 0;
+        struct format_header header;
 
-        if (page_size == 1)
-                page_size = 65536;
-        if (memcmp(header, "SQLite format 3", 16) != 0 || page_size < 512 || (page_size & (page_size - 1)) != 0)
+        if (!format_parse_header(bytes, &header))
                 return db_raise(err, NULL, SQLITE_NOTADB, source->path);
-        source->page_size = page_size;
-        source->pages = (uint32_t)(((uint64_t)source->st.st_size + page_size - 1) / page_size);
-        if (count_is_valid && source->generation.frames == 0 && pages > source->pages)
+        source->page_size = header.page_size;
+        source->pages = (uint32_t)(((uint64_t)source->st.st_size + header.page_size - 1) / header.page_size);
+        if (source->generation.frames == 0 && header.pages > source->pages)
                 return db_raise(err, NULL, SQLITE_CORRUPT, source->path);
-        if (count_is_valid)
-                source->pages = pages;
+        if (header.pages != 0)
+                source->pages = header.pages;
         return 0;
 }
 
 /* Opens a sibling of the database. 1 when it is there and not empty, 0 when not, negative with `err` set. */
-static int open_sibling(const struct sqlite_source *source, const char *suffix, int *ret_fd, struct stat *ret_st,
+static int open_sibling(const struct sqlite_source *source, enum format_file file, int *ret_fd, struct stat *ret_st,
                         struct error *err)
 {
         CLEANUP(freep) char *path = NULL;
         CLEANUP(fd_closep) int fd = -1;
 
-        if (asprintf(&path, "%s%s", source->path, suffix) < 0)
-                return error_raise_errno(err, ENOMEM, "cannot open '%s%s'", source->path, suffix);
+        if (asprintf(&path, "%s%s", source->path, format_suffixes[file]) < 0)
+                return error_raise_errno(err, ENOMEM, "cannot open '%s%s'", source->path, format_suffixes[file]);
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd < 0 && errno == ENOENT)
                 return 0;
@@ -267,7 +254,7 @@ static int refuse_hot_journal(const struct sqlite_source *source, struct error *
         CLEANUP(fd_closep) int fd = -1;
         uint8_t start[JOURNAL_MAGIC_SIZE] = { 0 };
         struct stat st;
-        int result = open_sibling(source, "-journal", &fd, &st, err);
+        int result = open_sibling(source, FORMAT_JOURNAL, &fd, &st, err);
 
         if (result <= 0)
                 return result;
@@ -284,7 +271,7 @@ static int refuse_hot_journal(const struct sqlite_source *source, struct error *
 static int open_immutable_log(struct sqlite_source *source, struct error *err)
 {
         const struct wal_bytes log = log_bytes(source);
-        int result = open_sibling(source, "-wal", &source->log_fd, &source->log_st, err);
+        int result = open_sibling(source, FORMAT_LOG, &source->log_fd, &source->log_st, err);
 
         if (result <= 0)
                 return result;
@@ -294,7 +281,7 @@ static int open_immutable_log(struct sqlite_source *source, struct error *err)
 
 static int open_immutable(struct sqlite_source *source, struct error *err)
 {
-        uint8_t header[DATABASE_HEADER_SIZE];
+        uint8_t header[FORMAT_HEADER_SIZE];
 
         source->file_fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (source->file_fd < 0 || fstat(source->file_fd, &source->st) < 0)

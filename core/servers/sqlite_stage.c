@@ -13,9 +13,10 @@
 #include "core/base/fd_io.h"
 #include "core/base/ident.h"
 
-enum { STAGED_NAME_MAX = 200 }; /* of the database's name; what we put around it fits behind */
-
-const char *const target_suffixes[TARGET_FILES] = { "", "-wal", "-journal", "-shm" };
+enum {
+        STAGED_NAME_MAX = 200, /* of the database's name; what we put around it fits behind */
+        SWEEP_LOCK_MS = 1000,  /* a sweep that finds the folder locked leaves its work to the next one */
+};
 
 /* ---- the target ---- */
 
@@ -71,19 +72,18 @@ void target_deinit(struct target *target)
         freep(&target->folder);
 }
 
-/* NAME and its suffix; a name that is too long exists nowhere. */
-static bool sibling_name(const char *name, int file, char sibling[NAME_MAX + 1])
+bool target_sibling(const char *name, enum format_file file, char sibling[NAME_MAX + 1])
 {
-        return snprintf(sibling, NAME_MAX + 1, "%s%s", name, target_suffixes[file]) <= NAME_MAX;
+        return snprintf(sibling, NAME_MAX + 1, "%s%s", name, format_suffixes[file]) <= NAME_MAX;
 }
 
 int target_look(struct target *target, struct error *err)
 {
-        for (int i = 0; i < TARGET_FILES; i++) {
+        for (int i = 0; i < FORMAT_FILES; i++) {
                 char sibling[NAME_MAX + 1];
                 struct stat st;
 
-                target->exists[i] = sibling_name(target->name, i, sibling) &&
+                target->exists[i] = target_sibling(target->name, i, sibling) &&
                                     fstatat(target->folder_fd, sibling, &st, AT_SYMLINK_NOFOLLOW) == 0;
                 if (i == 0 && target->exists[0]) {
                         target->st = st;
@@ -97,13 +97,35 @@ int target_look(struct target *target, struct error *err)
 
 bool target_first(const struct target *target, char path[PATH_MAX])
 {
-        for (int i = 0; i < TARGET_FILES; i++) {
+        for (int i = 0; i < FORMAT_FILES; i++) {
                 if (!target->exists[i])
                         continue;
-                snprintf(path, PATH_MAX, "%s%s", target->path, target_suffixes[i]);
+                snprintf(path, PATH_MAX, "%s%s", target->path, format_suffixes[i]);
                 return true;
         }
         return false;
+}
+
+int target_lock(const struct target *target, const struct db_patience *patience, struct error *err)
+{
+        for (int attempt = 0; flock(target->folder_fd, LOCK_EX | LOCK_NB) < 0; attempt++) {
+                if (errno == EINTR)
+                        continue;
+                if (errno != EWOULDBLOCK)
+                        return 0;
+                if (db_wait(patience, attempt))
+                        continue;
+                if (db_is_cancelled(patience))
+                        return db_raise(err, NULL, SQLITE_INTERRUPT, target->path);
+                return error_raise(err, ERR_BUSY, "the folder '%s' is locked by another restore: try again later",
+                                   target->folder);
+        }
+        return 0;
+}
+
+void target_unlock(const struct target *target)
+{
+        flock(target->folder_fd, LOCK_UN);
 }
 
 /* ---- files of a run ---- */
@@ -128,8 +150,10 @@ int stage_create(const struct target *target, const char *kind, struct stage *st
 {
         char prefix[NAME_MAX + 1];
         char uuid[IDENT_UUID_SIZE];
+        bool locked;
 
         staged_prefix(target->name, kind, prefix);
+        /* A sweep that comes between our two calls has the lock, or has unlinked the file. */
         do {
                 fd_closep(&stage->fd);
                 ident_uuid(uuid);
@@ -138,13 +162,34 @@ int stage_create(const struct target *target, const char *kind, struct stage *st
                                    0600);
                 if (stage->fd < 0)
                         return error_raise_errno(err, errno, "cannot create a file in the folder '%s'", target->folder);
-        } while (flock(stage->fd, LOCK_EX | LOCK_NB) < 0 || !has_name(target->folder_fd, stage->name, stage->fd));
+                locked = flock(stage->fd, LOCK_EX | LOCK_NB) == 0;
+                if (!locked && errno != EWOULDBLOCK) {
+                        int sys_errno = errno;
+
+                        unlinkat(target->folder_fd, stage->name, 0);
+                        return error_raise_errno(err, sys_errno, "cannot lock a file in the folder '%s'",
+                                                 target->folder);
+                }
+        } while (!locked || !has_name(target->folder_fd, stage->name, stage->fd));
         free(stage->path);
         if (asprintf(&stage->path, "%s/%s", strcmp(target->folder, "/") == 0 ? "" : target->folder, stage->name) < 0) {
                 stage->path = NULL;
                 return error_raise_errno(err, ENOMEM, "cannot create a file in the folder '%s'", target->folder);
         }
         return 0;
+}
+
+void stage_dress(const struct stage *stage, uid_t uid, gid_t gid, mode_t mode)
+{
+        /* The group alone may be permitted where the owner is not; what is not permitted is no failure. */
+        bool has_group = fchown(stage->fd, uid, gid) == 0 || fchown(stage->fd, (uid_t)-1, gid) == 0;
+
+        mode &= 0777;
+        /* The old group counts among the others now, which must not give it more than it had. */
+        if (!has_group)
+                mode &= ~(mode_t)077 | (mode >> 3 & 07);
+        if (fchmod(stage->fd, mode) < 0)
+                errno = 0;
 }
 
 void stage_remove(const struct target *target, struct stage *stage)
@@ -162,14 +207,14 @@ static bool look(const struct target *target, const char *name, struct stat *ret
         return fstatat(target->folder_fd, name, ret_st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static void put_back_file(const struct target *target, const char *aside, int file)
+static void put_back_file(const struct target *target, const char *aside, enum format_file file)
 {
         char old_name[NAME_MAX + 1];
         char aside_name[NAME_MAX + 1];
         struct stat old_st;
         struct stat aside_st;
 
-        if (!sibling_name(target->name, file, old_name) || !sibling_name(aside, file, aside_name) ||
+        if (!target_sibling(target->name, file, old_name) || !target_sibling(aside, file, aside_name) ||
             !look(target, aside_name, &aside_st))
                 return;
         if (!look(target, old_name, &old_st))
@@ -178,7 +223,7 @@ static void put_back_file(const struct target *target, const char *aside, int fi
                 unlinkat(target->folder_fd, aside_name, 0);
 }
 
-void stage_put_back(const struct target *target, const char *aside)
+void stage_put_back(const struct target *target, const char *aside, unsigned files)
 {
         struct stat old_st;
         struct stat aside_st;
@@ -189,8 +234,9 @@ void stage_put_back(const struct target *target, const char *aside)
             (!look(target, aside, &aside_st) || old_st.st_dev != aside_st.st_dev || old_st.st_ino != aside_st.st_ino))
                 return;
         /* The database comes last: it shall never stand there without its log. */
-        for (int i = TARGET_FILES - 1; i >= 0; i--)
-                put_back_file(target, aside, i);
+        for (int i = FORMAT_FILES - 1; i >= 0; i--)
+                if (files & 1u << i)
+                        put_back_file(target, aside, i);
         fsync(target->folder_fd);
 }
 
@@ -204,7 +250,7 @@ static void put_back_marked(const struct target *target, int fd)
         if (fd_pread_full(fd, aside, NAME_MAX, 0) <= 0)
                 return;
         if (strncmp(aside, prefix, (size_t)length) == 0 && !strchr(aside, '/'))
-                stage_put_back(target, aside);
+                stage_put_back(target, aside, (1u << FORMAT_FILES) - 1);
 }
 
 static bool is_staged(const char *name, const char *prefix)
@@ -229,17 +275,27 @@ static void sweep_file(const struct target *target, const char *name, bool is_ma
         unlinkat(target->folder_fd, name, 0);
 }
 
+/* Names are moved only under the folder's lock; it is asked for only where a marker tells that names may be moved. */
 static void sweep_kind(const struct target *target, const char *kind, bool is_marker)
 {
+        const struct db_patience patience = { .deadline = deadline_after_ms(SWEEP_LOCK_MS) };
         CLEANUP(dir_closep) DIR *dir = target->folder ? opendir(target->folder) : NULL;
         char prefix[NAME_MAX + 1];
+        bool locked = false;
 
         if (!dir)
                 return;
         staged_prefix(target->name, kind, prefix);
-        for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
-                if (is_staged(entry->d_name, prefix))
-                        sweep_file(target, entry->d_name, is_marker);
+        for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+                if (!is_staged(entry->d_name, prefix))
+                        continue;
+                if (is_marker && !locked && target_lock(target, &patience, /* err= */ NULL) < 0)
+                        return;
+                locked = is_marker;
+                sweep_file(target, entry->d_name, is_marker);
+        }
+        if (locked)
+                target_unlock(target);
 }
 
 void stage_sweep(const char *path)

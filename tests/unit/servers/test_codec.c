@@ -31,6 +31,7 @@ static struct server_job sample_job(void)
                 .immutable = true,
                 .replace = SERVER_REPLACE_ASIDE,
                 .check = SERVER_CHECK_FULL,
+                .has_parts = true,
                 .has_owner = true,
                 .uid = 0xfffffffe,
                 .gid = 12,
@@ -65,8 +66,8 @@ static void job_survives(void **state)
                     copy.buffer_count == job.buffer_count && copy.max_transfer == job.max_transfer &&
                     copy.busy_timeout_ms == job.busy_timeout_ms && copy.max_lock_ms == job.max_lock_ms &&
                     copy.max_wal == job.max_wal && copy.immutable && copy.replace == job.replace &&
-                    copy.check == job.check && copy.has_owner && copy.uid == job.uid && copy.gid == job.gid &&
-                    copy.mode == job.mode);
+                    copy.check == job.check && copy.has_parts && copy.has_owner && copy.uid == job.uid &&
+                    copy.gid == job.gid && copy.mode == job.mode);
         server_job_deinit(&job);
         server_job_deinit(&copy);
 }

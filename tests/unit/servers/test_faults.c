@@ -1,8 +1,11 @@
 /* Every fault point of the server, failing and killed: the verdict is no success, and the target is as it was. */
 #include "tests/unit/servers/run.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/cleanup.h"
@@ -87,6 +90,8 @@ static void restores(void **state, enum server_replace replace, const char *cons
 /* "restore.renamed" comes apart from the others: killed there, the new database is complete and in place. */
 static const char *const restore_points[] = { "restore.temp.created", "restore.data.written", "restore.synced",
                                               "restore.checked",      "aside.linked",         "aside.unlinked" };
+static const char *const in_place_points[] = { "restore.temp.created", "restore.data.written", "restore.synced",
+                                               "restore.checked",      "replace.begun",        "replace.copied" };
 
 static void restores_to_a_new_name(void **state)
 {
@@ -95,7 +100,7 @@ static void restores_to_a_new_name(void **state)
 
 static void restores_in_place(void **state)
 {
-        restores(state, SERVER_REPLACE_IN_PLACE, restore_points, 4);
+        restores(state, SERVER_REPLACE_IN_PLACE, in_place_points, 6);
 }
 
 static void restores_aside(void **state)
@@ -134,6 +139,60 @@ static void renamed(void **state)
         run_deinit(backup);
 }
 
+/* A client whose server stops at the point. */
+static void play_client(void **state, const struct run *backup, const char *to, const char *point)
+{
+        struct run *run = run_restore(state, backup, to);
+        char fault[64];
+
+        snprintf(fault, sizeof fault, "%s=stop", point);
+        run->fault = fault;
+        run->job.replace = SERVER_REPLACE_IN_PLACE;
+        run_go(run);
+}
+
+/* All devices are closed by then, and nobody is left to hear the verdict: the server takes back what it began. */
+static void client_killed_while_the_database_is_replaced(void **state)
+{
+        const char *from = sandbox_path(state, "from.db");
+        const char *to = sandbox_path(state, "to.db");
+        struct run *backup;
+
+        make_database(from, 2000);
+        make_database(to, 7);
+        backup = run_backup(state, from, 2);
+        assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+        for (int i = 4; i < 6; i++) {
+                int reached[2];
+                char text[64];
+                int status;
+                pid_t client;
+                pid_t server;
+
+                assert_int_equal(pipe(reached), 0);
+                snprintf(text, sizeof text, "%d", reached[1]);
+                client = fork();
+                assert_true(client >= 0);
+                if (client == 0) {
+                        setenv("VDIPIPE_FAULT_FD", text, 1);
+                        play_client(state, backup, to, in_place_points[i]);
+                        _exit(0);
+                }
+                close(reached[1]);
+                assert_true(read(reached[0], text, sizeof text) > 0);
+                assert_int_equal(kill(client, SIGKILL), 0);
+                assert_int_equal(waitpid(client, NULL, 0), client);
+                server = waitpid(-1, &status, WUNTRACED);
+                assert_true(server > 0 && WIFSTOPPED(status));
+                assert_int_equal(kill(server, SIGCONT), 0);
+                assert_int_equal(waitpid(server, &status, 0), server);
+                close(reached[0]);
+                assert_int_equal(sandbox_count(state, "-journal") + sandbox_count(state, ".restore-"), 0);
+                assert_rows(to, 7);
+        }
+        run_deinit(backup);
+}
+
 #define SANDBOX_TEST(test) cmocka_unit_test_setup_teardown(test, sandbox_setup, sandbox_teardown)
 
 int main(int argc, char **argv)
@@ -141,7 +200,7 @@ int main(int argc, char **argv)
         const struct CMUnitTest tests[] = {
                 SANDBOX_TEST(backups),           SANDBOX_TEST(restores_to_a_new_name),
                 SANDBOX_TEST(restores_in_place), SANDBOX_TEST(restores_aside),
-                SANDBOX_TEST(renamed),
+                SANDBOX_TEST(renamed),           SANDBOX_TEST(client_killed_while_the_database_is_replaced),
         };
 
         if (run_is_server(argc, argv))

@@ -1,10 +1,14 @@
 /* The ways of a restored database into its place, and what is left when they fail or their process dies. */
 #include "tests/unit/servers/sandbox.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -197,6 +201,98 @@ static void in_place_of_no_database_names_aside(void **state)
         scene_clear(&scene, state);
 }
 
+/* Plays an abort at the `at`-th look, and a second connection that looks in between. */
+struct watcher {
+        const char *path;
+        int looks;
+        int at;
+};
+
+static bool watch(void *watcher_at)
+{
+        struct watcher *watcher = watcher_at;
+        sqlite3 *db = NULL;
+        sqlite3_int64 rows = 0;
+        int result;
+
+        assert_int_equal(sqlite3_open_v2(watcher->path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+        result = db_number(db, "SELECT count(*) FROM t", &rows);
+        if (!db_is_busy(result)) {
+                assert_int_equal(result, SQLITE_OK);
+                assert_int_equal(rows, 10);
+        }
+        sqlite3_close(db);
+        return ++watcher->looks == watcher->at;
+}
+
+static void in_place_ends_when_it_is_told_to(void **state)
+{
+        static const char *const modes[] = { "DELETE", "WAL" };
+
+        for (int i = 0; i < 2; i++) {
+                const char *path = sandbox_path(state, i ? "w.db" : "d.db");
+                struct watcher watcher = { .path = path };
+                struct scene scene;
+                struct error err = ERROR_INIT;
+
+                make_old(path, modes[i], 10);
+                scene_set(&scene, state, i ? "w.db" : "d.db", 4000, 4096);
+                scene.patience.cancelled = watch;
+                scene.patience.context = &watcher;
+                for (watcher.at = 1;; watcher.at++) {
+                        watcher.looks = 0;
+                        if (replace_in_place(&scene.replacement, &err) == 0)
+                                break;
+                        assert_int_equal(err.code, ERR_ABORTED);
+                        assert_int_equal(count_rows(path), 10);
+                        sandbox_assert_sound(path);
+                        assert_int_equal(sandbox_count(state, "-journal"), 0);
+                }
+                /* Begun, three pieces of pages, the last page. */
+                assert_true(watcher.at > 5);
+                assert_int_equal(count_rows(path), 4000);
+                sandbox_assert_sound(path);
+                scene_clear(&scene, state);
+        }
+}
+
+/* A file system of our own, in the sandbox; false where that is not permitted. */
+static bool mount_small(const char *folder, const char *options)
+{
+        assert_int_equal(mkdir(folder, 0700), 0);
+        return unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+               mount("none", folder, "tmpfs", 0, options) == 0;
+}
+
+static void in_place_where_the_disk_fills_up(void **state)
+{
+        const char *folder = sandbox_path(state, "small");
+        const char *path = sandbox_path(state, "small/f.db");
+        const char *before = sandbox_path(state, "before.db");
+        CLEANUP(freep) char *old_bytes = NULL;
+        CLEANUP(freep) char *new_bytes = NULL;
+        struct scene scene;
+        struct error err = ERROR_INIT;
+        size_t old_size;
+        size_t new_size;
+
+        /* The staged file, the old database and its journal fit, the new pages do not. */
+        if (!mount_small(folder, "size=13m"))
+                skip();
+        make_old(path, "DELETE", 6000);
+        sandbox_copy(path, before);
+        scene_set(&scene, state, "small/f.db", 7000, 4096);
+        assert_int_equal(replace_in_place(&scene.replacement, &err), -1);
+        assert_int_equal(err.code, ERR_NO_SPACE);
+        assert_false(sandbox_exists(sandbox_path(state, "small/f.db-journal")));
+        assert_int_equal(fd_read_file(AT_FDCWD, before, 64 << 20, &old_bytes, &old_size), 0);
+        assert_int_equal(fd_read_file(AT_FDCWD, path, 64 << 20, &new_bytes, &new_size), 0);
+        assert_int_equal(new_size, old_size);
+        assert_memory_equal(new_bytes, old_bytes, old_size);
+        scene_clear(&scene, state);
+        assert_int_equal(umount(folder), 0);
+}
+
 static void aside_keeps_the_old_database(void **state)
 {
         const char *path = sandbox_path(state, "old.db");
@@ -216,6 +312,141 @@ static void aside_keeps_the_old_database(void **state)
         assert_int_equal(sandbox_count(state, "old.db.replaced-"), 2);
         assert_false(sandbox_exists(sandbox_path(state, "old.db-wal")));
         assert_int_equal(count_rows(path), 300);
+}
+
+struct aside_run {
+        struct scene scene;
+        struct error err;
+        int result;
+};
+
+static void *aside_main(void *run_at)
+{
+        struct aside_run *run = run_at;
+
+        run->result = replace_aside(&run->scene.replacement, &run->err);
+        return NULL;
+}
+
+/* Rows of the database that the run has put aside. */
+static sqlite3_int64 count_taken(struct aside_run *run)
+{
+        char *path = strchr(run->scene.note, '/');
+
+        path[strcspn(path, "'")] = '\0';
+        return count_rows(path);
+}
+
+/* One comes first; the other one finds a new database, which its run has open still, or takes that away in its turn.
+ * Nothing is lost either way. */
+static void asides_at_the_same_time(void **state)
+{
+        for (int round = 0; round < 20; round++) {
+                struct aside_run runs[2] = { 0 };
+                sqlite3_int64 wanted = 10;
+                sqlite3_int64 found;
+                pthread_t threads[2];
+                int succeeded = 0;
+                char name[32];
+                char aside[64];
+
+                snprintf(name, sizeof name, "twice-%d.db", round);
+                snprintf(aside, sizeof aside, "%s.replaced-", name);
+                make_old(sandbox_path(state, name), "DELETE", 10);
+                for (int i = 0; i < 2; i++) {
+                        scene_set(&runs[i].scene, state, name, 20 + i, 4096);
+                        runs[i].scene.patience.deadline = deadline_after_ms(60000);
+                }
+                for (int i = 0; i < 2; i++)
+                        assert_int_equal(pthread_create(&threads[i], NULL, aside_main, &runs[i]), 0);
+                for (int i = 0; i < 2; i++)
+                        pthread_join(threads[i], NULL);
+                found = count_rows(sandbox_path(state, name));
+                for (int i = 0; i < 2; i++) {
+                        stage_remove(&runs[i].scene.target, &runs[i].scene.stage);
+                        target_deinit(&runs[i].scene.target);
+                        if (runs[i].result < 0) {
+                                assert_int_equal(runs[i].err.code, ERR_BUSY);
+                                continue;
+                        }
+                        succeeded++;
+                        wanted += 20 + i;
+                        found += count_taken(&runs[i]);
+                }
+                assert_true(succeeded > 0);
+                assert_int_equal(found, wanted);
+                assert_int_equal(sandbox_count(state, aside), succeeded);
+        }
+}
+
+static void locked_folder_is_waited_for_and_named(void **state)
+{
+        static int (*const ways[])(const struct replacement *, struct error *) = { replace_new, replace_aside };
+        int fd = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        assert_int_equal(flock(fd, LOCK_EX), 0);
+        for (int i = 0; i < 2; i++) {
+                struct scene scene;
+                struct error err = ERROR_INIT;
+
+                scene_set(&scene, state, "l.db", 30, 4096);
+                assert_int_equal(ways[i](&scene.replacement, &err), -1);
+                assert_int_equal(err.code, ERR_BUSY);
+                assert_non_null(strstr(err.message, *state));
+                scene_clear(&scene, state);
+                assert_false(sandbox_exists(sandbox_path(state, "l.db")));
+        }
+        close(fd);
+}
+
+/* What a run finds under the name that it wanted to give is not its own, and stays. */
+static void only_names_that_were_given_are_taken_back(void **state)
+{
+        const char *path = sandbox_path(state, "k.db");
+        struct target target = TARGET_INIT;
+        struct error err = ERROR_INIT;
+
+        make_old(path, "DELETE", 10);
+        assert_int_equal(link(path, sandbox_path(state, "k.db.replaced-x")), 0);
+        assert_int_equal(target_open(&target, path, &err), 0);
+        stage_put_back(&target, "k.db.replaced-x", 0);
+        assert_true(sandbox_exists(sandbox_path(state, "k.db.replaced-x")));
+        stage_put_back(&target, "k.db.replaced-x", 1u << FORMAT_DATABASE);
+        assert_false(sandbox_exists(sandbox_path(state, "k.db.replaced-x")));
+        assert_true(sandbox_exists(path));
+        target_deinit(&target);
+}
+
+/* As somebody who may not give files away: to root's group, and to a group that he is in. */
+static int dress_as_nobody(const struct stage *stage, gid_t gid, mode_t mode, mode_t wanted)
+{
+        struct stat st;
+        int status = 0;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                if (setgid(65534) < 0 || setuid(65534) < 0)
+                        _exit(1);
+                stage_dress(stage, 0, gid, mode);
+                _exit(fstat(stage->fd, &st) < 0 || (st.st_mode & 07777) != wanted);
+        }
+        waitpid(pid, &status, 0);
+        return status;
+}
+
+static void group_that_is_not_permitted_loses_its_rights(void **state)
+{
+        struct scene scene;
+
+        if (geteuid() != 0)
+                skip();
+        scene_set(&scene, state, "g.db", 3, 4096);
+        assert_int_equal(fchown(scene.stage.fd, 65534, 65534), 0);
+        assert_int_equal(dress_as_nobody(&scene.stage, 4, 0660, 0600), 0);
+        assert_int_equal(dress_as_nobody(&scene.stage, 4, 06664, 0604), 0);
+        assert_int_equal(dress_as_nobody(&scene.stage, 4, 0604, 0600), 0);
+        assert_int_equal(dress_as_nobody(&scene.stage, 65534, 06660, 0660), 0);
+        scene_clear(&scene, state);
 }
 
 static void aside_refuses_an_open_database(void **state)
@@ -372,12 +603,19 @@ int main(void)
                 SANDBOX_TEST(in_place_with_another_page_size),
                 SANDBOX_TEST(in_place_of_a_busy_database),
                 SANDBOX_TEST(in_place_of_no_database_names_aside),
+                SANDBOX_TEST(in_place_ends_when_it_is_told_to),
                 SANDBOX_TEST(aside_keeps_the_old_database),
+                SANDBOX_TEST(asides_at_the_same_time),
+                SANDBOX_TEST(locked_folder_is_waited_for_and_named),
+                SANDBOX_TEST(only_names_that_were_given_are_taken_back),
+                SANDBOX_TEST(group_that_is_not_permitted_loses_its_rights),
                 SANDBOX_TEST(aside_refuses_an_open_database),
                 SANDBOX_TEST(sweep_puts_back_what_a_dead_run_took),
                 SANDBOX_TEST(sweep_takes_only_what_is_ours),
                 SANDBOX_TEST(check_names_the_damage),
                 SANDBOX_TEST(links_and_folders),
+                /* Last: from here on this process has mounts of its own. */
+                SANDBOX_TEST(in_place_where_the_disk_fills_up),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -169,6 +169,62 @@ static void restore_of_too_little_or_too_much(void **state)
         run_deinit(backup);
 }
 
+/* A part of no bytes is as well known as any other; and without its part nobody knows where a device's bytes belong. */
+static void restore_of_parts_that_are_not_what_was_said(void **state)
+{
+        const char *from = sandbox_path(state, "from.db");
+        const char *to = sandbox_path(state, "to.db");
+        struct run *backup;
+        struct run *restore;
+
+        make_database(from, "DELETE", 300);
+        backup = run_backup(state, from, 1);
+        restore = run_restore(state, backup, to);
+        restore->job.parts[0].length = 0;
+        run_go(restore);
+        assert_int_equal(restore->verdict, VDS_VERDICT_FAILED);
+        assert_int_equal(restore->report.code, ERR_DAMAGED);
+        assert_non_null(strstr(restore->report.message, "carries more than its part"));
+        run_deinit(restore);
+        restore = run_restore(state, backup, to);
+        restore->job.parts[0].length = 0;
+        restore->job.has_parts = false;
+        run_go(restore);
+        assert_int_equal(restore->verdict, VDS_VERDICT_SUCCESS);
+        assert_same(from, to);
+        assert_int_equal(unlink(to), 0);
+        run_deinit(restore);
+        run_deinit(backup);
+
+        backup = run_backup(state, from, 2);
+        restore = run_restore(state, backup, to);
+        restore->job.has_parts = false;
+        run_go(restore);
+        assert_false(restore->configured);
+        assert_int_equal(restore->report.code, ERR_USAGE);
+        assert_false(sandbox_exists(to));
+        run_deinit(restore);
+        run_deinit(backup);
+}
+
+/* Both processes of a restore died after the old name was gone: the next backup finds the database all the same. */
+static void backup_of_what_a_dead_restore_took(void **state)
+{
+        static const char aside[] = "from.db.replaced-20260102T030405Z";
+        const char *from = sandbox_path(state, "from.db");
+        const char *marker = sandbox_path(state, ".from.db.aside-0a0a0a0a-0a0a-4a0a-8a0a-0a0a0a0a0a0a");
+        FILE *file;
+
+        make_database(from, "DELETE", 300);
+        assert_int_equal(rename(from, sandbox_path(state, aside)), 0);
+        file = fopen(marker, "w");
+        fputs(aside, file);
+        fclose(file);
+        run_deinit(run_backup(state, from, 2));
+        sandbox_assert_sound(from);
+        assert_int_equal(sandbox_count(state, "replaced-") + sandbox_count(state, ".aside-"), 0);
+}
+
 /* Refusals come before the client is asked for any data: its GetConfiguration is released by the abort. */
 static void refusals_come_first(void **state)
 {
@@ -251,6 +307,8 @@ int main(void)
                 SANDBOX_TEST(client_that_cannot_write),
                 SANDBOX_TEST(client_that_cannot_read),
                 SANDBOX_TEST(restore_of_too_little_or_too_much),
+                SANDBOX_TEST(restore_of_parts_that_are_not_what_was_said),
+                SANDBOX_TEST(backup_of_what_a_dead_restore_took),
                 SANDBOX_TEST(refusals_come_first),
                 SANDBOX_TEST(replacing),
                 SANDBOX_TEST(no_set_of_that_name),

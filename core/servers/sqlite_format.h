@@ -1,0 +1,41 @@
+/*
+ * sqlite_format.h - SQLite's files as bytes: their names, their byte order, the header of a database
+ *
+ * No state, no input or output.
+ */
+#ifndef VDIPIPE_CORE_SERVERS_SQLITE_FORMAT_H
+#define VDIPIPE_CORE_SERVERS_SQLITE_FORMAT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The files a database consists of: itself, then its siblings. */
+enum format_file {
+        FORMAT_DATABASE,
+        FORMAT_LOG,
+        FORMAT_JOURNAL,
+        FORMAT_SHM,
+        FORMAT_FILES,
+};
+
+enum {
+        FORMAT_HEADER_SIZE = 100,
+        FORMAT_PAGE_SIZE_MIN = 512,
+        FORMAT_PAGE_SIZE_MAX = 65536,
+};
+
+extern const char *const format_suffixes[FORMAT_FILES]; /* "", "-wal", "-journal", "-shm" */
+
+struct format_header {
+        uint32_t page_size;
+        uint32_t pages; /* 0: the last writer did not know it */
+};
+
+uint32_t format_be32(const uint8_t *bytes);
+
+bool format_is_page_size(uint32_t size);
+
+/* Reads the first bytes of a database. False when they are not those of one. */
+bool format_parse_header(const uint8_t bytes[FORMAT_HEADER_SIZE], struct format_header *ret_header);
+
+#endif
