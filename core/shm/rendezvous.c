@@ -113,7 +113,22 @@ static void remove_files(int folder_fd, const char *stem)
         unlinkat(folder_fd, name, 0);
 }
 
-/* Removes what listeners left that were killed. Their lock files are free; those of others are not ours to open. */
+/* Removes a listener's files if it is dead: then its lock file is free. Those of other users are not ours to open. */
+static void bury(int folder_fd, const char *stem)
+{
+        CLEANUP(fd_closep) int lock_fd = -1;
+        char name[FILE_NAME_SIZE];
+        struct stat st;
+
+        file_name(stem, ".lock", name);
+        lock_fd = openat(folder_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+        if (lock_fd < 0 || fstat(lock_fd, &st) < 0 || st.st_uid != geteuid() || !S_ISREG(st.st_mode))
+                return;
+        if (flock(lock_fd, LOCK_EX | LOCK_NB) == 0 && is_still(folder_fd, name, lock_fd))
+                remove_files(folder_fd, stem);
+}
+
+/* Removes what listeners left that were killed. */
 static void sweep(int folder_fd)
 {
         CLEANUP(dir_closep) DIR *dir = NULL;
@@ -129,20 +144,13 @@ static void sweep(int folder_fd)
                 return;
         }
         while ((entry = readdir(dir)) && seen++ < SWEEP_MAX) {
-                CLEANUP(fd_closep) int lock_fd = -1;
                 char stem[RENDEZVOUS_STEM];
-                struct stat st;
 
                 if (strlen(entry->d_name) != RENDEZVOUS_STEM - 1 + 5 ||
                     strcmp(entry->d_name + RENDEZVOUS_STEM - 1, ".lock") != 0)
                         continue;
-                lock_fd = openat(folder_fd, entry->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-                if (lock_fd < 0 || fstat(lock_fd, &st) < 0 || st.st_uid != geteuid() || !S_ISREG(st.st_mode))
-                        continue;
-                if (flock(lock_fd, LOCK_EX | LOCK_NB) < 0 || !is_still(folder_fd, entry->d_name, lock_fd))
-                        continue;
                 snprintf(stem, sizeof stem, "%.*s", RENDEZVOUS_STEM - 1, entry->d_name);
-                remove_files(folder_fd, stem);
+                bury(folder_fd, stem);
         }
 }
 
@@ -279,4 +287,18 @@ enum rendezvous_result rendezvous_connect(const char *folder, const char *name, 
                 }
         }
         return RENDEZVOUS_NONE;
+}
+
+void rendezvous_bury(const char *folder, const char *name)
+{
+        char stem[RENDEZVOUS_STEM];
+
+        rendezvous_stem(name, stem);
+        for (int place = FOLDER_GIVEN; place < FOLDER_PLACES; place++) {
+                CLEANUP(fd_closep) int folder_fd = -1;
+
+                if (folder_open((enum folder_place)place, folder, /* create= */ 0, &folder_fd, /* err= */ NULL) ==
+                    FOLDER_OK)
+                        bury(folder_fd, stem);
+        }
 }

@@ -57,6 +57,9 @@ void rendezvous_close(struct rendezvous *rendezvous);
 enum rendezvous_result rendezvous_connect(const char *folder, const char *name, struct deadline deadline, int *ret_fd,
                                           struct error *err);
 
+/* Removes what a listener of this user under `name` left, if it is dead: for whoever outlived it. */
+void rendezvous_bury(const char *folder, const char *name);
+
 /* File name stem for `name`. */
 void rendezvous_stem(const char *name, char stem[RENDEZVOUS_STEM]);
 

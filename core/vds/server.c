@@ -2,6 +2,7 @@
  * agent in completion.c, the service thread in server_service.c. */
 #include "core/vds/internal.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,7 +11,10 @@
 #include "core/base/fault.h"
 #include "core/shm/fork_guard.h"
 #include "core/shm/peer.h"
+#include "core/shm/rendezvous.h"
 #include "core/vds/message.h"
+
+enum { BURY_WAIT_MS = 1000 }; /* from the end of a killed client's connection to the end of its process */
 
 static void server_release(struct vds_set *set);
 
@@ -51,6 +55,17 @@ void vds_server_free(struct vds_server *server)
 }
 
 /* Gives everything of a set back; also half a set's, after an Open that failed. */
+/* A killed client leaves its socket and lock file; we are the one who outlived it. */
+static void bury_dead_client(struct vds_server *server)
+{
+        struct pollfd client = { .fd = server->client_pidfd, .events = POLLIN };
+        bool died = atomic_load(&server->set.abort_reason) == VDS_ABORT_CLIENT_DIED;
+
+        /* Its connection may have ended a moment before its lock goes. */
+        if (server->client_pidfd >= 0 && poll(&client, 1, died ? BURY_WAIT_MS : 0) == 1)
+                rendezvous_bury(server->set.runtime_dir, server->set.name);
+}
+
 static void server_release(struct vds_set *set)
 {
         struct vds_server *server = (struct vds_server *)set;
@@ -61,6 +76,7 @@ static void server_release(struct vds_set *set)
                 for (uint32_t i = 0; i < set->device_count; i++)
                         server_drain_device(&server->devices[i], ERROR_OPERATION_ABORTED, /* dead= */ true);
         fault_point("server.close.stopped");
+        bury_dead_client(server);
         if (server->connection_fd >= 0)
                 shutdown(server->connection_fd, SHUT_RDWR);
         fork_guard_close(&server->connection_fd);

@@ -517,6 +517,22 @@ test_a_producer_that_dies_half_way() {
     no_leftovers
 }
 
+runtime_folder_is_empty() {
+    [[ -z $(ls -A "$VDIPIPE_RUNTIME_DIR") ]]
+}
+
+test_the_server_clears_away_what_a_killed_client_left() {
+    needs_db
+    mkfifo pipe
+    exec 8<>pipe
+    "$VDIPIPE" backup app.db >&8 2>err &
+    client=$!
+    head -c 1 <&8 >/dev/null
+    kill -KILL "$client"
+    wait_until "$limit" runtime_folder_is_empty
+    exec 8>&-
+}
+
 # A full pipe where progress goes must not keep the one who watches for signals.
 test_progress_that_nobody_reads_blocks_nothing() {
     needs_db
