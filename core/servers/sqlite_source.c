@@ -227,7 +227,7 @@ static int parse_header(struct sqlite_source *source, const uint8_t bytes[FORMAT
 }
 
 /* Opens a sibling of the database. 1 when it is there and not empty, 0 when not, negative with `err` set. */
-static int open_sibling(const struct sqlite_source *source, enum format_file file, int *ret_fd, struct stat *ret_st,
+static int open_sibling(const struct sqlite_source *source, int file, int *ret_fd, struct stat *ret_st,
                         struct error *err)
 {
         CLEANUP(freep) char *path = NULL;

@@ -72,7 +72,7 @@ void target_deinit(struct target *target)
         freep(&target->folder);
 }
 
-bool target_sibling(const char *name, enum format_file file, char sibling[NAME_MAX + 1])
+bool target_sibling(const char *name, int file, char sibling[NAME_MAX + 1])
 {
         return snprintf(sibling, NAME_MAX + 1, "%s%s", name, format_suffixes[file]) <= NAME_MAX;
 }
@@ -207,7 +207,7 @@ static bool look(const struct target *target, const char *name, struct stat *ret
         return fstatat(target->folder_fd, name, ret_st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static void put_back_file(const struct target *target, const char *aside, enum format_file file)
+static void put_back_file(const struct target *target, const char *aside, int file)
 {
         char old_name[NAME_MAX + 1];
         char aside_name[NAME_MAX + 1];

@@ -48,8 +48,8 @@ struct stage {
 int target_open(struct target *target, const char *path, struct error *err);
 void target_deinit(struct target *target);
 
-/* NAME and the suffix of the file; false when that is too long to be a name. */
-bool target_sibling(const char *name, enum format_file file, char sibling[NAME_MAX + 1]);
+/* NAME and the suffix of `file` (enum format_file); false when that is too long to be a name. */
+bool target_sibling(const char *name, int file, char sibling[NAME_MAX + 1]);
 
 /* Looks which of the target's files exist. */
 int target_look(struct target *target, struct error *err);
