@@ -200,7 +200,7 @@ static void name_partial(struct file_sink *sink, const char *set_id)
 }
 
 /* Returns 1 with the file created and locked, 0 to try again, -1. */
-static int try_create(struct file_sink *sink, struct error *err)
+static int try_create(struct file_sink *sink, const atomic_bool *cancel, struct error *err)
 {
         CLEANUP(fd_closep)
         int fd = openat(sink->dir_fd, sink->partial, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -209,8 +209,11 @@ static int try_create(struct file_sink *sink, struct error *err)
                 return error_raise(err, ERR_BUSY, "'%s' is being written by this set already", sink->shown);
         if (fd < 0)
                 return error_raise_errno(err, errno, "cannot create '%s'", sink->shown);
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-                return 0; /* a sweeping run holds it and is about to remove it */
+        /* Only a sweeping run can hold it, and removes it in a moment. A file system without locks is written to
+         * without. */
+        while (flock(fd, LOCK_EX) < 0 && errno == EINTR)
+                if (cancel && atomic_load(cancel))
+                        return error_raise(err, ERR_ABORTED, "creating '%s' was interrupted", sink->shown);
         if (!fd_has_name(sink->dir_fd, sink->partial, fd))
                 return 0;
         sink->fd = take_fd(&fd);
@@ -218,16 +221,13 @@ static int try_create(struct file_sink *sink, struct error *err)
         return 1;
 }
 
-static int create_partial(struct file_sink *sink, struct error *err)
+static int create_partial(struct file_sink *sink, const atomic_bool *cancel, struct error *err)
 {
         for (int i = 0; i < CREATE_TRIES; i++) {
-                int result = try_create(sink, err);
+                int result = try_create(sink, cancel, err);
 
                 if (result != 0)
                         return result < 0 ? -1 : 0;
-                usleep(1000u << (i < 6 ? i : 6));
-                /* Ours, unlocked: if the other run did not remove it, we do. */
-                unlinkat(sink->dir_fd, sink->partial, 0);
         }
         return error_raise(err, ERR_BUSY, "cannot create '%s': another run keeps removing it", sink->shown);
 }
@@ -321,7 +321,7 @@ static int refuse_existing(const struct file_sink *sink, const char *verb, struc
 
 /* A file that will be published; `replaced` is the one that is there now, or NULL. */
 static int open_partial(struct file_sink *sink, const char *path, const char *set_id, const struct stat *replaced,
-                        struct error *err)
+                        const atomic_bool *cancel, struct error *err)
 {
         if (replaced && sink->existing != FILE_EXISTING_REPLACED)
                 return refuse_existing(sink, "exists", err);
@@ -329,7 +329,7 @@ static int open_partial(struct file_sink *sink, const char *path, const char *se
                 return -1;
         sweep(sink->dir_fd);
         name_partial(sink, set_id);
-        if (create_partial(sink, err) < 0)
+        if (create_partial(sink, cancel, err) < 0)
                 return -1;
         return set_mode(sink, replaced, err);
 }
@@ -357,7 +357,7 @@ static int open_target(struct file_sink *sink, const char *given, const char *se
         if (to.magic)
                 return error_raise(err, ERR_USAGE, "'%s' leads to a file by way of /proc; give the file's own name",
                                    sink->shown);
-        return open_partial(sink, to.path, set_id, exists ? &status : NULL, err);
+        return open_partial(sink, to.path, set_id, exists ? &status : NULL, cancel, err);
 }
 
 int file_sink_new(const char *path, const char *set_id, enum file_existing existing, const atomic_bool *cancel,

@@ -9,24 +9,27 @@
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/shm/folder.h"
 #include "core/shm/rendezvous.h"
+#include "tests/support/blocked.h"
 
 enum { QUEUE_MAX = 64, NOBODY = 65534 };
 
 struct door {
         struct rendezvous rendezvous;
-        int count; /* connections to accept */
+        int count;        /* connections to accept */
+        pid_t connecting; /* the thread that will wait to be let in */
 };
 
 static void *open_late(void *argument)
 {
         struct door *door = argument;
 
-        usleep(50000);
+        wait_until_in(door->connecting, SYS_connect);
         for (int i = 0; i < door->count; i++) {
                 int fd = accept(door->rendezvous.listen_fd, NULL, NULL);
 
@@ -60,6 +63,7 @@ static void a_full_queue_is_waited_for(void **state)
                 door.count++;
         assert_int_equal(result, RENDEZVOUS_BUSY);
         assert_int_equal(err.code, ERR_TIMEOUT);
+        door.connecting = gettid();
         assert_int_equal(pthread_create(&thread, NULL, open_late, &door), 0);
         assert_int_equal(reach(folder, 20000, &fd, &err), RENDEZVOUS_OK);
         pthread_join(thread, NULL);

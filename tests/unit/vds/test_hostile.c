@@ -10,11 +10,13 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/shm/peer.h"
 #include "core/vds/internal.h"
 #include "core/vds/message.h"
+#include "tests/support/blocked.h"
 
 static struct layout_device *shared_device(struct pair *pair)
 {
@@ -536,6 +538,7 @@ static void greetings_that_are_none_are_turned_away(void **state)
 
 struct opener {
         struct pair *pair;
+        _Atomic pid_t thread; /* 0 until it runs */
         int result;
 };
 
@@ -543,6 +546,7 @@ static void *open_set(void *argument)
 {
         struct opener *opener = argument;
 
+        atomic_store(&opener->thread, gettid());
         opener->result = vds_server_open(opener->pair->server, opener->pair->name);
         return NULL;
 }
@@ -553,15 +557,20 @@ static void a_server_waits_until_the_silent_have_gone(void **state)
         struct opener opener;
         pthread_t thread;
         struct pair pair;
+        pid_t tid;
 
         (void)state;
         pair_init(&pair, 1);
         pair_create(&pair);
         for (int i = 0; i < 2 * CLIENT_HALF_OPEN_MAX; i++)
                 assert_int_equal(reach(&pair, &idle[i]), RENDEZVOUS_OK);
-        opener = (struct opener){ .pair = &pair, .result = 1 };
+        opener.pair = &pair;
+        opener.result = 1;
+        atomic_init(&opener.thread, 0);
         assert_int_equal(pthread_create(&thread, NULL, open_set, &opener), 0);
-        usleep(50000);
+        while ((tid = atomic_load(&opener.thread)) == 0)
+                sched_yield();
+        assert_true(wait_until_in(tid, SYS_poll));
         for (int i = 0; i < 2 * CLIENT_HALF_OPEN_MAX; i++)
                 close(idle[i]);
         pthread_join(thread, NULL);
