@@ -212,13 +212,22 @@ static int finish(struct operation *operation, struct outputs *outputs, struct s
 static void summarise(const struct operation *operation, const struct database *database, const struct outputs *outputs)
 {
         char size[32];
+        char written[32];
+        char compressed[64] = "";
         double seconds = (double)(monotonic_ns() - operation->progress.started_ns) / 1e9;
+        uint64_t bytes = 0;
 
         if (operation->report.note[0])
                 message_warning("%s", operation->report.note);
         progress_format_bytes(operation->info.size, size);
-        message_summary("backup of '%s': %s in %.1f s to %s%s", database->name, size, seconds, outputs->names[0],
-                        outputs->count > 1 ? " and its siblings" : "");
+        if (operation->args->zstd) {
+                for (uint32_t i = 0; i < outputs->count; i++)
+                        bytes += vdistream_writer_bytes_out(outputs->sinks[i]);
+                progress_format_bytes(bytes, written);
+                snprintf(compressed, sizeof compressed, ", compressed to %s,", written);
+        }
+        message_summary("backup of '%s': %s%s in %.1f s to %s%s", database->name, size, compressed, seconds,
+                        outputs->names[0], outputs->count > 1 ? " and its siblings" : "");
         if (operation->args->raw)
                 message_verbose("raw image: nothing in it tells a truncated copy from a whole one");
 }

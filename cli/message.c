@@ -22,7 +22,7 @@ void message_init(const struct args *args)
         on_terminal = isatty(STDERR_FILENO);
 }
 
-bool message_wants_summary(void)
+static bool wants_summary(void)
 {
         return !quiet && (verbose || on_terminal);
 }
@@ -79,7 +79,7 @@ void message_summary(const char *format, ...)
 {
         va_list args;
 
-        if (!message_wants_summary())
+        if (!wants_summary())
                 return;
         va_start(args, format);
         say("", format, args);

@@ -13,9 +13,6 @@
 /* Says how much to say; called once, before threads. */
 void message_init(const struct args *args);
 
-/* Whether summaries are wanted: -v, or a terminal without -q. */
-bool message_wants_summary(void);
-
 /* "vdipipe: ..." always. Bytes that could move a terminal's cursor, and newlines, are shown escaped. */
 void message_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

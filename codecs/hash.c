@@ -50,12 +50,6 @@ void hasher_free(struct hasher *hasher)
         free(hasher);
 }
 
-void hasher_freep(struct hasher **hasher)
-{
-        hasher_free(*hasher);
-        *hasher = NULL;
-}
-
 struct hasher *hasher_new(void)
 {
         struct hasher *hasher = new_state(sizeof *hasher);

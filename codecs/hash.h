@@ -20,7 +20,6 @@ struct hasher;
 
 struct hasher *hasher_new(void);
 void hasher_free(struct hasher *hasher);
-void hasher_freep(struct hasher **hasher);
 
 /* Bytes of the stream that are no content. */
 void hasher_stream(struct hasher *hasher, const void *bytes, size_t size);

@@ -32,9 +32,3 @@ void source_free(struct source *source)
                 source = next;
         }
 }
-
-void source_freep(struct source **source)
-{
-        source_free(*source);
-        *source = NULL;
-}

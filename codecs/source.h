@@ -39,6 +39,5 @@ ssize_t source_read(struct source *source, void *buffer, size_t size, struct err
 ssize_t source_read_full(struct source *source, void *buffer, size_t size, struct error *err);
 
 void source_free(struct source *source);
-void source_freep(struct source **source);
 
 #endif
