@@ -1,0 +1,187 @@
+/*
+ * Any bytes at all through the smaller readers of outside bytes: the command line, the texts between the two processes,
+ * a stream's header, a database's write-ahead log and the header of its index. The first byte says which.
+ */
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "codecs/stream_info.h"
+#include "core/base/cleanup.h"
+#include "core/servers/server.h"
+#include "core/servers/sqlite_wal.h"
+#include "fuzz.h"
+
+enum { WORDS_MAX = 24, TEXT_MAX = 1 << 16 };
+
+/* Words separated by NUL; the first is a command's name, or else it is a backup. */
+static void read_arguments(const char *text, size_t size)
+{
+        const char *words[WORDS_MAX] = { "backup" };
+        const struct command *command = command_find(text);
+        struct args args;
+        int count = 1;
+
+        for (size_t at = 0; at < size && count < WORDS_MAX; at += strlen(text + at) + 1)
+                words[count++] = text + at;
+        args_init(&args);
+        options_parse((command ? command : &command_backup)->options, count, words, &args, /* err= */ NULL);
+        args_deinit(&args);
+}
+
+static void read_report(const char *text, size_t size)
+{
+        struct server_report report;
+
+        (void)size;
+        server_report_decode(text, &report);
+}
+
+static void read_info(const char *text, size_t size)
+{
+        struct server_info info;
+        struct error err = ERROR_INIT;
+
+        (void)size;
+        server_info_decode(text, &info, &err);
+}
+
+/* What was understood survives being written and read again. */
+static void read_job(const char *text, size_t size)
+{
+        struct server_job job;
+        struct server_job again;
+        CLEANUP(freep) char *json = NULL;
+        struct error err = ERROR_INIT;
+
+        (void)size;
+        if (server_job_decode(text, &job, &err) < 0)
+                return;
+        if (server_job_encode(&job, &json, &err) < 0 || server_job_decode(json, &again, &err) < 0)
+                abort();
+        server_job_deinit(&again);
+        server_job_deinit(&job);
+}
+
+static void read_stream_info(const char *text, size_t size)
+{
+        struct stream_info info;
+        struct error err = ERROR_INIT;
+
+        if (stream_info_decode(text, size, &info, &err) == 0)
+                stream_info_deinit(&info);
+}
+
+struct bytes {
+        const char *at;
+        size_t size;
+};
+
+static int read_bytes(void *context, void *buffer, size_t size, uint64_t offset, struct error *err)
+{
+        const struct bytes *bytes = context;
+        size_t have = offset < bytes->size ? bytes->size - (size_t)offset : 0;
+
+        (void)err;
+        if (have > size)
+                have = size;
+        memset(buffer, 0, size);
+        if (have > 0)
+                memcpy(buffer, bytes->at + offset, have);
+        return 0;
+}
+
+static void read_log(const char *text, size_t size)
+{
+        struct bytes bytes = { .at = text, .size = size };
+        struct wal_bytes log = { .read = read_bytes, .context = &bytes };
+        struct wal_generation generation;
+        struct wal_map map = { 0 };
+        struct error err = ERROR_INIT;
+
+        memset(&generation, 0, sizeof generation);
+        wal_recover(&log, size, &generation, &map, &err);
+        wal_map_deinit(&map);
+}
+
+static void read_index(const char *text, size_t size)
+{
+        alignas(8) uint8_t region[WAL_INDEX_REGION_SIZE] = { 0 };
+        struct wal_generation generation;
+
+        memcpy(region, text, size < sizeof region ? size : sizeof region);
+        wal_index_header(region, &generation);
+}
+
+static void (*const readers[])(const char *, size_t) = {
+        read_arguments, read_report, read_info, read_job, read_stream_info, read_log, read_index,
+};
+
+enum { READERS = sizeof readers / sizeof readers[0] };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        char *text;
+
+        if (size < 1 || size > TEXT_MAX)
+                return 0;
+        text = malloc(size);
+        if (!text)
+                return 0;
+        memcpy(text, data + 1, size - 1);
+        text[size - 1] = '\0';
+        readers[data[0] % READERS](text, size - 1);
+        free(text);
+        return 0;
+}
+
+static void seed(uint8_t reader, const void *bytes, size_t size)
+{
+        fuzz_seed_append(&reader, 1);
+        fuzz_seed_append(bytes, size);
+        fuzz_seed_end();
+}
+
+void fuzz_make_seeds(void)
+{
+        static const char arguments[] =
+                "backup\0db\0--zstd=19\0--devices\0004\0-o\0x.{device}\0--max-lock\0000.5\0--max-wal\0001.5G";
+        static const char report[] = "{\"code\":5,\"message\":\"it is locked\",\"note\":\"\"}";
+        static const char info[] =
+                "{\"kind\":\"sqlite\",\"version\":\"3.40.1\",\"page_size\":4096,\"size\":8192,\"parts\":"
+                "[{\"offset\":0,\"length\":8192}],\"uid\":0,\"gid\":0,\"mode\":420}";
+        static const uint8_t log[32] = { 0x37, 0x7f, 0x06, 0x82, 0x00, 0x2d, 0xe2, 0x18, 0x00, 0x00, 0x10, 0x00 };
+        struct server_job job = { .verb = SERVER_RESTORE, .device_count = 1 };
+        struct stream_info stream = { .device_count = 1, .has_extent = true };
+        CLEANUP(freep) char *job_json = NULL;
+        CLEANUP(freep) char *stream_json = NULL;
+        struct error err = ERROR_INIT;
+
+        seed(0, arguments, sizeof arguments);
+        seed(1, report, sizeof report);
+        seed(2, info, sizeof info);
+        job.kind = strdup("sqlite");
+        job.database = strdup("/a/b\xff");
+        job.set_name = strdup("set");
+        job.devices[0] = strdup("set");
+        if (server_job_encode(&job, &job_json, &err) < 0)
+                abort();
+        seed(3, job_json, strlen(job_json));
+        server_job_deinit(&job);
+        ident_uuid(stream.set_id);
+        stream.origin = strdup("/a/b");
+        stream.database = strdup("b");
+        if (stream_info_encode(&stream, &stream_json, &err) < 0)
+                abort();
+        seed(4, stream_json, strlen(stream_json));
+        stream_info_deinit(&stream);
+        seed(5, log, sizeof log);
+        seed(6, log, sizeof log);
+}
+
+void fuzz_repair(uint8_t *data, size_t size)
+{
+        (void)data;
+        (void)size;
+}
