@@ -533,6 +533,27 @@ test_the_server_clears_away_what_a_killed_client_left() {
     exec 8>&-
 }
 
+# A lock that a cron line holds on some descriptor must not live on in the server.
+test_the_server_inherits_no_stray_descriptor() {
+    local link server
+    ! has_faults || skip "builds with fault points keep descriptors for their tests"
+    needs_db
+    mkfifo pipe
+    exec 8<>pipe 9>stray
+    "$VDIPIPE" backup app.db >&8 2>err &
+    client=$!
+    head -c 1 <&8 >/dev/null
+    server=$(server_of "$client")
+    for link in "/proc/$server/fd"/*; do
+        case $(readlink "$link") in
+        */stray | */pipe) fail "the server holds $(readlink "$link")" ;;
+        esac
+    done
+    kill -TERM "$client"
+    expect_end "$client" "$limit" 143
+    exec 8>&- 9>&-
+}
+
 # A full pipe where progress goes must not keep the one who watches for signals.
 test_progress_that_nobody_reads_blocks_nothing() {
     needs_db
