@@ -11,7 +11,7 @@ backups=50
 at_one_moment() { # DB
     local answer
     answer=$(sqlite3 "$1" 'select (select sum(amount) from left_side) + (select sum(amount) from right_side),
-        (select count(*) from history) - (select n from counter), (select max(n) from history) - (select n from counter)')
+        (select count(*) from history) - (select n from counter), (select coalesce(max(n), 0) from history) - (select n from counter)')
     [[ $answer == '400000|0|0' ]] || fail "$1 is a mixture of moments: $answer"
 }
 
