@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,14 +68,23 @@ void database_deinit(struct database *database)
         memset(database, 0, sizeof *database);
 }
 
+char *database_file(const char *path, size_t i)
+{
+        static const char *const suffixes[DATABASE_FILES] = { "", "-wal", "-journal", "-shm" };
+        char *file;
+
+        return asprintf(&file, "%s%s", path, suffixes[i]) < 0 ? NULL : file;
+}
+
 bool database_exists(const char *path)
 {
-        static const char *const suffixes[] = { "", "-wal", "-journal", "-shm" };
-        char file[PATH_MAX];
         struct stat st;
 
-        for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
-                if (snprintf(file, sizeof file, "%s%s", path, suffixes[i]) < (int)sizeof file && lstat(file, &st) == 0)
+        for (size_t i = 0; i < DATABASE_FILES; i++) {
+                CLEANUP(freep) char *file = database_file(path, i);
+
+                if (file && lstat(file, &st) == 0)
                         return true;
+        }
         return false;
 }

@@ -5,6 +5,7 @@
 #define VDIPIPE_CLI_DATABASE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "core/base/error.h"
 
@@ -17,6 +18,12 @@ struct database {
 /* A path, or "sqlite:PATH". Only the folder has to exist. */
 int database_parse(const char *text, struct database *ret_database, struct error *err);
 void database_deinit(struct database *database);
+
+/* The files that make up a SQLite database: its own, -wal, -journal, -shm. */
+enum { DATABASE_FILES = 4 };
+
+/* The path of file `i`, allocated; NULL when memory is short. */
+char *database_file(const char *path, size_t i);
 
 /* Whether the file, or one of the siblings that SQLite would take for part of it, exists. */
 bool database_exists(const char *path);

@@ -103,15 +103,6 @@ static int create_set(struct operation *operation, struct error *err)
         return 0;
 }
 
-static int raise_server_end(int status, struct error *err)
-{
-        if (WIFSIGNALED(status))
-                return error_raise(err, ERR_PEER_DIED, "the server process was killed by signal %d (%s)",
-                                   WTERMSIG(status), strsignal(WTERMSIG(status)));
-        return error_raise(err, ERR_PEER_DIED, "the server process ended with status %d before it was done",
-                           WEXITSTATUS(status));
-}
-
 /* Why a set that is aborted, or whose server failed, came to that: its own words, else how its process ended, else the
  * engine's reason. */
 static int server_failure(struct operation *operation, struct error *err)
@@ -133,7 +124,8 @@ static int server_failure(struct operation *operation, struct error *err)
         /* A server that never joined cannot have been heard by the engine; what it was aborted for was our noticing. */
         if (!killed &&
             (!operation->joined || WIFSIGNALED(status) || reason == VDS_ABORT_SERVER_DIED || reason == VDS_ABORT_NONE))
-                return raise_server_end(status, err);
+                return server_process_raise_end(WIFSIGNALED(status),
+                                                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), err);
         if (reason == VDS_ABORT_NONE)
                 return error_raise(err, ERR_TIMEOUT, "the server process did not end, and was killed");
         return error_raise(err, reason == VDS_ABORT_TIMEOUT ? ERR_TIMEOUT : ERR_ABORTED,

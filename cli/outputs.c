@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/database.h"
 #include "core/base/cleanup.h"
 
 static const char *word_of(const char *name, size_t length, const struct output_words *words, const char *device)
@@ -127,15 +128,11 @@ static bool same_file(const char *a, const char *b)
 /* An output that would overwrite what is being backed up. */
 static int check_apart(const char *output, const char *shown, const char *database, struct error *err)
 {
-        static const char *const suffixes[] = { "", "-wal", "-journal", "-shm" };
+        for (size_t i = 0; i < DATABASE_FILES; i++) {
+                CLEANUP(freep) char *file = database_file(database, i);
 
-        for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-                CLEANUP(freep) char *file = NULL;
-
-                if (asprintf(&file, "%s%s", database, suffixes[i]) < 0) {
-                        file = NULL;
+                if (!file)
                         return error_raise(err, ERR_MEMORY, "out of memory");
-                }
                 if (same_file(output, file))
                         return error_raise(err, ERR_USAGE,
                                            "'%s' belongs to the database itself; choose another name for its backup",

@@ -111,6 +111,14 @@ int server_process_end(struct server_process *process, int grace_ms, bool *ret_k
         return status;
 }
 
+int server_process_raise_end(bool signalled, int number, struct error *err)
+{
+        if (signalled)
+                return error_raise(err, ERR_PEER_DIED, "the server process was killed by signal %d (%s)", number,
+                                   strsignal(number));
+        return error_raise(err, ERR_PEER_DIED, "the server process ended with status %d before it was done", number);
+}
+
 /* The engine notices the parent's death and the work unwinds by itself; this only bounds how long that may take. */
 static void end_soon(int signal_number)
 {

@@ -28,6 +28,10 @@ int server_process_start(struct server_process *process, const struct server_job
  * there was none. */
 int server_process_end(struct server_process *process, int grace_ms, bool *ret_killed);
 
+/* Raises ERR_PEER_DIED for a server that ended too early: by the signal `number`, or with the exit status `number`.
+ * Returns -1. */
+int server_process_raise_end(bool signalled, int number, struct error *err);
+
 /* The child's side: becomes the server for the job that server_process_start() left on its descriptor. */
 int server_process_main(const char *parent_pid, struct error *err);
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/server_process.h"
 #include "core/base/cleanup.h"
 #include "core/base/deadline.h"
 #include "core/base/fd_io.h"
@@ -83,12 +84,7 @@ static void take_child_end(struct supervisor *supervisor)
                 vds_client_signal_abort(supervisor->client);
         if (rc < 0 || info.si_pid == 0 || (info.si_code == CLD_EXITED && info.si_status == 0))
                 return;
-        if (info.si_code == CLD_EXITED)
-                error_raise(&reason, ERR_PEER_DIED, "the server process ended with status %d before it was done",
-                            info.si_status);
-        else
-                error_raise(&reason, ERR_PEER_DIED, "the server process was killed by signal %d (%s)", info.si_status,
-                            strsignal(info.si_status));
+        server_process_raise_end(info.si_code != CLD_EXITED, info.si_status, &reason);
         cancel(supervisor, &reason);
 }
 

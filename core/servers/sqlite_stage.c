@@ -136,16 +136,6 @@ static void staged_prefix(const char *name, const char *kind, char prefix[NAME_M
         snprintf(prefix, NAME_MAX + 1, ".%.*s.%s-", STAGED_NAME_MAX, name, kind);
 }
 
-/* Whether the descriptor is still what the name stands for: a sweep may have been faster than our lock. */
-static bool has_name(int folder_fd, const char *name, int fd)
-{
-        struct stat by_name;
-        struct stat by_fd;
-
-        return fstatat(folder_fd, name, &by_name, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &by_fd) == 0 &&
-               by_name.st_dev == by_fd.st_dev && by_name.st_ino == by_fd.st_ino;
-}
-
 int stage_create(const struct target *target, const char *kind, struct stage *stage, struct error *err)
 {
         char prefix[NAME_MAX + 1];
@@ -170,7 +160,7 @@ int stage_create(const struct target *target, const char *kind, struct stage *st
                         return error_raise_errno(err, sys_errno, "cannot lock a file in the folder '%s'",
                                                  target->folder);
                 }
-        } while (!locked || !has_name(target->folder_fd, stage->name, stage->fd));
+        } while (!locked || !fd_has_name(target->folder_fd, stage->name, stage->fd));
         free(stage->path);
         if (asprintf(&stage->path, "%s/%s", strcmp(target->folder, "/") == 0 ? "" : target->folder, stage->name) < 0) {
                 stage->path = NULL;
@@ -194,7 +184,7 @@ void stage_dress(const struct stage *stage, uid_t uid, gid_t gid, mode_t mode)
 
 void stage_remove(const struct target *target, struct stage *stage)
 {
-        if (stage->fd >= 0 && stage->name[0] && has_name(target->folder_fd, stage->name, stage->fd))
+        if (stage->fd >= 0 && stage->name[0] && fd_has_name(target->folder_fd, stage->name, stage->fd))
                 unlinkat(target->folder_fd, stage->name, 0);
         fd_closep(&stage->fd);
         freep(&stage->path);
@@ -268,7 +258,7 @@ static void sweep_file(const struct target *target, const char *name, bool is_ma
 
         /* In a folder that others may write to, their files tell us nothing. */
         if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
-            flock(fd, LOCK_EX | LOCK_NB) < 0 || !has_name(target->folder_fd, name, fd))
+            flock(fd, LOCK_EX | LOCK_NB) < 0 || !fd_has_name(target->folder_fd, name, fd))
                 return;
         if (is_marker)
                 put_back_marked(target, fd);

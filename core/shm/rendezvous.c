@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/base/cleanup.h"
+#include "core/base/fd_io.h"
 #include "core/base/fault.h"
 #include "core/shm/folder.h"
 #include "core/shm/fork_guard.h"
@@ -93,15 +94,6 @@ static int connect_in(int folder_fd, const char *stem, struct deadline deadline)
         return take_fd(&fd);
 }
 
-static bool is_still(int folder_fd, const char *name, int fd)
-{
-        struct stat by_name;
-        struct stat by_fd;
-
-        return fstatat(folder_fd, name, &by_name, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &by_fd) == 0 &&
-               by_name.st_dev == by_fd.st_dev && by_name.st_ino == by_fd.st_ino;
-}
-
 /* Removes the files of a listener whose lock we hold: the lock last, since the socket belongs to its owner. */
 static void remove_files(int folder_fd, const char *stem)
 {
@@ -124,7 +116,7 @@ static void bury(int folder_fd, const char *stem)
         lock_fd = openat(folder_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
         if (lock_fd < 0 || fstat(lock_fd, &st) < 0 || st.st_uid != geteuid() || !S_ISREG(st.st_mode))
                 return;
-        if (flock(lock_fd, LOCK_EX | LOCK_NB) == 0 && is_still(folder_fd, name, lock_fd))
+        if (flock(lock_fd, LOCK_EX | LOCK_NB) == 0 && fd_has_name(folder_fd, name, lock_fd))
                 remove_files(folder_fd, stem);
 }
 
@@ -169,7 +161,7 @@ static int try_lock(int folder_fd, const char *name, int *ret_fd, struct error *
                 return error_raise_errno(err, errno, "lock '%s'", name);
         }
         /* Its last owner may have removed the file between our open and our lock. */
-        if (!is_still(folder_fd, name, fd))
+        if (!fd_has_name(folder_fd, name, fd))
                 return 0;
         *ret_fd = fork_guard_take(&fd);
         return 1;
