@@ -14,6 +14,9 @@ const char *vds_abort_text(enum vds_abort_reason reason)
                 [VDS_ABORT_TIMEOUT] = "the client completed no command within twice the server's time-out",
                 [VDS_ABORT_MISBEHAVED] = "the peer broke the rules of the shared memory",
                 [VDS_ABORT_INTERNAL] = "memory, descriptors or the connection failed",
+                [VDS_ABORT_OBSERVER] = "it was aborted from outside",
+                [VDS_ABORT_SECONDARY_CLOSED] = "a secondary client closed the set before its device was done",
+                [VDS_ABORT_SECONDARY_DIED] = "a secondary client's process died",
         };
 
         return (unsigned)reason < VDS_ABORT_REASON_COUNT ? texts[reason] : "the set was aborted for an unknown reason";

@@ -6,6 +6,8 @@
  * Server:  vds_server_new, _open, _get_configuration, _begin_configuration, _request_buffers, _end_configuration,
  *          _open_device for each device, a thread in _execute_completion_agent, _allocate_buffer, _device_send_command,
  *          ..., _device_close for each device, _set_verdict, _close, _free.
+ * Secondary client: vds_client_new, _open_in_secondary, then as a client.
+ * Observer: vds_observe, _observe_all, _observe_configuration, _observe_abort.
  *
  * Functions return NOERROR or a VD_E_ code of abi.h; which call is legal in which state is the table in state.c.
  * Every function may be called from any thread, at any time; a device is meant for one thread at a time, and several
@@ -18,6 +20,7 @@
 #ifndef VDIPIPE_CORE_VDS_VDS_H
 #define VDIPIPE_CORE_VDS_VDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,10 +41,14 @@ struct vds_client_device;
 struct vds_server;
 struct vds_server_device;
 
-/* Where sets meet. Zero-initialised is right for almost everybody. */
+/* Where sets meet, and who may. Zero-initialised is right for almost everybody; texts are copied. */
 struct vds_options {
         const char *runtime_dir; /* folder of the set's socket; NULL: found as core/README.md says */
-        const char *group;       /* a group whose members may join besides the own user and root; NULL: nobody else */
+        const char *group; /* a group, by name or number, whose members may take part besides the own user and root, and
+                            * whose members one trusts oneself; NULL: nobody else */
+        const char *info;  /* primary client: a text about itself, at most VDS_TEXT_MAX - 1 bytes, for secondary clients
+                            * and observers; NULL: none */
+        bool abort_when_secondary_dies; /* primary client; else it has to look at vds_client_secondaries() */
 };
 
 /* What the server said of the operation as a whole. A clean close does not mean success. */
@@ -61,9 +68,12 @@ enum vds_abort_reason {
         VDS_ABORT_SERVER_CLOSED, /* the server closed with devices open */
         VDS_ABORT_CLIENT_DIED,
         VDS_ABORT_SERVER_DIED,
-        VDS_ABORT_TIMEOUT,    /* two intervals of serverTimeOut without a completion */
-        VDS_ABORT_MISBEHAVED, /* the peer broke the rules of the shared region */
-        VDS_ABORT_INTERNAL,   /* memory or descriptors ran out here */
+        VDS_ABORT_TIMEOUT,          /* two intervals of serverTimeOut without a completion */
+        VDS_ABORT_MISBEHAVED,       /* the peer broke the rules of the shared region */
+        VDS_ABORT_INTERNAL,         /* memory or descriptors ran out here */
+        VDS_ABORT_OBSERVER,         /* somebody outside asked for it: vds_observe_abort() */
+        VDS_ABORT_SECONDARY_CLOSED, /* a secondary client closed with devices open */
+        VDS_ABORT_SECONDARY_DIED,
         VDS_ABORT_REASON_COUNT,
 };
 
@@ -99,6 +109,21 @@ int vds_client_get_configuration(struct vds_client *client, int64_t timeout_ms, 
  * unknown name, VD_E_ABORT. Page: OpenDevice. */
 int vds_client_open_device(struct vds_client *client, const char *name, struct vds_client_device **ret_device);
 
+/* Joins, as a secondary client, the set that another process created under `set_name`; the calls that follow are the
+ * primary's. The set must be configured: VD_E_PROTOCOL when there is none of that name (or not ours to join), when it
+ * is not configured yet, or when this handle has a set already; VD_E_ABORT when it is being aborted; VD_E_TIMEOUT when
+ * the primary does not answer; VD_E_MEMORY. Page: OpenInSecondary/OpenInSecondaryEx. */
+int vds_client_open_in_secondary(struct vds_client *client, const char *set_name);
+
+/* A name for the buffer of a command that this process holds, by which other clients of the set find it. It is below
+ * 2^31, and good until the command is completed. VD_E_INVALID: no command held here has that buffer. Page:
+ * GetBufferHandle. */
+int vds_client_get_buffer_handle(struct vds_client *client, const uint8_t *buffer, uint32_t *ret_handle);
+
+/* The buffer behind a handle, in this process. VD_E_INVALID: the handle names no command that is held now, or comes
+ * from another set. Page: MapBufferHandle. */
+int vds_client_map_buffer_handle(struct vds_client *client, uint32_t handle, uint8_t **ret_buffer);
+
 /* Page: SignalAbort. Idempotent; wakes every waiter on both sides; the first reason stays. */
 int vds_client_signal_abort(struct vds_client *client);
 
@@ -127,6 +152,24 @@ int vds_client_server_info(struct vds_client *client, char *text);
  * aborted and every device was seen closed after a final Flush, or a Complete that was granted, that succeeded; else
  * VDS_VERDICT_FAILED. */
 int vds_client_verdict(struct vds_client *client, int64_t timeout_ms, enum vds_verdict *ret_verdict, char *text);
+
+/* The name of device `index` (from 0, in the order in which the server opened them); waits for it like OpenDevice does,
+ * `timeout_ms` at most. `name` holds VDS_NAME_MAX + 1 bytes. VD_E_INVALID: no such index. */
+int vds_client_device_name(struct vds_client *client, uint32_t index, int64_t timeout_ms, char *name);
+
+/* The text of vds_options.info of the primary; "" when none. `text` holds VDS_TEXT_MAX bytes. Legal whenever there is a
+ * set. */
+int vds_client_primary_info(struct vds_client *client, char *text);
+
+/* What became of the secondary clients of this primary's set. A secondary that closed has left; one whose process ended
+ * without has died. Zeros in a secondary. */
+struct vds_secondaries {
+        uint32_t joined;
+        uint32_t left;
+        uint32_t died;
+        int last_died_pid; /* 0: none */
+};
+void vds_client_secondaries(struct vds_client *client, struct vds_secondaries *ret_secondaries);
 
 /* VDS_ABORT_NONE while the set is not aborted. */
 enum vds_abort_reason vds_client_abort_reason(struct vds_client *client);
@@ -226,6 +269,71 @@ int vds_server_set_verdict(struct vds_server *server, enum vds_verdict verdict, 
 
 enum vds_abort_reason vds_server_abort_reason(struct vds_server *server);
 const char *vds_server_error_text(struct vds_server *server);
+
+/* ---- observers: looking at sets of other processes, and aborting them ---- */
+
+enum vds_set_state {
+        VDS_SET_CONFIGURABLE = 0, /* created; no server has ended configuration */
+        VDS_SET_INITIALIZING,     /* configured; no device is open at both ends */
+        VDS_SET_ACTIVE,
+        VDS_SET_TERMINATED, /* every device was closed in order */
+        VDS_SET_ABORTED,
+};
+
+/* "configurable", "active", ... Static. */
+const char *vds_set_state_name(enum vds_set_state state);
+
+enum vds_device_phase {
+        VDS_DEVICE_UNOPENED = 0, /* by the server */
+        VDS_DEVICE_OPEN,
+        VDS_DEVICE_CLOSED,
+};
+
+struct vds_device_status {
+        char name[VDS_NAME_MAX + 1]; /* "" while the server has given it none */
+        enum vds_device_phase phase;
+        int client_pid;       /* of the client process that opened it; 0: none */
+        uint64_t commands;    /* delivered */
+        uint64_t completions; /* given back */
+        uint64_t bytes;       /* moved by Read and Write */
+        uint32_t queued;      /* sent and not yet delivered */
+        uint32_t held;        /* delivered and not yet completed */
+        int64_t oldest_ms;    /* how long the client has held the oldest of them; -1: none */
+};
+
+/* One look at a set, taken by its primary's service thread. Texts come from another process: escape them. */
+struct vds_status {
+        char name[VDS_NAME_MAX + 1];
+        enum vds_set_state state;
+        enum vds_abort_reason abort_reason;
+        enum vds_verdict verdict;
+        struct VDConfig config; /* the client's wishes until the set is configured */
+        int64_t age_ms;         /* since Create */
+        int primary_pid;
+        int server_pid; /* 0: none came yet */
+        uint32_t secondary_count;
+        int secondary_pids[VDS_DEVICES_MAX]; /* of those connected now */
+        char primary_info[VDS_TEXT_MAX];
+        char server_info[VDS_TEXT_MAX]; /* "" until configured */
+        uint32_t device_count;
+        struct vds_device_status devices[VDS_DEVICES_MAX];
+};
+
+/* These need no handle and look in every folder where sets may meet, so they find what was made in another environment.
+ * VD_E_INVALID: no live set of that name; VD_E_SECURITY: one that is not ours to look at; VD_E_TIMEOUT: its primary
+ * does not answer within five seconds. options may be NULL. */
+int vds_observe(const struct vds_options *options, const char *set_name, struct vds_status *ret_status);
+
+/* Waits for the set to be configured, `timeout_ms` at most. VD_E_ABORT: it was aborted or went away meanwhile. */
+int vds_observe_configuration(const struct vds_options *options, const char *set_name, int64_t timeout_ms,
+                              struct VDConfig *ret_config);
+
+/* SignalAbort from outside: the set is aborted for VDS_ABORT_OBSERVER when this returns NOERROR. */
+int vds_observe_abort(const struct vds_options *options, const char *set_name);
+
+/* Calls `each` for every live set that answers, in the order of their names. */
+int vds_observe_all(const struct vds_options *options, void (*each)(const struct vds_status *status, void *context),
+                    void *context);
 
 #ifdef __cplusplus
 }
