@@ -78,8 +78,8 @@ static const struct opt_spec backup_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = { backup_options, options_set, options_stall, options_common,
-                                                        NULL };
+static const struct opt_spec *const option_tables[] = { backup_options, options_set,    options_stall,
+                                                        options_trace,  options_common, NULL };
 
 static int check_args(const struct args *args, struct error *err)
 {
@@ -187,7 +187,7 @@ static int transfer(struct operation *operation, struct outputs *outputs, struct
         const char *names[VDS_DEVICES_MAX];
 
         for (uint32_t i = 0; i < outputs->count; i++) {
-                media_pipe_init_write(&pipes[i], outputs->sinks[i]);
+                media_pipe_init_write(&pipes[i], operation->config.features, outputs->sinks[i]);
                 media[i] = &pipes[i].media;
                 names[i] = outputs->names[i];
         }

@@ -59,8 +59,8 @@ static const struct opt_spec restore_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = { restore_options, options_reading, options_set,
-                                                        options_stall,   options_common,  NULL };
+static const struct opt_spec *const option_tables[] = { restore_options, options_reading, options_set, options_stall,
+                                                        options_trace,   options_common,  NULL };
 
 static int check_args(const struct args *args, struct error *err)
 {
@@ -132,7 +132,7 @@ static int transfer(struct operation *operation, struct inputs *inputs, struct e
         const char *names[VDS_DEVICES_MAX];
 
         for (uint32_t i = 0; i < inputs->count; i++) {
-                media_pipe_init_read(&pipes[i], inputs->items[i].reader->source);
+                media_pipe_init_read(&pipes[i], operation->config.features, inputs->items[i].reader->source);
                 media[i] = &pipes[i].media;
                 names[i] = inputs->items[i].name;
         }

@@ -105,6 +105,15 @@ const struct opt_spec options_stall[] = {
         { .type = OPT_END },
 };
 
+const struct opt_spec options_trace[] = {
+        { .type = OPT_STRING,
+          .name = "trace",
+          .value = "FILE",
+          .offset = offsetof(struct args, trace),
+          .help = "write one JSON line for each command and completion of the devices to FILE" },
+        { .type = OPT_END },
+};
+
 const struct opt_spec options_streams[] = {
         { .type = OPT_STRINGS,
           .name = "input",

@@ -40,6 +40,7 @@ extern const struct command command_complete;
 extern const struct opt_spec options_common[];  /* how much to say */
 extern const struct opt_spec options_set[];     /* shape of the device set, time-outs of the server */
 extern const struct opt_spec options_stall[];   /* time-out of input and output */
+extern const struct opt_spec options_trace[];   /* what is written about a set's commands */
 extern const struct opt_spec options_streams[]; /* streams given as files */
 extern const struct opt_spec options_reading[]; /* how streams are read */
 

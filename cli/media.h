@@ -1,46 +1,71 @@
 /*
- * media.h - what a device's commands are executed against
+ * media.h - what a device's commands are executed against: a table of commands for each personality
  *
- * Each call returns a completion code of the interface. With any code but ERROR_SUCCESS, and ERROR_HANDLE_EOF from
- * read, *err says why. A medium belongs to its device's thread.
+ * A medium answers each command with a completion code of the interface. A code other than ERROR_SUCCESS is not by
+ * itself a failure of ours: the end of data, a file mark or the warning zone is what a drive reports. Only when the
+ * medium cannot be trusted any more *err is raised, too. A medium belongs to its device's thread.
  */
 #ifndef VDIPIPE_CLI_MEDIA_H
 #define VDIPIPE_CLI_MEDIA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "codecs/source.h"
 #include "codecs/stage.h"
 #include "core/base/error.h"
+#include "core/vds/abi.h"
+
+/* Win32's names for what a medium has to say beyond the codes that the interface's pages list. */
+#define ERROR_WRITE_PROTECT     19L
+#define ERROR_INVALID_PARAMETER 87L
 
 struct media;
 
+/* What a command came to, besides its completion code. */
+struct media_outcome {
+        uint64_t bytes;
+        int64_t position; /* of GetPosition and SetPosition */
+};
+
+/* Executes a command; returns its completion code. *outcome is zero at entry. */
+typedef long media_command(struct media *media, const struct VDC_Command *command, struct media_outcome *outcome,
+                           struct error *err);
+
 struct media_ops {
-        long (*read)(struct media *media, uint8_t *buffer, size_t size, size_t *ret_bytes, struct error *err);
-        long (*write)(struct media *media, const uint8_t *buffer, size_t size, struct error *err);
-        long (*flush)(struct media *media, struct error *err);
-        long (*complete)(struct media *media, struct error *err);
+        media_command *commands[VDC_Complete + 1]; /* by command code; NULL: not supported */
 };
 
 struct media {
         const struct media_ops *ops;
+        uint32_t features; /* as negotiated: a command that they do not admit is not supported, either */
 };
+
+/* Executes what the medium knows and the negotiated features admit; ERROR_NOT_SUPPORTED for the rest, which is no
+ * failure. */
+long media_execute(struct media *media, const struct VDC_Command *command, struct media_outcome *outcome,
+                   struct error *err);
 
 /* The pipe-like personality over a chain of the codecs layer. One direction only. */
 struct media_pipe {
         struct media media;
         struct stage *stage;   /* backup; borrowed */
+        bool complete;         /* backup: the server has said that all is sent */
         struct source *source; /* restore; borrowed */
         uint8_t ahead;         /* restore: the byte after those handed out, read to learn whether the end has come */
         int has_ahead;
         int at_end;
 };
 
-void media_pipe_init_write(struct media_pipe *pipe, struct stage *stage);
+/* `features` are the negotiated ones, here and below. */
+void media_pipe_init_write(struct media_pipe *pipe, uint32_t features, struct stage *stage);
 
 /* The last bytes are handed out only after the source has verified its end. */
-void media_pipe_init_read(struct media_pipe *pipe, struct source *source);
+void media_pipe_init_read(struct media_pipe *pipe, uint32_t features, struct source *source);
+
+/* A command that succeeds by itself. */
+media_command media_nothing_to_do;
 
 /* The completion code that stands for an error of ours. */
 long media_code_of_error(const struct error *err);

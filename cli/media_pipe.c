@@ -2,84 +2,71 @@
 
 #include <string.h>
 
-#include "core/vds/abi.h"
-
-/* Win32's name for a reader that went away; not among the codes that the interface's pages list. */
-#define ERROR_BROKEN_PIPE 109L
-
-long media_code_of_error(const struct error *err)
-{
-        switch (err->code) {
-        case ERR_NONE:
-                return ERROR_SUCCESS;
-        case ERR_NO_SPACE:
-                return ERROR_DISK_FULL;
-        case ERR_PIPE:
-                return ERROR_BROKEN_PIPE;
-        case ERR_ABORTED:
-                return ERROR_OPERATION_ABORTED;
-        default:
-                return ERROR_IO_DEVICE;
-        }
-}
-
 static struct media_pipe *pipe_of(struct media *media)
 {
         return (struct media_pipe *)media;
 }
 
-static long refuse(struct media *media, struct error *err)
+static long wrong_direction(struct media *media, const struct VDC_Command *command, struct media_outcome *outcome,
+                            struct error *err)
 {
         (void)media;
+        (void)command;
+        (void)outcome;
         error_raise(err, ERR_PROTOCOL, "the server asked a backup for data, or gave data to a restore");
         return ERROR_NOT_SUPPORTED;
 }
 
-static long write_refused(struct media *media, const uint8_t *buffer, size_t size, struct error *err)
+static long pipe_write(struct media *media, const struct VDC_Command *command, struct media_outcome *outcome,
+                       struct error *err)
 {
-        (void)buffer;
-        (void)size;
-        return refuse(media, err);
+        if (pipe_of(media)->complete) {
+                error_raise(err, ERR_PROTOCOL, "the server sent data after it had said that all was sent");
+                return ERROR_NOT_SUPPORTED;
+        }
+        if (stage_write(pipe_of(media)->stage, command->buffer, (size_t)command->size, err) < 0)
+                return media_code_of_error(err);
+        outcome->bytes = (uint64_t)command->size;
+        return ERROR_SUCCESS;
 }
 
-static long read_refused(struct media *media, uint8_t *buffer, size_t size, size_t *ret_bytes, struct error *err)
+static long pipe_flush(struct media *media, const struct VDC_Command *command, struct media_outcome *outcome,
+                       struct error *err)
 {
-        (void)buffer;
-        (void)size;
-        *ret_bytes = 0;
-        return refuse(media, err);
-}
-
-static long pipe_write(struct media *media, const uint8_t *buffer, size_t size, struct error *err)
-{
-        return stage_write(pipe_of(media)->stage, buffer, size, err) < 0 ? media_code_of_error(err) : ERROR_SUCCESS;
-}
-
-static long pipe_flush(struct media *media, struct error *err)
-{
+        (void)command;
+        (void)outcome;
+        if (pipe_of(media)->complete)
+                return ERROR_SUCCESS;
         return stage_flush(pipe_of(media)->stage, err) < 0 ? media_code_of_error(err) : ERROR_SUCCESS;
 }
 
-static long pipe_complete(struct media *media, struct error *err)
+static long pipe_complete(struct media *media, const struct VDC_Command *command, struct media_outcome *outcome,
+                          struct error *err)
 {
+        (void)command;
+        (void)outcome;
+        if (pipe_of(media)->complete)
+                return ERROR_SUCCESS;
+        pipe_of(media)->complete = true;
         return stage_complete(pipe_of(media)->stage, err) < 0 ? media_code_of_error(err) : ERROR_SUCCESS;
 }
 
 /* A full buffer may be the last one. Only a byte behind it, or the verified end, tells; the byte is kept for the next
  * call. */
-static long pipe_read(struct media *media, uint8_t *buffer, size_t size, size_t *ret_bytes, struct error *err)
+static long pipe_read(struct media *media, const struct VDC_Command *command, struct media_outcome *outcome,
+                      struct error *err)
 {
         struct media_pipe *pipe = pipe_of(media);
+        size_t size = (size_t)command->size;
         size_t have = 0;
         ssize_t n;
 
-        *ret_bytes = 0;
         if (pipe->at_end)
                 return ERROR_HANDLE_EOF;
         if (pipe->has_ahead)
-                buffer[have++] = pipe->ahead;
+                command->buffer[have++] = pipe->ahead;
         pipe->has_ahead = 0;
-        n = source_read_full(pipe->source, buffer + have, size - have, err);
+        n = source_read_full(pipe->source, command->buffer + have, size - have, err);
         if (n < 0)
                 return media_code_of_error(err);
         have += (size_t)n;
@@ -90,41 +77,40 @@ static long pipe_read(struct media *media, uint8_t *buffer, size_t size, size_t 
                 pipe->has_ahead = n == 1;
         }
         pipe->at_end = !pipe->has_ahead;
-        *ret_bytes = have;
+        outcome->bytes = have;
         return have == size ? ERROR_SUCCESS : ERROR_HANDLE_EOF;
 }
 
-static long nothing_to_flush(struct media *media, struct error *err)
-{
-        (void)media;
-        (void)err;
-        return ERROR_SUCCESS;
-}
-
 static const struct media_ops write_ops = {
-        .read = read_refused,
-        .write = pipe_write,
-        .flush = pipe_flush,
-        .complete = pipe_complete,
+        .commands = {
+                [VDC_Read] = wrong_direction,
+                [VDC_Write] = pipe_write,
+                [VDC_ClearError] = media_nothing_to_do,
+                [VDC_Flush] = pipe_flush,
+                [VDC_Complete] = pipe_complete,
+        },
 };
 
 static const struct media_ops read_ops = {
-        .read = pipe_read,
-        .write = write_refused,
-        .flush = nothing_to_flush,
-        .complete = nothing_to_flush,
+        .commands = {
+                [VDC_Read] = pipe_read,
+                [VDC_Write] = wrong_direction,
+                [VDC_ClearError] = media_nothing_to_do,
+                [VDC_Flush] = media_nothing_to_do,
+                [VDC_Complete] = media_nothing_to_do,
+        },
 };
 
-void media_pipe_init_write(struct media_pipe *pipe, struct stage *stage)
+void media_pipe_init_write(struct media_pipe *pipe, uint32_t features, struct stage *stage)
 {
         memset(pipe, 0, sizeof *pipe);
-        pipe->media.ops = &write_ops;
+        pipe->media = (struct media){ .ops = &write_ops, .features = features };
         pipe->stage = stage;
 }
 
-void media_pipe_init_read(struct media_pipe *pipe, struct source *source)
+void media_pipe_init_read(struct media_pipe *pipe, uint32_t features, struct source *source)
 {
         memset(pipe, 0, sizeof *pipe);
-        pipe->media.ops = &read_ops;
+        pipe->media = (struct media){ .ops = &read_ops, .features = features };
         pipe->source = source;
 }

@@ -36,6 +36,8 @@ int operation_open(struct operation *operation, const struct args *args, const c
         ident_uuid(operation->set_id);
         if (progress_init(&operation->progress, args, verb, err) < 0)
                 return -1;
+        if (tracing_open(args->trace, "client", &operation->trace, err) < 0)
+                return -1;
         if (supervisor_start(args->stall_timeout_ms, &operation->progress, &operation->supervisor, err) < 0)
                 return -1;
         supervisor_enter(operation->supervisor, &operation->worker, verb, "");
@@ -198,6 +200,8 @@ static int await_verdict(struct operation *operation, struct error *err)
         while (rc == VD_E_TIMEOUT && supervisor_check(operation->supervisor, /* err= */ NULL) == 0);
         if (rc == VD_E_TIMEOUT)
                 rc = vds_client_verdict(operation->client, LAST_WORDS_MS, &verdict, text);
+        trace_event(operation->trace, /* device= */ 0, "verdict",
+                    verdict == VDS_VERDICT_SUCCESS ? "success" : "failed");
         if (rc != NOERROR || verdict != VDS_VERDICT_SUCCESS)
                 return server_failure(operation, err);
         server_report_decode(text, &operation->report);
@@ -214,12 +218,14 @@ static int start_transfers(struct operation *operation, struct media *const *med
                 struct transfer *transfer = &operation->transfers[i];
 
                 transfer->client = operation->client;
+                transfer->device = i;
                 transfer->device_name = operation->job.devices[i];
                 transfer->media = media[i];
                 transfer->doing = doing;
                 transfer->what = names[i];
                 transfer->supervisor = operation->supervisor;
                 transfer->progress = &operation->progress;
+                transfer->trace = operation->trace;
                 if (transfer_start(transfer, err) < 0) {
                         vds_client_signal_abort(operation->client);
                         return -1;
@@ -286,4 +292,6 @@ void operation_close(struct operation *operation)
         server_job_deinit(&operation->job);
         free(operation->transfers);
         operation->transfers = NULL;
+        tracing_close(operation->trace);
+        operation->trace = NULL;
 }

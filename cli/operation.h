@@ -12,6 +12,7 @@
 #include "cli/progress.h"
 #include "cli/server_process.h"
 #include "cli/supervise.h"
+#include "cli/tracing.h"
 #include "cli/transfer.h"
 #include "core/base/ident.h"
 #include "core/servers/server.h"
@@ -23,6 +24,7 @@ struct operation {
         struct progress progress;
         struct supervisor *supervisor;
         struct worker worker; /* the main thread */
+        struct trace *trace;  /* NULL: none */
 
         struct server_job job;
         struct server_process process;

@@ -1,96 +1,56 @@
 #include "cli/transfer.h"
 
-/* What one command came to. */
-struct outcome {
-        long code;
-        size_t bytes;
-};
-
-static struct outcome run_read(struct transfer *transfer, const struct VDC_Command *command, struct error *err)
+static long execute(struct transfer *transfer, const struct VDC_Command *command, struct media_outcome *outcome)
 {
-        struct outcome outcome = { .bytes = 0 };
-
-        outcome.code = transfer->media->ops->read(transfer->media, command->buffer, (size_t)command->size,
-                                                  &outcome.bytes, err);
-        progress_add(transfer->progress, outcome.bytes);
-        return outcome;
-}
-
-static struct outcome run_write(struct transfer *transfer, const struct VDC_Command *command, struct error *err)
-{
-        size_t size = (size_t)command->size;
-        long code = transfer->media->ops->write(transfer->media, command->buffer, size, err);
-
-        if (code != ERROR_SUCCESS)
-                return (struct outcome){ .code = code };
-        progress_add(transfer->progress, size);
-        return (struct outcome){ .bytes = size };
-}
-
-static struct outcome run_flush(struct transfer *transfer, const struct VDC_Command *command, struct error *err)
-{
-        (void)command;
-        return (struct outcome){ .code = transfer->media->ops->flush(transfer->media, err) };
-}
-
-static struct outcome run_complete(struct transfer *transfer, const struct VDC_Command *command, struct error *err)
-{
-        (void)command;
-        return (struct outcome){ .code = transfer->media->ops->complete(transfer->media, err) };
-}
-
-static struct outcome run_clear_error(struct transfer *transfer, const struct VDC_Command *command, struct error *err)
-{
-        (void)transfer;
-        (void)command;
-        (void)err;
-        return (struct outcome){ .code = ERROR_SUCCESS };
-}
-
-/* What is not here is answered with ERROR_NOT_SUPPORTED, as the interface asks of every client. */
-static struct outcome (*const runners[])(struct transfer *, const struct VDC_Command *, struct error *) = {
-        [VDC_Read] = run_read,         [VDC_Write] = run_write,
-        [VDC_Flush] = run_flush,       [VDC_ClearError] = run_clear_error,
-        [VDC_Complete] = run_complete,
-};
-
-static struct outcome execute(struct transfer *transfer, const struct VDC_Command *command)
-{
-        size_t code = (size_t)command->commandCode;
-        struct outcome outcome;
         struct error err = ERROR_INIT;
+        long code;
 
-        if (command->commandCode < 0 || code >= sizeof runners / sizeof runners[0] || !runners[code])
-                return (struct outcome){ .code = ERROR_NOT_SUPPORTED };
         /* After a failure nothing is executed any more: a medium that lost bytes must not look whole. */
         if (error_is_set(&transfer->err) && command->commandCode != VDC_ClearError)
-                return (struct outcome){ .code = media_code_of_error(&transfer->err) };
+                return media_code_of_error(&transfer->err);
         worker_begin(&transfer->worker);
-        outcome = runners[code](transfer, command, &err);
+        code = media_execute(transfer->media, command, outcome, &err);
         worker_end(&transfer->worker);
+        if (command->commandCode == VDC_Read || command->commandCode == VDC_Write)
+                progress_add(transfer->progress, outcome->bytes);
         error_keep_first(&transfer->err, &err);
-        return outcome;
+        return code;
+}
+
+/* Commands are executed in the order of the queue, which every personality allows. */
+static int serve_one(struct transfer *transfer, struct vds_client_device *device, uint64_t serial)
+{
+        struct media_outcome outcome = { .bytes = 0 };
+        struct VDC_Command *command;
+        uint32_t number = transfer->device + 1;
+        int32_t what;
+        long code;
+        int rc = vds_client_device_get_command(device, /* timeout_ms= */ -1, &command);
+
+        if (rc != NOERROR)
+                return rc;
+        what = command->commandCode;
+        trace_command(transfer->trace, number, serial, what, command->size, command->position);
+        code = execute(transfer, command, &outcome);
+        rc = vds_client_device_complete_command(device, command, (int)code, outcome.bytes, outcome.position);
+        trace_completion(transfer->trace, number, serial, what, (int32_t)code, outcome.bytes, outcome.position);
+        return rc;
 }
 
 static void serve(struct transfer *transfer, struct vds_client_device *device)
 {
-        for (;;) {
-                struct VDC_Command *command;
-                struct outcome outcome;
-                int rc = vds_client_device_get_command(device, /* timeout_ms= */ -1, &command);
+        uint64_t serial = 0;
+        int rc;
 
-                if (rc == NOERROR) {
-                        outcome = execute(transfer, command);
-                        rc = vds_client_device_complete_command(device, command, (int)outcome.code, outcome.bytes, 0);
-                }
-                if (rc == VD_E_CLOSE)
-                        transfer->closed = true;
-                else if (rc != NOERROR && rc != VD_E_ABORT)
-                        error_raise(&transfer->err, ERR_PROTOCOL, "device '%s': %s", transfer->device_name,
-                                    vds_result_name(rc));
-                if (rc != NOERROR)
-                        return;
-        }
+        do
+                rc = serve_one(transfer, device, ++serial);
+        while (rc == NOERROR);
+        transfer->closed = rc == VD_E_CLOSE;
+        trace_event(transfer->trace, transfer->device + 1, transfer->closed ? "close" : "abort",
+                    transfer->closed ? NULL : vds_abort_text(vds_client_abort_reason(transfer->client)));
+        if (rc != VD_E_CLOSE && rc != VD_E_ABORT)
+                error_raise(&transfer->err, ERR_PROTOCOL, "device '%s': %s", transfer->device_name,
+                            vds_result_name(rc));
 }
 
 static void *transfer_main(void *argument)
@@ -105,7 +65,8 @@ static void *transfer_main(void *argument)
                 serve(transfer, device);
         else if (rc != VD_E_ABORT)
                 error_raise(&transfer->err, rc == VD_E_TIMEOUT ? ERR_TIMEOUT : ERR_PROTOCOL,
-                            "device '%s' cannot be opened: %s", transfer->device_name, vds_result_name(rc));
+                            "device %u ('%s') cannot be opened: %s", transfer->device + 1, transfer->device_name,
+                            vds_result_name(rc));
         supervisor_leave(transfer->supervisor, &transfer->worker);
         /* One device alone does not make a backup: without this one the others need not go on. */
         if (!transfer->closed)
@@ -118,7 +79,7 @@ int transfer_start(struct transfer *transfer, struct error *err)
         int rc = pthread_create(&transfer->thread, NULL, transfer_main, transfer);
 
         if (rc)
-                return error_raise_errno(err, rc, "starting the thread of device '%s'", transfer->device_name);
+                return error_raise_errno(err, rc, "starting the thread of device %u", transfer->device + 1);
         transfer->started = true;
         return 0;
 }

@@ -10,17 +10,20 @@
 #include "cli/media.h"
 #include "cli/progress.h"
 #include "cli/supervise.h"
+#include "core/vds/trace.h"
 #include "core/vds/vds.h"
 
 struct transfer {
         /* set before transfer_start() */
         struct vds_client *client;
+        uint32_t device; /* from 0, in the server's order */
         const char *device_name;
         struct media *media;
         const char *doing; /* for stall messages: "writing to" */
         const char *what;  /* and "standard output" */
         struct supervisor *supervisor;
         struct progress *progress;
+        struct trace *trace; /* NULL: none */
 
         /* owned by the thread until transfer_join() */
         pthread_t thread;

@@ -41,6 +41,17 @@ static struct scripted scripted_new(size_t left, size_t bite, int fails)
         return (struct scripted){ .source = { .ops = &scripted_ops }, .left = left, .bite = bite, .fails = fails };
 }
 
+/* Executes one command of `size` bytes or blocks; the codes and bytes it came to. */
+static long run(struct media *media, int32_t code, uint8_t *buffer, size_t size, size_t *ret_bytes, struct error *err)
+{
+        const struct VDC_Command command = { .commandCode = code, .size = (int32_t)size, .buffer = buffer };
+        struct media_outcome outcome;
+        long completion = media_execute(media, &command, &outcome, err);
+
+        *ret_bytes = (size_t)outcome.bytes;
+        return completion;
+}
+
 static void the_whole_comes_in_order_with_its_end(void **state)
 {
         static const size_t sizes[] = { 0, 1, 99, 100, 101, 200, 250 };
@@ -55,12 +66,12 @@ static void the_whole_comes_in_order_with_its_end(void **state)
                         size_t total = 0;
                         long code;
 
-                        media_pipe_init_read(&pipe, &scripted.source);
+                        media_pipe_init_read(&pipe, VDF_ReadMedia, &scripted.source);
                         do {
                                 struct error err = ERROR_INIT;
                                 size_t n;
 
-                                code = pipe.media.ops->read(&pipe.media, buffer, sizeof buffer, &n, &err);
+                                code = run(&pipe.media, VDC_Read, buffer, sizeof buffer, &n, &err);
                                 assert_false(error_is_set(&err));
                                 total += n;
                         } while (code == ERROR_SUCCESS);
@@ -81,10 +92,10 @@ static void the_last_transfer_waits_for_a_sound_end(void **state)
         size_t n;
 
         (void)state;
-        media_pipe_init_read(&pipe, &scripted.source);
-        assert_int_equal(pipe.media.ops->read(&pipe.media, buffer, sizeof buffer, &n, &err), ERROR_SUCCESS);
+        media_pipe_init_read(&pipe, VDF_ReadMedia, &scripted.source);
+        assert_int_equal(run(&pipe.media, VDC_Read, buffer, sizeof buffer, &n, &err), ERROR_SUCCESS);
         assert_int_equal(n, 100);
-        assert_int_equal(pipe.media.ops->read(&pipe.media, buffer, sizeof buffer, &n, &err), ERROR_IO_DEVICE);
+        assert_int_equal(run(&pipe.media, VDC_Read, buffer, sizeof buffer, &n, &err), ERROR_IO_DEVICE);
         assert_int_equal(n, 0);
         assert_int_equal(err.code, ERR_DAMAGED);
 }
@@ -98,11 +109,79 @@ static void the_wrong_direction_is_refused(void **state)
         size_t n;
 
         (void)state;
-        media_pipe_init_read(&pipe, &scripted.source);
-        assert_int_equal(pipe.media.ops->write(&pipe.media, buffer, sizeof buffer, &err), ERROR_NOT_SUPPORTED);
+        media_pipe_init_read(&pipe, VDF_ReadMedia, &scripted.source);
+        assert_int_equal(run(&pipe.media, VDC_Write, buffer, sizeof buffer, &n, &err), ERROR_NOT_SUPPORTED);
         assert_true(error_is_set(&err));
-        media_pipe_init_write(&pipe, NULL);
-        assert_int_equal(pipe.media.ops->read(&pipe.media, buffer, sizeof buffer, &n, &err), ERROR_NOT_SUPPORTED);
+        media_pipe_init_write(&pipe, VDF_WriteMedia, NULL);
+        assert_int_equal(run(&pipe.media, VDC_Read, buffer, sizeof buffer, &n, &err), ERROR_NOT_SUPPORTED);
+}
+
+static void what_a_medium_does_not_know_is_not_supported(void **state)
+{
+        const uint32_t features[] = { 0, VDF_LikeTape | VDF_LikeDisk | VDF_Discard | VDF_SnapshotPrepare };
+        struct scripted scripted = scripted_new(1, 1, 0);
+        struct media_pipe pipe;
+        size_t n;
+
+        (void)state;
+        for (size_t f = 0; f < sizeof features / sizeof features[0]; f++) {
+                media_pipe_init_read(&pipe, features[f], &scripted.source);
+                for (int32_t code = -1; code <= VDC_Complete + 1; code++) {
+                        struct error err = ERROR_INIT;
+
+                        if (code == VDC_Read || code == VDC_Write || code == VDC_ClearError || code == VDC_Flush)
+                                continue;
+                        assert_int_equal(run(&pipe.media, code, NULL, 0, &n, &err), ERROR_NOT_SUPPORTED);
+                        assert_int_equal(n, 0);
+                        assert_false(error_is_set(&err));
+                }
+        }
+}
+
+static void complete_needs_to_have_been_granted(void **state)
+{
+        struct scripted scripted = scripted_new(1, 1, 0);
+        struct media_pipe pipe;
+        struct error err = ERROR_INIT;
+        size_t n;
+
+        (void)state;
+        media_pipe_init_read(&pipe, VDF_RequestComplete, &scripted.source);
+        assert_int_equal(run(&pipe.media, VDC_Complete, NULL, 0, &n, &err), ERROR_NOT_SUPPORTED);
+        media_pipe_init_read(&pipe, VDF_CompleteEnabled, &scripted.source);
+        assert_int_equal(run(&pipe.media, VDC_Complete, NULL, 0, &n, &err), ERROR_SUCCESS);
+        assert_false(error_is_set(&err));
+}
+
+static int counted_writev(struct stage *stage, const struct iovec *iov, int count, struct error *err)
+{
+        (void)stage;
+        (void)iov;
+        (void)count;
+        (void)err;
+        return 0;
+}
+
+static void nothing_is_written_after_complete(void **state)
+{
+        static const struct stage_ops ops = { .name = "sink", .writev = counted_writev };
+        struct stage stage = { .ops = &ops };
+        struct media_pipe pipe;
+        struct error err = ERROR_INIT;
+        uint8_t buffer[4] = { 0 };
+        size_t n;
+
+        (void)state;
+        media_pipe_init_write(&pipe, VDF_CompleteEnabled, &stage);
+        assert_int_equal(run(&pipe.media, VDC_Write, buffer, sizeof buffer, &n, &err), ERROR_SUCCESS);
+        assert_int_equal(n, sizeof buffer);
+        assert_int_equal(run(&pipe.media, VDC_Complete, NULL, 0, &n, &err), ERROR_SUCCESS);
+        assert_int_equal(run(&pipe.media, VDC_Complete, NULL, 0, &n, &err), ERROR_SUCCESS);
+        assert_int_equal(run(&pipe.media, VDC_Flush, NULL, 0, &n, &err), ERROR_SUCCESS);
+        assert_false(error_is_set(&err));
+        assert_int_equal(run(&pipe.media, VDC_Write, buffer, sizeof buffer, &n, &err), ERROR_NOT_SUPPORTED);
+        assert_int_equal(err.code, ERR_PROTOCOL);
+        assert_int_equal(n, 0);
 }
 
 static void our_errors_have_completion_codes(void **state)
@@ -129,6 +208,9 @@ int main(void)
                 cmocka_unit_test(the_whole_comes_in_order_with_its_end),
                 cmocka_unit_test(the_last_transfer_waits_for_a_sound_end),
                 cmocka_unit_test(the_wrong_direction_is_refused),
+                cmocka_unit_test(what_a_medium_does_not_know_is_not_supported),
+                cmocka_unit_test(complete_needs_to_have_been_granted),
+                cmocka_unit_test(nothing_is_written_after_complete),
                 cmocka_unit_test(our_errors_have_completion_codes),
         };
 
