@@ -24,7 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/vds/abi.h"
+#include "abi.h" /* beside this file, in the source tree and where it is installed */
 
 #ifdef __cplusplus
 extern "C" {
