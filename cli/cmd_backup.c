@@ -101,7 +101,7 @@ static int check_args(const struct args *args, struct error *err)
 static int fill_job(struct operation *operation, const struct database *database, struct error *err)
 {
         struct stat st;
-        const struct args *args = operation->args;
+        const struct args *args = operation->serving.args;
 
         if (operation_prepare_job(operation, database->kind, database->path, (uint32_t)args->devices, err) < 0)
                 return -1;
@@ -147,10 +147,10 @@ static int describe(const struct operation *operation, const struct database *da
         info->mode = server->mode;
         info->device_count = operation->job.device_count;
         info->total_size = server->size;
-        info->features = operation->config.features;
-        info->block_size = operation->config.blockSize;
-        info->alignment = operation->config.alignment;
-        info->max_transfer = operation->config.maxTransferSize;
+        info->features = operation->serving.config.features;
+        info->block_size = operation->serving.config.blockSize;
+        info->alignment = operation->serving.config.alignment;
+        info->max_transfer = operation->serving.config.maxTransferSize;
         return 0;
 }
 
@@ -158,13 +158,13 @@ static int describe(const struct operation *operation, const struct database *da
 static int build_chains(const struct operation *operation, struct outputs *outputs, struct stream_info *info,
                         struct error *err)
 {
-        struct vdistream_options options = { .compress = operation->args->zstd,
-                                             .zstd_level = (int)operation->args->zstd_level };
+        struct vdistream_options options = { .compress = operation->serving.args->zstd,
+                                             .zstd_level = (int)operation->serving.args->zstd_level };
 
         if (operation->info.part_count != operation->job.device_count)
                 return error_raise(err, ERR_PROTOCOL, "the server speaks of %u devices, not %u",
                                    operation->info.part_count, operation->job.device_count);
-        for (uint32_t i = 0; !operation->args->raw && i < outputs->count; i++) {
+        for (uint32_t i = 0; !operation->serving.args->raw && i < outputs->count; i++) {
                 struct stage *chain = NULL;
                 struct stage *sink = outputs->sinks[i];
 
@@ -187,7 +187,7 @@ static int transfer(struct operation *operation, struct outputs *outputs, struct
         const char *names[VDS_DEVICES_MAX];
 
         for (uint32_t i = 0; i < outputs->count; i++) {
-                media_pipe_init_write(&pipes[i], operation->config.features, outputs->sinks[i]);
+                media_pipe_init_write(&pipes[i], operation->serving.config.features, outputs->sinks[i]);
                 media[i] = &pipes[i].media;
                 names[i] = outputs->names[i];
         }
@@ -197,15 +197,15 @@ static int transfer(struct operation *operation, struct outputs *outputs, struct
 /* The server has said success: the verdict enters the streams, and the files get their names. */
 static int finish(struct operation *operation, struct outputs *outputs, struct stage *const *files, struct error *err)
 {
-        worker_begin(&operation->worker);
+        worker_begin(&operation->serving.worker);
         for (uint32_t i = 0; i < outputs->count; i++)
                 if (stage_finish(outputs->sinks[i], /* report_json= */ NULL, err) < 0)
                         return operation_failed(operation, err);
-        if (supervisor_check(operation->supervisor, err) < 0)
+        if (supervisor_check(operation->serving.supervisor, err) < 0)
                 return -1;
         if (!outputs->to_stdout && file_sink_publish(files, outputs->count, err) < 0)
                 return -1;
-        worker_end(&operation->worker);
+        worker_end(&operation->serving.worker);
         return 0;
 }
 
@@ -214,13 +214,13 @@ static void summarise(const struct operation *operation, const struct database *
         char size[32];
         char written[32];
         char compressed[64] = "";
-        double seconds = (double)(monotonic_ns() - operation->progress.started_ns) / 1e9;
+        double seconds = (double)(monotonic_ns() - operation->serving.progress.started_ns) / 1e9;
         uint64_t bytes = 0;
 
         if (operation->report.note[0])
                 message_warning("%s", operation->report.note);
         progress_format_bytes(operation->info.size, size);
-        if (operation->args->zstd) {
+        if (operation->serving.args->zstd) {
                 for (uint32_t i = 0; i < outputs->count; i++)
                         bytes += vdistream_writer_bytes_out(outputs->sinks[i]);
                 progress_format_bytes(bytes, written);
@@ -228,7 +228,7 @@ static void summarise(const struct operation *operation, const struct database *
         }
         message_summary("backup of '%s': %s%s in %.1f s to %s%s", database->name, size, compressed, seconds,
                         outputs->names[0], outputs->count > 1 ? " and its siblings" : "");
-        if (operation->args->raw)
+        if (operation->serving.args->raw)
                 message_verbose("raw image: nothing in it tells a truncated copy from a whole one");
 }
 
@@ -248,13 +248,13 @@ static int backup(struct operation *operation, const struct database *database, 
         strftime(time_text, sizeof time_text, "%Y-%m-%dT%H:%M:%SZ", &utc);
         strftime(date, sizeof date, "%Y%m%dT%H%M%SZ", &utc);
         if (fill_job(operation, database, err) < 0 ||
-            outputs_open(outputs, operation->args, &words, operation->set_id,
-                         supervisor_cancel_flag(operation->supervisor), err) < 0)
+            outputs_open(outputs, operation->serving.args, &words, operation->set_id,
+                         supervisor_cancel_flag(operation->serving.supervisor), err) < 0)
                 return operation_failed(operation, err);
         memcpy(files, outputs->sinks, sizeof files);
         if (operation_connect(operation, err) < 0)
                 return -1;
-        atomic_store(&operation->progress.total, operation->info.size);
+        atomic_store(&operation->serving.progress.total, operation->info.size);
         rc = describe(operation, database, time_text, &info, err);
         if (rc == 0)
                 rc = build_chains(operation, outputs, &info, err);

@@ -100,7 +100,7 @@ static int check_target(const struct args *args, const struct database *database
 static int fill_job(struct operation *operation, const struct database *database, const struct inputs *inputs,
                     struct error *err)
 {
-        const struct args *args = operation->args;
+        const struct args *args = operation->serving.args;
         const struct stream_info *info = inputs_info(inputs);
         struct server_job *job = &operation->job;
 
@@ -132,7 +132,7 @@ static int transfer(struct operation *operation, struct inputs *inputs, struct e
         const char *names[VDS_DEVICES_MAX];
 
         for (uint32_t i = 0; i < inputs->count; i++) {
-                media_pipe_init_read(&pipes[i], operation->config.features, inputs->items[i].reader->source);
+                media_pipe_init_read(&pipes[i], operation->serving.config.features, inputs->items[i].reader->source);
                 media[i] = &pipes[i].media;
                 names[i] = inputs->items[i].name;
         }
@@ -157,23 +157,23 @@ static void print_plan(const struct args *args, const struct database *database,
 static void summarise(const struct operation *operation, const struct database *database)
 {
         char size[32];
-        double seconds = (double)(monotonic_ns() - operation->progress.started_ns) / 1e9;
+        double seconds = (double)(monotonic_ns() - operation->serving.progress.started_ns) / 1e9;
 
         if (operation->report.note[0])
                 message_warning("%s", operation->report.note);
-        progress_format_bytes(atomic_load(&operation->progress.done), size);
+        progress_format_bytes(atomic_load(&operation->serving.progress.done), size);
         message_summary("restore of '%s': %s in %.1f s", database->path, size, seconds);
 }
 
 static int restore(struct operation *operation, struct database *database, struct inputs *inputs, struct error *err)
 {
-        const struct args *args = operation->args;
+        const struct args *args = operation->serving.args;
         const struct stream_info *info;
 
-        worker_begin(&operation->worker);
-        if (inputs_open(inputs, args, supervisor_cancel_flag(operation->supervisor), err) < 0)
+        worker_begin(&operation->serving.worker);
+        if (inputs_open(inputs, args, supervisor_cancel_flag(operation->serving.supervisor), err) < 0)
                 return operation_failed(operation, err);
-        worker_end(&operation->worker);
+        worker_end(&operation->serving.worker);
         info = inputs_info(inputs);
         if (choose_target(args, inputs, database, err) < 0 || check_target(args, database, info, err) < 0)
                 return -1;
@@ -182,7 +182,7 @@ static int restore(struct operation *operation, struct database *database, struc
                 return 0;
         }
         if (info && info->has_extent)
-                atomic_store(&operation->progress.total, info->total_size);
+                atomic_store(&operation->serving.progress.total, info->total_size);
         if (fill_job(operation, database, inputs, err) < 0 || operation_connect(operation, err) < 0 ||
             transfer(operation, inputs, err) < 0)
                 return operation_failed(operation, err);

@@ -7,11 +7,9 @@
 #include <sys/wait.h>
 
 #include "cli/message.h"
-#include "core/base/deadline.h"
 
 enum {
         BUSY_TIMEOUT_MS = 10000, /* how long the server waits for somebody else's lock */
-        VERDICT_SLICE_MS = 500,  /* between two looks at the cancel flag while the server finishes */
         LAST_WORDS_MS = 1500,    /* for the verdict of a server that was aborted */
         SERVER_GRACE_MS = 3000,  /* from the end of the set to the end of the server's process */
         BUFFER_ALIGNMENT = 4096,
@@ -31,17 +29,9 @@ int operation_check_args(const struct args *args, struct error *err)
 int operation_open(struct operation *operation, const struct args *args, const char *verb, struct error *err)
 {
         memset(operation, 0, sizeof *operation);
-        operation->args = args;
         operation->process.pidfd = -1;
         ident_uuid(operation->set_id);
-        if (progress_init(&operation->progress, args, verb, err) < 0)
-                return -1;
-        if (tracing_open(args->trace, "client", &operation->trace, err) < 0)
-                return -1;
-        if (supervisor_start(args->stall_timeout_ms, &operation->progress, &operation->supervisor, err) < 0)
-                return -1;
-        supervisor_enter(operation->supervisor, &operation->worker, verb, "");
-        return 0;
+        return serving_open(&operation->serving, args, verb, err);
 }
 
 static char *device_name(const struct operation *operation, uint32_t device)
@@ -62,7 +52,7 @@ static int64_t smaller(int64_t a, int64_t b)
 int operation_prepare_job(struct operation *operation, const char *kind, const char *path, uint32_t devices,
                           struct error *err)
 {
-        const struct args *args = operation->args;
+        const struct args *args = operation->serving.args;
         struct server_job *job = &operation->job;
 
         job->kind = strdup(kind);
@@ -86,41 +76,32 @@ int operation_prepare_job(struct operation *operation, const char *kind, const c
 
 static int create_set(struct operation *operation, struct error *err)
 {
-        struct VDConfig wishes = {
+        const struct VDConfig wishes = {
                 .deviceCount = operation->job.device_count,
                 .features = VDF_LikePipe | VDF_RequestComplete,
                 .alignment = BUFFER_ALIGNMENT,
-                .serverTimeOut = (uint32_t)operation->args->vdi_timeout_ms,
+                .serverTimeOut = (uint32_t)operation->serving.args->vdi_timeout_ms,
         };
-        int rc;
 
-        operation->client = vds_client_new(/* options= */ NULL);
-        if (!operation->client)
-                return error_raise(err, ERR_MEMORY, "out of memory");
-        rc = vds_client_create(operation->client, operation->job.set_name, &wishes);
-        if (rc != NOERROR)
-                return error_raise(err, ERR_FAILED, "the device set cannot be created: %s (%s)",
-                                   vds_client_error_text(operation->client), vds_result_name(rc));
-        supervisor_watch_client(operation->supervisor, operation->client);
-        return 0;
+        return serving_create(&operation->serving, /* options= */ NULL, operation->job.set_name, &wishes, err);
 }
 
 /* Why a set that is aborted, or whose server failed, came to that: its own words, else how its process ended, else the
  * engine's reason. */
 static int server_failure(struct operation *operation, struct error *err)
 {
-        enum vds_abort_reason reason = vds_client_abort_reason(operation->client);
+        enum vds_abort_reason reason = vds_client_abort_reason(operation->serving.client);
         enum vds_verdict verdict = VDS_VERDICT_NONE;
         char text[VDS_TEXT_MAX] = "";
         bool killed;
         int status;
 
-        if (vds_client_verdict(operation->client, LAST_WORDS_MS, &verdict, text) == NOERROR && text[0]) {
+        if (vds_client_verdict(operation->serving.client, LAST_WORDS_MS, &verdict, text) == NOERROR && text[0]) {
                 server_report_decode(text, &operation->report);
                 if (operation->report.code != ERR_NONE && operation->report.message[0])
                         return error_raise(err, operation->report.code, "%s", operation->report.message);
         }
-        supervisor_watch_child(operation->supervisor, -1);
+        supervisor_watch_child(operation->serving.supervisor, -1);
         status = server_process_end(&operation->process, LAST_WORDS_MS, &killed);
         operation->server_lost = operation->server_lost || status != 0;
         /* A server that never joined cannot have been heard by the engine; what it was aborted for was our noticing. */
@@ -130,15 +111,14 @@ static int server_failure(struct operation *operation, struct error *err)
                                                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), err);
         if (reason == VDS_ABORT_NONE)
                 return error_raise(err, ERR_TIMEOUT, "the server process did not end, and was killed");
-        return error_raise(err, reason == VDS_ABORT_TIMEOUT ? ERR_TIMEOUT : ERR_ABORTED,
-                           "the device set was aborted: %s", vds_abort_text(reason));
+        return serving_abort_reason(&operation->serving, err);
 }
 
 int operation_failed(struct operation *operation, struct error *err)
 {
         struct error reason = ERROR_INIT;
 
-        if (!operation->supervisor || supervisor_check(operation->supervisor, &reason) == 0)
+        if (!operation->serving.supervisor || supervisor_check(operation->serving.supervisor, &reason) == 0)
                 return -1;
         /* A server that fails because we did is no reason; and the one that failed first may have left words. */
         if (reason.code != ERR_PEER_DIED)
@@ -151,17 +131,13 @@ int operation_failed(struct operation *operation, struct error *err)
 static int await_configuration(struct operation *operation, struct error *err)
 {
         char text[VDS_TEXT_MAX];
-        int rc = vds_client_get_configuration(operation->client, operation->args->open_timeout_ms, &operation->config);
+        int rc = serving_configure(&operation->serving, err);
 
-        if (rc == VD_E_TIMEOUT)
-                return error_raise(err, ERR_TIMEOUT,
-                                   "the server did not open the device set within %lld s (--open-timeout)",
-                                   (long long)(operation->args->open_timeout_ms / 1000));
-        if (rc != NOERROR)
-                return server_failure(operation, err);
-        supervisor_child_joined(operation->supervisor);
+        if (rc != 0)
+                return rc < 0 ? -1 : server_failure(operation, err);
+        supervisor_child_joined(operation->serving.supervisor);
         operation->joined = true;
-        rc = vds_client_server_info(operation->client, text);
+        rc = vds_client_server_info(operation->serving.client, text);
         if (rc == VD_E_ABORT)
                 return server_failure(operation, err);
         if (rc != NOERROR)
@@ -177,97 +153,43 @@ int operation_connect(struct operation *operation, struct error *err)
                         operation->job.device_count == 1 ? "" : "s");
         if (server_process_start(&operation->process, &operation->job, err) < 0)
                 return operation_failed(operation, err);
-        supervisor_watch_child(operation->supervisor, operation->process.pidfd);
+        supervisor_watch_child(operation->serving.supervisor, operation->process.pidfd);
         if (await_configuration(operation, err) < 0)
                 return operation_failed(operation, err);
         message_verbose("server: %s %s, process %d; buffer area of %u bytes, blocks of %u, transfers up to %u",
-                        operation->info.kind, operation->info.version, vds_client_server_pid(operation->client),
-                        operation->config.bufferAreaSize, operation->config.blockSize,
-                        operation->config.maxTransferSize);
+                        operation->info.kind, operation->info.version, vds_client_server_pid(operation->serving.client),
+                        operation->serving.config.bufferAreaSize, operation->serving.config.blockSize,
+                        operation->serving.config.maxTransferSize);
         return 0;
 }
 
-/* Waits without limit while the server works (a check of a restored database may take long), but not past a
- * cancellation. */
 static int await_verdict(struct operation *operation, struct error *err)
 {
-        enum vds_verdict verdict = VDS_VERDICT_NONE;
         char text[VDS_TEXT_MAX] = "";
-        int rc;
 
-        do
-                rc = vds_client_verdict(operation->client, VERDICT_SLICE_MS, &verdict, text);
-        while (rc == VD_E_TIMEOUT && supervisor_check(operation->supervisor, /* err= */ NULL) == 0);
-        if (rc == VD_E_TIMEOUT)
-                rc = vds_client_verdict(operation->client, LAST_WORDS_MS, &verdict, text);
-        trace_event(operation->trace, /* device= */ 0, "verdict",
-                    verdict == VDS_VERDICT_SUCCESS ? "success" : "failed");
-        if (rc != NOERROR || verdict != VDS_VERDICT_SUCCESS)
+        if (serving_verdict(&operation->serving, text) != VDS_VERDICT_SUCCESS)
                 return server_failure(operation, err);
         server_report_decode(text, &operation->report);
         return 0;
 }
 
-static int start_transfers(struct operation *operation, struct media *const *media, const char *doing,
-                           const char *const *names, struct error *err)
-{
-        operation->transfers = calloc(operation->job.device_count, sizeof *operation->transfers);
-        if (!operation->transfers)
-                return error_raise(err, ERR_MEMORY, "out of memory");
-        for (uint32_t i = 0; i < operation->job.device_count; i++) {
-                struct transfer *transfer = &operation->transfers[i];
-
-                transfer->client = operation->client;
-                transfer->device = i;
-                transfer->device_name = operation->job.devices[i];
-                transfer->media = media[i];
-                transfer->doing = doing;
-                transfer->what = names[i];
-                transfer->supervisor = operation->supervisor;
-                transfer->progress = &operation->progress;
-                transfer->trace = operation->trace;
-                if (transfer_start(transfer, err) < 0) {
-                        vds_client_signal_abort(operation->client);
-                        return -1;
-                }
-        }
-        return 0;
-}
-
-/* Joins all; the first failure of our own is the cause of whatever the server says afterwards. */
-static int join_transfers(struct operation *operation, struct error *err)
-{
-        struct error own = ERROR_INIT;
-        bool closed = true;
-
-        for (uint32_t i = 0; operation->transfers && i < operation->job.device_count; i++) {
-                transfer_join(&operation->transfers[i]);
-                closed = closed && operation->transfers[i].closed;
-                error_keep_first(&own, &operation->transfers[i].err);
-        }
-        if (error_is_set(&own)) {
-                vds_client_signal_abort(operation->client);
-                *err = own;
-                return -1;
-        }
-        return closed ? 0 : server_failure(operation, err);
-}
-
 int operation_transfer(struct operation *operation, struct media *const *media, const char *doing,
                        const char *const *names, struct error *err)
 {
-        int rc = start_transfers(operation, media, doing, names, err);
+        struct served devices[VDS_DEVICES_MAX];
+        int rc;
 
-        if (rc < 0) {
-                struct error ignored = ERROR_INIT;
-
-                join_transfers(operation, &ignored);
-                return operation_failed(operation, err);
-        }
-        if (join_transfers(operation, err) < 0 || await_verdict(operation, err) < 0)
+        for (uint32_t i = 0; i < operation->job.device_count; i++)
+                devices[i] = (struct served){
+                        .device = i, .name = operation->job.devices[i], .media = media[i], .what = names[i]
+                };
+        rc = serving_transfer(&operation->serving, devices, operation->job.device_count, doing, err);
+        if (rc > 0)
+                rc = server_failure(operation, err);
+        if (rc < 0 || await_verdict(operation, err) < 0)
                 return operation_failed(operation, err);
         /* It has said success; how its process ends matters no more. */
-        supervisor_watch_child(operation->supervisor, -1);
+        supervisor_watch_child(operation->serving.supervisor, -1);
         return 0;
 }
 
@@ -276,22 +198,12 @@ void operation_close(struct operation *operation)
         bool killed;
         int status;
 
-        if (operation->supervisor)
-                supervisor_watch_client(operation->supervisor, NULL);
-        vds_client_free(operation->client);
-        operation->client = NULL;
-        if (operation->supervisor)
-                supervisor_watch_child(operation->supervisor, -1);
+        serving_leave(&operation->serving);
+        if (operation->serving.supervisor)
+                supervisor_watch_child(operation->serving.supervisor, -1);
         status = server_process_end(&operation->process, SERVER_GRACE_MS, &killed);
-        if (operation->supervisor)
-                supervisor_leave(operation->supervisor, &operation->worker);
-        supervisor_stop(operation->supervisor);
-        operation->supervisor = NULL;
+        serving_close(&operation->serving);
         if (operation->job.database && (status != 0 || operation->server_lost || operation->report.code != ERR_NONE))
                 server_sweep(&operation->job);
         server_job_deinit(&operation->job);
-        free(operation->transfers);
-        operation->transfers = NULL;
-        tracing_close(operation->trace);
-        operation->trace = NULL;
 }

@@ -9,31 +9,21 @@
 #define VDIPIPE_CLI_OPERATION_H
 
 #include "cli/args.h"
-#include "cli/progress.h"
 #include "cli/server_process.h"
-#include "cli/supervise.h"
-#include "cli/tracing.h"
-#include "cli/transfer.h"
+#include "cli/serving.h"
 #include "core/base/ident.h"
 #include "core/servers/server.h"
 #include "core/vds/vds.h"
 
 struct operation {
-        const struct args *args;
+        struct serving serving;
         char set_id[IDENT_UUID_SIZE];
-        struct progress progress;
-        struct supervisor *supervisor;
-        struct worker worker; /* the main thread */
-        struct trace *trace;  /* NULL: none */
 
         struct server_job job;
         struct server_process process;
-        bool server_lost; /* its process ended other than well, and may have left files */
-        struct vds_client *client;
-        bool joined;             /* the server has ended configuration */
-        struct VDConfig config;  /* as negotiated; valid after operation_connect() */
-        struct server_info info; /* likewise */
-        struct transfer *transfers;
+        bool server_lost;            /* its process ended other than well, and may have left files */
+        bool joined;                 /* the server has ended configuration */
+        struct server_info info;     /* valid after operation_connect() */
         struct server_report report; /* the server's last words; valid after operation_transfer() */
 };
 

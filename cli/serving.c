@@ -1,0 +1,166 @@
+#include "cli/serving.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/tracing.h"
+
+enum {
+        VERDICT_SLICE_MS = 500, /* between two looks at the cancel flag while the server finishes */
+        LAST_WORDS_MS = 1500,   /* for the verdict of a server that was aborted */
+};
+
+int serving_open(struct serving *serving, const struct args *args, const char *verb, struct error *err)
+{
+        memset(serving, 0, sizeof *serving);
+        serving->args = args;
+        if (progress_init(&serving->progress, args, verb, err) < 0)
+                return -1;
+        if (tracing_open(args->trace, "client", &serving->trace, err) < 0)
+                return -1;
+        if (supervisor_start(args->stall_timeout_ms, &serving->progress, &serving->supervisor, err) < 0)
+                return -1;
+        supervisor_enter(serving->supervisor, &serving->worker, verb, "");
+        return 0;
+}
+
+int serving_create(struct serving *serving, const struct vds_options *options, const char *name,
+                   const struct VDConfig *wishes, struct error *err)
+{
+        int rc;
+
+        serving->client = vds_client_new(options);
+        if (!serving->client)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        rc = vds_client_create(serving->client, name, wishes);
+        if (rc != NOERROR)
+                return error_raise(err, ERR_FAILED, "the device set cannot be created: %s (%s)",
+                                   vds_client_error_text(serving->client), vds_result_name(rc));
+        supervisor_watch_client(serving->supervisor, serving->client);
+        return 0;
+}
+
+int serving_configure(struct serving *serving, struct error *err)
+{
+        int rc = vds_client_get_configuration(serving->client, serving->args->open_timeout_ms, &serving->config);
+
+        if (rc == VD_E_TIMEOUT)
+                return error_raise(err, ERR_TIMEOUT,
+                                   "the server did not open the device set within %lld s (--open-timeout)",
+                                   (long long)(serving->args->open_timeout_ms / 1000));
+        return rc == NOERROR ? 0 : 1;
+}
+
+static int start_transfers(struct serving *serving, const struct served *devices, uint32_t count, const char *doing,
+                           struct error *err)
+{
+        serving->transfers = calloc(count + 1, sizeof *serving->transfers);
+        if (!serving->transfers)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        serving->transfer_count = count;
+        for (uint32_t i = 0; i < count; i++) {
+                struct transfer *transfer = &serving->transfers[i];
+
+                transfer->client = serving->client;
+                transfer->device = devices[i].device;
+                transfer->device_name = devices[i].name;
+                transfer->media = devices[i].media;
+                transfer->doing = doing;
+                transfer->what = devices[i].what;
+                transfer->supervisor = serving->supervisor;
+                transfer->progress = &serving->progress;
+                transfer->trace = serving->trace;
+                if (transfer_start(transfer, err) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+/* Joins all; the first failure of our own is the cause of whatever the server says afterwards. */
+static int join_transfers(struct serving *serving, struct error *err)
+{
+        struct error own = ERROR_INIT;
+        bool closed = true;
+
+        for (uint32_t i = 0; i < serving->transfer_count; i++) {
+                transfer_join(&serving->transfers[i]);
+                closed = closed && serving->transfers[i].closed;
+                error_keep_first(&own, &serving->transfers[i].err);
+        }
+        if (!error_is_set(&own))
+                return closed ? 0 : 1;
+        vds_client_signal_abort(serving->client);
+        *err = own;
+        return -1;
+}
+
+int serving_transfer(struct serving *serving, const struct served *devices, uint32_t count, const char *doing,
+                     struct error *err)
+{
+        struct error ignored = ERROR_INIT;
+
+        if (start_transfers(serving, devices, count, doing, err) == 0)
+                return join_transfers(serving, err);
+        vds_client_signal_abort(serving->client);
+        join_transfers(serving, &ignored);
+        return -1;
+}
+
+static const char *const verdict_names[] = {
+        [VDS_VERDICT_NONE] = "none",
+        [VDS_VERDICT_SUCCESS] = "success",
+        [VDS_VERDICT_FAILED] = "failed",
+        [VDS_VERDICT_UNCONFIRMED] = "unconfirmed",
+};
+
+enum vds_verdict serving_verdict(struct serving *serving, char *text)
+{
+        enum vds_verdict verdict = VDS_VERDICT_NONE;
+        int rc;
+
+        do
+                rc = vds_client_verdict(serving->client, VERDICT_SLICE_MS, &verdict, text);
+        while (rc == VD_E_TIMEOUT && supervisor_check(serving->supervisor, /* err= */ NULL) == 0);
+        if (rc == VD_E_TIMEOUT)
+                rc = vds_client_verdict(serving->client, LAST_WORDS_MS, &verdict, text);
+        if (rc != NOERROR)
+                verdict = VDS_VERDICT_FAILED;
+        trace_event(serving->trace, /* device= */ 0, "verdict", verdict_names[verdict]);
+        return verdict;
+}
+
+int serving_abort_reason(struct serving *serving, struct error *err)
+{
+        enum vds_abort_reason reason = vds_client_abort_reason(serving->client);
+
+        return error_raise(err, reason == VDS_ABORT_TIMEOUT ? ERR_TIMEOUT : ERR_ABORTED,
+                           "the device set was aborted: %s", vds_abort_text(reason));
+}
+
+int serving_failed(struct serving *serving, struct error *err)
+{
+        if (serving->supervisor)
+                supervisor_check(serving->supervisor, err);
+        return -1;
+}
+
+void serving_leave(struct serving *serving)
+{
+        if (serving->supervisor)
+                supervisor_watch_client(serving->supervisor, NULL);
+        vds_client_free(serving->client);
+        serving->client = NULL;
+        free(serving->transfers);
+        serving->transfers = NULL;
+        serving->transfer_count = 0;
+}
+
+void serving_close(struct serving *serving)
+{
+        if (serving->supervisor)
+                supervisor_leave(serving->supervisor, &serving->worker);
+        supervisor_stop(serving->supervisor);
+        serving->supervisor = NULL;
+        tracing_close(serving->trace);
+        serving->trace = NULL;
+}

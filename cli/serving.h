@@ -1,0 +1,70 @@
+/*
+ * serving.h - being a client of a device set: what backup, restore, create and attach have in common
+ *
+ * serving_open; serving_create; serving_configure; serving_transfer; serving_verdict; and
+ * in any case serving_leave and serving_close. All from the main thread.
+ */
+#ifndef VDIPIPE_CLI_SERVING_H
+#define VDIPIPE_CLI_SERVING_H
+
+#include "cli/args.h"
+#include "cli/progress.h"
+#include "cli/supervise.h"
+#include "cli/transfer.h"
+#include "core/vds/trace.h"
+#include "core/vds/vds.h"
+
+struct serving {
+        const struct args *args;
+        struct progress progress;
+        struct supervisor *supervisor;
+        struct worker worker; /* the main thread */
+        struct trace *trace;  /* NULL: none */
+
+        struct vds_client *client;
+        struct VDConfig config; /* as negotiated; valid after serving_configure() */
+        struct transfer *transfers;
+        uint32_t transfer_count;
+};
+
+/* One device that is served here. */
+struct served {
+        uint32_t device;  /* from 0, in the server's order */
+        const char *name; /* of the device; NULL: what the server calls it */
+        struct media *media;
+        const char *what; /* stands behind the medium, for messages about a stall: "standard output" */
+};
+
+/* Starts the supervisor and opens the trace. `verb` is for progress. */
+int serving_open(struct serving *serving, const struct args *args, const char *verb, struct error *err);
+
+/* Makes the set. */
+int serving_create(struct serving *serving, const struct vds_options *options, const char *name,
+                   const struct VDConfig *wishes, struct error *err);
+
+/* Waits for configuration to end, as long as --open-timeout says. Returns 1 when the set was aborted meanwhile: the
+ * caller finds the reason, serving_abort_reason() for one. */
+int serving_configure(struct serving *serving, struct error *err);
+
+/* Serves the devices until the server has closed them all. Returns 0 then; 1 when the set was aborted for a reason that
+ * is not ours; -1 with our own failure. `doing` is for messages about a stall: "writing to". */
+int serving_transfer(struct serving *serving, const struct served *devices, uint32_t count, const char *doing,
+                     struct error *err);
+
+/* Waits for the server's verdict without limit (a check of a restored database may take long), but not past a
+ * cancellation. `text` holds VDS_TEXT_MAX bytes. */
+enum vds_verdict serving_verdict(struct serving *serving, char *text);
+
+/* Raises why the set is aborted, in the engine's words. */
+int serving_abort_reason(struct serving *serving, struct error *err);
+
+/* A failure after a cancellation is the cancellation's: replaces *err by the reason if there was one. Returns -1. */
+int serving_failed(struct serving *serving, struct error *err);
+
+/* Leaves the set, aborting what is not done. Idempotent. */
+void serving_leave(struct serving *serving);
+
+/* Ends the supervisor and the trace; after serving_leave(). Idempotent. */
+void serving_close(struct serving *serving);
+
+#endif
