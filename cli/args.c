@@ -26,6 +26,7 @@ void args_init(struct args *args)
 void args_deinit(struct args *args)
 {
         free(args->operands.items);
+        free(args->given.items);
         free(args->inputs.items);
         memset(args, 0, sizeof *args);
 }

@@ -2,7 +2,7 @@
  * args.h - every option's value, in one struct
  *
  * Filled from the option tables (options.h) on top of args_init()'s defaults, and passed to the command, so that a
- * command can be run twice in one process. Strings point into argv.
+ * command can be run twice in one process. Strings point into argv or the configuration.
  */
 #ifndef VDIPIPE_CLI_ARGS_H
 #define VDIPIPE_CLI_ARGS_H
@@ -25,9 +25,16 @@ struct string_list {
         size_t count;
 };
 
+struct config;
+
 struct args {
         /* what is not an option */
         struct string_list operands;
+
+        struct string_list given;     /* names of the options that stood on the command line */
+        const char *config_path;      /* --config */
+        const struct config *config;  /* what the configuration files say; NULL in hidden commands */
+        const char *database_section; /* the section that the operand DB names; NULL: none */
 
         const char *output;
         struct string_list inputs;

@@ -84,7 +84,7 @@ static const struct opt_spec *const option_tables[] = { backup_options, options_
 static int check_args(const struct args *args, struct error *err)
 {
         if (args->operands.count != 1)
-                return error_raise(err, ERR_USAGE, "which database? give its path: vdipipe backup DB");
+                return error_raise(err, ERR_USAGE, "which database? give its path, or @SECTION: vdipipe backup DB");
         if (args->raw && args->zstd)
                 return error_raise(err, ERR_USAGE,
                                    "--raw and --zstd exclude each other; to compress a raw image: vdipipe "
@@ -276,7 +276,7 @@ static int run_backup(const struct args *args, struct error *err)
         int rc;
 
         memset(&outputs, 0, sizeof outputs);
-        if (check_args(args, err) < 0 || database_parse(args->operands.items[0], &database, err) < 0) {
+        if (check_args(args, err) < 0 || database_from_args(args, &database, err) < 0) {
                 database_deinit(&database);
                 return -1;
         }
@@ -299,8 +299,9 @@ const struct command command_backup = {
         .name = "backup",
         .operands = "DB [-o FILE | > FILE | | COMMAND]",
         .summary = "back a database up to standard output or to files",
-        .text = "Writes a consistent image of the SQLite database DB (a path, or sqlite:PATH) while others read and "
-                "write it.\n"
+        .text = "Writes a consistent image of the SQLite database DB while others read and write it. DB is a path, "
+                "sqlite:PATH,\n"
+                "or @NAME (or NAME, where no such file is) for a section of the configuration.\n"
                 "The output is a vdi stream: zstd frames that stock zstd unpacks to the database, and that every "
                 "reader\n"
                 "refuses unless the backup was completed. With -o, FILE appears when it is complete and on disk.",
@@ -308,5 +309,6 @@ const struct command command_backup = {
                    "  vdipipe backup app.db --zstd -o '/backup/{db}-{date}.vdi'\n",
         .options = option_tables,
         .operands_max = 1,
+        .takes_database = true,
         .run = run_backup,
 };

@@ -79,8 +79,8 @@ static int choose_target(const struct args *args, const struct inputs *inputs, s
         int rc;
 
         if (args->operands.count)
-                return database_parse(args->operands.items[0], database, err);
-        rc = origin_check(info, args->inputs.count ? "-i FILE" : "< FILE", err);
+                return database_from_args(args, database, err);
+        rc = origin_check(info, args->config, args->inputs.count ? "-i FILE" : "< FILE", err);
         return rc < 0 ? rc : database_parse(info->origin, database, err);
 }
 
@@ -224,5 +224,6 @@ const struct command command_restore = {
                    "  vdipipe restore --replace -i app.1.vdi\n",
         .options = option_tables,
         .operands_max = 1,
+        .takes_database = true,
         .run = run_restore,
 };

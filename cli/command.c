@@ -24,6 +24,11 @@ static const struct opt_choice progress_modes[] = {
 };
 
 const struct opt_spec options_common[] = {
+        { .type = OPT_STRING,
+          .name = "config",
+          .value = "FILE",
+          .offset = offsetof(struct args, config_path),
+          .help = "read FILE after /etc/vdipipe.conf and ~/.config/vdipipe/vdipipe.conf" },
         { .type = OPT_CHOICE,
           .name = "progress",
           .value = "MODE",

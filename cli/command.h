@@ -16,7 +16,8 @@ struct command {
         const char *example;                   /* lines to type, each ending with a newline */
         const struct opt_spec *const *options; /* NULL-terminated list of tables */
         size_t operands_max;
-        bool hidden; /* not for people: left out of help and completions */
+        bool hidden;         /* not for people: left out of help and completions, no configuration file */
+        bool takes_database; /* the first operand is a DB, which may be a section of the configuration */
 
         /* Returns 0, or -1 with the error raised, to be printed by the caller. */
         int (*run)(const struct args *args, struct error *err);

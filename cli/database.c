@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/config.h"
+#include "cli/message.h"
 #include "core/base/cleanup.h"
 
 /* What other servers will be called, so that nobody gets a file of that name instead. */
@@ -59,6 +61,36 @@ int database_parse(const char *text, struct database *ret_database, struct error
                 return error_raise(err, ERR_MEMORY, "out of memory");
         *ret_database = (struct database){ .kind = "sqlite", .path = full, .name = take_ptr(&name) };
         return 0;
+}
+
+int database_find_section(const struct config *config, const char *text, const char **ret_section, struct error *err)
+{
+        const char *name = text[0] == '@' ? text + 1 : text;
+
+        *ret_section = NULL;
+        if (text[0] == '@' && !config_has(config, name))
+                return error_raise(err, ERR_USAGE, "there is no section [%s] in the configuration; files read: %s",
+                                   name, config_files(config));
+        if (!config_has(config, name) || (name == text && database_exists(text)))
+                return 0;
+        if (!config_database(config, name))
+                return error_raise(err, ERR_USAGE, "section [%s] names no database; add to it: database = /PATH", name);
+        *ret_section = name;
+        return 0;
+}
+
+int database_from_args(const struct args *args, struct database *ret_database, struct error *err)
+{
+        const char *text = args->operands.items[0];
+        const char *section = args->database_section;
+
+        if (section) {
+                text = config_database(args->config, section);
+                message_verbose("[%s] of the configuration is taken: database '%s'", section, text);
+        } else if (config_has(args->config, text)) {
+                message_verbose("file '%s' is taken; for section [%s] of the configuration give @%s", text, text, text);
+        }
+        return database_parse(text, ret_database, err);
 }
 
 void database_deinit(struct database *database)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cli/args.h"
 #include "core/base/error.h"
 
 struct database {
@@ -17,6 +18,15 @@ struct database {
 
 /* A path, or "sqlite:PATH". Only the folder has to exist. */
 int database_parse(const char *text, struct database *ret_database, struct error *err);
+
+/* The section of the configuration that `text` names: with "@name" always, with a bare name when there is such a
+ * section and no such file. NULL: none, it is a path. ERR_USAGE when there is no section of that name, or when it names
+ * no database. *ret_section points into `text`. */
+int database_find_section(const struct config *config, const char *text, const char **ret_section, struct error *err);
+
+/* What the first operand names, by way of args->database_section. */
+int database_from_args(const struct args *args, struct database *ret_database, struct error *err);
+
 void database_deinit(struct database *database);
 
 /* The files that make up a SQLite database: its own, -wal, -journal, -shm. */

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/config.h"
+#include "cli/database.h"
 #include "cli/exit_status.h"
 #include "cli/message.h"
 #include "cli/render.h"
@@ -42,6 +44,34 @@ static int flush_stdout(void)
         return exit_status(&err);
 }
 
+/* What the configuration files say to options that the command line leaves open. */
+static int configure(const struct command *command, struct args *args, struct config **config, struct error *err)
+{
+        if (command->hidden)
+                return 0;
+        if (config_load(command->options, args, config, err) < 0)
+                return -1;
+        args->config = *config;
+        if (command->takes_database && args->operands.count &&
+            database_find_section(*config, args->operands.items[0], &args->database_section, err) < 0)
+                return -1;
+        return config_apply(*config, args->database_section, command->options, args, err);
+}
+
+static int run_configured(const struct command *command, struct args *args, struct error *err)
+{
+        struct config *config = NULL;
+        int rc = configure(command, args, &config, err);
+
+        if (rc == 0) {
+                message_init(args);
+                rc = command->run(args, err);
+        }
+        args->config = NULL;
+        config_free(config);
+        return rc;
+}
+
 static int run_command(const struct command *command, int argc, const char *const *argv)
 {
         struct error err = ERROR_INIT;
@@ -57,15 +87,12 @@ static int run_command(const struct command *command, int argc, const char *cons
         } else if (args.operands.count > command->operands_max) {
                 error_raise(&err, ERR_USAGE, "unexpected argument '%s'", args.operands.items[command->operands_max]);
                 status = fail_with_usage(command->name, &err);
+        } else if (run_configured(command, &args, &err) < 0) {
+                if (err.message[0])
+                        message_error("%s", err.message);
+                status = exit_status(&err);
         } else {
-                message_init(&args);
-                if (command->run(&args, &err) < 0) {
-                        if (err.message[0])
-                                message_error("%s", err.message);
-                        status = exit_status(&err);
-                } else {
-                        status = flush_stdout();
-                }
+                status = flush_stdout();
         }
         args_deinit(&args);
         return status;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static void *field(struct args *args, size_t offset)
 {
@@ -167,6 +168,45 @@ static int set_value(const struct opt_spec *spec, const char *text, struct args 
         }
 }
 
+/* 1 for yes, 0 for no, -1 for neither. */
+static int parse_truth(const char *text, bool digits)
+{
+        static const struct {
+                const char *word;
+                int truth;
+                bool digit;
+        } words[] = {
+                { "yes", 1, false }, { "true", 1, false },  { "on", 1, false },  { "1", 1, true },
+                { "no", 0, false },  { "false", 0, false }, { "off", 0, false }, { "0", 0, true },
+        };
+
+        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+                if (strcasecmp(words[i].word, text) == 0 && (digits || !words[i].digit))
+                        return words[i].truth;
+        return -1;
+}
+
+int options_set_from_file(const struct opt_spec *spec, const char *value, struct args *args, struct error *err)
+{
+        int truth = parse_truth(value, /* digits= */ spec->type == OPT_FLAG);
+
+        if (spec->type == OPT_FLAG) {
+                if (truth < 0)
+                        return error_raise(err, ERR_USAGE, "'%s' takes yes or no, not '%s'", spec->name, value);
+                *(bool *)field(args, spec->offset) = truth > 0;
+                return 0;
+        }
+        if (spec->optional && truth == 0)
+                return 0;
+        if (spec->has_given)
+                *(bool *)field(args, spec->given_offset) = true;
+        if (spec->optional && (truth > 0 || !*value)) {
+                *(int64_t *)field(args, spec->offset) = spec->fallback;
+                return 0;
+        }
+        return set_value(spec, value, args, err);
+}
+
 static const struct opt_spec *find(const struct opt_spec *const *tables, const char *name, size_t length, char letter)
 {
         for (; *tables; tables++)
@@ -177,11 +217,18 @@ static const struct opt_spec *find(const struct opt_spec *const *tables, const c
         return NULL;
 }
 
+const struct opt_spec *options_find(const struct opt_spec *const *tables, const char *name)
+{
+        return find(tables, name, strlen(name), 0);
+}
+
 /* One option with the text after '=' or after the letter, if any; takes the next argument when the value stands there.
  */
 static int take(const struct opt_spec *spec, const char *attached, int argc, const char *const *argv, int *at,
                 struct args *args, struct error *err)
 {
+        if (append(&args->given, spec->name, err) < 0)
+                return -1;
         if (spec->has_given)
                 *(bool *)field(args, spec->given_offset) = true;
         if (spec->type == OPT_FLAG) {

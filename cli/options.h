@@ -49,10 +49,19 @@ struct opt_spec {
         int64_t fallback;
 };
 
-/* Fills *args from argv[1..]. `tables` is a NULL-terminated list. Everything after "--" is an operand. Errors are
+/* Fills *args from argv[1..], and notes the names of the options that stood there in args->given. `tables` is a
+ * NULL-terminated list. Everything after "--" is an operand. Errors are
  * ERR_USAGE and name the argument, what is wrong with it and what would be right. */
 int options_parse(const struct opt_spec *const *tables, int argc, const char *const *argv, struct args *args,
                   struct error *err);
+
+/* The option of that name (without dashes) in the tables; NULL: none. */
+const struct opt_spec *options_find(const struct opt_spec *const *tables, const char *name);
+
+/* Gives the option the value that a line of a configuration file names, which must live as long as *args: what follows
+ * '=' on the command line; for flags yes, true, on, 1 or no, false, off, 0; an option whose value may be left out also
+ * takes nothing, or yes, true, on for its fallback, and no, false, off for not given. Errors as options_parse(). */
+int options_set_from_file(const struct opt_spec *spec, const char *value, struct args *args, struct error *err);
 
 /* "512", "64K", "1.5M": exposed for tests. */
 int options_parse_size(const char *text, int64_t *ret_bytes);

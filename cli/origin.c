@@ -49,7 +49,7 @@ static int ask_for_target(const char *input_hint, struct error *err, const char 
                            input_hint);
 }
 
-int origin_check(const struct stream_info *info, const char *input_hint, struct error *err)
+int origin_check(const struct stream_info *info, const struct config *config, const char *input_hint, struct error *err)
 {
         CLEANUP(freep) char *copy = NULL;
         CLEANUP(freep) char *folder = NULL;
@@ -63,7 +63,7 @@ int origin_check(const struct stream_info *info, const char *input_hint, struct 
         folder = copy ? realpath(dirname(copy), NULL) : NULL;
         if (!folder)
                 return ask_for_target(input_hint, err, "the folder of the original is gone: ", info->origin);
-        if (in_system_folder(folder))
+        if (in_system_folder(folder) && !config_names_path(config, info->origin))
                 return ask_for_target(input_hint, err, "the original lies in a system folder: ", info->origin);
         if (lstat(info->origin, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
                 return ask_for_target(input_hint, err,

@@ -1,12 +1,14 @@
 /*
- * Any bytes at all through the smaller readers of outside bytes: the command line, the texts between the two processes,
- * a stream's header, a database's write-ahead log and the header of its index. The first byte says which.
+ * Any bytes at all through the smaller readers of outside bytes: the command line, the configuration file, the texts
+ * between the two processes, a stream's header, a database's write-ahead log and the header of its index. The first
+ * byte says which.
  */
 #include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/config.h"
 #include "codecs/stream_info.h"
 #include "core/base/cleanup.h"
 #include "core/servers/server.h"
@@ -114,8 +116,25 @@ static void read_index(const char *text, size_t size)
         wal_index_header(region, &generation);
 }
 
+/* What was accepted can be applied. */
+static void read_config(const char *text, size_t size)
+{
+        struct config *config = config_new();
+        struct args args;
+        struct error err = ERROR_INIT;
+
+        if (!config)
+                return;
+        args_init(&args);
+        if (config_read_text(config, command_backup.options, "conf", text, size, &err) == 0 &&
+            config_apply(config, "app", command_backup.options, &args, &err) < 0)
+                abort();
+        args_deinit(&args);
+        config_free(config);
+}
+
 static void (*const readers[])(const char *, size_t) = {
-        read_arguments, read_report, read_info, read_job, read_stream_info, read_log, read_index,
+        read_arguments, read_report, read_info, read_job, read_stream_info, read_log, read_index, read_config,
 };
 
 enum { READERS = sizeof readers / sizeof readers[0] };
@@ -151,6 +170,8 @@ void fuzz_make_seeds(void)
         static const char info[] =
                 "{\"kind\":\"sqlite\",\"version\":\"3.40.1\",\"page_size\":4096,\"size\":8192,\"parts\":"
                 "[{\"offset\":0,\"length\":8192}],\"uid\":0,\"gid\":0,\"mode\":420}";
+        static const char config[] = "# comment\n[defaults]\nquiet = yes\n[app]\ndatabase = /srv/app.db\nzstd = 9\n"
+                                     "max-lock: 1.5\ncheck = full\n\n[other]\n";
         static const uint8_t log[32] = { 0x37, 0x7f, 0x06, 0x82, 0x00, 0x2d, 0xe2, 0x18, 0x00, 0x00, 0x10, 0x00 };
         struct server_job job = { .verb = SERVER_RESTORE, .device_count = 1 };
         struct stream_info stream = { .device_count = 1, .has_extent = true };
@@ -178,6 +199,7 @@ void fuzz_make_seeds(void)
         stream_info_deinit(&stream);
         seed(5, log, sizeof log);
         seed(6, log, sizeof log);
+        seed(7, config, sizeof config - 1);
 }
 
 void fuzz_repair(uint8_t *data, size_t size)

@@ -41,7 +41,7 @@ static void expect_refusal(const struct stream_info *info, const char *words)
 {
         struct error err = ERROR_INIT;
 
-        assert_int_equal(origin_check(info, "< FILE", &err), -1);
+        assert_int_equal(origin_check(info, /* config= */ NULL, "< FILE", &err), -1);
         assert_int_equal(err.code, ERR_USAGE);
         assert_non_null(strstr(err.message, words));
         assert_non_null(strstr(err.message, "vdipipe restore DB < FILE"));
@@ -53,7 +53,7 @@ static void a_free_name_in_an_existing_folder_is_taken(void **state)
         struct error err = ERROR_INIT;
 
         (void)state;
-        assert_int_equal(origin_check(&info, "< FILE", &err), 0);
+        assert_int_equal(origin_check(&info, /* config= */ NULL, "< FILE", &err), 0);
 }
 
 static void another_machine_asks_for_a_target(void **state)
