@@ -36,6 +36,8 @@ struct args {
         const struct config *config;  /* what the configuration files say; NULL in hidden commands */
         const char *database_section; /* the section that the operand DB names; NULL: none */
 
+        const char *group; /* whose members may take part in a set; NULL: nobody else's */
+
         const char *output;
         struct string_list inputs;
         bool raw;
