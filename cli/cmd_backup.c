@@ -13,6 +13,7 @@
 #include "cli/message.h"
 #include "cli/outputs.h"
 #include "cli/operation.h"
+#include "cli/set_options.h"
 #include "codecs/codecs.h"
 #include "core/base/deadline.h"
 
@@ -78,8 +79,8 @@ static const struct opt_spec backup_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = { backup_options, options_set,    options_stall,
-                                                        options_trace,  options_common, NULL };
+static const struct opt_spec *const option_tables[] = { backup_options, options_set,   options_open,   options_group,
+                                                        options_stall,  options_trace, options_common, NULL };
 
 static int check_args(const struct args *args, struct error *err)
 {

@@ -13,6 +13,7 @@
 #include "cli/message.h"
 #include "cli/origin.h"
 #include "cli/operation.h"
+#include "cli/set_options.h"
 #include "core/base/deadline.h"
 
 static const struct opt_choice replace_modes[] = {
@@ -59,7 +60,8 @@ static const struct opt_spec restore_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = { restore_options, options_reading, options_set, options_stall,
+static const struct opt_spec *const option_tables[] = { restore_options, options_reading, options_set,
+                                                        options_open,    options_group,   options_stall,
                                                         options_trace,   options_common,  NULL };
 
 static int check_args(const struct args *args, struct error *err)

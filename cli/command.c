@@ -83,19 +83,23 @@ const struct opt_spec options_set[] = {
           .max = VDS_TRANSFER_MAX,
           .help = "largest transfer, a multiple of 64K (default: 1M)" },
         { .type = OPT_SECONDS,
-          .name = "open-timeout",
-          .value = "SECONDS",
-          .offset = offsetof(struct args, open_timeout_ms),
-          .min = 1,
-          .max = 86400000,
-          .help = "give up when the server has not opened the set (default: 60)" },
-        { .type = OPT_SECONDS,
           .name = "vdi-timeout",
           .value = "SECONDS",
           .offset = offsetof(struct args, vdi_timeout_ms),
           .min = 0,
           .max = 604800000,
           .help = "have the server abort after two such intervals of silence (default: none)" },
+        { .type = OPT_END },
+};
+
+const struct opt_spec options_open[] = {
+        { .type = OPT_SECONDS,
+          .name = "open-timeout",
+          .value = "SECONDS",
+          .offset = offsetof(struct args, open_timeout_ms),
+          .min = 1,
+          .max = 86400000,
+          .help = "give up when the server has not opened the set (default: 60)" },
         { .type = OPT_END },
 };
 

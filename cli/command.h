@@ -39,7 +39,8 @@ extern const struct command command_complete;
 
 /* Tables shared by several commands. */
 extern const struct opt_spec options_common[];  /* how much to say */
-extern const struct opt_spec options_set[];     /* shape of the device set, time-outs of the server */
+extern const struct opt_spec options_set[];     /* shape of the device set, time-out of the server */
+extern const struct opt_spec options_open[];    /* time-out of the other side's coming */
 extern const struct opt_spec options_stall[];   /* time-out of input and output */
 extern const struct opt_spec options_trace[];   /* what is written about a set's commands */
 extern const struct opt_spec options_streams[]; /* streams given as files */

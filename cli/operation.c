@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "cli/message.h"
+#include "cli/set_options.h"
 
 enum {
         BUSY_TIMEOUT_MS = 10000, /* how long the server waits for somebody else's lock */
@@ -23,7 +24,7 @@ int operation_check_args(const struct args *args, struct error *err)
         if (args->max_transfer % VDS_TRANSFER_UNIT)
                 return error_raise(err, ERR_USAGE, "--max-transfer %lld is not a multiple of 64K",
                                    (long long)args->max_transfer);
-        return 0;
+        return set_options_check(args, err);
 }
 
 int operation_open(struct operation *operation, const struct args *args, const char *verb, struct error *err)
@@ -82,8 +83,10 @@ static int create_set(struct operation *operation, struct error *err)
                 .alignment = BUFFER_ALIGNMENT,
                 .serverTimeOut = (uint32_t)operation->serving.args->vdi_timeout_ms,
         };
+        struct vds_options options;
 
-        return serving_create(&operation->serving, /* options= */ NULL, operation->job.set_name, &wishes, err);
+        options = set_options(operation->serving.args);
+        return serving_create(&operation->serving, &options, operation->job.set_name, &wishes, err);
 }
 
 /* Why a set that is aborted, or whose server failed, came to that: its own words, else how its process ended, else the
