@@ -1,9 +1,10 @@
 /*
  * Any bytes at all through the smaller readers of outside bytes: the command line, the configuration file, the texts
- * between the two processes, a stream's header, a database's write-ahead log and the header of its index. The first
- * byte says which.
+ * between the two processes, a stream's header, a database's write-ahead log and the header of its index, a statement.
+ * The first byte says which.
  */
 #include <stdalign.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,9 @@
 #include "codecs/stream_info.h"
 #include "core/base/cleanup.h"
 #include "core/servers/server.h"
+#include "core/servers/sql_lexer.h"
 #include "core/servers/sqlite_wal.h"
+#include "core/servers/statement.h"
 #include "fuzz.h"
 
 enum { WORDS_MAX = 24, TEXT_MAX = 1 << 16 };
@@ -75,6 +78,27 @@ static void read_stream_info(const char *text, size_t size)
                 stream_info_deinit(&info);
 }
 
+/* Any bytes are refused or understood, and as names they survive being quoted and read again. */
+static void read_statement(const char *text, size_t size)
+{
+        CLEANUP(freep) char *quoted = sql_quote_name(text);
+        CLEANUP(freep) char *again = NULL;
+        struct server_message message;
+        struct statement statement;
+
+        (void)size;
+        if (statement_parse(text, &statement, &message) == 0)
+                statement_check(&statement, &message);
+        statement_deinit(&statement);
+        if (!*text || strlen(text) > STATEMENT_NAME_MAX)
+                return;
+        if (!quoted || asprintf(&again, "BACKUP DATABASE %s TO VIRTUAL_DEVICE='s'", quoted) < 0)
+                abort();
+        if (statement_parse(again, &statement, &message) < 0 || strcmp(statement.database, text) != 0)
+                abort();
+        statement_deinit(&statement);
+}
+
 struct bytes {
         const char *at;
         size_t size;
@@ -134,7 +158,8 @@ static void read_config(const char *text, size_t size)
 }
 
 static void (*const readers[])(const char *, size_t) = {
-        read_arguments, read_report, read_info, read_job, read_stream_info, read_log, read_index, read_config,
+        read_arguments, read_report, read_info,   read_job,       read_stream_info,
+        read_log,       read_index,  read_config, read_statement,
 };
 
 enum { READERS = sizeof readers / sizeof readers[0] };
@@ -173,6 +198,14 @@ void fuzz_make_seeds(void)
         static const char config[] = "# comment\n[defaults]\nquiet = yes\n[app]\ndatabase = /srv/app.db\nzstd = 9\n"
                                      "max-lock: 1.5\ncheck = full\n\n[other]\n";
         static const uint8_t log[32] = { 0x37, 0x7f, 0x06, 0x82, 0x00, 0x2d, 0xe2, 0x18, 0x00, 0x00, 0x10, 0x00 };
+        static const char *const statements[] = {
+                "BACKUP DATABASE [a]]b] FILE='x' TO VIRTUAL_DEVICE=N's''', VIRTUAL_DEVICE='t' WITH INIT, STATS=5, "
+                "NAME='n'",
+                "restore database \"a\" from virtual_device='s' with move 'm' to '/n', file=2, stopatmark='x' after "
+                "'y'; --",
+                "RESTORE /* x /* y */ */ VERIFYONLY FROM VIRTUAL_DEVICE='s' WITH CHECKSUM, BLOCKSIZE = 4096",
+                "BACKUP DATABASE a TO VIRTUAL_DEVICE='s' WITH ENCRYPTION (ALGORITHM = AES_256, (x)), COMPRESSION = ON",
+        };
         struct server_job job = { .verb = SERVER_RESTORE, .device_count = 1 };
         struct stream_info stream = { .device_count = 1, .has_extent = true };
         CLEANUP(freep) char *job_json = NULL;
@@ -200,6 +233,8 @@ void fuzz_make_seeds(void)
         seed(5, log, sizeof log);
         seed(6, log, sizeof log);
         seed(7, config, sizeof config - 1);
+        for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++)
+                seed(8, statements[i], strlen(statements[i]));
 }
 
 void fuzz_repair(uint8_t *data, size_t size)
