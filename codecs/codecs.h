@@ -38,6 +38,10 @@ enum file_existing {
 int file_sink_new(const char *path, const char *set_id, enum file_existing existing, const atomic_bool *cancel,
                   struct stage **ret_stage, struct error *err);
 
+/* The descriptor of the file at the end of a chain, for a caller that reads and writes at positions; it stays the
+ * sink's, and is open for both. -1 where the path is written directly. */
+int file_sink_fd(struct stage *chain);
+
 /* After every chain of a set was finished: renames all files of `sinks` (each made by file_sink_new) to their names and
  * syncs their folders. Either all appear, or none: on failure the ones already renamed are taken back. */
 int file_sink_publish(struct stage *const *sinks, size_t count, struct error *err);
@@ -101,6 +105,7 @@ void reader_freep(struct reader **reader);
 struct stream_tail {
         uint64_t data_bytes;   /* content */
         uint64_t stream_bytes; /* the vdi stream itself, header to seek table */
+        uint64_t marks;        /* file marks; vdistream_probe() does not count them */
         bool confirmed;        /* the verdict is there */
         char *report_json;     /* what the server reported; NULL when nothing; belongs to the reader */
 };

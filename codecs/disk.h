@@ -15,18 +15,20 @@
 
 struct disk;
 
-/* A disk to write and read, empty; `path` is a regular file or free. */
+/* A disk to write and read, empty; `path` is a regular file or free (ERR_USAGE). */
 int disk_create(const char *path, const char *set_id, enum file_existing existing, const atomic_bool *cancel,
                 struct disk **ret_disk, struct error *err);
 
-/* A disk to read. A vdi stream is read through and checked before this returns; of a raw file nothing can be checked
- * but what its first bytes say (reader_open). The descriptor stays the caller's. */
+/* A disk to read, from a regular file. A vdi stream is read through and checked before this returns; its marks are left
+ * out. Of a raw file nothing can be checked but what its first bytes say (reader_open), and of a SQLite image its
+ * length. The descriptor stays the caller's and must outlive the disk. */
 int disk_open(int fd, const struct reader_options *options, struct disk **ret_disk, struct error *err);
 
 /* The header of a vdi stream that was opened; NULL for a raw file. */
 const struct stream_info *disk_info(const struct disk *disk);
 
-/* *ret_bytes are fewer than `size` where the data ends. */
+/* *ret_bytes are fewer than `size` where the data ends. Places that were never written read as zeros. After a failed
+ * write, flush or finish only abort and free are left. */
 int disk_read(struct disk *disk, void *buffer, size_t size, uint64_t offset, size_t *ret_bytes, struct error *err);
 int disk_write(struct disk *disk, const void *data, size_t size, uint64_t offset, struct error *err);
 

@@ -449,6 +449,13 @@ static struct file_sink *sink_of(struct stage *stage)
         return stage && ((struct file_sink *)stage)->dir_fd >= 0 ? (struct file_sink *)stage : NULL;
 }
 
+int file_sink_fd(struct stage *chain)
+{
+        const struct file_sink *sink = sink_of(chain);
+
+        return sink ? sink->fd : -1;
+}
+
 int file_sink_publish(struct stage *const *sinks, size_t count, struct error *err)
 {
         size_t done = 0;

@@ -100,6 +100,27 @@ void hasher_digest(const struct hasher *hasher, uint8_t ret_digest[DIGEST_SIZE])
                 ret_digest[i] = canonical.digest[i];
 }
 
+struct hash_snapshot {
+        XXH3_state_t stream;
+};
+
+struct hash_snapshot *hasher_snapshot(const struct hasher *hasher)
+{
+        struct hash_snapshot *snapshot = new_state(sizeof *snapshot);
+
+        if (snapshot)
+                XXH3_copyState(&snapshot->stream, &hasher->stream);
+        return snapshot;
+}
+
+void hasher_go_back(struct hasher *hasher, const struct hash_snapshot *snapshot)
+{
+        if (snapshot)
+                XXH3_copyState(&hasher->stream, &snapshot->stream);
+        else
+                XXH3_128bits_reset(&hasher->stream);
+}
+
 uint64_t hash_record(const void *bytes, size_t size)
 {
         return XXH3_64bits(bytes, size);

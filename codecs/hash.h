@@ -30,6 +30,14 @@ void hasher_frame_begin(struct hasher *hasher);
 uint32_t hasher_frame_checksum(const struct hasher *hasher);
 void hasher_digest(const struct hasher *hasher, uint8_t ret_digest[DIGEST_SIZE]);
 
+/* What the digest was after so many bytes, to go back to. An allocation, released with free(); NULL when memory is out.
+ */
+struct hash_snapshot;
+
+struct hash_snapshot *hasher_snapshot(const struct hasher *hasher);
+/* NULL stands for the digest of nothing. */
+void hasher_go_back(struct hasher *hasher, const struct hash_snapshot *snapshot);
+
 uint64_t hash_record(const void *bytes, size_t size);
 
 /* A running hash of a sequence of numbers, to compare two sequences that are never held in memory. */

@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "codecs/codecs.h"
@@ -36,5 +37,9 @@ int zstd_source_new(struct source *next, const char *label, const struct reader_
 
 /* A raw SQLite image: as many bytes as its header says. */
 int sqlite_source_new(struct source *next, const char *label, struct source **ret_source, struct error *err);
+
+/* The same rules for an image whose first bytes and length are known: `head` is its first 100 bytes at least, or all of
+ * them. */
+int sqlite_image_check(const uint8_t *head, size_t head_size, uint64_t size, const char *label, struct error *err);
 
 #endif

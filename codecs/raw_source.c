@@ -3,6 +3,7 @@
 
 #include "codecs/bytes.h"
 #include "codecs/layers.h"
+#include "core/base/cleanup.h"
 
 /* The SQLite database header ("The Database File Format", 1.3): page size at 16, change counter at 24, size in pages at
  * 28, and at 92 the change counter for which that size is valid. All big endian. */
@@ -68,6 +69,21 @@ static int take(struct raw_source *raw, const uint8_t *bytes, size_t size, struc
                                    "%s is damaged at byte %llu: something follows the SQLite database", raw->label,
                                    (unsigned long long)raw->expected);
         return 0;
+}
+
+int sqlite_image_check(const uint8_t *head, size_t head_size, uint64_t size, const char *label, struct error *err)
+{
+        CLEANUP(freep) char *copy = strdup(label);
+        struct raw_source raw = { .label = copy };
+
+        if (!copy)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        if (take(&raw, head, head_size, err) < 0)
+                return -1;
+        raw.position = size;
+        if (take(&raw, head, 0, err) < 0)
+                return -1;
+        return check_end(&raw, err);
 }
 
 static ssize_t raw_source_read(struct source *source, void *buffer, size_t size, struct error *err)

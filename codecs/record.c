@@ -86,6 +86,23 @@ bool record_complete_decode(const struct record *record, struct record_complete 
         return true;
 }
 
+int record_mark_build(uint32_t mark_size, uint8_t **ret_frame, struct error *err)
+{
+        uint8_t body[RECORD_MARK_BODY];
+        size_t size;
+
+        put_le32(body, mark_size);
+        return record_build(RECORD_MARK, body, sizeof body, ret_frame, &size, err);
+}
+
+bool record_mark_decode(const struct record *record, uint32_t *ret_mark_size)
+{
+        if (record->type != RECORD_MARK || record->body_size != RECORD_MARK_BODY)
+                return false;
+        *ret_mark_size = get_le32(record->body);
+        return true;
+}
+
 /* What the server reported must not be able to spoil a backup that succeeded. */
 static json_t *report_value(const char *report_json)
 {

@@ -25,6 +25,8 @@ enum {
         RECORD_BODY_MAX = RECORD_PAYLOAD_MAX - (RECORD_OVERHEAD - 8),
         RECORD_COMPLETE_BODY = 32,
         RECORD_COMPLETE_SIZE = RECORD_OVERHEAD + RECORD_COMPLETE_BODY,
+        RECORD_MARK_BODY = 4,
+        RECORD_MARK_SIZE = RECORD_OVERHEAD + RECORD_MARK_BODY,
         RECORD_REASON_MAX = 512,
 };
 
@@ -69,6 +71,10 @@ struct record_complete {
 
 void record_complete_encode(const struct record_complete *complete, uint8_t ret_body[RECORD_COMPLETE_BODY]);
 bool record_complete_decode(const struct record *record, struct record_complete *ret_complete);
+
+/* 'M': a soft mark's size in bytes, or 0 for a hard mark. */
+int record_mark_build(uint32_t mark_size, uint8_t **ret_frame, struct error *err);
+bool record_mark_decode(const struct record *record, uint32_t *ret_mark_size);
 
 /* 'V': success of this set's device. A report that is no JSON object is kept as text; one too large is left out. */
 int record_verdict_build(const char *set_id, uint32_t device, const char *report_json, uint8_t **ret_frame,

@@ -34,6 +34,20 @@ int seektable_add(struct seektable *table, uint32_t compressed, uint32_t content
         return 0;
 }
 
+bool seektable_drop(struct seektable *table, uint32_t *ret_compressed, uint32_t *ret_content)
+{
+        struct seektable_run *last = table->run_count ? &table->runs[table->run_count - 1] : NULL;
+
+        if (!last)
+                return false;
+        *ret_compressed = last->compressed;
+        *ret_content = last->content;
+        if (--last->count == 0)
+                table->run_count--;
+        table->frames--;
+        return true;
+}
+
 uint64_t seektable_size(uint64_t frames)
 {
         return SEEKTABLE_PREFIX + frames * SEEKTABLE_ENTRY + SEEKTABLE_FOOTER;

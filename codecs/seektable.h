@@ -7,6 +7,7 @@
 #ifndef VDIPIPE_CODECS_SEEKTABLE_H
 #define VDIPIPE_CODECS_SEEKTABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,9 @@ struct seektable {
 void seektable_deinit(struct seektable *table);
 
 int seektable_add(struct seektable *table, uint32_t compressed, uint32_t content, struct error *err);
+
+/* Takes the last entry back. Returns false when there is none. */
+bool seektable_drop(struct seektable *table, uint32_t *ret_compressed, uint32_t *ret_content);
 
 /* Bytes of the whole skippable frame. */
 uint64_t seektable_size(uint64_t frames);

@@ -28,6 +28,7 @@ enum field_group {
         GROUP_ALWAYS,
         GROUP_OWNER,  /* only with has_owner: all of the group or none */
         GROUP_EXTENT, /* only with has_extent */
+        GROUP_MARKS,  /* left out where it is 0 */
 };
 
 static const struct field {
@@ -78,6 +79,7 @@ static const struct field {
         U32("block_size", block_size, GROUP_ALWAYS, false),
         U32("alignment", alignment, GROUP_ALWAYS, false),
         U32("max_transfer", max_transfer, GROUP_ALWAYS, false),
+        U32("soft_mark_size", soft_mark_size, GROUP_MARKS, false),
 };
 
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
@@ -110,7 +112,9 @@ int stream_info_copy(struct stream_info *dst, const struct stream_info *src, str
 
 static bool group_present(const struct stream_info *info, enum field_group group)
 {
-        return group == GROUP_ALWAYS || (group == GROUP_OWNER ? info->has_owner : info->has_extent);
+        if (group == GROUP_OWNER)
+                return info->has_owner;
+        return group != GROUP_EXTENT || info->has_extent;
 }
 
 static int put_field(json_t *root, const struct field *field, const struct stream_info *info)
@@ -134,6 +138,8 @@ static int put_field(json_t *root, const struct field *field, const struct strea
         }
         if (number > INT64_MAX)
                 return -1;
+        if (number == 0 && field->group == GROUP_MARKS)
+                return 0;
         return json_object_set_new(root, field->name, json_integer((json_int_t)number));
 }
 

@@ -42,6 +42,7 @@ struct stream_info {
         uint32_t block_size;
         uint32_t alignment;
         uint32_t max_transfer;
+        uint32_t soft_mark_size; /* of a tape-like set; 0: its marks are hard, or it has none */
 };
 
 /* Frees the owned strings; the struct itself is the caller's. */

@@ -8,6 +8,7 @@
 #include "codecs/layers.h"
 #include "codecs/record.h"
 #include "codecs/seektable.h"
+#include "codecs/vdistream.h"
 #include "core/base/cleanup.h"
 
 enum phase {
@@ -33,6 +34,8 @@ struct vdireader {
         uint64_t frame_start; /* position of the current frame */
         uint64_t data_bytes;
         struct stream_tail tail;
+        bool watched;
+        struct vdistream_watcher watcher;
 
         bool in_stored; /* inside a stored frame */
         uint32_t block_left;
@@ -82,14 +85,18 @@ static bool end_is_accepted(struct vdireader *reader)
 /* ---- frames and records ---- */
 
 /* What every whole frame leaves behind. */
-static void count_frame(struct vdireader *reader, uint32_t content)
+static int count_frame(struct vdireader *reader, uint32_t content, struct error *err)
 {
+        uint32_t size = (uint32_t)(reader->intake.position - reader->frame_start);
         uint8_t entry[SEEKTABLE_ENTRY];
 
-        seektable_entry((uint32_t)(reader->intake.position - reader->frame_start), content, entry);
+        seektable_entry(size, content, entry);
         sequence_hash_add(reader->seen, entry, sizeof entry);
         reader->frames++;
         reader->data_bytes += content;
+        if (!reader->watched || content == 0)
+                return 0;
+        return reader->watcher.data(reader->watcher.context, reader->frame_start, size, content, err);
 }
 
 static void take_hashed(struct vdireader *reader, const uint8_t *bytes, size_t size)
@@ -195,8 +202,7 @@ static ssize_t end_stored_frame(struct vdireader *reader, struct error *err)
         reader->in_stored = false;
         if (!right)
                 return raise_wrong_checksum(reader, err);
-        count_frame(reader, reader->frame_content);
-        return 0;
+        return count_frame(reader, reader->frame_content, err);
 }
 
 static int begin_block(struct vdireader *reader, struct error *err)
@@ -339,8 +345,7 @@ static int read_compressed(struct vdireader *reader, const struct frame_header *
         }
         reader->decoded_start = 0;
         reader->decoded_end = (size_t)header->content_size;
-        count_frame(reader, (uint32_t)header->content_size);
-        return 0;
+        return count_frame(reader, (uint32_t)header->content_size, err);
 }
 
 /* ---- the sequence of frames ---- */
@@ -399,6 +404,18 @@ static int check_verdict(struct vdireader *reader, const struct record *record, 
         return 0;
 }
 
+static int take_mark(struct vdireader *reader, const struct record *record, struct error *err)
+{
+        uint32_t mark_size;
+
+        if (!record_mark_decode(record, &mark_size))
+                return damaged_at(reader, reader->frame_start, err, "a file mark is wrong");
+        reader->tail.marks++;
+        if (!reader->watched)
+                return 0;
+        return reader->watcher.mark(reader->watcher.context, reader->frame_start, mark_size, err);
+}
+
 static int take_record(struct vdireader *reader, struct error *err)
 {
         bool in_tail = reader->phase == PHASE_TAIL;
@@ -417,13 +434,14 @@ static int take_record(struct vdireader *reader, struct error *err)
                 result = check_complete(reader, &record, err);
         else if (record.type == RECORD_VERDICT && in_tail)
                 result = check_verdict(reader, &record, err);
-        else if (record.type != RECORD_PADDING && (record.type != RECORD_MARK || in_tail))
+        else if (record.type == RECORD_MARK && !in_tail)
+                result = take_mark(reader, &record, err);
+        else if (record.type != RECORD_PADDING)
                 return damaged_at(reader, reader->frame_start, err, "a record is out of place");
         if (result < 0)
                 return -1;
         hasher_stream(reader->hasher, reader->encoded, size);
-        count_frame(reader, 0);
-        return 0;
+        return count_frame(reader, 0, err);
 }
 
 static int take_frame(struct vdireader *reader, struct error *err)
@@ -562,7 +580,8 @@ static int read_header(struct vdireader *reader, struct stream_info *ret_info, s
         if (stream_info_decode((const char *)record.body, record.body_size, ret_info, err) < 0)
                 return error_prefix(err, "%s is damaged at byte 0: ", reader->label);
         hasher_stream(reader->hasher, reader->encoded, size);
-        count_frame(reader, 0);
+        if (count_frame(reader, 0, err) < 0)
+                return -1;
         memcpy(reader->set_id, ret_info->set_id, sizeof reader->set_id);
         reader->device = ret_info->device;
         reader->announced = stream_info_announced(ret_info);
@@ -602,6 +621,14 @@ const struct stream_tail *vdistream_source_tail(const struct source *source)
         const struct vdireader *reader = (const struct vdireader *)source;
 
         return source->ops == &vdireader_ops && reader->phase == PHASE_END ? &reader->tail : NULL;
+}
+
+void vdistream_source_watch(struct source *source, const struct vdistream_watcher *watcher)
+{
+        struct vdireader *reader = (struct vdireader *)source;
+
+        reader->watched = true;
+        reader->watcher = *watcher;
 }
 
 void stream_tail_deinit(struct stream_tail *tail)

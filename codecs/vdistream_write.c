@@ -3,22 +3,27 @@
  * frame leaves in the same write as the end of the one before; a data frame's last bytes are held back until there is
  * something to follow them; and both are put together as one piece, so that no batch of writes ends between them.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "codecs/bytes.h"
 #include "codecs/codecs.h"
+#include "codecs/digest_trail.h"
 #include "codecs/frame.h"
 #include "codecs/hash.h"
 #include "codecs/record.h"
 #include "codecs/seektable.h"
+#include "codecs/vdistream.h"
 #include "core/base/cleanup.h"
 #include "core/base/fault.h"
+#include "core/base/fd_io.h"
 
 enum {
         BATCH_IOV = 512,
         BATCH_SMALL = 8 << 10,
-        LEAD_MAX = FRAME_STORED_TAIL_SIZE + FRAME_MAGIC_SIZE + FRAME_STORED_HEADER_SIZE,
+        LEAD_MAX = FRAME_STORED_TAIL_SIZE + RECORD_MARK_SIZE,
         TAIL_SLACK = 64 << 10, /* reserved for layers around this one */
 };
 
@@ -46,6 +51,11 @@ struct writer {
         uint64_t bytes_out;  /* handed to the next stage */
         uint64_t bytes_put;  /* the same and what waits in the batch: the position in the stream */
         uint64_t data_bytes; /* content taken */
+        uint64_t listed;     /* bytes of the frames in the table */
+
+        bool watched; /* somebody may cut the stream: the trail is kept */
+        struct vdistream_watcher watcher;
+        struct digest_trail trail;
 
         bool magic_out;  /* the next frame's magic number has been put already */
         bool frame_open; /* a stored frame has its header */
@@ -53,6 +63,7 @@ struct writer {
         uint32_t frame_content;
         uint8_t held[FRAME_STORED_TAIL_SIZE]; /* the end of the last data frame; its last 4 bytes are the checksum */
         size_t held_size;
+        bool held_of_mark; /* what is held is the end of a mark, not of a data frame */
 
         struct frame_encoder *encoder;
         uint8_t *assembly; /* content of the frame to be compressed next: frame_content bytes */
@@ -118,6 +129,21 @@ static int put_small(struct writer *writer, const void *bytes, size_t size, stru
 
 /* ---- frames ---- */
 
+/* A frame is whole, or will be with what is held. */
+static int list_frame(struct writer *writer, size_t size, uint32_t content, struct error *err)
+{
+        uint64_t offset = writer->listed;
+
+        if (seektable_add(&writer->table, (uint32_t)size, content, err) < 0)
+                return -1;
+        writer->listed += size;
+        if (!writer->watched)
+                return 0;
+        if (digest_trail_note(&writer->trail, writer->hasher, writer->bytes_put, err) < 0)
+                return -1;
+        return content > 0 ? writer->watcher.data(writer->watcher.context, offset, (uint32_t)size, content, err) : 0;
+}
+
 /* The held end of the last data frame, and `size` bytes more, as one piece. */
 static int put_after_held(struct writer *writer, const void *bytes, size_t size, struct error *err)
 {
@@ -127,6 +153,7 @@ static int put_after_held(struct writer *writer, const void *bytes, size_t size,
         memcpy(lead, writer->held, held);
         memcpy(lead + held, bytes, size);
         writer->held_size = 0;
+        writer->held_of_mark = false;
         return put_small(writer, lead, held + size, err);
 }
 
@@ -157,13 +184,13 @@ static int open_stored_frame(struct writer *writer, struct error *err)
 
 static int close_stored_frame(struct writer *writer, struct error *err)
 {
+        uint32_t content = writer->frame_content;
+
         frame_stored_tail(writer->held, hasher_frame_checksum(writer->hasher));
         writer->held_size = FRAME_STORED_TAIL_SIZE;
         writer->frame_open = false;
-        if (seektable_add(&writer->table, writer->frame_bytes + FRAME_STORED_TAIL_SIZE, writer->frame_content, err) < 0)
-                return -1;
         writer->frame_content = 0;
-        return 0;
+        return list_frame(writer, writer->frame_bytes + FRAME_STORED_TAIL_SIZE, content, err);
 }
 
 static int close_compressed_frame(struct writer *writer, struct error *err)
@@ -181,7 +208,7 @@ static int close_compressed_frame(struct writer *writer, struct error *err)
         body = size - skip - FRAME_CHECKSUM_SIZE;
         hasher_stream(writer->hasher, writer->encoded + skip, body);
         if (put_lent(writer, writer->encoded + skip, body, err) < 0 ||
-            seektable_add(&writer->table, (uint32_t)size, writer->frame_content, err) < 0)
+            list_frame(writer, size, writer->frame_content, err) < 0)
                 return -1;
         memcpy(writer->held, writer->encoded + size - FRAME_CHECKSUM_SIZE, FRAME_CHECKSUM_SIZE);
         writer->held_size = FRAME_CHECKSUM_SIZE;
@@ -218,7 +245,26 @@ static int put_record(struct writer *writer, const uint8_t *frame, size_t size, 
         hasher_stream(writer->hasher, frame + skip, size - skip);
         if (put_lent(writer, frame + skip, size - skip, err) < 0)
                 return -1;
-        return seektable_add(&writer->table, (uint32_t)size, 0, err);
+        return list_frame(writer, size, 0, err);
+}
+
+/* The end of a mark is held back like that of a data frame. */
+static int put_mark(struct writer *writer, uint32_t mark_size, struct error *err)
+{
+        CLEANUP(freep) uint8_t *frame = NULL;
+        size_t rest = RECORD_MARK_SIZE - FRAME_CHECKSUM_SIZE;
+        uint64_t offset;
+
+        if (close_frame(writer, err) < 0 || record_mark_build(mark_size, &frame, err) < 0 ||
+            put_after_held(writer, frame, rest, err) < 0)
+                return -1;
+        memcpy(writer->held, frame + rest, FRAME_CHECKSUM_SIZE);
+        writer->held_size = FRAME_CHECKSUM_SIZE;
+        writer->held_of_mark = true;
+        offset = writer->listed;
+        if (list_frame(writer, RECORD_MARK_SIZE, 0, err) < 0)
+                return -1;
+        return writer->watched ? writer->watcher.mark(writer->watcher.context, offset, mark_size, err) : 0;
 }
 
 /* Pads so that the stream is a multiple of the boundary once the held bytes and the next magic number are out. */
@@ -354,7 +400,8 @@ static int writer_writev(struct stage *stage, const struct iovec *iov, int count
         return settle(writer, result);
 }
 
-static int flush_open(struct writer *writer, struct error *err)
+/* All frames that were begun are whole, and nothing is held. */
+static int push_out(struct writer *writer, struct error *err)
 {
         if (begin_stream(writer, err) < 0)
                 return -1;
@@ -364,9 +411,12 @@ static int flush_open(struct writer *writer, struct error *err)
                     put_frame_magic(writer, FRAME_MAGIC, err) < 0)
                         return -1;
         }
-        if (send_batch(writer, err) < 0)
-                return -1;
-        return stage_flush(writer->stage.next, err);
+        return send_batch(writer, err);
+}
+
+static int flush_open(struct writer *writer, struct error *err)
+{
+        return push_out(writer, err) < 0 ? -1 : stage_flush(writer->stage.next, err);
 }
 
 static int writer_flush(struct stage *stage, struct error *err)
@@ -457,7 +507,7 @@ static int writer_finish(struct stage *stage, const char *report_json, struct er
 /* A data frame that no reader accepts. */
 static int put_wrong_frame(struct writer *writer, struct error *err)
 {
-        if (writer->held_size == 0 && !writer->frame_open) {
+        if ((writer->held_size == 0 || writer->held_of_mark) && !writer->frame_open) {
                 writer->frame_content = 0;
                 if (open_stored_frame(writer, err) < 0)
                         return -1;
@@ -498,6 +548,7 @@ static void writer_free(struct stage *stage)
 
         hasher_free(writer->hasher);
         seektable_deinit(&writer->table);
+        digest_trail_deinit(&writer->trail);
         frame_encoder_free(writer->encoder);
         free(writer->header);
         free(writer->complete);
@@ -564,4 +615,84 @@ int vdistream_writer_new(const struct stream_info *info, const struct vdistream_
 uint64_t vdistream_writer_bytes_out(const struct stage *stage)
 {
         return stage->ops == &writer_ops ? ((const struct writer *)stage)->bytes_out : 0;
+}
+
+/* ---- for a tape ---- */
+
+void vdistream_writer_watch(struct stage *stage, const struct vdistream_watcher *watcher)
+{
+        struct writer *writer = (struct writer *)stage;
+
+        writer->watched = true;
+        writer->watcher = *watcher;
+}
+
+int vdistream_writer_mark(struct stage *stage, uint32_t mark_size, struct error *err)
+{
+        struct writer *writer = (struct writer *)stage;
+        int result;
+
+        if (writer->state > WRITER_OPEN)
+                return refuse_state(writer, err);
+        result = begin_stream(writer, err);
+        if (result == 0)
+                result = put_mark(writer, mark_size, err);
+        if (result == 0)
+                result = send_batch(writer, err);
+        return settle(writer, result);
+}
+
+int vdistream_writer_push(struct stage *stage, struct error *err)
+{
+        struct writer *writer = (struct writer *)stage;
+
+        if (writer->state > WRITER_OPEN)
+                return writer->state == WRITER_COMPLETE ? 0 : refuse_state(writer, err);
+        return settle(writer, push_out(writer, err));
+}
+
+/* The magic number goes over that of the frame that begins there, so that the file ends inside a frame after either
+ * step. */
+static int cut_file(int fd, const char *label, uint64_t offset, const uint8_t magic[FRAME_MAGIC_SIZE],
+                    struct error *err)
+{
+        off_t end = (off_t)offset + FRAME_MAGIC_SIZE;
+
+        if (fd_pwrite_full(fd, magic, FRAME_MAGIC_SIZE, (off_t)offset) < 0 || ftruncate(fd, end) < 0 ||
+            lseek(fd, end, SEEK_SET) < 0)
+                return error_raise_errno(err, errno, "cannot cut %s", label);
+        return 0;
+}
+
+static int cut_open(struct writer *writer, const struct vdistream_cut *cut, struct error *err)
+{
+        uint8_t magic[FRAME_MAGIC_SIZE];
+        uint32_t size, content;
+
+        put_le32(magic, FRAME_MAGIC);
+        if (push_out(writer, err) < 0)
+                return -1;
+        while (writer->listed > cut->offset && seektable_drop(&writer->table, &size, &content)) {
+                writer->listed -= size;
+                writer->data_bytes -= content;
+        }
+        if (writer->listed != cut->offset || writer->table.frames == 0)
+                return error_raise(err, ERR_PROTOCOL, "no data of %s begins at byte %llu", cut->label,
+                                   (unsigned long long)cut->offset);
+        if (cut_file(cut->fd, cut->label, cut->offset, magic, err) < 0 ||
+            digest_trail_go_back(&writer->trail, writer->hasher, cut, err) < 0)
+                return -1;
+        hasher_stream(writer->hasher, magic, sizeof magic);
+        writer->bytes_put = writer->bytes_out = cut->offset + sizeof magic;
+        writer->magic_out = true;
+        return 0;
+}
+
+int vdistream_writer_cut(struct stage *stage, const struct vdistream_cut *cut, struct error *err)
+{
+        struct writer *writer = (struct writer *)stage;
+
+        if (writer->state > WRITER_OPEN)
+                return refuse_state(writer, err);
+        return settle(writer, cut_open(writer, cut, err));
 }
