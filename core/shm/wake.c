@@ -66,9 +66,8 @@ void wake_wait(struct wake_cell *cell, uint32_t key, struct deadline deadline, s
                 slice = deadline_slice(deadline, WAKE_SLICE_MS);
                 /* Sequentially consistent with wake_signal(): either it sees this waiter, or the kernel sees its new
                  * sequence. */
-                atomic_fetch_add(&cell->waiters, 1);
+                atomic_store(&cell->waiting, 1);
                 syscall(SYS_futex, &cell->sequence, FUTEX_WAIT, key, &slice, NULL, 0);
-                atomic_fetch_sub(&cell->waiters, 1);
         }
         if (!patience)
                 return;
@@ -83,6 +82,7 @@ void wake_wait(struct wake_cell *cell, uint32_t key, struct deadline deadline, s
 void wake_signal(struct wake_cell *cell)
 {
         atomic_fetch_add(&cell->sequence, 1);
-        if (atomic_load(&cell->waiters) != 0)
+        /* All are woken, so whoever waits from here on raises the flag again. */
+        if (atomic_load(&cell->waiting) != 0 && atomic_exchange(&cell->waiting, 0) != 0)
                 syscall(SYS_futex, &cell->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }

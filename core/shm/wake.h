@@ -32,7 +32,9 @@ enum { WAKE_SLICE_MS = 1000 };
 /* Zeroed when it begins. Both words are written by every process that maps the cell. */
 struct wake_cell {
         alignas(64) _Atomic uint32_t sequence; /* counts signals */
-        _Atomic uint32_t waiters;              /* threads asleep, or about to be */
+        /* Not 0: threads sleep, or are about to. A flag and no count, since a count would stay wrong once somebody was
+         * killed in his sleep, or had scribbled over it. */
+        _Atomic uint32_t waiting;
 };
 
 /* What one waiter has learnt; private memory, zeroed when it begins. Threads may share it: it is a hint. */
