@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
-enum { GUARDED_MAX = 512 };
+enum { GUARDED_MAX = 2048 };
 
 /* Descriptors plus one, so that zero is a free place. */
 static _Atomic int guarded[GUARDED_MAX];

@@ -5,9 +5,9 @@
  * parent from everybody. Descriptors registered here are closed in such a child, and the generation tells it from its
  * parent without a system call per question.
  *
- * There is room for 512 at a time: thirty sets in one process at their worst moment. Descriptors beyond that are not
- * guarded, without a word; as long as a child keeps one, a death may be noticed late, a name stay taken, and memory
- * stay in use.
+ * There is room for 2048 at a time: dozens of sets in one process, unless they have many buffer areas. Descriptors
+ * beyond that are not guarded, without a word; as long as a child keeps one, a death may be noticed late, a name stay
+ * taken, and memory stay in use.
  *
  * Thread safe.
  */

@@ -66,6 +66,7 @@ int peer_check(int fd, const char *group, pid_t *ret_pid, struct error *err)
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0)
                 return error_raise_errno(err, errno, "ask who the peer is");
         *ret_pid = who.pid;
+        /* A group's names may change while the set lives, so it is looked up each time. */
         if (who.uid == 0 || who.uid == geteuid())
                 return 0;
         if (group) {
@@ -74,8 +75,24 @@ int peer_check(int fd, const char *group, pid_t *ret_pid, struct error *err)
                 if (has_group(fd, who.gid, wanted))
                         return 0;
         }
-        return error_raise(err, ERR_PROTOCOL, "process %ld of user %lu may not take part%s", (long)who.pid,
-                           (unsigned long)who.uid, group ? ": it is not in the group" : "");
+        if (group)
+                return error_raise(
+                        err, ERR_PROTOCOL,
+                        "process %ld of user %lu may not take part: it is neither of user %lu nor root nor a member "
+                        "of group '%s'",
+                        (long)who.pid, (unsigned long)who.uid, (unsigned long)geteuid(), group);
+        return error_raise(err, ERR_PROTOCOL,
+                           "process %ld of user %lu may not take part: it is neither of user %lu nor root, and no "
+                           "group is admitted",
+                           (long)who.pid, (unsigned long)who.uid, (unsigned long)geteuid());
+}
+
+pid_t peer_pid(int fd)
+{
+        struct ucred who = { 0 };
+        socklen_t size = sizeof who;
+
+        return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0 ? 0 : who.pid;
 }
 
 int peer_pidfd(int fd, pid_t pid)

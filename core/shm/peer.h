@@ -12,8 +12,6 @@
 #include "core/base/deadline.h"
 #include "core/base/error.h"
 
-enum { PEER_MESSAGE_MAX = 4096 };
-
 enum peer_result {
         PEER_FAILED = -1,
         PEER_OK = 0,
@@ -21,8 +19,12 @@ enum peer_result {
         PEER_NOTHING, /* the deadline passed */
 };
 
-/* Refuses (ERR_PROTOCOL) a peer that is neither root, nor of our own user, nor a member of `group` (NULL: nobody). */
+/* Refuses (ERR_PROTOCOL) a peer that is neither root, nor of our own user, nor a member of `group` (NULL: nobody).
+ * *ret_pid is set in any case. */
 int peer_check(int fd, const char *group, pid_t *ret_pid, struct error *err);
+
+/* The peer's process id; 0 when it cannot be told. */
+pid_t peer_pid(int fd);
 
 /* A pidfd of the peer, which polls readable once the process is dead; -1 when there is none to have. */
 int peer_pidfd(int fd, pid_t pid);

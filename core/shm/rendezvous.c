@@ -17,7 +17,6 @@
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 #include "core/base/fault.h"
-#include "core/shm/folder.h"
 #include "core/shm/fork_guard.h"
 #include "core/shm/peer.h"
 
@@ -25,7 +24,7 @@ enum {
         BACKLOG = 16,
         LOCK_WAIT_MS = 2000, /* how long a name may be between two owners */
         LOCK_NAP_US = 5000,
-        SWEEP_MAX = 256, /* files looked at by one sweep */
+        LOOK_MAX = 4096, /* files of a folder that are looked at in one go */
         FILE_NAME_SIZE = RENDEZVOUS_STEM + 8,
 };
 
@@ -67,15 +66,34 @@ static int wait_in_connect(int fd, int ms)
         return fcntl(fd, F_SETFL, 0);
 }
 
+/* The address of a listener's socket, by a descriptor of its own, so that no link is followed. */
+static int find_socket(int folder_fd, const char *stem, int *ret_fd, struct sockaddr_un *address)
+{
+        char name[FILE_NAME_SIZE];
+        struct stat st;
+
+        file_name(stem, ".sock", name);
+        *ret_fd = openat(folder_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (*ret_fd < 0 || fstat(*ret_fd, &st) < 0)
+                return -1;
+        if (!S_ISSOCK(st.st_mode)) {
+                errno = ECONNREFUSED;
+                return -1;
+        }
+        *address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+        snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d", *ret_fd);
+        return 0;
+}
+
 /* Returns a connected socket, or -1 with errno set: EAGAIN when the listener let nobody in until the deadline. */
 static int connect_in(int folder_fd, const char *stem, struct deadline deadline)
 {
         CLEANUP(fd_closep) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        CLEANUP(fd_closep) int path_fd = -1;
         struct sockaddr_un address;
 
-        if (fd < 0)
+        if (fd < 0 || find_socket(folder_fd, stem, &path_fd, &address) < 0)
                 return -1;
-        socket_address(folder_fd, stem, &address);
         while (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
                 int left_ms;
 
@@ -120,8 +138,9 @@ static void bury(int folder_fd, const char *stem)
                 remove_files(folder_fd, stem);
 }
 
-/* Removes what listeners left that were killed. */
-static void sweep(int folder_fd)
+/* Calls `each` with the stem of every file of the folder that ends in `suffix`; a number of them. */
+static void each_stem(int folder_fd, const char *suffix, void (*each)(int folder_fd, const char *stem, void *context),
+                      void *context)
 {
         CLEANUP(dir_closep) DIR *dir = NULL;
         int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -135,15 +154,27 @@ static void sweep(int folder_fd)
                 close(fd);
                 return;
         }
-        while ((entry = readdir(dir)) && seen++ < SWEEP_MAX) {
+        while ((entry = readdir(dir)) && seen++ < LOOK_MAX) {
                 char stem[RENDEZVOUS_STEM];
 
-                if (strlen(entry->d_name) != RENDEZVOUS_STEM - 1 + 5 ||
-                    strcmp(entry->d_name + RENDEZVOUS_STEM - 1, ".lock") != 0)
+                if (strlen(entry->d_name) != RENDEZVOUS_STEM - 1 + strlen(suffix) ||
+                    strcmp(entry->d_name + RENDEZVOUS_STEM - 1, suffix) != 0)
                         continue;
                 snprintf(stem, sizeof stem, "%.*s", RENDEZVOUS_STEM - 1, entry->d_name);
-                bury(folder_fd, stem);
+                each(folder_fd, stem, context);
         }
+}
+
+static void bury_each(int folder_fd, const char *stem, void *context)
+{
+        (void)context;
+        bury(folder_fd, stem);
+}
+
+/* Removes what listeners left that were killed. */
+static void sweep(int folder_fd)
+{
+        each_stem(folder_fd, ".lock", bury_each, NULL);
 }
 
 /* One attempt to own the name. Returns 1 when it is ours, 0 when somebody holds it now, -1 on failure. */
@@ -249,36 +280,87 @@ void rendezvous_close(struct rendezvous *rendezvous)
         fork_guard_close(&rendezvous->folder_fd);
 }
 
-enum rendezvous_result rendezvous_connect(const char *folder, const char *name, struct deadline deadline, int *ret_fd,
-                                          struct error *err)
+/* ---- connecting ---- */
+
+struct search {
+        const char *stem;
+        struct deadline deadline;
+        enum rendezvous_result result;
+        int fd;
+        struct error *err;
+};
+
+static int search_folder(int folder_fd, void *context)
+{
+        struct search *search = context;
+        struct error local = ERROR_INIT;
+        int fd = connect_in(folder_fd, search->stem, search->deadline);
+
+        if (fd >= 0) {
+                search->fd = fd;
+                search->result = RENDEZVOUS_OK;
+                return 1;
+        }
+        if (errno == EAGAIN) {
+                error_raise(search->err, ERR_TIMEOUT, "the owner of socket '%s.sock' lets nobody in", search->stem);
+                search->result = RENDEZVOUS_BUSY;
+                return 1;
+        }
+        if (errno == ENOENT || errno == ECONNREFUSED)
+                return 0;
+        if (errno == EACCES || errno == EPERM)
+                search->result = RENDEZVOUS_DENIED;
+        error_raise_errno(&local, errno, "connect to socket '%s.sock'", search->stem);
+        if (search->err)
+                error_keep_first(search->err, &local);
+        return 0;
+}
+
+enum rendezvous_result rendezvous_connect(const char *folder, const char *name, enum folder_reach reach,
+                                          struct deadline deadline, int *ret_fd, struct error *err)
 {
         char stem[RENDEZVOUS_STEM];
+        struct search search = { .stem = stem, .deadline = deadline, .result = RENDEZVOUS_NONE, .fd = -1, .err = err };
 
         rendezvous_stem(name, stem);
-        for (int place = FOLDER_GIVEN; place < FOLDER_PLACES; place++) {
-                CLEANUP(fd_closep) int folder_fd = -1;
-                struct error local = ERROR_INIT;
-                int fd;
+        folder_visit(folder, reach, search_folder, &search, err);
+        *ret_fd = search.fd;
+        return search.result;
+}
 
-                if (folder_open((enum folder_place)place, folder, /* create= */ 0, &folder_fd, &local) != FOLDER_OK) {
-                        error_keep_first(err, &local);
-                        continue;
-                }
-                fd = connect_in(folder_fd, stem, deadline);
-                if (fd >= 0) {
-                        *ret_fd = fd;
-                        return RENDEZVOUS_OK;
-                }
-                if (errno == EAGAIN) {
-                        error_raise(err, ERR_TIMEOUT, "the owner of socket '%s.sock' lets nobody in", stem);
-                        return RENDEZVOUS_BUSY;
-                }
-                if (errno != ENOENT && errno != ECONNREFUSED) {
-                        error_raise_errno(&local, errno, "connect to socket '%s.sock'", stem);
-                        error_keep_first(err, &local);
-                }
-        }
-        return RENDEZVOUS_NONE;
+struct round {
+        int wait_ms;
+        void (*each)(int *fd, void *context);
+        void *context;
+};
+
+static void connect_each(int folder_fd, const char *stem, void *context)
+{
+        const struct round *round = context;
+        CLEANUP(fd_closep) int fd = connect_in(folder_fd, stem, deadline_after_ms(round->wait_ms));
+
+        if (fd >= 0)
+                round->each(&fd, round->context);
+}
+
+static int connect_folder(int folder_fd, void *context)
+{
+        each_stem(folder_fd, ".sock", connect_each, context);
+        return 0;
+}
+
+void rendezvous_connect_all(const char *folder, enum folder_reach reach, int wait_ms,
+                            void (*each)(int *fd, void *context), void *context)
+{
+        struct round round = { .wait_ms = wait_ms, .each = each, .context = context };
+
+        folder_visit(folder, reach, connect_folder, &round, /* err= */ NULL);
+}
+
+static int bury_in(int folder_fd, void *context)
+{
+        bury(folder_fd, context);
+        return 0;
 }
 
 void rendezvous_bury(const char *folder, const char *name)
@@ -286,11 +368,5 @@ void rendezvous_bury(const char *folder, const char *name)
         char stem[RENDEZVOUS_STEM];
 
         rendezvous_stem(name, stem);
-        for (int place = FOLDER_GIVEN; place < FOLDER_PLACES; place++) {
-                CLEANUP(fd_closep) int folder_fd = -1;
-
-                if (folder_open((enum folder_place)place, folder, /* create= */ 0, &folder_fd, /* err= */ NULL) ==
-                    FOLDER_OK)
-                        bury(folder_fd, stem);
-        }
+        folder_visit(folder, FOLDER_REACH_OWN, bury_in, stem, /* err= */ NULL);
 }

@@ -3,12 +3,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/base/cleanup.h"
 #include "core/base/fault.h"
 #include "core/shm/fork_guard.h"
+#include "core/shm/peer.h"
 
 static void client_release(struct vds_set *set);
 
@@ -19,14 +21,20 @@ struct vds_client *vds_client_new(const struct vds_options *options)
         if (!client)
                 return NULL;
         client->rendezvous = (struct rendezvous)RENDEZVOUS_INIT;
-        client->server_fd = client->server_pidfd = -1;
+        client->server_fd = client->server_pidfd = client->primary_fd = client->primary_pidfd = -1;
         for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)
                 client->half_open[i].fd = -1;
+        for (int i = 0; i < CLIENT_MEMBERS_MAX; i++)
+                client->members[i].fd = client->members[i].pidfd = -1;
+        for (int i = 0; i < CLIENT_WATCHERS_MAX; i++)
+                client->watchers[i].fd = -1;
         for (uint32_t i = 0; i < VDS_DEVICES_MAX; i++) {
                 client->devices[i].client = client;
                 pthread_mutex_init(&client->devices[i].lock, NULL);
         }
-        if (set_init(&client->set, SIDE_CLIENT, options, client_release) < 0) {
+        client->abort_when_secondary_dies = options && options->abort_when_secondary_dies;
+        if (set_init(&client->set, SIDE_CLIENT, options, client_release) < 0 ||
+            (options && options->info && !(client->own_info = strdup(options->info)))) {
                 vds_client_free(client);
                 return NULL;
         }
@@ -42,7 +50,16 @@ void vds_client_free(struct vds_client *client)
         for (uint32_t i = 0; i < VDS_DEVICES_MAX; i++)
                 pthread_mutex_destroy(&client->devices[i].lock);
         set_deinit(&client->set);
+        free(client->own_info);
         free(client);
+}
+
+/* Ends a connection here, also if a forked child still holds it. */
+static void hang_up(int *fd)
+{
+        if (*fd >= 0)
+                shutdown(*fd, SHUT_RDWR);
+        fork_guard_close(fd);
 }
 
 /* Gives everything of a set back; also half a set's, after a Create that failed. */
@@ -52,12 +69,18 @@ static void client_release(struct vds_set *set)
 
         set_stop_service(set);
         fault_point("client.close.stopped");
-        if (client->server_fd >= 0)
-                shutdown(client->server_fd, SHUT_RDWR);
-        fork_guard_close(&client->server_fd);
+        hang_up(&client->server_fd);
         fork_guard_close(&client->server_pidfd);
+        hang_up(&client->primary_fd);
+        fork_guard_close(&client->primary_pidfd);
         for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)
                 fork_guard_close(&client->half_open[i].fd);
+        for (int i = 0; i < CLIENT_MEMBERS_MAX; i++) {
+                hang_up(&client->members[i].fd);
+                fork_guard_close(&client->members[i].pidfd);
+        }
+        for (int i = 0; i < CLIENT_WATCHERS_MAX; i++)
+                fork_guard_close(&client->watchers[i].fd);
         rendezvous_close(&client->rendezvous);
         for (uint32_t i = 0; i < atomic_load(&client->area_count); i++)
                 region_deinit(&client->areas[i]);
@@ -72,9 +95,9 @@ static void reset_device(struct vds_client_device *device, struct layout_device 
 {
         pthread_mutex_lock(&device->lock);
         device->shared = shared;
-        device->opened = device->closed_seen = device->io_error = device->flushed = device->finished = false;
+        device->opened = device->closed_seen = device->io_error = false;
         device->pending = PENDING_NONE;
-        device->held = 0;
+        device->held = device->outcome = 0;
         device->named = false;
         memset(device->slots, 0, sizeof device->slots);
         if (shared) {
@@ -89,52 +112,82 @@ static void reset_device(struct vds_client_device *device, struct layout_device 
         pthread_mutex_unlock(&device->lock);
 }
 
-/* Makes the control region and this side's view of it. */
-static int make_region(struct vds_client *client, const char *name, const struct VDConfig *wishes, struct error *err)
+void client_begin_set(struct vds_client *client)
 {
         struct vds_set *set = &client->set;
 
-        if (region_create("vdipipe-control", layout_size(wishes->deviceCount), &set->control, err) < 0)
-                return -1;
-        set->layout = (struct layout *)(void *)set->control.base;
-        set->device_count = wishes->deviceCount;
-        set->wishes = set->config = *wishes;
-        config_copy_name(set->name, name);
-        set->layout->magic = LAYOUT_MAGIC;
-        set->layout->version = LAYOUT_VERSION;
-        set->layout->size = (uint32_t)set->control.size;
-        set->layout->device_count = wishes->deviceCount;
+        client->secret = set->layout->secret;
+        set_copy_text(client->primary_info, set->layout->primary_info, sizeof client->primary_info);
         for (uint32_t i = 0; i < VDS_DEVICES_MAX; i++)
-                reset_device(&client->devices[i], i < wishes->deviceCount ? &set->layout->devices[i] : NULL);
+                reset_device(&client->devices[i], i < set->device_count ? &set->layout->devices[i] : NULL);
         /* The set's name is the first device's, known before any server has come. */
-        config_copy_name(client->devices[0].name, name);
+        config_copy_name(client->devices[0].name, set->name);
         client->devices[0].named = true;
         client->server_came = false;
+        client->last_number = MEMBER_PRIMARY;
+        client->secondaries = (struct vds_secondaries){ 0 };
         client->info[0] = '\0';
         atomic_store(&client->server_pid, 0);
         atomic_store(&client->server_connected, false);
         atomic_store(&client->server_gone, false);
         atomic_store(&client->configured, false);
-        atomic_store(&client->opened_count, 0);
-        atomic_store(&client->closed_count, 0);
+}
+
+/* Makes the control region and this side's view of it. */
+static int make_region(struct vds_client *client, const char *name, const struct VDConfig *wishes, struct error *err)
+{
+        struct vds_set *set = &client->set;
+        struct layout *layout;
+
+        if (region_create("vdipipe-control", layout_size(wishes->deviceCount), &set->control, err) < 0)
+                return -1;
+        layout = set->layout = (struct layout *)(void *)set->control.base;
+        set->device_count = wishes->deviceCount;
+        set->wishes = set->config = *wishes;
+        config_copy_name(set->name, name);
+        layout->magic = LAYOUT_MAGIC;
+        layout->version = LAYOUT_VERSION;
+        layout->size = (uint32_t)set->control.size;
+        layout->device_count = wishes->deviceCount;
+        /* It need not be secret; without random bytes the clock will do. */
+        if (getrandom(&layout->secret, sizeof layout->secret, GRND_NONBLOCK) != sizeof layout->secret)
+                layout->secret = (uint32_t)monotonic_ns();
+        if (client->own_info)
+                memcpy(layout->primary_info, client->own_info, strlen(client->own_info) + 1);
+        client->secondary = false;
+        client->number = MEMBER_PRIMARY;
+        client->created_ns = monotonic_ns();
+        client_begin_set(client);
         return 0;
 }
 
-static int result_of(const struct error *err)
+static int check_creation(const struct vds_client *client, const char *name, const struct VDConfig *wishes,
+                          struct error *err)
 {
-        return err->code == ERR_MEMORY ? VD_E_MEMORY : err->code == ERR_USAGE ? VD_E_NOTSUPPORTED : VD_E_SECURITY;
-}
-
-static int create(struct vds_client *client, const char *name, const struct VDConfig *wishes, struct error *err)
-{
-        struct vds_set *set = &client->set;
+        gid_t ignored;
 
         if (!config_name_ok(name)) {
                 error_raise(err, ERR_USAGE, "a set's name has 1 to %d bytes and no backslash", VDS_NAME_MAX);
                 return VD_E_INVALID;
         }
+        if (client->own_info && strlen(client->own_info) >= VDS_TEXT_MAX) {
+                error_raise(err, ERR_USAGE, "the client's text about itself is longer than %d bytes", VDS_TEXT_MAX - 1);
+                return VD_E_INVALID;
+        }
         if (config_check_wishes(wishes, err) < 0)
                 return VD_E_NOTSUPPORTED;
+        if (client->set.group && peer_group_id(client->set.group, &ignored, err) < 0)
+                return VD_E_NOTSUPPORTED;
+        return NOERROR;
+}
+
+static int create(struct vds_client *client, const char *name, const struct VDConfig *wishes, struct error *err)
+{
+        struct vds_set *set = &client->set;
+        int result = check_creation(client, name, wishes, err);
+
+        if (result != NOERROR)
+                return result;
         if (make_region(client, name, wishes, err) < 0)
                 return VD_E_MEMORY;
         fault_point("client.create.region");
@@ -146,8 +199,9 @@ static int create(struct vds_client *client, const char *name, const struct VDCo
                 break;
         case RENDEZVOUS_NONE:
         case RENDEZVOUS_BUSY:
+        case RENDEZVOUS_DENIED:
         case RENDEZVOUS_FAILED:
-                return result_of(err);
+                return err->code == ERR_MEMORY ? VD_E_MEMORY : VD_E_SECURITY;
         }
         fault_point("client.create.listen");
         return set_start_service(set, client_service_run, client, err) < 0 ? VD_E_MEMORY : NOERROR;
@@ -156,7 +210,7 @@ static int create(struct vds_client *client, const char *name, const struct VDCo
 int vds_client_create(struct vds_client *client, const char *name, const struct VDConfig *config)
 {
         struct error err = ERROR_INIT;
-        int result = set_begin_create(&client->set);
+        int result = set_begin_create(&client->set, CALL_CREATE);
 
         if (result != NOERROR)
                 return result;
@@ -165,7 +219,7 @@ int vds_client_create(struct vds_client *client, const char *name, const struct 
                 set_note_error(&client->set, &err);
                 client_release(&client->set);
         }
-        set_end_create(&client->set, result == NOERROR);
+        set_end_create(&client->set, CALL_CREATE, result == NOERROR);
         fault_point("client.create.done");
         return result;
 }
@@ -229,43 +283,50 @@ static int latch_name(struct vds_client *client, uint32_t index)
         return 0;
 }
 
-static enum lookup look_up(struct vds_client *client, const char *name, uint32_t *ret_index, bool *ret_broken)
+/* A device by its name, or with `name` NULL by its index. */
+struct wanted {
+        const char *name;
+        uint32_t index; /* found, or given */
+};
+
+static enum lookup look_up(struct vds_client *client, struct wanted *wanted, bool *ret_broken)
 {
         enum lookup result = LOOKUP_UNKNOWN;
 
         *ret_broken = false;
         pthread_mutex_lock(&client->set.lock);
-        for (uint32_t i = 0; i < client->set.device_count; i++) {
+        for (uint32_t i = 0; i < client->set.device_count && result != LOOKUP_FOUND; i++) {
                 if (latch_name(client, i) < 0)
                         *ret_broken = true;
                 if (!client->devices[i].named)
                         result = LOOKUP_NOT_YET;
-                else if (strcmp(client->devices[i].name, name) == 0) {
-                        *ret_index = i;
+                else if (wanted->name ? strcmp(client->devices[i].name, wanted->name) == 0 : i == wanted->index) {
+                        wanted->index = i;
                         result = LOOKUP_FOUND;
-                        break;
                 }
         }
         pthread_mutex_unlock(&client->set.lock);
         return result;
 }
 
-/* Waits until the server has a device of that name, or has named them all. */
-static int wait_name(struct vds_client *client, const char *name, uint32_t *ret_index)
+/* Waits until the server has a device of that name or index, or has named them all. */
+static int wait_name(struct vds_client *client, struct wanted *wanted, struct deadline deadline)
 {
-        struct deadline deadline = deadline_after_ms(SET_NAME_WAIT_MS);
         struct wake_cell *cell = &client->set.layout->client_wake;
 
         for (;;) {
                 uint32_t seen = wake_key(cell);
                 struct error err = ERROR_INIT;
                 bool broken;
-                enum lookup found = look_up(client, name, ret_index, &broken);
+                enum lookup found = look_up(client, wanted, &broken);
 
                 if (broken) {
                         error_raise(&err, ERR_PROTOCOL, "the server gave a device a name that it may not have");
                         return set_fail(&client->set, VDS_ABORT_MISBEHAVED, &err);
                 }
+                /* What has a name keeps it; but an aborted set opens nothing. */
+                if (found == LOOKUP_FOUND && !wanted->name)
+                        return NOERROR;
                 if (set_aborted(&client->set))
                         return VD_E_ABORT;
                 if (atomic_load(&client->set.gate) & SET_GATE_CLOSED)
@@ -278,31 +339,48 @@ static int wait_name(struct vds_client *client, const char *name, uint32_t *ret_
         }
 }
 
+/* Have clients opened every device of the set? */
+static bool all_open(struct vds_client *client)
+{
+        for (uint32_t i = 0; i < client->set.device_count; i++)
+                if (atomic_load_explicit(&client->set.layout->devices[i].client_opened, memory_order_acquire) == 0)
+                        return false;
+        return true;
+}
+
+/* Claims the device for this client. VD_E_PROTOCOL: a client has it. */
+static int claim(struct vds_client *client, struct vds_client_device *device)
+{
+        uint32_t nobody = 0;
+        int result = VD_E_PROTOCOL;
+
+        pthread_mutex_lock(&device->lock);
+        if (!device->opened &&
+            atomic_compare_exchange_strong(&device->shared->client_opened, &nobody, client->number)) {
+                atomic_store_explicit(&device->shared->client_pid, (uint32_t)getpid(), memory_order_relaxed);
+                device->opened = true;
+                result = NOERROR;
+        }
+        pthread_mutex_unlock(&device->lock);
+        return result;
+}
+
 static int open_device(struct vds_client *client, const char *name, struct vds_client_device **ret_device)
 {
-        struct vds_client_device *device;
-        uint32_t index = 0;
+        struct wanted wanted = { .name = name };
         int result;
 
-        if (atomic_load(&client->opened_count) == client->set.device_count)
+        if (all_open(client))
                 return VD_E_OPEN;
         if (!config_name_ok(name))
                 return VD_E_INVALID;
-        result = wait_name(client, name, &index);
+        result = wait_name(client, &wanted, deadline_after_ms(SET_NAME_WAIT_MS));
+        if (result == NOERROR)
+                result = claim(client, &client->devices[wanted.index]);
         if (result != NOERROR)
                 return result;
-        device = &client->devices[index];
-        pthread_mutex_lock(&device->lock);
-        if (device->opened)
-                result = VD_E_PROTOCOL;
-        device->opened = true;
-        pthread_mutex_unlock(&device->lock);
-        if (result != NOERROR)
-                return result;
-        atomic_store_explicit(&device->shared->client_opened, (uint32_t)getpid(), memory_order_relaxed);
-        atomic_fetch_add(&client->opened_count, 1);
         set_succeeded(&client->set, CALL_OPEN_DEVICE);
-        *ret_device = device;
+        *ret_device = &client->devices[wanted.index];
         fault_point("client.open_device.done");
         return NOERROR;
 }
@@ -331,8 +409,7 @@ int vds_client_signal_abort(struct vds_client *client)
         return set_leave(&call, NOERROR);
 }
 
-/* Is a device open here that the server has not closed? */
-static bool has_open_device(struct vds_client *client)
+bool client_has_open_device(struct vds_client *client)
 {
         bool open = false;
 
@@ -347,23 +424,65 @@ static bool has_open_device(struct vds_client *client)
         return open;
 }
 
-int vds_client_close(struct vds_client *client)
+/* Has a client a device open that the server has not closed? */
+static bool has_claimed_device(struct vds_client *client)
 {
-        int result = set_begin_close(&client->set);
+        for (uint32_t i = 0; i < client->set.device_count; i++) {
+                const struct layout_device *shared = &client->set.layout->devices[i];
 
-        if (result != NOERROR)
-                return result;
-        fault_point("client.close");
+                if (atomic_load_explicit(&shared->client_opened, memory_order_acquire) != 0 &&
+                    atomic_load_explicit(&shared->phase, memory_order_acquire) != DEVICE_CLOSED)
+                        return true;
+        }
+        return false;
+}
+
+void client_note_closed(struct vds_client *client)
+{
+        bool all = true;
+
+        for (uint32_t i = 0; i < client->set.device_count && all; i++) {
+                struct vds_client_device *device = &client->devices[i];
+                const struct layout_device *shared = device->shared;
+
+                pthread_mutex_lock(&device->lock);
+                if (device->opened)
+                        all = device->closed_seen;
+                else
+                        all = atomic_load_explicit(&shared->client_opened, memory_order_acquire) != 0 &&
+                              atomic_load_explicit(&shared->phase, memory_order_acquire) == DEVICE_CLOSED;
+                pthread_mutex_unlock(&device->lock);
+        }
+        if (all)
+                set_all_closed(&client->set);
+}
+
+/* Close of the primary: what it has to tell the others. */
+static int close_primary(struct vds_client *client)
+{
+        int result = NOERROR;
+
         if (!set_aborted(&client->set)) {
-                result = has_open_device(client) ? VD_E_OPEN : NOERROR;
+                result = has_claimed_device(client) ? VD_E_OPEN : NOERROR;
                 /* A server whose devices are not done must not wait for a client that is gone. */
                 if (result != NOERROR ||
                     (atomic_load(&client->server_connected) && !client_all_closed_by_server(client)))
                         set_abort(&client->set, VDS_ABORT_CLIENT_CLOSED);
         }
         atomic_store_explicit(&client->set.layout->client_closed, 1, memory_order_release);
+        return result;
+}
+
+int vds_client_close(struct vds_client *client)
+{
+        int result = set_begin_close(&client->set);
+
+        if (result != NOERROR)
+                return result;
+        fault_point(client->secondary ? "secondary.close" : "client.close");
+        result = client->secondary ? client_close_secondary(client) : close_primary(client);
         set_wake_all(&client->set);
-        fault_point("client.close.said");
+        fault_point(client->secondary ? "secondary.close.said" : "client.close.said");
         set_finish_close(&client->set);
         return result;
 }
@@ -383,6 +502,28 @@ int vds_client_server_info(struct vds_client *client, char *text)
         return set_leave(&call, NOERROR);
 }
 
+/* What is known of a device: from here, or from the hint of the client that has it open. */
+static bool is_confirmed(struct vds_client_device *device, bool granted)
+{
+        const struct layout_device *shared = device->shared;
+        uint32_t wanted = OUTCOME_FLUSHED | (granted ? OUTCOME_FINISHED : 0);
+        uint32_t outcome;
+        bool closed;
+
+        pthread_mutex_lock(&device->lock);
+        if (device->opened) {
+                outcome = device->outcome;
+                closed = device->closed_seen;
+        } else {
+                /* Its owner may not have seen the closing yet, but does. */
+                closed = atomic_load_explicit(&shared->phase, memory_order_acquire) == DEVICE_CLOSED &&
+                         atomic_load_explicit(&shared->client_opened, memory_order_acquire) != 0;
+                outcome = atomic_load_explicit(&shared->outcome, memory_order_acquire);
+        }
+        pthread_mutex_unlock(&device->lock);
+        return closed && !(outcome & OUTCOME_IO_ERROR) && (outcome & wanted);
+}
+
 /* What is to be thought of a server that ended without a word. */
 static enum vds_verdict infer_verdict(struct vds_client *client)
 {
@@ -391,15 +532,20 @@ static enum vds_verdict infer_verdict(struct vds_client *client)
                        (client->set.config.features & VDF_CompleteEnabled);
         bool confirmed = !set_aborted(&client->set);
 
-        for (uint32_t i = 0; i < client->set.device_count; i++) {
-                struct vds_client_device *device = &client->devices[i];
-
-                pthread_mutex_lock(&device->lock);
-                if (!device->closed_seen || device->io_error || !(device->flushed || (granted && device->finished)))
-                        confirmed = false;
-                pthread_mutex_unlock(&device->lock);
-        }
+        for (uint32_t i = 0; i < client->set.device_count; i++)
+                confirmed &= is_confirmed(&client->devices[i], granted);
         return confirmed ? VDS_VERDICT_UNCONFIRMED : VDS_VERDICT_FAILED;
+}
+
+/* Will the server say no more? */
+static bool server_ended(struct vds_client *client, bool aborted)
+{
+        const struct layout *layout = client->set.layout;
+
+        return atomic_load(&client->server_gone) ||
+               atomic_load_explicit(&layout->server_phase, memory_order_acquire) == SERVER_CLOSED ||
+               (client->secondary && atomic_load_explicit(&layout->server_gone, memory_order_acquire) != 0) ||
+               (aborted && !atomic_load(&client->server_connected));
 }
 
 static int wait_verdict(struct vds_client *client, struct deadline deadline, enum vds_verdict *ret_verdict, char *text)
@@ -408,10 +554,7 @@ static int wait_verdict(struct vds_client *client, struct deadline deadline, enu
 
         for (;;) {
                 uint32_t seen = wake_key(&layout->client_wake);
-                bool aborted = set_aborted(&client->set);
-                bool ended = atomic_load(&client->server_gone) ||
-                             atomic_load_explicit(&layout->server_phase, memory_order_acquire) == SERVER_CLOSED ||
-                             (aborted && !atomic_load(&client->server_connected));
+                bool ended = server_ended(client, set_aborted(&client->set));
                 uint32_t stated = atomic_load_explicit(&layout->verdict, memory_order_acquire);
 
                 if (stated != VDS_VERDICT_NONE) {
@@ -463,4 +606,40 @@ const char *vds_client_error_text(struct vds_client *client)
 int vds_client_server_pid(struct vds_client *client)
 {
         return atomic_load(&client->server_pid);
+}
+
+int vds_client_device_name(struct vds_client *client, uint32_t index, int64_t timeout_ms, char *name)
+{
+        struct wanted wanted = { .index = index };
+        struct set_call call;
+        int result = set_enter(&client->set, &call, CALL_INFO);
+
+        name[0] = '\0';
+        if (result != NOERROR)
+                return result;
+        if (index >= client->set.device_count)
+                return set_leave(&call, VD_E_INVALID);
+        result = wait_name(client, &wanted, deadline_after_ms(timeout_ms));
+        if (result == NOERROR)
+                config_copy_name(name, client->devices[index].name);
+        return set_leave(&call, result);
+}
+
+int vds_client_primary_info(struct vds_client *client, char *text)
+{
+        struct set_call call;
+        int result = set_enter_any(&client->set, &call);
+
+        text[0] = '\0';
+        if (result != NOERROR)
+                return result;
+        memcpy(text, client->primary_info, sizeof client->primary_info);
+        return set_leave(&call, NOERROR);
+}
+
+void vds_client_secondaries(struct vds_client *client, struct vds_secondaries *ret_secondaries)
+{
+        pthread_mutex_lock(&client->set.lock);
+        *ret_secondaries = client->secondaries;
+        pthread_mutex_unlock(&client->set.lock);
 }

@@ -27,21 +27,12 @@ static int push_completion(struct vds_client_device *device, const struct comman
         return ring_push(&device->completions, &record) == RING_OK ? 0 : -1;
 }
 
-/* The address behind a buffer reference. NULL with *ret_mapped false: the area is not there yet; with true: out of
- * bounds, or its prefix zone is. */
+/* The address behind a record's buffer reference. NULL with *ret_mapped false: the area is not there yet; with true: it
+ * is no place for a buffer. */
 static uint8_t *resolve(struct vds_client *client, const struct command_record *record, bool *ret_mapped)
 {
-        uint64_t needed = command_moves_data(record->code) || record->size > 0 ? (uint64_t)record->size : 1;
-        const struct region *region;
-
         *ret_mapped = record->area < atomic_load_explicit(&client->area_count, memory_order_acquire);
-        if (!*ret_mapped)
-                return NULL;
-        region = &client->areas[record->area];
-        if (record->offset < client->set.wishes.prefixZoneSize || record->offset > region->size ||
-            needed > region->size - record->offset)
-                return NULL;
-        return region->base + record->offset;
+        return *ret_mapped ? client_resolve(client, record->area, record->offset, command_length(record)) : NULL;
 }
 
 static int check_record(const struct vds_client_device *device, const struct command_record *record, struct error *err)
@@ -99,6 +90,7 @@ static enum take_result deliver(struct vds_client_device *device, const struct c
         }
         device->pending = PENDING_NONE;
         slot->busy = true;
+        slot->deliveries++;
         slot->record = *record;
         slot->command = (struct VDC_Command){
                 .commandCode = record->code,
@@ -107,6 +99,7 @@ static enum take_result deliver(struct vds_client_device *device, const struct c
                 .buffer = buffer,
         };
         device->held++;
+        client_begin_held(device, record->slot);
         atomic_fetch_add_explicit(&device->command_count, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&device->shared->commands, 1, memory_order_relaxed);
         *ret_command = &slot->command;
@@ -189,6 +182,7 @@ static enum take_result look(struct vds_client_device *device, struct VDC_Comman
                 return TAKE_CLOSED;
         if (atomic_load_explicit(&device->shared->phase, memory_order_acquire) == DEVICE_CLOSED) {
                 device->closed_seen = *ret_first_close = true;
+                client_set_outcome(device, 0, OUTCOME_CLOSED_SEEN);
                 return TAKE_CLOSED;
         }
         return take_command(device, ret_command, ret_completed, err);
@@ -196,8 +190,7 @@ static enum take_result look(struct vds_client_device *device, struct VDC_Comman
 
 static int get_command(struct vds_client_device *device, struct deadline deadline, struct VDC_Command **ret_command)
 {
-        struct vds_client *client = device->client;
-        struct vds_set *set = &client->set;
+        struct vds_set *set = &device->client->set;
         struct wake_cell *cell = &device->shared->client_wake;
 
         for (;;) {
@@ -219,13 +212,14 @@ static int get_command(struct vds_client_device *device, struct deadline deadlin
                 pthread_mutex_unlock(&device->lock);
                 if (completed)
                         wake_signal(&set->layout->agent_wake);
-                if (first_close && atomic_fetch_add(&client->closed_count, 1) + 1 == set->device_count)
-                        set_all_closed(set);
+                if (first_close)
+                        wake_signal(&set->layout->client_wake);
                 switch (taken) {
                 case TAKE_COMMAND:
                         fault_point("client.get_command.done");
                         return NOERROR;
                 case TAKE_CLOSED:
+                        client_note_closed(device->client);
                         return VD_E_CLOSE;
                 case TAKE_BROKEN:
                         return set_fail(set, VDS_ABORT_MISBEHAVED, &err);
@@ -267,15 +261,29 @@ static struct client_slot *find_slot(struct vds_client_device *device, const str
         return &device->slots[from_first / sizeof device->slots[0]];
 }
 
-/* What a completion says about whether the medium holds what was written: see vds_client_verdict(). */
-static void note_durability(struct vds_client_device *device, int32_t command, int code)
+void client_set_outcome(struct vds_client_device *device, uint32_t clear, uint32_t set)
 {
-        if (command == VDC_Write || code != ERROR_SUCCESS)
-                device->flushed = device->finished = false;
+        uint32_t outcome = (device->outcome & ~clear) | set;
+
+        if (outcome == device->outcome)
+                return;
+        device->outcome = outcome;
+        atomic_store_explicit(&device->shared->outcome, outcome, memory_order_release);
+}
+
+/* What a completion says about whether the medium holds what was written: see vds_client_verdict(). */
+static void note_outcome(struct vds_client_device *device, int32_t command, int code)
+{
+        if (code != ERROR_SUCCESS)
+                client_set_outcome(device, OUTCOME_FLUSHED | OUTCOME_FINISHED, OUTCOME_IO_ERROR);
+        else if (command == VDC_Write)
+                client_set_outcome(device, OUTCOME_FLUSHED | OUTCOME_FINISHED, 0);
         else if (command == VDC_Flush)
-                device->flushed = true;
+                client_set_outcome(device, 0, OUTCOME_FLUSHED);
         else if (command == VDC_Complete)
-                device->finished = true;
+                client_set_outcome(device, 0, OUTCOME_FINISHED);
+        else if (command == VDC_ClearError)
+                client_set_outcome(device, OUTCOME_IO_ERROR, 0);
 }
 
 static int complete(struct vds_client_device *device, struct VDC_Command *command, int code, uint64_t bytes,
@@ -294,6 +302,9 @@ static int complete(struct vds_client_device *device, struct VDC_Command *comman
                 bytes = 0;
         else if (bytes > (uint64_t)record.size)
                 return VD_E_INVALID;
+        /* In front of the completion: whoever hears of that can rely on these. */
+        note_outcome(device, record.code, code);
+        client_end_held(device, record.slot);
         if (push_completion(device, &record, code, (uint32_t)bytes, position) < 0) {
                 broken_queue(err);
                 return VD_E_ABORT;
@@ -304,7 +315,6 @@ static int complete(struct vds_client_device *device, struct VDC_Command *comman
         atomic_fetch_add_explicit(&device->shared->completions, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&device->byte_count, bytes, memory_order_relaxed);
         atomic_fetch_add_explicit(&device->shared->bytes, bytes, memory_order_relaxed);
-        note_durability(device, record.code, code);
         if (code != ERROR_SUCCESS) {
                 device->io_error = true;
                 return flush_queue(device, &completed, err) == TAKE_BROKEN ? VD_E_ABORT : NOERROR;

@@ -1,6 +1,7 @@
 /*
- * The primary's service thread: lets the server in, receives its buffer areas and the final configuration, and notices
- * its end. So a client that never calls in still learns what happens, and still answers.
+ * The primary's service thread: lets the server, secondary clients and observers in, receives the server's buffer areas
+ * and the final configuration, passes them on, and notices everybody's end. So a client that never calls in still
+ * learns what happens, and still answers.
  */
 #include "core/vds/internal.h"
 
@@ -23,7 +24,10 @@ enum {
         POLL_SERVER,
         POLL_PIDFD,
         POLL_HALF_OPEN, /* the first of them */
-        POLL_COUNT = POLL_HALF_OPEN + CLIENT_HALF_OPEN_MAX,
+        POLL_MEMBER = POLL_HALF_OPEN + CLIENT_HALF_OPEN_MAX,
+        POLL_MEMBER_PIDFD = POLL_MEMBER + CLIENT_MEMBERS_MAX,
+        POLL_WATCHER = POLL_MEMBER_PIDFD + CLIENT_MEMBERS_MAX,
+        POLL_COUNT = POLL_WATCHER + CLIENT_WATCHERS_MAX,
 
         ACCEPT_REST_MS = 100, /* after an accept that failed for want of descriptors */
 };
@@ -52,26 +56,30 @@ static void server_left(struct vds_client *client)
         else if (!closed && !said)
                 set_abort(&client->set, VDS_ABORT_SERVER_DIED);
         atomic_store(&client->server_gone, true);
+        atomic_store_explicit(&layout->server_gone, 1, memory_order_release);
         set_wake_all(&client->set);
 }
 
-static int take_area(struct vds_client *client, const struct message_area *area, int *fd, struct error *err)
+int client_take_area(struct vds_client *client, const struct message_area *area, int *fd, const char *who,
+                     struct error *err)
 {
         uint32_t count = atomic_load_explicit(&client->area_count, memory_order_relaxed);
 
         if (area->index != count || count == SET_AREAS_MAX || *fd < 0)
-                return error_raise(err, ERR_PROTOCOL, "the server announced buffer area %u, and %u was next",
-                                   area->index, count);
+                return error_raise(err, ERR_PROTOCOL, "%s announced buffer area %u, and %u was next", who, area->index,
+                                   count);
         if (region_attach(fd, area->size, &client->areas[count], err) < 0)
                 return -1;
-        region_close_fd(&client->areas[count]);
+        /* A secondary passes nothing on. */
+        if (client->secondary)
+                region_close_fd(&client->areas[count]);
         atomic_store_explicit(&client->area_count, count + 1, memory_order_release);
         /* Threads that met a command of this area wait on their device. */
         set_wake_all(&client->set);
         return 0;
 }
 
-static int take_configuration(struct vds_client *client, const struct message_configured *message, struct error *err)
+int client_take_configuration(struct vds_client *client, const struct message_configured *message, struct error *err)
 {
         struct vds_set *set = &client->set;
 
@@ -89,13 +97,23 @@ static int take_configuration(struct vds_client *client, const struct message_co
         return 0;
 }
 
+/* A new area, for this process and then for the secondaries. */
+static int pass_area_on(struct vds_client *client, const struct message_area *area, int *fd, struct error *err)
+{
+        if (client_take_area(client, area, fd, "the server", err) < 0)
+                return -1;
+        fault_point("client.service.area");
+        client_tell_members(client, area, sizeof *area, client->areas[area->index].fd);
+        return 0;
+}
+
 static int take_message(struct vds_client *client, const union message *message, size_t size, int *fd,
                         struct error *err)
 {
         if (size == sizeof message->area && message->kind == MESSAGE_AREA)
-                return take_area(client, &message->area, fd, err);
+                return pass_area_on(client, &message->area, fd, err);
         if (size == sizeof message->configured && message->kind == MESSAGE_CONFIGURED && *fd < 0)
-                return take_configuration(client, &message->configured, err);
+                return client_take_configuration(client, &message->configured, err);
         return error_raise(err, ERR_PROTOCOL, "the server sent a message that is none");
 }
 
@@ -127,33 +145,31 @@ static void serve_server(struct vds_client *client)
         }
 }
 
-static void refuse(int fd, const char *why)
+void client_refuse(int fd, int result, const char *why)
 {
-        struct message_welcome answer = { .kind = MESSAGE_WELCOME, .result = VD_E_INVALID };
+        struct message_welcome answer = { .kind = MESSAGE_WELCOME, .result = result };
 
         snprintf(answer.text, sizeof answer.text, "%s", why);
         peer_send(fd, &answer, sizeof answer, -1, no_wait, NULL);
 }
 
 /* Why this greeting cannot be answered with a welcome; NULL when it can. */
-static const char *objection(struct vds_client *client, const struct message_hello *hello)
+static const char *objection(const struct vds_client *client, const struct message_hello *hello)
 {
+        bool anybody = hello->role == ROLE_OBSERVER && hello->set_name[0] == '\0';
+
         if (hello->version != LAYOUT_VERSION)
                 return "the set speaks another version of the engine";
-        if (memchr(hello->set_name, '\0', sizeof hello->set_name) == NULL ||
-            strcmp(hello->set_name, client->set.name) != 0)
+        if (!anybody && (memchr(hello->set_name, '\0', sizeof hello->set_name) == NULL ||
+                         strcmp(hello->set_name, client->set.name) != 0))
                 return "there is no set of this name";
-        if (hello->role != ROLE_SERVER)
+        if (hello->role < ROLE_SERVER || hello->role > ROLE_OBSERVER)
                 return "the set does not take part in this role";
-        if (client->server_came)
-                return "the set has a server already";
-        if (set_aborted(&client->set))
-                return "the set was aborted";
         return NULL;
 }
 
 /* Makes a half-open connection the server's. */
-static void welcome(struct vds_client *client, struct half_open *half)
+static void welcome_server(struct vds_client *client, struct half_open *half)
 {
         struct message_welcome answer = {
                 .kind = MESSAGE_WELCOME,
@@ -162,10 +178,13 @@ static void welcome(struct vds_client *client, struct half_open *half)
                 .control_size = (uint32_t)client->set.control.size,
         };
 
+        if (client->server_came || set_aborted(&client->set)) {
+                client_refuse(half->fd, VD_E_INVALID,
+                              client->server_came ? "the set has a server already" : "the set was aborted");
+                return;
+        }
         if (peer_send(half->fd, &answer, sizeof answer, client->set.control.fd, no_wait, NULL) != PEER_OK)
                 return;
-        /* It is the one server that the set will have. */
-        region_close_fd(&client->set.control);
         client->server_came = true;
         client->server_fd = take_fd(&half->fd);
         client->server_pidfd = peer_pidfd(client->server_fd, half->pid);
@@ -175,24 +194,32 @@ static void welcome(struct vds_client *client, struct half_open *half)
         fault_point("client.service.welcomed");
 }
 
+static void answer_hello(struct vds_client *client, struct half_open *half, const struct message_hello *hello)
+{
+        const char *why = objection(client, hello);
+
+        if (why)
+                client_refuse(half->fd, VD_E_INVALID, why);
+        else if (hello->role == ROLE_SERVER)
+                welcome_server(client, half);
+        else if (hello->role == ROLE_SECONDARY)
+                client_welcome_secondary(client, half);
+        else
+                client_serve_observer(client, half, (enum message_request)hello->request);
+}
+
 /* One message decides what becomes of a new connection. */
 static void serve_half_open(struct vds_client *client, struct half_open *half)
 {
         CLEANUP(fd_closep) int pass = -1;
         union message message;
         size_t size = 0;
-        const char *why;
         enum peer_result result = peer_receive(half->fd, &message, sizeof message, &size, &pass, no_wait, NULL);
 
         if (result == PEER_NOTHING)
                 return;
-        if (result == PEER_OK && size == sizeof message.hello && message.kind == MESSAGE_HELLO) {
-                why = objection(client, &message.hello);
-                if (why)
-                        refuse(half->fd, why);
-                else
-                        welcome(client, half);
-        }
+        if (result == PEER_OK && size == sizeof message.hello && message.kind == MESSAGE_HELLO)
+                answer_hello(client, half, &message.hello);
         if (half->fd >= 0)
                 fork_guard_close(&half->fd);
 }
@@ -221,7 +248,7 @@ static bool accept_some(struct vds_client *client)
                 if (fd < 0)
                         return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
                 if (peer_check(fd, client->set.group, &pid, &err) < 0)
-                        refuse(fd, err.message);
+                        client_refuse(fd, VD_E_SECURITY, err.message);
                 else
                         *place = (struct half_open){
                                 .fd = fork_guard_take(&fd),
@@ -259,8 +286,36 @@ static void list_descriptors(struct vds_client *client, bool resting, struct pol
 
         for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)
                 fds[POLL_HALF_OPEN + i] = client->half_open[i].fd;
+        for (int i = 0; i < CLIENT_MEMBERS_MAX; i++) {
+                fds[POLL_MEMBER + i] = client->members[i].fd;
+                fds[POLL_MEMBER_PIDFD + i] = client->members[i].pidfd;
+        }
+        for (int i = 0; i < CLIENT_WATCHERS_MAX; i++)
+                fds[POLL_WATCHER + i] = client->watchers[i].fd;
         for (int i = 0; i < POLL_COUNT; i++)
                 items[i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+}
+
+/* Everything but the listener and the order to stop. */
+static void serve(struct vds_client *client, const struct pollfd items[POLL_COUNT])
+{
+        if (items[POLL_SERVER].revents)
+                serve_server(client);
+        /* The process may be dead while a child of its own keeps the connection open. */
+        if (items[POLL_PIDFD].revents && client->server_fd >= 0) {
+                serve_server(client);
+                if (client->server_fd >= 0)
+                        server_left(client);
+        }
+        for (int i = 0; i < CLIENT_MEMBERS_MAX; i++) {
+                bool dead = items[POLL_MEMBER_PIDFD + i].revents != 0;
+
+                if ((dead || items[POLL_MEMBER + i].revents) && client->members[i].fd >= 0)
+                        client_serve_member(client, &client->members[i], dead);
+        }
+        for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)
+                if (items[POLL_HALF_OPEN + i].revents && client->half_open[i].fd >= 0)
+                        serve_half_open(client, &client->half_open[i]);
 }
 
 void *client_service_run(void *argument)
@@ -270,7 +325,7 @@ void *client_service_run(void *argument)
 
         for (;;) {
                 struct pollfd items[POLL_COUNT];
-                struct deadline next = expire_half_open(client);
+                struct deadline next = deadline_earlier(expire_half_open(client), client_serve_watchers(client));
 
                 if (resting)
                         next = deadline_earlier(next, deadline_after_ms(ACCEPT_REST_MS));
@@ -280,17 +335,7 @@ void *client_service_run(void *argument)
                         continue;
                 if (items[POLL_STOP].revents)
                         return NULL;
-                if (items[POLL_SERVER].revents)
-                        serve_server(client);
-                /* The process may be dead while a child of its own keeps the connection open. */
-                if (items[POLL_PIDFD].revents && client->server_fd >= 0) {
-                        serve_server(client);
-                        if (client->server_fd >= 0)
-                                server_left(client);
-                }
-                for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)
-                        if (items[POLL_HALF_OPEN + i].revents && client->half_open[i].fd >= 0)
-                                serve_half_open(client, &client->half_open[i]);
+                serve(client, items);
                 if (items[POLL_LISTEN].revents)
                         resting = !accept_some(client);
         }

@@ -11,6 +11,7 @@
 #include "core/shm/arena.h"
 #include "core/shm/rendezvous.h"
 #include "core/vds/config.h"
+#include "core/vds/message.h"
 #include "core/vds/set.h"
 
 /* Does a command of this code move data through its buffer? */
@@ -26,6 +27,8 @@ struct client_slot {
         struct VDC_Command command; /* what the user sees; first, so that its address is the slot's */
         struct command_record record;
         bool busy;
+        uint32_t deliveries; /* counts the commands that were here: part of a handle's tag */
+        uint32_t tag;        /* of the buffer's handle; 0: it has none */
 };
 
 /* What a popped command waits for. */
@@ -43,12 +46,11 @@ struct vds_client_device {
         bool opened;
         bool closed_seen; /* GetCommand has said VD_E_CLOSE */
         bool io_error;
-        bool flushed;  /* the last thing that happened to written data was a successful Flush */
-        bool finished; /* Complete was answered with success */
         enum client_pending pending;
         struct command_record pending_record;
         struct deadline pending_deadline;
-        uint32_t held; /* busy slots */
+        uint32_t held;    /* busy slots */
+        uint32_t outcome; /* what the layout's word says */
         struct ring commands;
         struct ring completions;
         struct client_slot slots[VDS_QUEUE_DEPTH];
@@ -70,37 +72,135 @@ struct half_open {
         struct deadline deadline;
 };
 
-enum { CLIENT_HALF_OPEN_MAX = 8 };
+/* A secondary client, as the primary's service thread knows it. */
+struct client_member {
+        int fd; /* -1: none */
+        int pidfd;
+        pid_t pid;
+        uint32_t number; /* in the set */
+        bool leaving;    /* it has said so */
+};
+
+/* An observer that waits for the configuration. */
+struct client_watcher {
+        int fd; /* -1: none */
+        struct deadline deadline;
+};
+
+enum {
+        CLIENT_HALF_OPEN_MAX = 8,
+        CLIENT_MEMBERS_MAX = VDS_DEVICES_MAX, /* more have no device to serve */
+        CLIENT_WATCHERS_MAX = 32,
+        CLIENT_WATCH_MS = 10000, /* then an observer is told to ask again */
+};
 
 struct vds_client {
         struct vds_set set; /* first, so that release() gets from one to the other */
 
-        /* The service thread's own. */
+        /* From the options. */
+        char *own_info; /* or NULL */
+        bool abort_when_secondary_dies;
+
+        /* Constant while there is a set. */
+        bool secondary;
+        uint32_t number;                 /* of this client in the set */
+        uint32_t secret;                 /* the layout's */
+        char primary_info[VDS_TEXT_MAX]; /* a copy */
+        int64_t created_ns;              /* of the primary's Create */
+
+        /* The primary's service thread's own. */
         struct rendezvous rendezvous;
         struct half_open half_open[CLIENT_HALF_OPEN_MAX];
+        struct client_member members[CLIENT_MEMBERS_MAX];
+        struct client_watcher watchers[CLIENT_WATCHERS_MAX];
+        uint32_t last_number; /* given to a secondary */
         int server_fd;
         int server_pidfd;
         bool server_came; /* one server per set, also after it has gone */
 
+        /* A secondary's: polled by the service thread, closed when that has stopped. */
+        int primary_fd;
+        int primary_pidfd;
+
+        struct vds_secondaries secondaries; /* under the set's lock */
+
         /* Written by the service thread, read by all. */
         _Atomic int server_pid;
         _Atomic bool server_connected;
-        _Atomic bool server_gone;    /* its connection ended */
+        _Atomic bool server_gone;    /* its connection ended; in a secondary: or the primary's */
         _Atomic bool configured;     /* publishes set.config and info */
-        _Atomic uint32_t area_count; /* publishes areas[] below it */
+        _Atomic uint32_t area_count; /* publishes areas[] below it. The primary keeps their descriptors, for secondaries
+                                      * to come */
         struct region areas[SET_AREAS_MAX];
         char info[VDS_TEXT_MAX];
 
-        _Atomic uint32_t opened_count;
-        _Atomic uint32_t closed_count; /* devices seen closed */
         struct vds_client_device devices[VDS_DEVICES_MAX];
 };
 
-/* The service thread (client_service.c). */
+/* Takes the control region into use: fills what depends on it, and resets the rest. */
+void client_begin_set(struct vds_client *client);
+
+/* The service threads of the primary (client_service.c) and of a secondary (client_secondary.c). */
 void *client_service_run(void *client);
+void *client_secondary_run(void *client);
+
+/* Closes a secondary's set: the part of Close that is not the primary's. Returns what Close returns. */
+int client_close_secondary(struct vds_client *client);
 
 /* Has every device of the set been closed by the server? Within a call, or on the service thread. */
 bool client_all_closed_by_server(struct vds_client *client);
+
+/* Is a device open here that the server has not closed? */
+bool client_has_open_device(struct vds_client *client);
+
+/* Moves to Terminated if every device that a client has opened was closed, as far as can be seen from here: an own one
+ * when GetCommand has said so. Within a call. */
+void client_note_closed(struct vds_client *client);
+
+/* Changes bits of the device's word in the layout. Under the device's lock. */
+void client_set_outcome(struct vds_client_device *device, uint32_t clear, uint32_t set);
+
+/* Maps a buffer area that was announced; `who` announced it. *fd is taken over. Service thread only. */
+int client_take_area(struct vds_client *client, const struct message_area *area, int *fd, const char *who,
+                     struct error *err);
+
+/* Believes a final configuration, or not. Service thread, or before there is one. */
+int client_take_configuration(struct vds_client *client, const struct message_configured *message, struct error *err);
+
+/* Notes in the layout that a command is held from now on, or no longer, which ends its buffer's handle. Under the
+ * device's lock. */
+void client_begin_held(struct vds_client_device *device, uint32_t slot);
+void client_end_held(struct vds_client_device *device, uint32_t slot);
+
+/* Bytes of a command's buffer that have to exist. */
+static inline uint64_t command_length(const struct command_record *record)
+{
+        return command_moves_data(record->code) || record->size > 0 ? (uint64_t)record->size : 1;
+}
+
+/* The address in this process, or NULL when that is out of bounds, or its prefix zone is, or it is not aligned. The
+ * area is mapped. */
+uint8_t *client_resolve(struct vds_client *client, uint32_t area, uint64_t offset, uint64_t length);
+
+/* ---- the primary's service thread: secondaries and observers (client_members.c, client_observers.c) ---- */
+
+/* Makes a half-open connection a secondary's, which is sent everything so far. On failure half->fd stays. */
+void client_welcome_secondary(struct vds_client *client, struct half_open *half);
+
+/* Reads what a secondary has sent; `dead`: its process has ended. */
+void client_serve_member(struct vds_client *client, struct client_member *member, bool dead);
+
+/* Tells all secondaries. */
+void client_tell_members(struct vds_client *client, const void *message, size_t size, int pass);
+
+/* Answers an observer, or keeps it waiting; then half->fd is taken over. */
+void client_serve_observer(struct vds_client *client, struct half_open *half, enum message_request request);
+
+/* Answers those who wait, if there is an answer now. Returns when to look again. */
+struct deadline client_serve_watchers(struct vds_client *client);
+
+/* Answers a greeting with a refusal. */
+void client_refuse(int fd, int result, const char *why);
 
 /* ---- server ---- */
 

@@ -4,10 +4,17 @@
  * Each message is one packet, begins with its kind and has exactly the size of its structure; a message is copied once
  * by nature, so the receiver checks what it received and uses that.
  *
- *   HELLO       server -> primary   first message of a connection: who I am and which set I mean
- *   WELCOME     primary -> server   the answer, with the control region's descriptor; or a refusal, without
- *   AREA        server -> primary   a buffer area, with its descriptor; before the first command that names it
- *   CONFIGURED  server -> primary   the final configuration; once
+ *   HELLO       anybody -> primary     first message of a connection: who I am and which set I mean
+ *   WELCOME     primary -> anybody     the answer; to a server or secondary with the control region's descriptor; or a
+ *                                      refusal, without
+ *   AREA        server -> primary      a buffer area, with its descriptor; before the first command that names it
+ *               primary -> secondary   the same, passed on
+ *   CONFIGURED  server -> primary      the final configuration; once
+ *               primary -> secondary   the same, after the areas there are
+ *               primary -> observer    the answer to REQUEST_CONFIGURATION
+ *   LEAVE       secondary -> primary   this process has closed the set
+ *   STATUS, TEXT (one for each enum message_text_kind), DEVICE (one for each)
+ *               primary -> observer    the answer to REQUEST_STATUS
  */
 #ifndef VDIPIPE_CORE_VDS_MESSAGE_H
 #define VDIPIPE_CORE_VDS_MESSAGE_H
@@ -21,6 +28,10 @@ enum message_kind {
         MESSAGE_WELCOME,
         MESSAGE_AREA,
         MESSAGE_CONFIGURED,
+        MESSAGE_LEAVE,
+        MESSAGE_STATUS,
+        MESSAGE_TEXT,
+        MESSAGE_DEVICE,
 };
 
 /* What the sender of a HELLO wants to be. */
@@ -30,12 +41,20 @@ enum message_role {
         ROLE_OBSERVER,
 };
 
+/* What an observer wants; the answer ends the connection. */
+enum message_request {
+        REQUEST_NONE = 0,
+        REQUEST_STATUS,
+        REQUEST_CONFIGURATION, /* once there is one: CONFIGURED, or a refusal */
+        REQUEST_ABORT,         /* WELCOME once the set is aborted */
+};
+
 struct message_hello {
         uint32_t kind;
         uint32_t version; /* LAYOUT_VERSION */
         uint32_t role;
-        uint32_t reserved;
-        char set_name[LAYOUT_NAME_SIZE];
+        uint32_t request;                /* of an observer */
+        char set_name[LAYOUT_NAME_SIZE]; /* an observer may leave it empty: whoever listens here */
 };
 
 enum { MESSAGE_TEXT_SIZE = 256 };
@@ -45,6 +64,8 @@ struct message_welcome {
         int32_t result; /* NOERROR, or why not */
         struct VDConfig wishes;
         uint32_t control_size;
+        uint32_t member;              /* a secondary's number in the set */
+        int32_t server_pid;           /* for a secondary */
         char text[MESSAGE_TEXT_SIZE]; /* of a refusal */
 };
 
@@ -59,12 +80,56 @@ struct message_configured {
         struct VDConfig config;
 };
 
+struct message_leave {
+        uint32_t kind;
+};
+
+struct message_status {
+        uint32_t kind;
+        uint32_t state; /* enum vds_set_state */
+        uint32_t abort_reason;
+        uint32_t verdict;
+        struct VDConfig config;
+        int32_t server_pid;
+        int64_t age_ms;
+        uint32_t device_count;
+        uint32_t secondary_count;
+        int32_t secondary_pids[VDS_DEVICES_MAX];
+        char name[LAYOUT_NAME_SIZE];
+};
+
+enum message_text_kind { TEXT_PRIMARY_INFO = 0, TEXT_SERVER_INFO, TEXT_KINDS };
+
+struct message_text {
+        uint32_t kind;
+        uint32_t which; /* enum message_text_kind */
+        char text[VDS_TEXT_MAX];
+};
+
+struct message_device {
+        uint32_t kind;
+        uint32_t index;
+        uint32_t phase; /* enum vds_device_phase */
+        int32_t client_pid;
+        uint64_t commands;
+        uint64_t completions;
+        uint64_t bytes;
+        uint32_t queued;
+        uint32_t held;
+        int64_t oldest_ms;
+        char name[LAYOUT_NAME_SIZE];
+};
+
 union message {
         uint32_t kind;
         struct message_hello hello;
         struct message_welcome welcome;
         struct message_area area;
         struct message_configured configured;
+        struct message_leave leave;
+        struct message_status status;
+        struct message_text text;
+        struct message_device device;
 };
 
 #endif

@@ -1,4 +1,4 @@
-/* Words for numbers. */
+/* Words for numbers, and which command belongs to which feature. */
 #include "core/vds/vds.h"
 
 const char *vds_abort_text(enum vds_abort_reason reason)
@@ -77,4 +77,35 @@ const char *vds_command_name(int command_code)
         };
 
         return command_code >= VDC_Read && command_code <= VDC_Complete ? names[command_code] : "unknown command";
+}
+
+bool vds_command_admitted(uint32_t features, int command_code)
+{
+        /* Any one of `any` is enough, and none of `none` may be there. */
+        static const struct {
+                uint32_t any;
+                uint32_t none;
+        } rules[] = {
+                [VDC_Rewind] = { .any = VDF_Rewind },
+                [VDC_WriteMark] = { .any = VDF_FileMarks },
+                [VDC_SkipMarks] = { .any = VDF_FileMarks },
+                [VDC_SkipBlocks] = { .any = VDF_SkipBlocks },
+                [VDC_Load] = { .any = VDF_Removable },
+                [VDC_GetPosition] = { .any = VDF_Position | VDF_RandomAccess },
+                [VDC_SetPosition] = { .any = VDF_Position | VDF_RandomAccess },
+                [VDC_Discard] = { .any = VDF_Discard },
+                [VDC_Snapshot] = { .none = VDF_Position | VDF_RandomAccess },
+                [VDC_MountSnapshot] = { .none = VDF_Position | VDF_RandomAccess },
+                [VDC_PrepareToFreeze] = { .any = VDF_SnapshotPrepare },
+                [VDC_FileInfoBegin] = { .any = VDF_EnumFrozenFiles },
+                [VDC_FileInfoEnd] = { .any = VDF_EnumFrozenFiles },
+                [VDC_Complete] = { .any = VDF_CompleteEnabled },
+        };
+
+        /* No bit announces GetError, and nothing says what it would answer. */
+        if (command_code < VDC_Read || command_code > VDC_Complete || command_code == VDC_GetError)
+                return false;
+        if (rules[command_code].any && !(features & rules[command_code].any))
+                return false;
+        return !(features & rules[command_code].none);
 }

@@ -12,6 +12,7 @@
 #include "core/shm/fork_guard.h"
 #include "core/shm/peer.h"
 #include "core/shm/rendezvous.h"
+#include "core/vds/join.h"
 #include "core/vds/message.h"
 
 enum { BURY_WAIT_MS = 1000 }; /* from the end of a killed client's connection to the end of its process */
@@ -54,7 +55,6 @@ void vds_server_free(struct vds_server *server)
         free(server);
 }
 
-/* Gives everything of a set back; also half a set's, after an Open that failed. */
 /* A killed client leaves its socket and lock file; we are the one who outlived it. */
 static void bury_dead_client(struct vds_server *server)
 {
@@ -66,6 +66,7 @@ static void bury_dead_client(struct vds_server *server)
                 rendezvous_bury(server->set.runtime_dir, server->set.name);
 }
 
+/* Gives everything of a set back; also half a set's, after an Open that failed. */
 static void server_release(struct vds_set *set)
 {
         struct vds_server *server = (struct vds_server *)set;
@@ -93,39 +94,6 @@ static void server_release(struct vds_set *set)
 
 /* ---- Open ---- */
 
-/* Greets the primary. On success *ret_welcome and *ret_fd hold its answer. */
-static int greet(struct vds_server *server, const char *name, struct message_welcome *ret_welcome, int *ret_fd,
-                 struct error *err)
-{
-        struct message_hello hello = { .kind = MESSAGE_HELLO, .version = LAYOUT_VERSION, .role = ROLE_SERVER };
-        struct deadline deadline = deadline_after_ms(SET_ANSWER_MS);
-        enum peer_result result;
-        size_t size = 0;
-
-        memcpy(hello.set_name, name, strlen(name));
-        result = peer_send(server->connection_fd, &hello, sizeof hello, -1, deadline, err);
-        fault_point("server.open.greeted");
-        if (result == PEER_OK)
-                result = peer_receive(server->connection_fd, ret_welcome, sizeof *ret_welcome, &size, ret_fd, deadline,
-                                      err);
-        if (result == PEER_NOTHING) {
-                error_raise(err, ERR_TIMEOUT, "the client that made the set '%s' does not answer", name);
-                return VD_E_TIMEOUT;
-        }
-        if (result == PEER_FAILED && err->code == ERR_MEMORY)
-                return VD_E_MEMORY;
-        if (result != PEER_OK || size != sizeof *ret_welcome || ret_welcome->kind != MESSAGE_WELCOME) {
-                error_raise(err, ERR_PEER_DIED, "the client that made the set '%s' left", name);
-                return VD_E_INVALID;
-        }
-        ret_welcome->text[MESSAGE_TEXT_SIZE - 1] = '\0';
-        if (ret_welcome->result != NOERROR) {
-                error_raise(err, ERR_PROTOCOL, "%s", ret_welcome->text);
-                return VD_E_INVALID;
-        }
-        return NOERROR;
-}
-
 static void reset_device(struct vds_server_device *device, struct layout_device *shared)
 {
         pthread_mutex_lock(&device->lock);
@@ -141,30 +109,11 @@ static void reset_device(struct vds_server_device *device, struct layout_device 
         pthread_mutex_unlock(&device->lock);
 }
 
-/* Maps the control region that the welcome announced, and makes this side's view of it. */
-static int attach(struct vds_server *server, const char *name, const struct message_welcome *welcome, int *fd,
-                  struct error *err)
+/* Makes this side's view of a set that was attached. */
+static void begin_set(struct vds_server *server)
 {
         struct vds_set *set = &server->set;
-        struct layout head;
 
-        if (config_check_wishes(&welcome->wishes, err) < 0)
-                return -1;
-        if (*fd < 0 || welcome->control_size != layout_size(welcome->wishes.deviceCount))
-                return error_raise(err, ERR_PROTOCOL, "the client's control region has a strange size");
-        if (region_attach(fd, welcome->control_size, &set->control, err) < 0)
-                return -1;
-        region_close_fd(&set->control);
-        set->layout = (struct layout *)(void *)set->control.base;
-        set_copy_shared(&head, set->layout, offsetof(struct layout, abort_reason));
-        if (head.magic != LAYOUT_MAGIC || head.version != LAYOUT_VERSION ||
-            head.device_count != welcome->wishes.deviceCount) {
-                set->layout = NULL;
-                return error_raise(err, ERR_PROTOCOL, "the client's control region is none of this version");
-        }
-        set->device_count = welcome->wishes.deviceCount;
-        set->wishes = set->config = welcome->wishes;
-        config_copy_name(set->name, name);
         server->requests = (struct server_requests){ 0 };
         server->opened_count = 0;
         atomic_store(&server->closed_count, 0);
@@ -175,53 +124,21 @@ static int attach(struct vds_server *server, const char *name, const struct mess
                 reset_device(&server->devices[i], &set->layout->devices[i]);
         for (uint32_t i = set->device_count; i < VDS_DEVICES_MAX; i++)
                 server->devices[i].opened = false;
-        return 0;
-}
-
-/* Reaches the client that made the set. */
-static int connect_to(struct vds_server *server, const char *name, struct error *err)
-{
-        switch (rendezvous_connect(server->set.runtime_dir, name, deadline_after_ms(SET_HANDSHAKE_MS),
-                                   &server->connection_fd, err)) {
-        case RENDEZVOUS_OK:
-                fork_guard_add(server->connection_fd);
-                return NOERROR;
-        case RENDEZVOUS_BUSY:
-                return VD_E_TIMEOUT;
-        case RENDEZVOUS_NONE:
-        case RENDEZVOUS_TAKEN:
-        case RENDEZVOUS_FAILED:
-                break;
-        }
-        if (!error_is_set(err))
-                error_raise(err, ERR_FAILED, "there is no device set '%s'", name);
-        return err->code == ERR_MEMORY ? VD_E_MEMORY : VD_E_INVALID;
 }
 
 static int open_set(struct vds_server *server, const char *name, struct error *err)
 {
-        CLEANUP(fd_closep) int fd = -1;
+        CLEANUP(joined_deinit) struct joined joined = JOINED_INIT;
         struct vds_set *set = &server->set;
-        struct message_welcome welcome = { .kind = 0 };
-        pid_t pid = 0;
-        int result;
+        int result = join_set(set, name, ROLE_SERVER, &joined, err);
 
-        if (!config_name_ok(name)) {
-                error_raise(err, ERR_USAGE, "a set's name has 1 to %d bytes and no backslash", VDS_NAME_MAX);
-                return VD_E_INVALID;
-        }
-        result = connect_to(server, name, err);
         if (result != NOERROR)
-                return result;
-        fault_point("server.open.connected");
-        if (peer_check(server->connection_fd, set->group, &pid, err) < 0)
-                return VD_E_INVALID;
-        result = greet(server, name, &welcome, &fd, err);
-        if (result != NOERROR)
-                return result;
-        if (attach(server, name, &welcome, &fd, err) < 0)
+                return result == VD_E_TIMEOUT || result == VD_E_MEMORY ? result : VD_E_INVALID;
+        if (join_attach(set, name, &joined, err) < 0)
                 return err->code == ERR_MEMORY ? VD_E_MEMORY : VD_E_INVALID;
-        server->client_pidfd = peer_pidfd(server->connection_fd, pid);
+        begin_set(server);
+        server->connection_fd = take_fd(&joined.fd);
+        server->client_pidfd = peer_pidfd(server->connection_fd, joined.pid);
         fork_guard_add(server->client_pidfd);
         if (set_start_service(set, server_service_run, server, err) < 0)
                 return VD_E_MEMORY;
@@ -232,7 +149,7 @@ static int open_set(struct vds_server *server, const char *name, struct error *e
 int vds_server_open(struct vds_server *server, const char *set_name)
 {
         struct error err = ERROR_INIT;
-        int result = set_begin_create(&server->set);
+        int result = set_begin_create(&server->set, CALL_CREATE);
 
         if (result != NOERROR)
                 return result;
@@ -241,7 +158,7 @@ int vds_server_open(struct vds_server *server, const char *set_name)
                 set_note_error(&server->set, &err);
                 server_release(&server->set);
         }
-        set_end_create(&server->set, result == NOERROR);
+        set_end_create(&server->set, CALL_CREATE, result == NOERROR);
         fault_point("server.open.done");
         return result;
 }

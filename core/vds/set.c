@@ -125,15 +125,14 @@ void set_all_closed(struct vds_set *set)
         pthread_mutex_unlock(&set->lock);
 }
 
-int set_begin_create(struct vds_set *set)
+int set_begin_create(struct vds_set *set, enum vds_call id)
 {
         int result;
 
         if (!set_is_ours(set))
                 return VD_E_PROTOCOL;
         pthread_mutex_lock(&set->lock);
-        result = set->busy ? VD_E_PROTOCOL
-                           : state_check(set->side, (enum vds_state)atomic_load(&set->state), CALL_CREATE);
+        result = set->busy ? VD_E_PROTOCOL : state_check(set->side, (enum vds_state)atomic_load(&set->state), id);
         if (result == NOERROR) {
                 set->busy = true;
                 set->error = (struct error)ERROR_INIT;
@@ -143,11 +142,11 @@ int set_begin_create(struct vds_set *set)
         return result;
 }
 
-void set_end_create(struct vds_set *set, bool created)
+void set_end_create(struct vds_set *set, enum vds_call id, bool created)
 {
         pthread_mutex_lock(&set->lock);
         if (created) {
-                state_move(set->side, &set->state, CALL_CREATE);
+                state_move(set->side, &set->state, id);
                 /* The service thread is at work already, and a peer may have come and died. */
                 if (atomic_load(&set->abort_reason) != VDS_ABORT_NONE)
                         state_event(&set->state, EVENT_ABORT);

@@ -96,9 +96,10 @@ void set_succeeded(struct vds_set *set, enum vds_call id);
 
 void set_all_closed(struct vds_set *set);
 
-/* Create and Open: claims the handle; set_end_create() gives it back, with a set or without. */
-int set_begin_create(struct vds_set *set);
-void set_end_create(struct vds_set *set, bool created);
+/* Create, Open and OpenInSecondary, as `id` says: claims the handle; set_end_create() gives it back, with a set or
+ * without. */
+int set_begin_create(struct vds_set *set, enum vds_call id);
+void set_end_create(struct vds_set *set, enum vds_call id, bool created);
 
 /* Close, in three steps. begin: VD_E_PROTOCOL unless there is a set that nobody else closes; shuts the gate. finish:
  * waits for the calls in progress and releases, or leaves that to the last of them. */

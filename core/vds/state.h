@@ -24,7 +24,8 @@ enum vds_state {
 enum vds_side { SIDE_CLIENT = 0, SIDE_SERVER, SIDE_COUNT };
 
 enum vds_call {
-        CALL_CREATE = 0, /* the client's Create, the server's Open */
+        CALL_CREATE = 0,        /* the client's Create, the server's Open */
+        CALL_OPEN_IN_SECONDARY, /* client */
         CALL_GET_CONFIGURATION,
         CALL_BEGIN_CONFIGURATION,
         CALL_REQUEST_BUFFERS,
@@ -36,6 +37,8 @@ enum vds_call {
         CALL_FREE_BUFFER,
         CALL_GET_COMMAND,  /* client */
         CALL_COMPLETE,     /* client: CompleteCommand */
+        CALL_GET_HANDLE,   /* client: GetBufferHandle */
+        CALL_MAP_HANDLE,   /* client: MapBufferHandle */
         CALL_SEND_COMMAND, /* server */
         CALL_CLOSE_DEVICE, /* server */
         CALL_SIGNAL_ABORT,

@@ -84,6 +84,10 @@ const char *vds_abort_text(enum vds_abort_reason reason);
 const char *vds_result_name(int result);
 const char *vds_command_name(int command_code);
 
+/* Do the negotiated feature bits admit this command? A client need not execute what they do not admit: it answers
+ * ERROR_NOT_SUPPORTED. SendCommand does not ask: who tries clients out wants to see that answer. */
+bool vds_command_admitted(uint32_t features, int command_code);
+
 /* ---- client ---- */
 
 /* Makes a handle without a set. Returns NULL when memory is short. Free it with vds_client_free(). */

@@ -41,7 +41,7 @@ static void *open_late(void *argument)
 
 static enum rendezvous_result reach(const char *folder, int wait_ms, int *ret_fd, struct error *err)
 {
-        return rendezvous_connect(folder, "name", deadline_after_ms(wait_ms), ret_fd, err);
+        return rendezvous_connect(folder, "name", FOLDER_REACH_OWN, deadline_after_ms(wait_ms), ret_fd, err);
 }
 
 static void a_full_queue_is_waited_for(void **state)

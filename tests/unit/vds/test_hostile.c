@@ -405,7 +405,7 @@ enum { SEALED = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
 
 static enum rendezvous_result reach(const struct pair *pair, int *ret_fd)
 {
-        return rendezvous_connect(pair->folder, pair->name, deadline_after_ms(5000), ret_fd, NULL);
+        return rendezvous_connect(pair->folder, pair->name, FOLDER_REACH_OWN, deadline_after_ms(5000), ret_fd, NULL);
 }
 
 /* Joins the pair's set as a server made of nothing but its socket. */

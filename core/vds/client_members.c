@@ -1,0 +1,144 @@
+/*
+ * The primary's service thread: secondary clients. They are let in once the set is configured, are told of every buffer
+ * area in the order of the server's messages, and say when they leave. Whoever ends without that has died.
+ */
+#include "core/vds/internal.h"
+
+#include "core/base/cleanup.h"
+#include "core/base/fault.h"
+#include "core/shm/fork_guard.h"
+#include "core/shm/peer.h"
+
+static const struct deadline no_wait = { .at_ns = 0 };
+
+static struct client_member *free_place(struct vds_client *client)
+{
+        for (int i = 0; i < CLIENT_MEMBERS_MAX; i++)
+                if (client->members[i].fd < 0)
+                        return &client->members[i];
+        return NULL;
+}
+
+/* Does this client have a device open that the server has not closed? */
+static bool has_open_device(struct vds_client *client, uint32_t number)
+{
+        for (uint32_t i = 0; i < client->set.device_count; i++) {
+                const struct layout_device *shared = &client->set.layout->devices[i];
+
+                if (atomic_load_explicit(&shared->client_opened, memory_order_acquire) == number &&
+                    atomic_load_explicit(&shared->phase, memory_order_acquire) != DEVICE_CLOSED)
+                        return true;
+        }
+        return false;
+}
+
+/* The connection ended. */
+static void member_left(struct vds_client *client, struct client_member *member)
+{
+        bool died = !member->leaving;
+
+        fork_guard_close(&member->fd);
+        fork_guard_close(&member->pidfd);
+        pthread_mutex_lock(&client->set.lock);
+        if (died) {
+                client->secondaries.died++;
+                client->secondaries.last_died_pid = (int)member->pid;
+        } else {
+                client->secondaries.left++;
+        }
+        pthread_mutex_unlock(&client->set.lock);
+        /* Without an open device it can be missed: nothing waits for it. */
+        if (died && client->abort_when_secondary_dies && has_open_device(client, member->number))
+                set_abort(&client->set, VDS_ABORT_SECONDARY_DIED);
+        wake_signal(&client->set.layout->client_wake);
+}
+
+void client_serve_member(struct vds_client *client, struct client_member *member, bool dead)
+{
+        bool ended = false;
+
+        while (!ended) {
+                CLEANUP(fd_closep) int fd = -1;
+                union message message;
+                size_t size = 0;
+
+                switch (peer_receive(member->fd, &message, sizeof message, &size, &fd, no_wait, NULL)) {
+                case PEER_NOTHING:
+                        /* A child of its own may keep the connection of a dead process open. */
+                        if (!dead)
+                                return;
+                        ended = true;
+                        break;
+                case PEER_OK:
+                        if (size == sizeof message.leave && message.kind == MESSAGE_LEAVE)
+                                member->leaving = true;
+                        else
+                                ended = true;
+                        break;
+                case PEER_ENDED:
+                case PEER_FAILED:
+                        ended = true;
+                        break;
+                }
+        }
+        member_left(client, member);
+}
+
+/* A secondary that does not read what it is told cannot go on. */
+static bool tell(const struct client_member *member, const void *message, size_t size, int pass)
+{
+        return peer_send(member->fd, message, size, pass, no_wait, NULL) == PEER_OK;
+}
+
+void client_tell_members(struct vds_client *client, const void *message, size_t size, int pass)
+{
+        for (int i = 0; i < CLIENT_MEMBERS_MAX; i++)
+                if (client->members[i].fd >= 0 && !tell(&client->members[i], message, size, pass))
+                        member_left(client, &client->members[i]);
+}
+
+/* The areas so far and the configuration. */
+static bool tell_all(struct vds_client *client, const struct client_member *member)
+{
+        const struct message_configured configured = { .kind = MESSAGE_CONFIGURED, .config = client->set.config };
+        uint32_t count = atomic_load_explicit(&client->area_count, memory_order_relaxed);
+
+        for (uint32_t i = 0; i < count; i++) {
+                const struct message_area area = { .kind = MESSAGE_AREA, .index = i, .size = client->areas[i].size };
+
+                if (!tell(member, &area, sizeof area, client->areas[i].fd))
+                        return false;
+        }
+        return tell(member, &configured, sizeof configured, -1);
+}
+
+void client_welcome_secondary(struct vds_client *client, struct half_open *half)
+{
+        struct message_welcome answer = {
+                .kind = MESSAGE_WELCOME,
+                .result = NOERROR,
+                .wishes = client->set.wishes,
+                .control_size = (uint32_t)client->set.control.size,
+                .server_pid = atomic_load(&client->server_pid),
+        };
+        struct client_member *member = free_place(client);
+
+        if (set_aborted(&client->set)) {
+                client_refuse(half->fd, VD_E_ABORT, "the set was aborted");
+        } else if (!atomic_load(&client->configured)) {
+                client_refuse(half->fd, VD_E_PROTOCOL, "the set is not configured yet");
+        } else if (!member) {
+                client_refuse(half->fd, VD_E_PROTOCOL, "the set has as many secondary clients as it can have devices");
+        } else {
+                *member = (struct client_member){ .fd = take_fd(&half->fd), .pid = half->pid };
+                member->pidfd = peer_pidfd(member->fd, half->pid);
+                fork_guard_add(member->pidfd);
+                member->number = answer.member = ++client->last_number;
+                pthread_mutex_lock(&client->set.lock);
+                client->secondaries.joined++;
+                pthread_mutex_unlock(&client->set.lock);
+                fault_point("client.service.secondary");
+                if (!tell(member, &answer, sizeof answer, client->set.control.fd) || !tell_all(client, member))
+                        member_left(client, member);
+        }
+}

@@ -1,0 +1,318 @@
+/*
+ * Observers of vds.h. An observer connects, asks one thing and hears one answer; it maps no memory and believes nothing
+ * but sizes, so it may look at sets of anybody who lets it in.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/cleanup.h"
+#include "core/shm/fork_guard.h"
+#include "core/shm/peer.h"
+#include "core/shm/rendezvous.h"
+#include "core/vds/config.h"
+#include "core/vds/message.h"
+
+enum {
+        ANSWER_MS = 5000,  /* a primary's, to a question about one set */
+        LIST_MS = 1000,    /* a primary's, to a question to all */
+        SETS_MAX = 4096,   /* of a list */
+        REDIAL_MS = 60000, /* one connection that waits for the configuration; the primary ends it sooner */
+};
+
+const char *vds_set_state_name(enum vds_set_state state)
+{
+        static const char *const names[] = {
+                [VDS_SET_CONFIGURABLE] = "configurable",
+                [VDS_SET_INITIALIZING] = "initializing",
+                [VDS_SET_ACTIVE] = "active",
+                [VDS_SET_TERMINATED] = "terminated",
+                [VDS_SET_ABORTED] = "aborted",
+        };
+
+        return (unsigned)state < sizeof names / sizeof names[0] ? names[state] : "unknown";
+}
+
+/* ---- asking ---- */
+
+static const char *folder_of(const struct vds_options *options)
+{
+        return options ? options->runtime_dir : NULL;
+}
+
+static int reach(const struct vds_options *options, const char *name, struct deadline deadline, int *ret_fd)
+{
+        if (!config_name_ok(name))
+                return VD_E_INVALID;
+        switch (rendezvous_connect(folder_of(options), name, FOLDER_REACH_ALL, deadline, ret_fd, /* err= */ NULL)) {
+        case RENDEZVOUS_OK:
+                fork_guard_add(*ret_fd);
+                return NOERROR;
+        case RENDEZVOUS_BUSY:
+                return VD_E_TIMEOUT;
+        case RENDEZVOUS_DENIED:
+                return VD_E_SECURITY;
+        case RENDEZVOUS_NONE:
+        case RENDEZVOUS_TAKEN:
+        case RENDEZVOUS_FAILED:
+                break;
+        }
+        return VD_E_INVALID;
+}
+
+/* `name` NULL: whoever is there. */
+static int ask(int fd, const char *name, enum message_request request, struct deadline deadline)
+{
+        struct message_hello hello = {
+                .kind = MESSAGE_HELLO,
+                .version = LAYOUT_VERSION,
+                .role = ROLE_OBSERVER,
+                .request = request,
+        };
+
+        if (name)
+                memcpy(hello.set_name, name, strlen(name));
+        /* A primary that refused us at the door has hung up, and its words are there to be read. */
+        return peer_send(fd, &hello, sizeof hello, -1, deadline, NULL) == PEER_NOTHING ? VD_E_TIMEOUT : NOERROR;
+}
+
+/* The next message of an answer. NOERROR: it is of that kind and size. Else what the primary refused with, or what kept
+ * it from answering; VD_E_ABORT: it has gone. */
+static int hear(int fd, enum message_kind kind, size_t expected, struct deadline deadline, union message *ret_message)
+{
+        CLEANUP(fd_closep) int pass = -1;
+        size_t size = 0;
+
+        switch (peer_receive(fd, ret_message, sizeof *ret_message, &size, &pass, deadline, NULL)) {
+        case PEER_OK:
+                break;
+        case PEER_NOTHING:
+                return VD_E_TIMEOUT;
+        case PEER_ENDED:
+                return VD_E_ABORT;
+        case PEER_FAILED:
+                return VD_E_INVALID;
+        }
+        if (size == expected && ret_message->kind == kind)
+                return NOERROR;
+        if (size == sizeof ret_message->welcome && ret_message->kind == MESSAGE_WELCOME &&
+            ret_message->welcome.result < 0)
+                return ret_message->welcome.result;
+        return VD_E_INVALID;
+}
+
+/* What a caller may see of a refusal. */
+static int result_of(int result)
+{
+        switch (result) {
+        case NOERROR:
+        case VD_E_SECURITY:
+        case VD_E_TIMEOUT:
+                return result;
+        case VD_E_BUSY:
+                return VD_E_TIMEOUT;
+        default:
+                return VD_E_INVALID;
+        }
+}
+
+/* ---- status ---- */
+
+static uint32_t at_most(uint32_t value, uint32_t limit)
+{
+        return value < limit ? value : limit;
+}
+
+/* Messages were received whole, so a text in one ends with the message at the latest. */
+static void copy_text(char *to, const char *from, size_t capacity)
+{
+        size_t length = strnlen(from, capacity - 1);
+
+        memcpy(to, from, length);
+        memset(to + length, 0, capacity - length);
+}
+
+static int hear_head(int fd, struct deadline deadline, struct vds_status *status)
+{
+        union message message;
+        int result = hear(fd, MESSAGE_STATUS, sizeof message.status, deadline, &message);
+        const struct message_status *head = &message.status;
+
+        if (result != NOERROR)
+                return result;
+        if (head->device_count < 1 || head->device_count > VDS_DEVICES_MAX || head->state > VDS_SET_ABORTED)
+                return VD_E_INVALID;
+        *status = (struct vds_status){
+                .state = (enum vds_set_state)head->state,
+                .abort_reason = (enum vds_abort_reason)at_most(head->abort_reason, VDS_ABORT_REASON_COUNT - 1),
+                .verdict = (enum vds_verdict)at_most(head->verdict, VDS_VERDICT_UNCONFIRMED),
+                .config = head->config,
+                .age_ms = head->age_ms > 0 ? head->age_ms : 0,
+                .primary_pid = (int)peer_pid(fd),
+                .server_pid = head->server_pid,
+                .secondary_count = at_most(head->secondary_count, VDS_DEVICES_MAX),
+                .device_count = head->device_count,
+        };
+        for (uint32_t i = 0; i < status->secondary_count; i++)
+                status->secondary_pids[i] = head->secondary_pids[i];
+        copy_text(status->name, head->name, sizeof status->name);
+        return config_name_ok(status->name) ? NOERROR : VD_E_INVALID;
+}
+
+static int hear_text(int fd, uint32_t which, struct deadline deadline, char text[VDS_TEXT_MAX])
+{
+        union message message;
+        int result = hear(fd, MESSAGE_TEXT, sizeof message.text, deadline, &message);
+
+        if (result != NOERROR || message.text.which != which)
+                return result != NOERROR ? result : VD_E_INVALID;
+        copy_text(text, message.text.text, VDS_TEXT_MAX);
+        return NOERROR;
+}
+
+static int hear_device(int fd, uint32_t index, struct deadline deadline, struct vds_device_status *status)
+{
+        union message message;
+        int result = hear(fd, MESSAGE_DEVICE, sizeof message.device, deadline, &message);
+        const struct message_device *device = &message.device;
+
+        if (result != NOERROR || device->index != index)
+                return result != NOERROR ? result : VD_E_INVALID;
+        *status = (struct vds_device_status){
+                .phase = (enum vds_device_phase)at_most(device->phase, VDS_DEVICE_CLOSED),
+                .client_pid = device->client_pid,
+                .commands = device->commands,
+                .completions = device->completions,
+                .bytes = device->bytes,
+                .queued = at_most(device->queued, VDS_QUEUE_DEPTH),
+                .held = at_most(device->held, VDS_QUEUE_DEPTH),
+                .oldest_ms = device->oldest_ms >= 0 ? device->oldest_ms : -1,
+        };
+        copy_text(status->name, device->name, sizeof status->name);
+        return NOERROR;
+}
+
+static int hear_status(int fd, struct deadline deadline, struct vds_status *status)
+{
+        int result = hear_head(fd, deadline, status);
+
+        if (result == NOERROR)
+                result = hear_text(fd, TEXT_PRIMARY_INFO, deadline, status->primary_info);
+        if (result == NOERROR)
+                result = hear_text(fd, TEXT_SERVER_INFO, deadline, status->server_info);
+        for (uint32_t i = 0; result == NOERROR && i < status->device_count; i++)
+                result = hear_device(fd, i, deadline, &status->devices[i]);
+        return result;
+}
+
+int vds_observe(const struct vds_options *options, const char *set_name, struct vds_status *ret_status)
+{
+        CLEANUP(fork_guard_close) int fd = -1;
+        struct deadline deadline = deadline_after_ms(ANSWER_MS);
+        int result = reach(options, set_name, deadline, &fd);
+
+        if (result == NOERROR)
+                result = ask(fd, set_name, REQUEST_STATUS, deadline);
+        if (result == NOERROR)
+                result = hear_status(fd, deadline, ret_status);
+        return result_of(result);
+}
+
+/* ---- all of them ---- */
+
+struct list {
+        struct vds_status *sets[SETS_MAX];
+        size_t count;
+};
+
+static void add_set(int *fd, void *context)
+{
+        CLEANUP(freep) struct vds_status *status = malloc(sizeof *status);
+        struct deadline deadline = deadline_after_ms(LIST_MS);
+        struct list *list = context;
+
+        fork_guard_add(*fd);
+        if (status && list->count < SETS_MAX && ask(*fd, NULL, REQUEST_STATUS, deadline) == NOERROR &&
+            hear_status(*fd, deadline, status) == NOERROR)
+                list->sets[list->count++] = take_ptr(&status);
+        fork_guard_close(fd);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+        const struct vds_status *const *left = a;
+        const struct vds_status *const *right = b;
+
+        return strcmp((*left)->name, (*right)->name);
+}
+
+int vds_observe_all(const struct vds_options *options, void (*each)(const struct vds_status *status, void *context),
+                    void *context)
+{
+        CLEANUP(freep) struct list *list = calloc(1, sizeof *list);
+
+        if (!list)
+                return VD_E_MEMORY;
+        rendezvous_connect_all(folder_of(options), FOLDER_REACH_ALL, LIST_MS, add_set, list);
+        qsort(list->sets, list->count, sizeof list->sets[0], compare_names);
+        for (size_t i = 0; i < list->count; i++) {
+                each(list->sets[i], context);
+                free(list->sets[i]);
+        }
+        return NOERROR;
+}
+
+/* ---- configuration, abort ---- */
+
+/* One connection's worth of waiting. VD_E_TIMEOUT: the primary wants to be asked again, or the deadline has passed. */
+static int wait_once(const struct vds_options *options, const char *name, struct deadline deadline,
+                     struct VDConfig *ret_config)
+{
+        CLEANUP(fork_guard_close) int fd = -1;
+        struct deadline asking = deadline_after_ms(ANSWER_MS);
+        union message message;
+        int result = reach(options, name, asking, &fd);
+
+        if (result == NOERROR)
+                result = ask(fd, name, REQUEST_CONFIGURATION, asking);
+        if (result == NOERROR)
+                result = hear(fd, MESSAGE_CONFIGURED, sizeof message.configured,
+                              deadline_earlier(deadline, deadline_after_ms(REDIAL_MS)), &message);
+        if (result == NOERROR)
+                *ret_config = message.configured.config;
+        return result;
+}
+
+int vds_observe_configuration(const struct vds_options *options, const char *set_name, int64_t timeout_ms,
+                              struct VDConfig *ret_config)
+{
+        struct deadline deadline = deadline_after_ms(timeout_ms);
+        bool was_there = false;
+
+        for (;;) {
+                int result = wait_once(options, set_name, deadline, ret_config);
+
+                if (result == NOERROR || result == VD_E_ABORT)
+                        return result;
+                if (result != VD_E_TIMEOUT)
+                        return was_there ? VD_E_ABORT : result_of(result);
+                if (deadline_passed(deadline))
+                        return VD_E_TIMEOUT;
+                was_there = true;
+        }
+}
+
+int vds_observe_abort(const struct vds_options *options, const char *set_name)
+{
+        CLEANUP(fork_guard_close) int fd = -1;
+        struct deadline deadline = deadline_after_ms(ANSWER_MS);
+        union message message;
+        int result = reach(options, set_name, deadline, &fd);
+
+        if (result == NOERROR)
+                result = ask(fd, set_name, REQUEST_ABORT, deadline);
+        if (result == NOERROR)
+                result = hear(fd, MESSAGE_WELCOME, sizeof message.welcome, deadline, &message);
+        if (result == NOERROR)
+                result = message.welcome.result;
+        return result_of(result);
+}
