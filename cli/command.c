@@ -3,8 +3,8 @@
 #include <string.h>
 
 const struct command *const commands[] = {
-        &command_backup,  &command_restore, &command_verify,   &command_info,
-        &command_extract, &command_server,  &command_complete, NULL,
+        &command_backup, &command_restore, &command_verify, &command_info,   &command_extract,  &command_list,
+        &command_status, &command_config,  &command_abort,  &command_server, &command_complete, NULL,
 };
 
 const struct command *command_find(const char *name)
@@ -120,6 +120,11 @@ const struct opt_spec options_trace[] = {
           .value = "FILE",
           .offset = offsetof(struct args, trace),
           .help = "write one JSON line for each command and completion of the devices to FILE" },
+        { .type = OPT_END },
+};
+
+const struct opt_spec options_json[] = {
+        { .type = OPT_FLAG, .name = "json", .offset = offsetof(struct args, json), .help = "print JSON" },
         { .type = OPT_END },
 };
 
