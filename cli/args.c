@@ -27,6 +27,7 @@ void args_deinit(struct args *args)
 {
         free(args->operands.items);
         free(args->given.items);
+        free(args->outputs.items);
         free(args->inputs.items);
         memset(args, 0, sizeof *args);
 }

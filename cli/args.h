@@ -39,6 +39,7 @@ struct args {
         const char *group; /* whose members may take part in a set; NULL: nobody else's */
 
         const char *output;
+        struct string_list outputs; /* of commands that take several */
         struct string_list inputs;
         bool raw;
         bool force;
@@ -46,6 +47,10 @@ struct args {
         bool dry_run;
 
         int64_t devices;
+        int64_t personality;    /* enum personality */
+        int64_t media_size;     /* bytes; 0: no limit */
+        int64_t soft_mark_size; /* bytes; 0: hard marks */
+        bool append;
         int64_t block_size;   /* bytes; 0: the server's choice */
         int64_t buffer_count; /* 0: the server's choice */
         int64_t max_transfer; /* bytes */

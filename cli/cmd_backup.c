@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "cli/command.h"
 #include "cli/database.h"
+#include "cli/describe.h"
 #include "cli/media.h"
 #include "cli/message.h"
 #include "cli/outputs.h"
@@ -30,22 +30,6 @@ static const struct opt_spec backup_options[] = {
           .letter = 'f',
           .offset = offsetof(struct args, force),
           .help = "replace an existing FILE, once the new backup is complete" },
-        { .type = OPT_FLAG,
-          .name = "raw",
-          .offset = offsetof(struct args, raw),
-          .help = "write the bare database image, without any protection against truncation" },
-        { .type = OPT_NUMBER,
-          .name = "zstd",
-          .letter = 'z',
-          .value = "LEVEL",
-          .offset = offsetof(struct args, zstd_level),
-          .min = ZSTD_LEVEL_MIN,
-          .max = ZSTD_LEVEL_MAX,
-          .optional = true,
-          .has_given = true,
-          .given_offset = offsetof(struct args, zstd),
-          .fallback = ZSTD_LEVEL_DEFAULT,
-          .help = "compress, at LEVEL from -7 to 22 (default: 3)" },
         { .type = OPT_NUMBER,
           .name = "devices",
           .value = "N",
@@ -79,8 +63,10 @@ static const struct opt_spec backup_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = { backup_options, options_set,   options_open,   options_group,
-                                                        options_stall,  options_trace, options_common, NULL };
+static const struct opt_spec *const option_tables[] = {
+        backup_options, options_writing, options_set,   options_open,   options_server_wait,
+        options_group,  options_stall,   options_trace, options_common, NULL
+};
 
 static int check_args(const struct args *args, struct error *err)
 {
@@ -118,46 +104,9 @@ static int fill_job(struct operation *operation, const struct database *database
         return 0;
 }
 
-static void copy_text(char *dst, size_t size, const char *src)
-{
-        snprintf(dst, size, "%s", src);
-}
-
-/* What the streams of this backup say about themselves; device and extent are filled in per device. */
-static int describe(const struct operation *operation, const struct database *database, const char *time_text,
-                    struct stream_info *info, struct error *err)
-{
-        const struct server_info *server = &operation->info;
-
-        memset(info, 0, sizeof *info);
-        copy_text(info->set_id, sizeof info->set_id, operation->set_id);
-        copy_text(info->time, sizeof info->time, time_text);
-        ident_host(info->host);
-        ident_machine(info->machine);
-        copy_text(info->tool_version, sizeof info->tool_version, VDIPIPE_VERSION);
-        copy_text(info->server_kind, sizeof info->server_kind, server->kind);
-        copy_text(info->server_version, sizeof info->server_version, server->version);
-        copy_text(info->type, sizeof info->type, "full");
-        info->database = strdup(database->name);
-        info->origin = strdup(database->path);
-        if (!info->database || !info->origin)
-                return error_raise(err, ERR_MEMORY, "out of memory");
-        info->has_owner = true;
-        info->uid = server->uid;
-        info->gid = server->gid;
-        info->mode = server->mode;
-        info->device_count = operation->job.device_count;
-        info->total_size = server->size;
-        info->features = operation->serving.config.features;
-        info->block_size = operation->serving.config.blockSize;
-        info->alignment = operation->serving.config.alignment;
-        info->max_transfer = operation->serving.config.maxTransferSize;
-        return 0;
-}
-
 /* Builds the chain of every device on its sink; with --raw the sink is the chain. */
-static int build_chains(const struct operation *operation, struct outputs *outputs, struct stream_info *info,
-                        struct error *err)
+static int build_chains(const struct operation *operation, struct outputs *outputs,
+                        const struct backup_parties *parties, struct stream_info *info, struct error *err)
 {
         struct vdistream_options options = { .compress = operation->serving.args->zstd,
                                              .zstd_level = (int)operation->serving.args->zstd_level };
@@ -169,10 +118,7 @@ static int build_chains(const struct operation *operation, struct outputs *outpu
                 struct stage *chain = NULL;
                 struct stage *sink = outputs->sinks[i];
 
-                info->device = i;
-                info->has_extent = true;
-                info->part_offset = operation->info.parts[i].offset;
-                info->part_length = operation->info.parts[i].length;
+                describe_device(parties, i, info);
                 outputs->sinks[i] = NULL;
                 if (vdistream_writer_new(info, &options, sink, &chain, err) < 0)
                         return -1;
@@ -240,14 +186,21 @@ static int backup(struct operation *operation, const struct database *database, 
         struct stream_info info;
         char time_text[32];
         char date[32];
-        time_t now = time(NULL);
-        struct tm utc;
-        struct output_words words = { .db = database->name, .source = database->path, .type = "full", .date = date };
+        const struct backup_parties parties = {
+                .set_id = operation->set_id,
+                .time = time_text,
+                .database = database->name,
+                .origin = database->path,
+                .server = &operation->info,
+                .config = &operation->serving.config,
+        };
+        const struct output_words words = {
+                .db = database->name, .source = database->path, .type = "full", .date = date
+        };
         int rc;
 
-        gmtime_r(&now, &utc);
-        strftime(time_text, sizeof time_text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-        strftime(date, sizeof date, "%Y%m%dT%H%M%SZ", &utc);
+        describe_time(time_text);
+        outputs_date(time_text, date);
         if (fill_job(operation, database, err) < 0 ||
             outputs_open(outputs, operation->serving.args, &words, operation->set_id,
                          supervisor_cancel_flag(operation->serving.supervisor), err) < 0)
@@ -256,9 +209,9 @@ static int backup(struct operation *operation, const struct database *database, 
         if (operation_connect(operation, err) < 0)
                 return -1;
         atomic_store(&operation->serving.progress.total, operation->info.size);
-        rc = describe(operation, database, time_text, &info, err);
+        rc = describe_backup(&parties, &info, err);
         if (rc == 0)
-                rc = build_chains(operation, outputs, &info, err);
+                rc = build_chains(operation, outputs, &parties, &info, err);
         stream_info_deinit(&info);
         if (rc == 0)
                 rc = transfer(operation, outputs, err);

@@ -2,9 +2,11 @@
 
 #include <string.h>
 
+#include "codecs/codecs.h"
+
 const struct command *const commands[] = {
-        &command_backup, &command_restore, &command_verify, &command_info,   &command_extract,  &command_list,
-        &command_status, &command_config,  &command_abort,  &command_server, &command_complete, NULL,
+        &command_backup, &command_restore, &command_create, &command_attach,   &command_verify,
+        &command_info,   &command_extract, &command_server, &command_complete, NULL,
 };
 
 const struct command *command_find(const char *name)
@@ -82,13 +84,6 @@ const struct opt_spec options_set[] = {
           .min = VDS_TRANSFER_UNIT,
           .max = VDS_TRANSFER_MAX,
           .help = "largest transfer, a multiple of 64K (default: 1M)" },
-        { .type = OPT_SECONDS,
-          .name = "vdi-timeout",
-          .value = "SECONDS",
-          .offset = offsetof(struct args, vdi_timeout_ms),
-          .min = 0,
-          .max = 604800000,
-          .help = "have the server abort after two such intervals of silence (default: none)" },
         { .type = OPT_END },
 };
 
@@ -100,6 +95,17 @@ const struct opt_spec options_open[] = {
           .min = 1,
           .max = 86400000,
           .help = "give up when the server has not opened the set (default: 60)" },
+        { .type = OPT_END },
+};
+
+const struct opt_spec options_server_wait[] = {
+        { .type = OPT_SECONDS,
+          .name = "vdi-timeout",
+          .value = "SECONDS",
+          .offset = offsetof(struct args, vdi_timeout_ms),
+          .min = 0,
+          .max = 604800000,
+          .help = "have the server abort after two such intervals of silence (default: none)" },
         { .type = OPT_END },
 };
 
@@ -123,8 +129,40 @@ const struct opt_spec options_trace[] = {
         { .type = OPT_END },
 };
 
-const struct opt_spec options_json[] = {
-        { .type = OPT_FLAG, .name = "json", .offset = offsetof(struct args, json), .help = "print JSON" },
+const struct opt_spec options_files[] = {
+        { .type = OPT_STRINGS,
+          .name = "output",
+          .letter = 'o',
+          .value = "FILE",
+          .offset = offsetof(struct args, outputs),
+          .help = "write what the server backs up to FILE, which appears when that has succeeded; {db} (the set's "
+                  "name) {date} {device} are replaced" },
+        { .type = OPT_STRINGS,
+          .name = "input",
+          .letter = 'i',
+          .value = "FILE",
+          .offset = offsetof(struct args, inputs),
+          .help = "give the server what FILE holds" },
+        { .type = OPT_END },
+};
+
+const struct opt_spec options_writing[] = {
+        { .type = OPT_FLAG,
+          .name = "raw",
+          .offset = offsetof(struct args, raw),
+          .help = "write the bare data, without any protection against truncation" },
+        { .type = OPT_NUMBER,
+          .name = "zstd",
+          .letter = 'z',
+          .value = "LEVEL",
+          .offset = offsetof(struct args, zstd_level),
+          .min = ZSTD_LEVEL_MIN,
+          .max = ZSTD_LEVEL_MAX,
+          .optional = true,
+          .has_given = true,
+          .given_offset = offsetof(struct args, zstd),
+          .fallback = ZSTD_LEVEL_DEFAULT,
+          .help = "compress, at LEVEL from -7 to 22 (default: 3)" },
         { .type = OPT_END },
 };
 
@@ -142,7 +180,8 @@ const struct opt_spec options_reading[] = {
         { .type = OPT_FLAG,
           .name = "accept-unconfirmed",
           .offset = offsetof(struct args, accept_unconfirmed),
-          .help = "take a stream whose data is complete but that lacks the server's verdict" },
+          .help = "do without the verdict: take data that is complete though no server said that its backup "
+                  "succeeded" },
         { .type = OPT_SIZE,
           .name = "memory-limit",
           .value = "SIZE",

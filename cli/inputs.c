@@ -81,19 +81,22 @@ static int check_ends(const struct input *input, const struct args *args, struct
         return -1;
 }
 
-/* Adds one input; NULL means standard input. It is opened once: a fifo's writer would take a second look for the end.
- */
-static int add(struct inputs *inputs, const char *path, const struct args *args, const atomic_bool *cancel,
+/* It is opened once: a fifo's writer would take a second look for the end. */
+int input_take(struct input *input, const char *path, const struct args *args, const atomic_bool *cancel,
                struct error *err)
 {
-        struct input *input;
-
-        if (inputs->count == VDS_DEVICES_MAX)
-                return error_raise(err, ERR_USAGE, "more than %d inputs", VDS_DEVICES_MAX);
-        input = &inputs->items[inputs->count++];
         if (input_open(input, path, err) < 0 || check_ends(input, args, err) < 0)
                 return -1;
         return input_start(input, args, cancel, err);
+}
+
+/* Adds one input; NULL means standard input. */
+static int add(struct inputs *inputs, const char *path, const struct args *args, const atomic_bool *cancel,
+               struct error *err)
+{
+        if (inputs->count == VDS_DEVICES_MAX)
+                return error_raise(err, ERR_USAGE, "more than %d inputs", VDS_DEVICES_MAX);
+        return input_take(&inputs->items[inputs->count++], path, args, cancel, err);
 }
 
 /* The path behind an input, allocated; NULL when it is no file with a name. */

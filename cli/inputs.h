@@ -31,6 +31,10 @@ int input_open(struct input *input, const char *path, struct error *err);
 int input_start(struct input *input, const struct args *args, const atomic_bool *cancel, struct error *err);
 void input_deinit(struct input *input);
 
+/* Both, and looks at the end of a seekable stream, too, before anything is read of it. */
+int input_take(struct input *input, const char *path, const struct args *args, const atomic_bool *cancel,
+               struct error *err);
+
 /* Opens the operation's inputs (-i, else standard input). Of a set of several devices, one file is enough if the others
  * lie beside it. Files that can be read out of order have their ends checked, too, before any data is read. Errors name
  * the file and its fault. */

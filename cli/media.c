@@ -55,3 +55,9 @@ long media_nothing_to_do(struct media *media, const struct VDC_Command *command,
         (void)err;
         return ERROR_SUCCESS;
 }
+
+long media_refuse_late(struct error *err)
+{
+        error_raise(err, ERR_PROTOCOL, "the server sent data after it had said that all was sent");
+        return ERROR_NOT_SUPPORTED;
+}

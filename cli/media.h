@@ -12,14 +12,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "codecs/disk.h"
 #include "codecs/source.h"
 #include "codecs/stage.h"
+#include "codecs/tape.h"
 #include "core/base/error.h"
 #include "core/vds/abi.h"
 
 /* Win32's names for what a medium has to say beyond the codes that the interface's pages list. */
 #define ERROR_WRITE_PROTECT     19L
 #define ERROR_INVALID_PARAMETER 87L
+#define ERROR_NO_MEDIA_IN_DRIVE 1112L
 
 struct media;
 
@@ -63,6 +66,31 @@ void media_pipe_init_write(struct media_pipe *pipe, uint32_t features, struct st
 
 /* The last bytes are handed out only after the source has verified its end. */
 void media_pipe_init_read(struct media_pipe *pipe, uint32_t features, struct source *source);
+
+/* The tape-like personality. One volume: Load finds it in the drive as long as nothing has been done with it. */
+struct media_tape {
+        struct media media;
+        struct tape *tape; /* borrowed */
+        bool read_only;
+        bool used;     /* transferred to or from, or positioned */
+        bool complete; /* the server has said that all is sent */
+};
+
+void media_tape_init(struct media_tape *media, uint32_t features, struct tape *tape, bool read_only);
+
+/* The disk-like personality. The current position is behind the last transfer, or where SetPosition put it. */
+struct media_disk {
+        struct media media;
+        struct disk *disk; /* borrowed */
+        bool read_only;
+        bool complete;
+        uint64_t position;
+};
+
+void media_disk_init(struct media_disk *media, uint32_t features, struct disk *disk, bool read_only);
+
+/* The server wrote after it had said that all was sent: raises that. */
+long media_refuse_late(struct error *err);
 
 /* A command that succeeds by itself. */
 media_command media_nothing_to_do;

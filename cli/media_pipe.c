@@ -20,10 +20,8 @@ static long wrong_direction(struct media *media, const struct VDC_Command *comma
 static long pipe_write(struct media *media, const struct VDC_Command *command, struct media_outcome *outcome,
                        struct error *err)
 {
-        if (pipe_of(media)->complete) {
-                error_raise(err, ERR_PROTOCOL, "the server sent data after it had said that all was sent");
-                return ERROR_NOT_SUPPORTED;
-        }
+        if (pipe_of(media)->complete)
+                return media_refuse_late(err);
         if (stage_write(pipe_of(media)->stage, command->buffer, (size_t)command->size, err) < 0)
                 return media_code_of_error(err);
         outcome->bytes = (uint64_t)command->size;

@@ -65,6 +65,16 @@ int outputs_expand(const char *pattern, const struct output_words *words, uint32
         return 0;
 }
 
+void outputs_date(const char *time_text, char ret_date[32])
+{
+        size_t at = 0;
+
+        for (; *time_text && at < 31; time_text++)
+                if (*time_text != '-' && *time_text != ':')
+                        ret_date[at++] = *time_text;
+        ret_date[at] = '\0';
+}
+
 int outputs_check_stdout(const struct args *args, struct error *err)
 {
         struct stat data;

@@ -33,6 +33,9 @@ struct output_words {
 int outputs_expand(const char *pattern, const struct output_words *words, uint32_t device, char **ret_name,
                    struct error *err);
 
+/* A header's time as {date} has it. */
+void outputs_date(const char *time_text, char ret_date[32]);
+
 /* Checks what can be checked before anything is started: patterns, the number of devices, a terminal as output. */
 int outputs_check(const struct args *args, struct error *err);
 

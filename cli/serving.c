@@ -1,13 +1,16 @@
 #include "cli/serving.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/tracing.h"
+#include "core/base/deadline.h"
 
 enum {
         VERDICT_SLICE_MS = 500, /* between two looks at the cancel flag while the server finishes */
         LAST_WORDS_MS = 1500,   /* for the verdict of a server that was aborted */
+        JOIN_RETRY_MS = 100,    /* between two looks for a set that is not there yet, of which nothing tells */
 };
 
 int serving_open(struct serving *serving, const struct args *args, const char *verb, struct error *err)
@@ -36,6 +39,35 @@ int serving_create(struct serving *serving, const struct vds_options *options, c
         if (rc != NOERROR)
                 return error_raise(err, ERR_FAILED, "the device set cannot be created: %s (%s)",
                                    vds_client_error_text(serving->client), vds_result_name(rc));
+        supervisor_watch_client(serving->supervisor, serving->client);
+        return 0;
+}
+
+int serving_join(struct serving *serving, const struct vds_options *options, const char *name, struct error *err)
+{
+        struct deadline deadline = deadline_after_ms(serving->args->open_timeout_ms);
+        int rc;
+
+        serving->secondary = true;
+        serving->client = vds_client_new(options);
+        if (!serving->client)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        while ((rc = vds_client_open_in_secondary(serving->client, name)) != NOERROR) {
+                if (supervisor_check(serving->supervisor, err) < 0)
+                        return -1;
+                if (rc == VD_E_MEMORY || rc == VD_E_INVALID || deadline_passed(deadline))
+                        break;
+                /* A signal to end wakes the main thread, too. */
+                poll(NULL, 0, JOIN_RETRY_MS);
+        }
+        if (rc == VD_E_MEMORY || rc == VD_E_INVALID)
+                return error_raise(err, rc == VD_E_MEMORY ? ERR_MEMORY : ERR_USAGE, "the set cannot be joined: %s",
+                                   vds_result_name(rc));
+        if (rc != NOERROR)
+                return error_raise(err, ERR_TIMEOUT,
+                                   "there was no configured device set of that name to join within %lld s "
+                                   "(--open-timeout); 'vdipipe create' makes one, and its server configures it",
+                                   (long long)(serving->args->open_timeout_ms / 1000));
         supervisor_watch_client(serving->supervisor, serving->client);
         return 0;
 }
@@ -70,6 +102,7 @@ static int start_transfers(struct serving *serving, const struct served *devices
                 transfer->supervisor = serving->supervisor;
                 transfer->progress = &serving->progress;
                 transfer->trace = serving->trace;
+                transfer->secondary = serving->secondary;
                 if (transfer_start(transfer, err) < 0)
                         return -1;
         }
@@ -81,15 +114,18 @@ static int join_transfers(struct serving *serving, struct error *err)
 {
         struct error own = ERROR_INIT;
         bool closed = true;
+        bool opened = false;
 
         for (uint32_t i = 0; i < serving->transfer_count; i++) {
                 transfer_join(&serving->transfers[i]);
                 closed = closed && serving->transfers[i].closed;
+                opened = opened || serving->transfers[i].opened;
                 error_keep_first(&own, &serving->transfers[i].err);
         }
         if (!error_is_set(&own))
                 return closed ? 0 : 1;
-        vds_client_signal_abort(serving->client);
+        if (opened || !serving->secondary)
+                vds_client_signal_abort(serving->client);
         *err = own;
         return -1;
 }
@@ -113,11 +149,6 @@ static const char *const verdict_names[] = {
         [VDS_VERDICT_UNCONFIRMED] = "unconfirmed",
 };
 
-const char *serving_verdict_name(enum vds_verdict verdict)
-{
-        return verdict_names[verdict];
-}
-
 enum vds_verdict serving_verdict(struct serving *serving, char *text)
 {
         enum vds_verdict verdict = VDS_VERDICT_NONE;
@@ -130,7 +161,7 @@ enum vds_verdict serving_verdict(struct serving *serving, char *text)
                 rc = vds_client_verdict(serving->client, LAST_WORDS_MS, &verdict, text);
         if (rc != NOERROR)
                 verdict = VDS_VERDICT_FAILED;
-        trace_event(serving->trace, /* device= */ 0, "verdict", serving_verdict_name(verdict));
+        trace_event(serving->trace, /* device= */ 0, "verdict", verdict_names[verdict]);
         return verdict;
 }
 

@@ -1,7 +1,7 @@
 /*
  * serving.h - being a client of a device set: what backup, restore, create and attach have in common
  *
- * serving_open; serving_create; serving_configure; serving_transfer; serving_verdict; and
+ * serving_open; a set by serving_create() or serving_join(); serving_configure; serving_transfer; serving_verdict; and
  * in any case serving_leave and serving_close. All from the main thread.
  */
 #ifndef VDIPIPE_CLI_SERVING_H
@@ -22,6 +22,7 @@ struct serving {
         struct trace *trace;  /* NULL: none */
 
         struct vds_client *client;
+        bool secondary;         /* the set is another process's */
         struct VDConfig config; /* as negotiated; valid after serving_configure() */
         struct transfer *transfers;
         uint32_t transfer_count;
@@ -42,6 +43,10 @@ int serving_open(struct serving *serving, const struct args *args, const char *v
 int serving_create(struct serving *serving, const struct vds_options *options, const char *name,
                    const struct VDConfig *wishes, struct error *err);
 
+/* Joins another process's set as a secondary client; waits for it to be made and configured as long as --open-timeout
+ * says. */
+int serving_join(struct serving *serving, const struct vds_options *options, const char *name, struct error *err);
+
 /* Waits for configuration to end, as long as --open-timeout says. Returns 1 when the set was aborted meanwhile: the
  * caller finds the reason, serving_abort_reason() for one. */
 int serving_configure(struct serving *serving, struct error *err);
@@ -54,9 +59,6 @@ int serving_transfer(struct serving *serving, const struct served *devices, uint
 /* Waits for the server's verdict without limit (a check of a restored database may take long), but not past a
  * cancellation. `text` holds VDS_TEXT_MAX bytes. */
 enum vds_verdict serving_verdict(struct serving *serving, char *text);
-
-/* "none", "success", "failed", "unconfirmed". Static. */
-const char *serving_verdict_name(enum vds_verdict verdict);
 
 /* Raises why the set is aborted, in the engine's words. */
 int serving_abort_reason(struct serving *serving, struct error *err);

@@ -1,5 +1,7 @@
 #include "cli/transfer.h"
 
+#include <stdio.h>
+
 static long execute(struct transfer *transfer, const struct VDC_Command *command, struct media_outcome *outcome)
 {
         struct error err = ERROR_INIT;
@@ -53,6 +55,31 @@ static void serve(struct transfer *transfer, struct vds_client_device *device)
                             vds_result_name(rc));
 }
 
+static int open_device(struct transfer *transfer, struct vds_client_device **ret_device)
+{
+        int rc = NOERROR;
+
+        if (transfer->device_name)
+                snprintf(transfer->name, sizeof transfer->name, "%s", transfer->device_name);
+        else
+                rc = vds_client_device_name(transfer->client, transfer->device, /* timeout_ms= */ -1, transfer->name);
+        if (rc == NOERROR)
+                rc = vds_client_open_device(transfer->client, transfer->name, ret_device);
+        transfer->opened = rc == NOERROR;
+        return rc;
+}
+
+static void raise_not_opened(struct transfer *transfer, int rc)
+{
+        if (rc == VD_E_PROTOCOL || rc == VD_E_OPEN)
+                error_raise(&transfer->err, ERR_BUSY, "device %u ('%s') is served already", transfer->device + 1,
+                            transfer->name);
+        else if (rc != VD_E_ABORT)
+                error_raise(&transfer->err, rc == VD_E_TIMEOUT ? ERR_TIMEOUT : ERR_PROTOCOL,
+                            "device %u ('%s') cannot be opened: %s", transfer->device + 1, transfer->name,
+                            vds_result_name(rc));
+}
+
 static void *transfer_main(void *argument)
 {
         struct transfer *transfer = argument;
@@ -60,16 +87,14 @@ static void *transfer_main(void *argument)
         int rc;
 
         supervisor_enter(transfer->supervisor, &transfer->worker, transfer->doing, transfer->what);
-        rc = vds_client_open_device(transfer->client, transfer->device_name, &device);
+        rc = open_device(transfer, &device);
         if (rc == NOERROR)
                 serve(transfer, device);
-        else if (rc != VD_E_ABORT)
-                error_raise(&transfer->err, rc == VD_E_TIMEOUT ? ERR_TIMEOUT : ERR_PROTOCOL,
-                            "device %u ('%s') cannot be opened: %s", transfer->device + 1, transfer->device_name,
-                            vds_result_name(rc));
+        else
+                raise_not_opened(transfer, rc);
         supervisor_leave(transfer->supervisor, &transfer->worker);
         /* One device alone does not make a backup: without this one the others need not go on. */
-        if (!transfer->closed)
+        if (!transfer->closed && (transfer->opened || !transfer->secondary))
                 vds_client_signal_abort(transfer->client);
         return NULL;
 }

@@ -16,16 +16,19 @@
 struct transfer {
         /* set before transfer_start() */
         struct vds_client *client;
-        uint32_t device; /* from 0, in the server's order */
-        const char *device_name;
+        uint32_t device;         /* from 0, in the server's order */
+        const char *device_name; /* NULL: what the server calls it */
         struct media *media;
         const char *doing; /* for stall messages: "writing to" */
         const char *what;  /* and "standard output" */
         struct supervisor *supervisor;
         struct progress *progress;
         struct trace *trace; /* NULL: none */
+        bool secondary;      /* a device that cannot be opened here is no reason to end the whole set */
 
         /* owned by the thread until transfer_join() */
+        char name[VDS_NAME_MAX + 1]; /* of the device; "" until it is known */
+        bool opened;
         pthread_t thread;
         bool started;
         struct worker worker;

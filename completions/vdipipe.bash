@@ -1,13 +1,14 @@
 # bash completion for vdipipe: the words come from the program itself.
 _vdipipe() {
-    local current=${COMP_WORDS[COMP_CWORD]} words IFS=$'\n'
+    local current=${COMP_WORDS[COMP_CWORD]} words
     if ((COMP_CWORD == 1)); then
         words=$(vdipipe __complete 2>/dev/null | cut -f1)
     elif [[ $current == -* ]]; then
         words=$(vdipipe __complete "${COMP_WORDS[1]}" 2>/dev/null | cut -f1)
     else
-        words=$(vdipipe __complete "${COMP_WORDS[1]}" operands 2>/dev/null | cut -f1)
-        compopt -o default # files, where no set fits
+        compopt -o default
+        COMPREPLY=()
+        return
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
     [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace

@@ -1,0 +1,68 @@
+#include "cli/describe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* The kind of a server of which nothing is known but that it speaks the interface. */
+static const char foreign_kind[] = "vdi";
+
+void describe_time(char text[32])
+{
+        time_t now = time(NULL);
+        struct tm utc;
+
+        gmtime_r(&now, &utc);
+        strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
+}
+
+static void copy_text(char *dst, size_t size, const char *src)
+{
+        snprintf(dst, size, "%s", src);
+}
+
+int describe_backup(const struct backup_parties *parties, struct stream_info *ret_info, struct error *err)
+{
+        const struct server_info *server = parties->server;
+        struct stream_info *info = ret_info;
+
+        memset(info, 0, sizeof *info);
+        copy_text(info->set_id, sizeof info->set_id, parties->set_id);
+        copy_text(info->time, sizeof info->time, parties->time);
+        ident_host(info->host);
+        ident_machine(info->machine);
+        copy_text(info->tool_version, sizeof info->tool_version, VDIPIPE_VERSION);
+        copy_text(info->server_kind, sizeof info->server_kind, server ? server->kind : foreign_kind);
+        copy_text(info->server_version, sizeof info->server_version, server ? server->version : "");
+        copy_text(info->type, sizeof info->type, "full");
+        info->database = strdup(parties->database);
+        info->origin = strdup(parties->origin);
+        if (!info->database || !info->origin)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        if (server) {
+                info->has_owner = true;
+                info->uid = server->uid;
+                info->gid = server->gid;
+                info->mode = server->mode;
+                info->total_size = server->size;
+        }
+        info->device_count = parties->config->deviceCount;
+        info->features = parties->config->features;
+        info->block_size = parties->config->blockSize;
+        info->alignment = parties->config->alignment;
+        info->max_transfer = parties->config->maxTransferSize;
+        return 0;
+}
+
+void describe_device(const struct backup_parties *parties, uint32_t device, struct stream_info *info)
+{
+        const struct server_info *server = parties->server;
+
+        info->device = device;
+        info->has_extent = server && server->part_count == parties->config->deviceCount;
+        if (!info->has_extent)
+                return;
+        info->part_offset = server->parts[device].offset;
+        info->part_length = server->parts[device].length;
+}
