@@ -198,8 +198,10 @@ static enum peer_result receive_once(int fd, struct msghdr *packet, size_t *ret_
                 fd_closep(ret_pass);
                 /* There is room for more descriptors than may come: what the kernel cut off below that number, it could
                  * not install here. */
-                if (count > 1 || (packet->msg_flags & MSG_TRUNC))
+                if (packet->msg_flags & MSG_TRUNC)
                         error_raise(err, ERR_PROTOCOL, "the peer sent a message that is too long");
+                else if (count > 1)
+                        error_raise(err, ERR_PROTOCOL, "the peer sent a message with several descriptors");
                 else
                         error_raise(err, ERR_MEMORY, "receive from the peer: no room for one more descriptor");
                 return PEER_FAILED;

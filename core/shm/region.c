@@ -95,18 +95,22 @@ int region_create(const char *label, uint64_t size, struct region *ret_region, s
 
 static int check_offered(int fd, uint64_t size, struct error *err)
 {
+        /* Asked first, for only memory answers: a file system may be the peer's own, and never answer. */
+        int seals = fcntl(fd, F_GET_SEALS);
         struct statfs fs;
         struct stat st;
-        int seals;
 
+        if (seals < 0)
+                return error_raise(err, ERR_PROTOCOL, "the peer offers something that is not shared memory");
         if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
                 return error_raise_errno(err, errno, "examine the memory that the peer offers");
         /* Huge pages have another magic: they are accounted for when touched, so a seal does not keep SIGBUS away. */
         if (!S_ISREG(st.st_mode) || fs.f_type != TMPFS_MAGIC)
                 return error_raise(err, ERR_PROTOCOL, "the peer offers something that is not shared memory");
-        seals = fcntl(fd, F_GET_SEALS);
-        if (seals < 0 || (seals & SEALS) != SEALS)
+        if ((seals & SEALS) != SEALS)
                 return error_raise(err, ERR_PROTOCOL, "the peer offers shared memory that is not sealed");
+        if ((seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) || (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR)
+                return error_raise(err, ERR_PROTOCOL, "the peer offers shared memory that cannot be written to");
         if (size == 0 || st.st_size < 0 || (uint64_t)st.st_size != size)
                 return error_raise(err, ERR_PROTOCOL,
                                    "the peer offers %lld bytes of shared memory and announces %" PRIu64,

@@ -59,10 +59,11 @@ void client_serve_member(struct vds_client *client, struct client_member *member
 
         while (!ended) {
                 CLEANUP(fd_closep) int fd = -1;
+                struct error err = ERROR_INIT;
                 union message message;
                 size_t size = 0;
 
-                switch (peer_receive(member->fd, &message, sizeof message, &size, &fd, no_wait, NULL)) {
+                switch (peer_receive(member->fd, &message, sizeof message, &size, &fd, no_wait, &err)) {
                 case PEER_NOTHING:
                         /* A child of its own may keep the connection of a dead process open. */
                         if (!dead)
@@ -70,13 +71,19 @@ void client_serve_member(struct vds_client *client, struct client_member *member
                         ended = true;
                         break;
                 case PEER_OK:
-                        if (size == sizeof message.leave && message.kind == MESSAGE_LEAVE)
+                        /* Once: one that said it again and again would keep the thread here. */
+                        if (size == sizeof message.leave && message.kind == MESSAGE_LEAVE && !member->leaving) {
                                 member->leaving = true;
-                        else
-                                ended = true;
+                                break;
+                        }
+                        error_raise(&err, ERR_PROTOCOL, "a secondary client sent a message that is none");
+                        __attribute__((fallthrough));
+                case PEER_FAILED:
+                        if (err.code == ERR_PROTOCOL)
+                                set_fail(&client->set, VDS_ABORT_MISBEHAVED, &err);
+                        ended = true;
                         break;
                 case PEER_ENDED:
-                case PEER_FAILED:
                         ended = true;
                         break;
                 }

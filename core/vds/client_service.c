@@ -65,9 +65,13 @@ int client_take_area(struct vds_client *client, const struct message_area *area,
 {
         uint32_t count = atomic_load_explicit(&client->area_count, memory_order_relaxed);
 
-        if (area->index != count || count == SET_AREAS_MAX || *fd < 0)
+        if (area->index != count)
                 return error_raise(err, ERR_PROTOCOL, "%s announced buffer area %u, and %u was next", who, area->index,
                                    count);
+        if (count == SET_AREAS_MAX)
+                return error_raise(err, ERR_PROTOCOL, "%s announced more than %d buffer areas", who, SET_AREAS_MAX);
+        if (*fd < 0)
+                return error_raise(err, ERR_PROTOCOL, "%s announced buffer area %u and sent no descriptor", who, count);
         if (region_attach(fd, area->size, &client->areas[count], err) < 0)
                 return -1;
         /* A secondary passes nothing on. */

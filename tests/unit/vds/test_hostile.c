@@ -473,6 +473,7 @@ static void messages_that_are_none_are_refused(void **state)
         expect_message_refused(&area, sizeof area, -1, false);
         expect_message_refused(&area, sizeof area - 1, memfd(4096, SEALED), false);
         expect_message_refused(&area, sizeof area, memfd(4096, 0), false);
+        expect_message_refused(&area, sizeof area, memfd(4096, SEALED | F_SEAL_WRITE), false);
         expect_message_refused(&area, sizeof area, memfd(8192, SEALED), false);
         expect_message_refused(&area, sizeof area, open("/dev/null", O_RDWR), false);
         expect_message_refused(&area, sizeof area, memfd(4096, SEALED), /* twice= */ true);
