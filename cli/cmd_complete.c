@@ -6,8 +6,27 @@
 
 #include "cli/command.h"
 #include "cli/render.h"
+#include "core/vds/vds.h"
 
 static const struct opt_spec *const option_tables[] = { options_common, NULL };
+
+/* Only names that mean nothing to a shell are offered: bash expands the words that it completes from, and the maker of
+ * the set chose the name. */
+static void print_name(const struct vds_status *status, void *context)
+{
+        static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+
+        (void)context;
+        if (status->name[0] != '-' && !status->name[strspn(status->name, plain)])
+                printf("%s\t%s\n", status->name, vds_set_state_name(status->state));
+}
+
+static int print_operands(const struct command *command)
+{
+        if (command && command->takes_set)
+                vds_observe_all(/* options= */ NULL, print_name, /* context= */ NULL);
+        return 0;
+}
 
 static int run_complete(const struct args *args, struct error *err)
 {
@@ -20,18 +39,20 @@ static int run_complete(const struct args *args, struct error *err)
         }
         if (*name && !command)
                 return error_raise(err, ERR_USAGE, "unknown command '%s'", name);
+        if (args->operands.count > 1)
+                return print_operands(command);
         render_words(stdout, command);
         return 0;
 }
 
 const struct command command_complete = {
         .name = "__complete",
-        .operands = "[COMMAND | man]",
+        .operands = "[COMMAND [operands] | man]",
         .summary = "words for completions",
-        .text = "Prints commands, or the options of COMMAND, or the manual page.",
+        .text = "Prints commands, or the options of COMMAND, or what it could be given, or the manual page.",
         .example = "",
         .options = option_tables,
-        .operands_max = 1,
+        .operands_max = 2,
         .hidden = true,
         .run = run_complete,
 };

@@ -12,12 +12,7 @@
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
 
-static const struct opt_spec info_options[] = {
-        { .type = OPT_FLAG, .name = "json", .offset = offsetof(struct args, json), .help = "one JSON object a line" },
-        { .type = OPT_END },
-};
-
-static const struct opt_spec *const option_tables[] = { info_options,  options_streams, options_reading,
+static const struct opt_spec *const option_tables[] = { options_json,  options_streams, options_reading,
                                                         options_stall, options_common,  NULL };
 
 /* What was found out about one stream. */
@@ -213,7 +208,9 @@ const struct command command_info = {
         .summary = "show what a backup says about itself",
         .text = "Shows layers, origin, devices, sizes, and whether the backup is complete and confirmed. A file is "
                 "looked at from both\n"
-                "ends; other input is read through. The content is not checked: that is what verify does.",
+                "ends; other input is read through. The content is not checked: that is what verify does. "
+                "With --json each\n"
+                "FILE is one line.",
         .example = "  vdipipe info app.vdi\n"
                    "  vdipipe info --json /backup/*.vdi | jq -r .time\n",
         .options = option_tables,

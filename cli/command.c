@@ -5,8 +5,13 @@
 #include "codecs/codecs.h"
 
 const struct command *const commands[] = {
-        &command_backup, &command_restore, &command_create, &command_attach,   &command_verify,
-        &command_info,   &command_extract, &command_server, &command_complete, NULL,
+        &command_backup,   &command_restore,
+        &command_create,   &command_attach,
+        &command_list,     &command_status,
+        &command_config,   &command_abort,
+        &command_verify,   &command_info,
+        &command_extract,  &command_server,
+        &command_complete, NULL,
 };
 
 const struct command *command_find(const char *name)
@@ -163,6 +168,11 @@ const struct opt_spec options_writing[] = {
           .given_offset = offsetof(struct args, zstd),
           .fallback = ZSTD_LEVEL_DEFAULT,
           .help = "compress, at LEVEL from -7 to 22 (default: 3)" },
+        { .type = OPT_END },
+};
+
+const struct opt_spec options_json[] = {
+        { .type = OPT_FLAG, .name = "json", .offset = offsetof(struct args, json), .help = "print JSON" },
         { .type = OPT_END },
 };
 

@@ -17,6 +17,7 @@ struct command {
         const struct opt_spec *const *options; /* NULL-terminated list of tables */
         size_t operands_max;
         bool hidden;         /* not for people: left out of help and completions, no configuration file */
+        bool takes_set;      /* the first operand is the name of a live set */
         bool takes_database; /* the first operand is a DB, which may be a section of the configuration */
 
         /* Returns 0, or -1 with the error raised, to be printed by the caller. */
@@ -36,18 +37,23 @@ extern const struct command command_attach;
 extern const struct command command_verify;
 extern const struct command command_info;
 extern const struct command command_extract;
+extern const struct command command_list;
+extern const struct command command_status;
+extern const struct command command_config;
+extern const struct command command_abort;
 extern const struct command command_server;
 extern const struct command command_complete;
 
 /* Tables shared by several commands. */
 extern const struct opt_spec options_common[];      /* how much to say */
 extern const struct opt_spec options_set[];         /* shape of the device set */
-extern const struct opt_spec options_open[];        /* time-out until the server comes */
+extern const struct opt_spec options_open[];        /* time-out of the other side's coming */
 extern const struct opt_spec options_server_wait[]; /* the server's, for the client */
 extern const struct opt_spec options_stall[];       /* time-out of input and output */
 extern const struct opt_spec options_trace[];       /* what is written about a set's commands */
 extern const struct opt_spec options_files[];       /* files behind devices */
 extern const struct opt_spec options_writing[];     /* how streams are written */
+extern const struct opt_spec options_json[];        /* output for programs */
 extern const struct opt_spec options_streams[];     /* streams given as files */
 extern const struct opt_spec options_reading[];     /* how streams are read */
 

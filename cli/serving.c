@@ -149,6 +149,11 @@ static const char *const verdict_names[] = {
         [VDS_VERDICT_UNCONFIRMED] = "unconfirmed",
 };
 
+const char *serving_verdict_name(enum vds_verdict verdict)
+{
+        return verdict_names[verdict];
+}
+
 enum vds_verdict serving_verdict(struct serving *serving, char *text)
 {
         enum vds_verdict verdict = VDS_VERDICT_NONE;
@@ -161,7 +166,7 @@ enum vds_verdict serving_verdict(struct serving *serving, char *text)
                 rc = vds_client_verdict(serving->client, LAST_WORDS_MS, &verdict, text);
         if (rc != NOERROR)
                 verdict = VDS_VERDICT_FAILED;
-        trace_event(serving->trace, /* device= */ 0, "verdict", verdict_names[verdict]);
+        trace_event(serving->trace, /* device= */ 0, "verdict", serving_verdict_name(verdict));
         return verdict;
 }
 

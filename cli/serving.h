@@ -60,6 +60,9 @@ int serving_transfer(struct serving *serving, const struct served *devices, uint
  * cancellation. `text` holds VDS_TEXT_MAX bytes. */
 enum vds_verdict serving_verdict(struct serving *serving, char *text);
 
+/* "none", "success", "failed", "unconfirmed". Static. */
+const char *serving_verdict_name(enum vds_verdict verdict);
+
 /* Raises why the set is aborted, in the engine's words. */
 int serving_abort_reason(struct serving *serving, struct error *err);
 

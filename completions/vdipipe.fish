@@ -5,6 +5,8 @@ function __vdipipe_words
         vdipipe __complete 2>/dev/null
     else if string match -q -- '-*' (commandline -ct)
         vdipipe __complete $tokens[2] 2>/dev/null
+    else
+        vdipipe __complete $tokens[2] operands 2>/dev/null
     end
 end
 complete -c vdipipe -n 'test (count (commandline -opc)) -lt 2' -f -a '(__vdipipe_words)'

@@ -14,7 +14,10 @@ _vdipipe() {
         done
         _describe option words_found -S ''
     else
-        _files
+        for line in ${(f)"$(vdipipe __complete "${words[2]}" operands 2>/dev/null)"}; do
+            words_found+=("${line%%$'\t'*}:${line#*$'\t'}")
+        done
+        ((${#words_found})) && _describe 'device set' words_found || _files
     fi
 }
 _vdipipe "$@"

@@ -4,7 +4,7 @@
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
-commands='backup restore verify info extract'
+commands='backup restore verify info extract list status config abort'
 
 test_help_of_every_command() {
     local command

@@ -1,0 +1,41 @@
+/*
+ * table.h - rows of words in columns, for people
+ *
+ * The columns are as wide as what stands in them. Every cell is escaped, so that it stays one line and cannot move the
+ * cursor. Not thread safe.
+ */
+#ifndef VDIPIPE_CLI_TABLE_H
+#define VDIPIPE_CLI_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct table_column {
+        const char *head;
+        bool number; /* stands at the right */
+};
+
+struct table {
+        const struct table_column *columns;
+        size_t column_count;
+        char **cells; /* escaped, row after row; owned */
+        size_t cell_count;
+        bool failed; /* memory was short: rows are missing */
+};
+
+/* An empty table; `columns` must outlive it. */
+void table_init(struct table *table, const struct table_column *columns, size_t column_count);
+
+/* Adds the next cell of the row; rows end by themselves. The text is copied; "" is shown as "-". */
+void table_add(struct table *table, const char *text);
+
+/* The same for text made on the spot. */
+void table_addf(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Prints the head and the rows. */
+void table_print(const struct table *table, FILE *out);
+
+void table_deinit(struct table *table);
+
+#endif

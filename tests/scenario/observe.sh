@@ -1,0 +1,189 @@
+#!/usr/bin/env bash
+# Looking at live sets from another terminal, and ending them: list, status, config, abort.
+# shellcheck disable=SC2317,SC2119,SC2030,SC2031 # run_tests calls the functions by their names, each in its own subshell
+# shellcheck source-path=SCRIPTDIR source=../support/lib.sh
+. "$(dirname "$0")/../support/lib.sh"
+
+head_line='NAME  STATE  DEVICES  BYTES  PRIMARY  SERVER  SECONDARIES  AGE'
+
+# What jq finds in the answer of a command for programs.
+ask() { # FILTER COMMAND...
+    vdipipe "${@:2}" --json | jq -er "$1"
+}
+
+# A backup that stands still because nobody reads: its process is $backup, its set $name.
+start_backup() {
+    make_db app.db 9000
+    mkfifo hole
+    exec 8<>hole
+    "$VDIPIPE" backup app.db --raw --max-transfer 64K >hole 2>err &
+    backup=$!
+    wait_until 10 ask ".[] | select(.primary_pid == $backup and .state == \"active\").name" list
+    name=$(ask ".[] | select(.primary_pid == $backup).name" list)
+    wait_until 10 ask '.devices[0] | select(.held > 0 and .completions > 0)' status "$name"
+}
+
+test_no_sets() {
+    expect_exit 0 vdipipe list
+    expect_silence
+    [[ $(<out) == "$head_line" ]] || fail "$(<out)"
+    expect_exit 0 vdipipe list --json
+    [[ $(<out) == '[]' ]] || fail "$(<out)"
+}
+
+test_a_backup_that_stands_still_is_seen() {
+    local server
+    start_backup
+    server=$(server_of "$backup")
+    expect_exit 0 vdipipe list
+    expect_silence
+    [[ $(wc -l <out) -eq 2 ]]
+    [[ $(sed 's/  *[0-9]*s$//; 1d' out) =~ ^"$name  active        1  "[1-9][0-9]*" "+"$backup "+"$server "+-$ ]] || fail "$(<out)"
+    expect_exit 0 vdipipe list --json
+    jq -e ".[0] | .device_count == 1 and .bytes > 0 and .server_pid == $server and .secondary_pids == [] and .age_ms >= 0" out
+    expect_exit 0 vdipipe status "$name"
+    expect_silence
+    grep -qxE "name +$name" out
+    grep -qxE 'state +active' out
+    grep -qxE 'verdict +none' out
+    grep -qxE "primary +$backup" out
+    grep -qxE "server +$server" out
+    grep -qxE 'max_transfer_size +65536' out
+    grep -qE "^ +1  $name  open +$backup +" out
+    fails grep -q aborted_because out
+    expect_exit 0 vdipipe status --json "$name"
+    jq -e ".state == \"active\" and .config.max_transfer_size == 65536 and .server_info.kind == \"sqlite\"" out
+    jq -e ".devices | length == 1 and (.[0] | .device == 1 and .name == \"$name\" and .phase == \"open\" and
+        .client_pid == $backup and .held >= 1 and .oldest_ms >= 0 and .commands == .completions + .held)" out
+    expect_exit 0 vdipipe config "$name"
+    expect_silence
+    grep -qxE 'features +0x[0-9a-f]{8}( [A-Z][A-Za-z]+)+' out
+    diff out <(vdipipe status "$name" | sed -n '/^device_count/,/^buffer_area/p')
+    expect_exit 0 vdipipe config --json "$name"
+    jq -e '.device_count == 1 and .block_size == 4096 and (.feature_names | index("WriteMedia") != null)' out
+    # Being looked at does it no harm.
+    cat <&8 >copy &
+    reader=$!
+    expect_end "$backup" 20 0
+    exec 8>&-
+    wait_until 10 test "$(stat -c %s app.db)" -eq "$(stat -c %s copy)"
+    kill "$reader"
+    cmp app.db copy
+    expect_exit 0 vdipipe list
+    [[ $(<out) == "$head_line" ]]
+    no_leftovers
+}
+
+test_the_oldest_command_grows_old() {
+    local first
+    start_backup
+    first=$(ask .oldest_ms status "$name")
+    wait_until 5 ask "select(.oldest_ms > $first + 300)" status "$name"
+    kill "$backup"
+    expect_end "$backup" 5 143
+}
+
+test_abort_from_outside() {
+    start_backup
+    server=$(server_of "$backup")
+    expect_exit 0 vdipipe abort "$name"
+    [[ ! -s err || $(<err) == *aborted* ]]
+    expect_end "$backup" 2 1
+    wait_for_pid_end "$server" 2
+    expect_exit 1 vdipipe status "$name"
+    expect_error "'$name'" 'vdipipe list'
+    expect_exit 1 vdipipe abort "$name"
+    expect_error "there is no device set '$name'"
+    no_leftovers
+}
+
+test_an_aborted_backup_says_why() {
+    make_db app.db 9000
+    mkfifo hole
+    exec 8<>hole
+    "$VDIPIPE" backup app.db --max-transfer 64K >hole 2>why &
+    backup=$!
+    wait_until 10 ask ".[] | select(.primary_pid == $backup and .bytes > 0)" list
+    expect_exit 0 vdipipe abort -v "$(ask '.[0].name' list)"
+    expect_error 'is aborted'
+    expect_end "$backup" 2 1
+    [[ $(wc -l <why) -eq 1 ]]
+    grep -qF "vdipipe: backup of 'app.db': " why
+    grep -qF 'aborted from outside' why || fail "$(<why)"
+    no_leftovers
+}
+
+test_usage() {
+    local line
+    while IFS= read -r line; do
+        read -ra words <<<"$line"
+        expect_exit 2 vdipipe "${words[@]}"
+        expect_error
+        [[ ! -s out ]]
+    done <<'END'
+status
+config
+abort
+list demo
+status a b
+abort a b
+abort --json a
+status a\b
+list --group no-such-group
+status --group no-such-group a
+config --open-timeout 0 a
+END
+    expect_exit 2 vdipipe status ''
+    expect_exit 2 vdipipe status "$(printf 'x%.0s' {1..256})"
+    expect_exit 1 vdipipe status "$(printf 'x%.0s' {1..255})"
+    expect_exit 1 vdipipe abort missing
+    expect_error "there is no device set 'missing'"
+    expect_exit 1 vdipipe status $'\e[2Jmissing'
+    expect_error
+    fails grep -q $'\e' err
+}
+
+test_config_gives_up_when_no_set_comes() {
+    expect_exit 6 vdipipe config missing --open-timeout 0.2
+    expect_error "'missing'" '0.2 s' --open-timeout
+    [[ ! -s out ]]
+}
+
+test_a_stopped_client_does_not_hold_anybody_up() {
+    start_backup
+    kill -STOP "$backup"
+    expect_exit 6 vdipipe status "$name"
+    expect_error "'$name'" 'does not answer'
+    expect_exit 0 vdipipe list
+    [[ $(<out) == "$head_line" ]] || fail "$(<out)"
+    kill -CONT "$backup"
+    wait_until 5 ask '.[0].name' list
+    expect_exit 0 vdipipe abort "$name"
+    expect_end "$backup" 2 1
+    no_leftovers
+}
+
+test_many_look_at_once() {
+    local pids=() pid
+    start_backup
+    for _ in {1..12}; do
+        "$VDIPIPE" status "$name" >/dev/null 2>>crowd &
+        pids+=($!)
+        "$VDIPIPE" list >/dev/null 2>>crowd &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do
+        wait "$pid" || fail "$(<crowd)"
+    done
+    expect_exit 0 vdipipe abort "$name"
+    expect_end "$backup" 2 1
+    no_leftovers
+}
+
+test_a_full_disk_is_no_success() {
+    [[ -e /dev/full ]] || skip "needs /dev/full"
+    expect_exit 1 vdipipe list >/dev/full
+    expect_error 'standard output'
+}
+
+run_tests

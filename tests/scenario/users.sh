@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Several users of one machine, and several environments of one user: who finds a set, and who may touch it.
+# shellcheck disable=SC2317,SC2119,SC2030,SC2031 # run_tests calls the functions by their names, each in its own subshell
+# shellcheck source-path=SCRIPTDIR source=../support/lib.sh
+. "$(dirname "$0")/../support/lib.sh"
+
+# Users and groups need no names; the group's is one that every system has.
+owner=41001
+member=41002
+supplementary=41003
+stranger=41004
+group=games
+gid=$(getent group "$group" | cut -d: -f3)
+
+# Runs a command as another user, who is in GROUPS besides a group of his own.
+as() { # UID GROUPS COMMAND...
+    if [[ -n $2 ]]; then
+        setpriv --reuid "$1" --regid "$1" --groups "$2" "${@:3}"
+    else
+        setpriv --reuid "$1" --regid "$1" --clear-groups "${@:3}"
+    fi
+}
+
+# The program where everybody may run it, and a folder where everybody's sets meet.
+meet() {
+    needs_root
+    command -v setpriv >/dev/null || skip "needs setpriv(1)"
+    [[ -n $gid ]] || skip "needs a group $group"
+    chmod 755 "$scratch" "${PWD%/*}" .
+    chmod 1777 "$VDIPIPE_RUNTIME_DIR"
+    cp "$VDIPIPE" program
+    program=$PWD/program
+    mkdir own
+    chown "$owner" own
+    mkfifo hole
+    chmod 666 hole
+    exec 8<>hole
+}
+
+# A set of the owner's that stands still: its process is $set_pid, its name $name.
+make_set() { # [OPTION...]
+    as "$owner" "${owner_groups-}" sqlite3 own/app.db 'create table t(b); with recursive n(i) as
+        (select 1 union all select i + 1 from n where i < 5000) insert into t select randomblob(900) from n'
+    as "$owner" "${owner_groups-}" "$program" backup own/app.db --raw --max-transfer 64K "$@" >hole 2>why &
+    set_pid=$!
+    wait_until 10 is_active
+    name=$("$program" list --json | jq -er '.[0].name')
+}
+
+is_active() {
+    "$program" list --json | jq -e '.[0].state == "active"'
+}
+
+test_nobody_else_without_a_group() {
+    meet
+    make_set
+    for who in "$member" "$stranger"; do
+        expect_exit 0 as "$who" "$gid" "$program" list --json
+        [[ $(<out) == '[]' ]] || fail "$who sees $(<out)"
+        for command in status config abort; do
+            expect_exit 1 as "$who" "$gid" "$program" "$command" "$name"
+            expect_error "'$name'" --group
+        done
+    done
+    # The owner and root may.
+    expect_exit 0 as "$owner" '' "$program" status "$name"
+    expect_exit 0 "$program" abort "$name"
+    expect_end "$set_pid" 2 1
+    grep -qF 'aborted from outside' why
+    no_leftovers own
+}
+
+test_the_members_of_a_group() {
+    local owner_groups=$gid
+    meet
+    make_set --group "$group"
+    # One whose own group it is, and one who is in it besides.
+    expect_exit 0 setpriv --reuid "$member" --regid "$gid" --clear-groups "$program" status --group "$group" "$name"
+    expect_exit 0 as "$supplementary" "50,$gid,51" "$program" config --group "$group" "$name"
+    expect_exit 0 as "$supplementary" "$gid" "$program" list --group "$gid" --json
+    jq -e ".[0].name == \"$name\"" out
+    # Nobody else, whatever he says.
+    expect_exit 0 as "$stranger" '' "$program" list --group "$group" --json
+    [[ $(<out) == '[]' ]] || fail "a stranger sees $(<out)"
+    for command in status config abort; do
+        expect_exit 1 as "$stranger" 50 "$program" "$command" --group "$group" "$name"
+        expect_error "'$name'"
+    done
+    [[ -e /proc/$set_pid ]]
+    expect_exit 0 as "$supplementary" "$gid" "$program" abort --group "$group" "$name"
+    expect_end "$set_pid" 2 1
+    grep -qF 'aborted from outside' why
+    no_leftovers own
+}
+
+run_tests
