@@ -15,7 +15,7 @@
 enum {
         CALL_WAIT_MS = 20000, /* for what happens in any case */
         CALL_SLOTS = 80,      /* commands that a player remembers */
-        CALL_BUFFERS = 300,   /* buffers likewise; numbered from 1, 0 is none */
+        CALL_BUFFERS = 5000,  /* buffers likewise; numbered from 1, 0 is none */
 };
 
 /* What to do. The same word means the method of that name on either side; a player refuses what its side lacks. */

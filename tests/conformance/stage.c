@@ -159,6 +159,7 @@ struct stage *stage_new(void **state)
                 .mode = mode,
                 .client = actor_of(arrangements[mode].client),
                 .server = actor_of(arrangements[mode].server),
+                .other = actor_of(arrangements[mode].client == CLIENT_HERE ? CLIENT_APART : CLIENT_HERE),
                 .wishes = { .deviceCount = 2 },
                 .block_size = STAGE_BLOCK,
                 .transfer_size = STAGE_TRANSFER,

@@ -25,6 +25,7 @@ struct stage {
         struct actor *client; /* the one that makes the set */
         struct actor *user;   /* the client that serves its devices */
         struct actor *server;
+        struct actor *other; /* a client with no part in it, in another process than `client` */
 
         /* What a test may change before it builds. stage_new() gives: two devices, blocks of STAGE_BLOCK, transfers of
          * STAGE_TRANSFER, six buffers of that. */
