@@ -73,6 +73,16 @@ bool actor_stop(struct actor *actor)
         return status == 0;
 }
 
+void actor_kill(struct actor *actor)
+{
+        assert_true(actor->pid > 0);
+        assert_int_equal(kill(actor->pid, SIGKILL), 0);
+        assert_int_equal(waitpid(actor->pid, NULL, 0), actor->pid);
+        for (int i = 0; i < PLAYER_HANDS; i++)
+                close(actor->fds[i]);
+        actor->name = NULL;
+}
+
 void actor_begin(struct actor *actor, int hand, const struct call_request *request)
 {
         if (actor->busy[hand])

@@ -30,6 +30,9 @@ void actor_start(struct actor *actor, const char *name, enum part part, bool own
 /* Ends the player. False: its process ended badly, as after a sanitizer's complaint. */
 bool actor_stop(struct actor *actor);
 
+/* Kills the player's process. It is not started then. */
+void actor_kill(struct actor *actor);
+
 /* Has a hand make a call; the calling test goes on. */
 void actor_begin(struct actor *actor, int hand, const struct call_request *request);
 

@@ -233,6 +233,13 @@ static void client_create(struct player *player, const struct call_request *requ
         ret->result = vds_client_create(player->client, name_of(request, space, sizeof space), &request->config);
 }
 
+static void client_open_in_secondary(struct player *player, const struct call_request *request, struct call_result *ret)
+{
+        char space[64];
+
+        ret->result = vds_client_open_in_secondary(player->client, name_of(request, space, sizeof space));
+}
+
 static void client_get_configuration(struct player *player, const struct call_request *request, struct call_result *ret)
 {
         ret->result = vds_client_get_configuration(player->client, request->timeout_ms, &ret->config);
@@ -278,6 +285,27 @@ static void client_complete_command(struct player *player, const struct call_req
                                                          request->position);
 }
 
+static void client_get_buffer_handle(struct player *player, const struct call_request *request, struct call_result *ret)
+{
+        const uint8_t *buffer = request->odd == ODD_FOREIGN ? foreign_memory : NULL;
+
+        if (request->odd == ODD_NO)
+                buffer = held_command(player, request)->buffer;
+        ret->result =
+                vds_client_get_buffer_handle(player->client, buffer ? buffer + request->offset : NULL, &ret->handle);
+}
+
+static void client_map_buffer_handle(struct player *player, const struct call_request *request, struct call_result *ret)
+{
+        uint8_t *buffer = NULL;
+
+        ret->result = vds_client_map_buffer_handle(player->client, request->handle, &buffer);
+        ret->address = (uint64_t)(uintptr_t)buffer;
+        pthread_mutex_lock(&player->lock);
+        player->mapped[request->slot] = ret->result == NOERROR ? buffer : NULL;
+        pthread_mutex_unlock(&player->lock);
+}
+
 static void client_signal_abort(struct player *player, const struct call_request *request, struct call_result *ret)
 {
         (void)request;
@@ -299,12 +327,32 @@ static void client_server_info(struct player *player, const struct call_request 
         snprintf(ret->text, sizeof ret->text, "%s", text);
 }
 
+static void client_primary_info(struct player *player, const struct call_request *request, struct call_result *ret)
+{
+        char text[VDS_TEXT_MAX] = "";
+
+        (void)request;
+        ret->result = vds_client_primary_info(player->client, text);
+        snprintf(ret->text, sizeof ret->text, "%s", text);
+}
+
 static void client_verdict(struct player *player, const struct call_request *request, struct call_result *ret)
 {
         char text[VDS_TEXT_MAX] = "";
 
         ret->result = vds_client_verdict(player->client, request->timeout_ms, &ret->verdict, text);
         snprintf(ret->text, sizeof ret->text, "%s", text);
+}
+
+static void client_device_name(struct player *player, const struct call_request *request, struct call_result *ret)
+{
+        ret->result = vds_client_device_name(player->client, request->device, request->timeout_ms, ret->name);
+}
+
+static void client_secondaries(struct player *player, const struct call_request *request, struct call_result *ret)
+{
+        (void)request;
+        vds_client_secondaries(player->client, &ret->secondaries);
 }
 
 static void client_counters(struct player *player, const struct call_request *request, struct call_result *ret)
@@ -532,9 +580,15 @@ static const struct {
         [OP_STATE] = { "the state", both_state, both_state },
         [OP_REASON] = { "the reason of the abort", both_reason, both_reason },
         [OP_CREATE] = { "Create", client_create, NULL },
+        [OP_OPEN_IN_SECONDARY] = { "OpenInSecondary", client_open_in_secondary, NULL },
+        [OP_GET_BUFFER_HANDLE] = { "GetBufferHandle", client_get_buffer_handle, NULL },
+        [OP_MAP_BUFFER_HANDLE] = { "MapBufferHandle", client_map_buffer_handle, NULL },
         [OP_GET_COMMAND] = { "GetCommand", client_get_command, NULL },
         [OP_COMPLETE_COMMAND] = { "CompleteCommand", client_complete_command, NULL },
         [OP_SERVER_INFO] = { "the server's text", client_server_info, NULL },
+        [OP_PRIMARY_INFO] = { "the primary's text", client_primary_info, NULL },
+        [OP_DEVICE_NAME] = { "a device's name", client_device_name, NULL },
+        [OP_SECONDARIES] = { "the secondaries", client_secondaries, NULL },
         [OP_COUNTERS] = { "a device's counters", client_counters, NULL },
         [OP_GET_CONFIGURATION] = { "GetConfiguration", client_get_configuration, server_get_configuration },
         [OP_OPEN_DEVICE] = { "OpenDevice", client_open_device, server_open_device },

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum mode stage_modes[MODE_COUNT] = { MODE_ONE_PROCESS, MODE_SERVER_APART, MODE_CLIENT_APART };
+enum mode stage_modes[MODE_COUNT] = { MODE_ONE_PROCESS, MODE_SERVER_APART, MODE_CLIENT_APART, MODE_SECONDARY };
 
 static const struct {
         const char *name;
@@ -13,19 +13,25 @@ static const struct {
 } players[] = {
         { "client", PART_CLIENT, false },
         { "client apart", PART_CLIENT, true },
+        { "second client apart", PART_CLIENT, true },
         { "server", PART_SERVER, false },
         { "server apart", PART_SERVER, true },
 };
-enum { CLIENT_HERE, CLIENT_APART, SERVER_HERE, SERVER_APART, PLAYERS };
+enum { CLIENT_HERE, CLIENT_APART, SECOND_CLIENT_APART, SERVER_HERE, SERVER_APART, PLAYERS };
 
 static const struct {
         const char *name;
         int client;
+        int user;
         int server;
+        int other;
+        int other_server;
 } arrangements[MODE_COUNT] = {
-        [MODE_ONE_PROCESS] = { "one process", CLIENT_HERE, SERVER_HERE },
-        [MODE_SERVER_APART] = { "a server apart", CLIENT_HERE, SERVER_APART },
-        [MODE_CLIENT_APART] = { "a client apart", CLIENT_APART, SERVER_HERE },
+        [MODE_ONE_PROCESS] = { "one process", CLIENT_HERE, CLIENT_HERE, SERVER_HERE, CLIENT_APART, SERVER_APART },
+        [MODE_SERVER_APART] = { "a server apart", CLIENT_HERE, CLIENT_HERE, SERVER_APART, CLIENT_APART, SERVER_HERE },
+        [MODE_CLIENT_APART] = { "a client apart", CLIENT_APART, CLIENT_APART, SERVER_HERE, CLIENT_HERE, SERVER_APART },
+        [MODE_SECONDARY] = { "a secondary client", CLIENT_HERE, CLIENT_APART, SERVER_APART, SECOND_CLIENT_APART,
+                             SERVER_HERE },
 };
 
 static char folder[] = "/tmp/vdipipe-conformance-XXXXXX";
@@ -159,13 +165,14 @@ struct stage *stage_new(void **state)
                 .mode = mode,
                 .client = actor_of(arrangements[mode].client),
                 .server = actor_of(arrangements[mode].server),
-                .other = actor_of(arrangements[mode].client == CLIENT_HERE ? CLIENT_APART : CLIENT_HERE),
+                .user = actor_of(arrangements[mode].user),
+                .other = actor_of(arrangements[mode].other),
+                .other_server = actor_of(arrangements[mode].other_server),
                 .wishes = { .deviceCount = 2 },
                 .block_size = STAGE_BLOCK,
                 .transfer_size = STAGE_TRANSFER,
                 .buffer_count = 6,
         };
-        the_stage.user = the_stage.client;
         return &the_stage;
 }
 
@@ -210,6 +217,20 @@ void stage_configure(struct stage *stage)
         stage_begin_configuration(stage);
         EXPECT(NOERROR, stage->server, OP_END_CONFIGURATION);
         stage->config = EXPECT(NOERROR, stage->client, OP_GET_CONFIGURATION, .timeout_ms = CALL_WAIT_MS).config;
+        if (stage->user == stage->client)
+                return;
+        EXPECT(NOERROR, stage->user, OP_OPEN_IN_SECONDARY);
+        stage->config = EXPECT(NOERROR, stage->user, OP_GET_CONFIGURATION).config;
+}
+
+struct actor *stage_aborter(struct stage *stage)
+{
+        return CALL(stage->user, OP_STATE).state == STATE_NONE ? stage->client : stage->user;
+}
+
+enum vds_abort_reason stage_reason_of_close(const struct stage *stage)
+{
+        return stage->user == stage->client ? VDS_ABORT_CLIENT_CLOSED : VDS_ABORT_SECONDARY_CLOSED;
 }
 
 void stage_open_server_devices(struct stage *stage)

@@ -15,6 +15,7 @@ enum mode {
         MODE_ONE_PROCESS = 0,
         MODE_SERVER_APART, /* the server in a process of its own */
         MODE_CLIENT_APART, /* the client likewise */
+        MODE_SECONDARY,    /* server apart, and a secondary apart, which serves the devices while the primary is idle */
         MODE_COUNT,
 };
 
@@ -25,7 +26,8 @@ struct stage {
         struct actor *client; /* the one that makes the set */
         struct actor *user;   /* the client that serves its devices */
         struct actor *server;
-        struct actor *other; /* a client with no part in it, in another process than `client` */
+        struct actor *other; /* a client with no part in it, in another process than `client` and `user` */
+        struct actor *other_server;
 
         /* What a test may change before it builds. stage_new() gives: two devices, blocks of STAGE_BLOCK, transfers of
          * STAGE_TRANSFER, six buffers of that. */
@@ -47,13 +49,19 @@ struct stage *stage_new(void **state);
 void stage_create(struct stage *stage);
 void stage_join(struct stage *stage);                /* Open */
 void stage_begin_configuration(struct stage *stage); /* and RequestBuffers */
-void stage_configure(struct stage *stage);           /* EndConfiguration, and the client's GetConfiguration */
+void stage_configure(struct stage *stage);           /* EndConfiguration, GetConfiguration, OpenInSecondary */
 void stage_open_server_devices(struct stage *stage);
 void stage_open_devices(struct stage *stage);
 void stage_up(struct stage *stage); /* with the completion agent */
 
 void stage_start_agent(struct stage *stage);
 void stage_expect_agent(struct stage *stage, int result); /* waits for its return */
+
+/* The client that is to abort the set: the one that serves it, or will. */
+struct actor *stage_aborter(struct stage *stage);
+
+/* The reason of an abort that came from the Close of the client that serves the devices. */
+enum vds_abort_reason stage_reason_of_close(const struct stage *stage);
 
 /* One command, there and back: sent, got, completed with success, called back. */
 void stage_pass(struct stage *stage, uint32_t device, uint32_t slot, int code);
@@ -102,7 +110,8 @@ const char *stage_state_name(int state);
 #define IN_EVERY_MODE(function)                                                 \
         STAGE_TEST(function, MODE_ONE_PROCESS, "in one process"),               \
                 STAGE_TEST(function, MODE_SERVER_APART, "with a server apart"), \
-                STAGE_TEST(function, MODE_CLIENT_APART, "with a client apart")
+                STAGE_TEST(function, MODE_CLIENT_APART, "with a client apart"), \
+                STAGE_TEST(function, MODE_SECONDARY, "with a secondary client")
 #define IN_ONE_PROCESS(function) STAGE_TEST(function, MODE_ONE_PROCESS, "in one process")
 
 extern enum mode stage_modes[MODE_COUNT];

@@ -6,13 +6,37 @@
 
 #include <stdio.h>
 
+/* clang-format off */
 enum {
         DNE = STATE_NONE,
         CFG = STATE_CONFIGURABLE,
         INI = STATE_INITIALIZING,
         ACT = STATE_ACTIVE,
         TRM = STATE_TERMINATED,
-        ABT = STATE_ABORT
+        ABT = STATE_ABORT,
+};
+
+/*
+ * The columns. Beside: another process has the set configured, and this one has no part in it yet. Configurable: the
+ * server has ended configuration, and the client has not asked yet. Active: one of two devices is open, one command is
+ * held, one is queued. Abort: the server aborted an active set.
+ */
+enum column { COLUMN_NONE = 0, COLUMN_BESIDE, COLUMN_CONFIGURABLE, COLUMN_INITIALIZING, COLUMN_ACTIVE,
+              COLUMN_TERMINATED, COLUMN_ABORT, COLUMN_COUNT };
+
+static const struct {
+        const char *name;
+        int state;
+        bool of_secondary; /* a secondary can be there, and a primary */
+        bool of_primary;
+} columns[COLUMN_COUNT] = {
+        [COLUMN_NONE]         = { "Does Not Exist", DNE, true, true },
+        [COLUMN_BESIDE]       = { "Does Not Exist beside a configured set", DNE, true, false },
+        [COLUMN_CONFIGURABLE] = { "Configurable", CFG, false, true },
+        [COLUMN_INITIALIZING] = { "Initializing", INI, true, true },
+        [COLUMN_ACTIVE]       = { "Active", ACT, true, true },
+        [COLUMN_TERMINATED]   = { "Normally Terminated", TRM, true, true },
+        [COLUMN_ABORT]        = { "Abort", ABT, true, true },
 };
 
 /* What a call returns, and the state it leads to. */
@@ -24,93 +48,113 @@ struct cell {
 struct row {
         const char *method; /* more than the name where a method has several rows */
         struct call_request request;
-        struct cell cells[STATE_COUNT];
+        struct cell cells[COLUMN_COUNT];
 };
 
-#define P(state)                     \
-        {                            \
-                VD_E_PROTOCOL, state \
-        }
-#define OK(state)              \
-        {                      \
-                NOERROR, state \
-        }
-#define R(result, state)             \
-        {                            \
-                VD_E_##result, state \
-        }
-#define CELLS(dne, cfg, ini, act, trm, abt)                                                  \
-        {                                                                                    \
-                [DNE] = dne, [CFG] = cfg, [INI] = ini, [ACT] = act, [TRM] = trm, [ABT] = abt \
-        }
+#define P(state)         { VD_E_PROTOCOL, state }
+#define OK(state)        { NOERROR, state }
+#define R(result, state) { VD_E_##result, state }
 
 /* ---- the transition table ---- */
 
-/*
- * Configurable: the server has ended configuration, and the client has not asked yet. Active: one of two devices is
- * open, one command is held, one is queued. Abort: the server aborted an active set.
- */
-/* clang-format off */
 static const struct row client_table[] = {
         { "Create", { .op = OP_CREATE, .config = { .deviceCount = 2 } },
-          CELLS(OK(CFG), P(CFG), P(INI), P(ACT), P(TRM), P(ABT)) },
+          { OK(CFG), P(DNE), P(CFG), P(INI), P(ACT), P(TRM), P(ABT) } },
+        { "OpenInSecondary", { .op = OP_OPEN_IN_SECONDARY },
+          { P(DNE), OK(INI), P(CFG), P(INI), P(ACT), P(TRM), P(ABT) } },
         { "GetConfiguration", { .op = OP_GET_CONFIGURATION, .timeout_ms = CALL_WAIT_MS },
-          CELLS(P(DNE), OK(INI), OK(INI), OK(ACT), OK(TRM), R(ABORT, ABT)) },
+          { P(DNE), P(DNE), OK(INI), OK(INI), OK(ACT), OK(TRM), R(ABORT, ABT) } },
         { "OpenDevice", { .op = OP_OPEN_DEVICE, .device = 1 },
-          CELLS(P(DNE), P(CFG), OK(ACT), OK(ACT), P(TRM), R(ABORT, ABT)) },
+          { P(DNE), P(DNE), P(CFG), OK(ACT), OK(ACT), P(TRM), R(ABORT, ABT) } },
         { "GetCommand", { .op = OP_GET_COMMAND, .slot = 1, .timeout_ms = CALL_WAIT_MS },
-          CELLS(P(DNE), P(CFG), P(INI), OK(ACT), P(TRM), R(ABORT, ABT)) },
+          { P(DNE), P(DNE), P(CFG), P(INI), OK(ACT), P(TRM), R(ABORT, ABT) } },
         { "CompleteCommand", { .op = OP_COMPLETE_COMMAND, .slot = 0 },
-          CELLS(P(DNE), P(CFG), P(INI), OK(ACT), P(TRM), R(ABORT, ABT)) },
+          { P(DNE), P(DNE), P(CFG), P(INI), OK(ACT), P(TRM), R(ABORT, ABT) } },
+        { "GetBufferHandle", { .op = OP_GET_BUFFER_HANDLE, .slot = 0 },
+          { P(DNE), P(DNE), P(CFG), R(INVALID, INI), OK(ACT), P(TRM), R(ABORT, ABT) } },
+        { "MapBufferHandle", { .op = OP_MAP_BUFFER_HANDLE },
+          { P(DNE), P(DNE), P(CFG), R(INVALID, INI), OK(ACT), P(TRM), R(ABORT, ABT) } },
         { "SignalAbort", { .op = OP_SIGNAL_ABORT },
-          CELLS(P(DNE), OK(ABT), OK(ABT), OK(ABT), OK(ABT), OK(ABT)) },
+          { P(DNE), P(DNE), OK(ABT), OK(ABT), OK(ABT), OK(ABT), OK(ABT) } },
         { "Close", { .op = OP_CLOSE },
-          CELLS(P(DNE), OK(DNE), OK(DNE), R(OPEN, DNE), OK(DNE), OK(DNE)) },
+          { P(DNE), P(DNE), OK(DNE), OK(DNE), R(OPEN, DNE), OK(DNE), OK(DNE) } },
         { "the server's text", { .op = OP_SERVER_INFO },
-          CELLS(P(DNE), P(CFG), OK(INI), OK(ACT), OK(TRM), OK(ABT)) },
+          { P(DNE), P(DNE), P(CFG), OK(INI), OK(ACT), OK(TRM), OK(ABT) } },
+        { "the primary's text", { .op = OP_PRIMARY_INFO },
+          { P(DNE), P(DNE), OK(CFG), OK(INI), OK(ACT), OK(TRM), OK(ABT) } },
+        { "a device's name", { .op = OP_DEVICE_NAME, .device = 0 },
+          { P(DNE), P(DNE), P(CFG), OK(INI), OK(ACT), OK(TRM), OK(ABT) } },
         { "the verdict", { .op = OP_VERDICT },
-          CELLS(P(DNE), R(TIMEOUT, CFG), R(TIMEOUT, INI), R(TIMEOUT, ACT), R(TIMEOUT, TRM), R(TIMEOUT, ABT)) },
+          { P(DNE), P(DNE), R(TIMEOUT, CFG), R(TIMEOUT, INI), R(TIMEOUT, ACT), R(TIMEOUT, TRM), R(TIMEOUT, ABT) } },
 };
 /* clang-format on */
 
-static const int states[] = { DNE, CFG, INI, ACT, TRM, ABT };
+static bool is_in(const struct stage *stage, enum column column)
+{
+        return stage->user == stage->client ? columns[column].of_primary : columns[column].of_secondary;
+}
 
-static void hold_one_and_queue_one(struct stage *stage)
+static uint32_t hold_one_and_queue_one(struct stage *stage)
 {
         EXPECT(NOERROR, stage->server, OP_ALLOCATE_BUFFER, .buffer = 1, .size = STAGE_BLOCK);
         EXPECT(NOERROR, stage->server, OP_SEND_COMMAND, .code = VDC_Write, .buffer = 1, .size = STAGE_BLOCK);
         EXPECT(NOERROR, stage->server, OP_SEND_COMMAND, .slot = 1, .code = VDC_Flush);
         EXPECT(NOERROR, stage->user, OP_GET_COMMAND, .timeout_ms = CALL_WAIT_MS);
+        return EXPECT(NOERROR, stage->user, OP_GET_BUFFER_HANDLE).handle;
 }
 
-static void reach(struct stage *stage, int state)
+/* Configured, and this client, where it is a secondary, has not joined. */
+static void reach_beside(struct stage *stage)
 {
-        if (state == DNE)
-                return;
-        if (state == CFG) {
+        stage_begin_configuration(stage);
+        EXPECT(NOERROR, stage->server, OP_END_CONFIGURATION);
+        EXPECT(NOERROR, stage->client, OP_GET_CONFIGURATION, .timeout_ms = CALL_WAIT_MS);
+}
+
+/* Returns the handle of the buffer of the command that is held, or was. */
+static uint32_t reach(struct stage *stage, enum column column)
+{
+        uint32_t handle = 0;
+
+        switch (column) {
+        case COLUMN_NONE:
+                break;
+        case COLUMN_BESIDE:
+                reach_beside(stage);
+                break;
+        case COLUMN_CONFIGURABLE:
                 stage_begin_configuration(stage);
                 EXPECT(NOERROR, stage->server, OP_END_CONFIGURATION);
-                return;
-        }
-        if (state == TRM) {
-                stage_open_devices(stage);
+                break;
+        case COLUMN_INITIALIZING:
+                stage_open_server_devices(stage);
+                break;
+        case COLUMN_TERMINATED:
+                stage_up(stage);
+                handle = hold_one_and_queue_one(stage);
+                EXPECT(NOERROR, stage->user, OP_COMPLETE_COMMAND);
+                EXPECT_CALLBACK(stage, 0, ERROR_SUCCESS, 0);
                 stage_finish_devices(stage);
-                return;
+                break;
+        default:
+                stage_open_server_devices(stage);
+                EXPECT(NOERROR, stage->user, OP_OPEN_DEVICE);
+                handle = hold_one_and_queue_one(stage);
+                if (column == COLUMN_ABORT)
+                        EXPECT(NOERROR, stage->server, OP_SIGNAL_ABORT);
         }
-        stage_open_server_devices(stage);
-        if (state == INI)
-                return;
-        EXPECT(NOERROR, stage->user, OP_OPEN_DEVICE);
-        hold_one_and_queue_one(stage);
-        if (state == ABT)
-                EXPECT(NOERROR, stage->server, OP_SIGNAL_ABORT);
+        return handle;
 }
 
-static void check_cell(struct stage *stage, const struct row *row, const struct cell *cell)
+static void check_cell(struct stage *stage, const struct row *row, const struct cell *cell, uint32_t handle)
 {
-        int result = stage_call(stage->user, &row->request).result;
-        int next = (int)CALL(stage->user, OP_STATE).state;
+        struct call_request request = row->request;
+        int result;
+        int next;
 
+        request.handle = handle;
+        result = stage_call(stage->user, &request).result;
+        next = (int)CALL(stage->user, OP_STATE).state;
         if (result != cell->result || next != cell->next)
                 stage_fail(__LINE__, "%s -> %s, expected %s -> %s", vds_result_name(result), stage_state_name(next),
                            vds_result_name(cell->result), stage_state_name(cell->next));
@@ -119,31 +163,38 @@ static void check_cell(struct stage *stage, const struct row *row, const struct 
 static void every_cell_of_the_transition_table(void **state)
 {
         for (size_t i = 0; i < sizeof client_table / sizeof client_table[0]; i++)
-                for (size_t j = 0; j < sizeof states / sizeof states[0]; j++) {
+                for (enum column column = COLUMN_NONE; column < COLUMN_COUNT; column++) {
                         struct stage *stage = stage_new(state);
+                        uint32_t handle;
 
-                        stage_say("%s in %s", client_table[i].method, stage_state_name(states[j]));
-                        reach(stage, states[j]);
-                        EXPECT_NUMBER(CALL(stage->user, OP_STATE).state, states[j]);
-                        check_cell(stage, &client_table[i], &client_table[i].cells[states[j]]);
+                        if (!is_in(stage, column))
+                                continue;
+                        stage_say("%s in %s", client_table[i].method, columns[column].name);
+                        handle = reach(stage, column);
+                        EXPECT_NUMBER(CALL(stage->user, OP_STATE).state, columns[column].state);
+                        check_cell(stage, &client_table[i], &client_table[i].cells[column], handle);
                 }
 }
 
 /* Abort is one state, whoever brought it about and wherever the client stood. */
 static void abort_is_the_same_from_everywhere(void **state)
 {
-        static const int from[] = { CFG, INI, ACT, TRM };
+        static const enum column from[] = { COLUMN_CONFIGURABLE, COLUMN_INITIALIZING, COLUMN_ACTIVE,
+                                            COLUMN_TERMINATED };
 
         for (size_t i = 0; i < sizeof client_table / sizeof client_table[0]; i++)
                 for (size_t j = 0; j < sizeof from / sizeof from[0]; j++)
                         for (int own = 0; own < 2; own++) {
                                 struct stage *stage = stage_new(state);
+                                uint32_t handle;
 
+                                if (!is_in(stage, from[j]))
+                                        continue;
                                 stage_say("%s in Abort from %s, by the %s", client_table[i].method,
-                                          stage_state_name(from[j]), own ? "client" : "server");
-                                reach(stage, from[j]);
+                                          columns[from[j]].name, own ? "client" : "server");
+                                handle = reach(stage, from[j]);
                                 EXPECT(NOERROR, own ? stage->user : stage->server, OP_SIGNAL_ABORT);
-                                check_cell(stage, &client_table[i], &client_table[i].cells[ABT]);
+                                check_cell(stage, &client_table[i], &client_table[i].cells[COLUMN_ABORT], handle);
                         }
 }
 
@@ -314,7 +365,7 @@ static void close_releases_get_command(void **state)
         if (actor_finish(stage->user, 1).result == NOERROR)
                 stage_fail(__LINE__, "GetCommand found a command where none was");
         EXPECT_NUMBER(CALL(stage->server, OP_STATE).state, ABT);
-        EXPECT_NUMBER(CALL(stage->server, OP_REASON).result, VDS_ABORT_CLIENT_CLOSED);
+        EXPECT_NUMBER(CALL(stage->server, OP_REASON).result, stage_reason_of_close(stage));
 }
 
 static void complete_command(void **state)
@@ -346,7 +397,7 @@ static void close_with_devices_open(void **state)
         EXPECT_CALLBACK(stage, 0, ERROR_OPERATION_ABORTED, 0);
         EXPECT_CALLBACK(stage, 1, ERROR_OPERATION_ABORTED, 0);
         stage_expect_agent(stage, NOERROR);
-        EXPECT_NUMBER(CALL(stage->server, OP_REASON).result, VDS_ABORT_CLIENT_CLOSED);
+        EXPECT_NUMBER(CALL(stage->server, OP_REASON).result, stage_reason_of_close(stage));
 }
 
 /* A device that its server has closed is not open, whether or not GetCommand has said so. */

@@ -281,6 +281,12 @@ static void use_name(struct stage *stage, const char *name, const char *device)
         memcpy(request.name, device, strlen(device) + 1);
         stage_expect(__LINE__, stage->server, NOERROR, &request);
         EXPECT(NOERROR, stage->client, OP_GET_CONFIGURATION, .timeout_ms = CALL_WAIT_MS);
+        if (stage->user != stage->client) {
+                struct call_request join = { .op = OP_OPEN_IN_SECONDARY };
+
+                memcpy(join.name, name, strlen(name) + 1);
+                stage_expect(__LINE__, stage->user, NOERROR, &join);
+        }
         stage_expect(__LINE__, stage->user, NOERROR, &request);
         request.device = 0;
         memcpy(request.name, name, strlen(name) + 1);

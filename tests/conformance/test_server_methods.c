@@ -173,7 +173,7 @@ static void abort_is_the_same_from_everywhere(void **state)
                                 stage_say("%s in Abort from %s, by the %s", row->method, stage_state_name(from[j]),
                                           own ? "server" : "client");
                                 reach(stage, from[j]);
-                                EXPECT(NOERROR, own ? stage->server : stage->user, OP_SIGNAL_ABORT);
+                                EXPECT(NOERROR, own ? stage->server : stage_aborter(stage), OP_SIGNAL_ABORT);
                                 if (row->request.buffer == 1 && (from[j] == CON || from[j] == CFG))
                                         cell.result = row->request.op == OP_FREE_BUFFER ? VD_E_INVALID : 0;
                                 check_cell(stage, row, &cell);
