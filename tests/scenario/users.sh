@@ -93,4 +93,91 @@ test_the_members_of_a_group() {
     no_leftovers own
 }
 
+# ---- environments ----
+
+# A process in whose view of the machine nobody has made a folder for sets yet.
+fresh_machine() {
+    needs_root
+    command -v nsenter >/dev/null || skip "needs nsenter(1)"
+    unshare --mount mount -t tmpfs none /run 2>/dev/null || skip "may not mount"
+    chmod 755 "$scratch" "${PWD%/*}" .
+    cp "$VDIPIPE" program
+    mkdir home
+    chmod 777 home
+    mkfifo hole held
+    chmod 666 hole
+    exec 8<>hole 9<>held
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    unshare --mount sh -c 'mount -t tmpfs -o mode=755 none /run && mkdir -p "/run/user/$1" /run/user/0 &&
+        chown "$1" "/run/user/$1" && chmod 700 "/run/user/$1" && : >ready && read -r _ <held' sh "$owner" &
+    machine=$!
+    trap leave_machine EXIT
+    wait_for_file ready 10
+}
+
+# $set_pid is a shell that waits for the program.
+leave_machine() {
+    # shellcheck disable=SC2046 # process ids
+    kill "$machine" ${set_pid:+$(pgrep -P "$set_pid")} 2>/dev/null || :
+}
+
+# Runs the program on that machine, as user $user, with nothing in the environment but what is said.
+cron() { # ARG...
+    nsenter --mount --wd -t "$machine" setpriv --reuid "$user" --regid "$user" --clear-groups \
+        env -i HOME="$PWD/home" PATH=/usr/bin:/bin "$PWD/program" "$@"
+}
+
+login() { # ARG...
+    nsenter --mount --wd -t "$machine" setpriv --reuid "$user" --regid "$user" --clear-groups \
+        env -i HOME="$PWD/home" PATH=/usr/bin:/bin TERM=xterm "XDG_RUNTIME_DIR=/run/user/$user" "$PWD/program" "$@"
+}
+
+# A set made in one environment is found, looked at and aborted in the other.
+found_from() { # MAKER OTHER
+    local name
+    rm -f home/app.db
+    make_db home/app.db 9000
+    chown "$user" home/app.db
+    exec 8>&- 8<>hole # what a run before left in it is gone
+    "$1" backup home/app.db --raw --max-transfer 64K >hole 2>why &
+    set_pid=$!
+    wait_until 10 seen_by "$2"
+    name=$("$2" list --json | jq -er '.[0].name')
+    expect_exit 0 "$2" status "$name"
+    grep -qxE 'state +active' out
+    expect_exit 0 "$2" abort "$name"
+    expect_end "$set_pid" 3 1
+    grep -qF 'aborted from outside' why || fail "$(<why)"
+    set_pid=
+    expect_exit 0 "$1" list --json
+    [[ $(<out) == '[]' ]]
+}
+
+seen_by() { # OTHER
+    "$1" list --json | jq -e 'length == 1 and .[0].state == "active"'
+}
+
+test_cron_and_login_of_an_ordinary_user() {
+    local user=$owner root
+    fresh_machine
+    root=/proc/$machine/root
+    found_from cron login
+    found_from login cron
+    [[ ! -e $root/run/vdipipe ]] || fail "an ordinary user made /run/vdipipe"
+    rmdir "/tmp/vdipipe-$owner" "$root/run/user/$owner/vdipipe"
+    # Once root has been there, sets meet in the folder that he made.
+    user=0 found_from login cron
+    found_from cron login
+    found_from login cron
+    [[ -d $root/run/vdipipe && ! -e /tmp/vdipipe-$owner && ! -e $root/run/user/$owner/vdipipe ]]
+    [[ -z $(ls "$root/run/vdipipe") ]] || fail "left over: $(ls -A "$root/run/vdipipe")"
+}
+
+test_cron_and_login_of_root() {
+    local user=0
+    fresh_machine
+    found_from cron login
+    found_from login cron
+}
+
 run_tests
