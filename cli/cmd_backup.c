@@ -64,8 +64,9 @@ static const struct opt_spec backup_options[] = {
 };
 
 static const struct opt_spec *const option_tables[] = {
-        backup_options, options_writing, options_set,   options_open,   options_server_wait,
-        options_group,  options_stall,   options_trace, options_common, NULL
+        backup_options,      options_writing, options_set,   options_open,
+        options_server_wait, options_group,   options_stall, options_trace,
+        options_progress,    options_common,  NULL
 };
 
 static int check_args(const struct args *args, struct error *err)

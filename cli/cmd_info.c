@@ -12,8 +12,9 @@
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
 
-static const struct opt_spec *const option_tables[] = { options_json,  options_streams, options_reading,
-                                                        options_stall, options_common,  NULL };
+static const struct opt_spec *const option_tables[] = { options_json,  options_streams,  options_reading,
+                                                        options_stall, options_progress, options_common,
+                                                        NULL };
 
 /* What was found out about one stream. */
 struct findings {

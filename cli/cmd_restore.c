@@ -61,8 +61,9 @@ static const struct opt_spec restore_options[] = {
 };
 
 static const struct opt_spec *const option_tables[] = {
-        restore_options, options_reading, options_set,   options_open,   options_server_wait,
-        options_group,   options_stall,   options_trace, options_common, NULL
+        restore_options,     options_reading, options_set,   options_open,
+        options_server_wait, options_group,   options_stall, options_trace,
+        options_progress,    options_common,  NULL
 };
 
 static int check_args(const struct args *args, struct error *err)

@@ -46,6 +46,7 @@ extern const struct command command_complete;
 
 /* Tables shared by several commands. */
 extern const struct opt_spec options_common[];      /* how much to say */
+extern const struct opt_spec options_progress[];    /* of a transfer */
 extern const struct opt_spec options_set[];         /* shape of the device set */
 extern const struct opt_spec options_open[];        /* time-out of the other side's coming */
 extern const struct opt_spec options_server_wait[]; /* the server's, for the client */

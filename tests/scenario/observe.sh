@@ -132,6 +132,8 @@ status a\b
 list --group no-such-group
 status --group no-such-group a
 config --open-timeout 0 a
+list --progress plain
+abort --progress-fd 2 a
 END
     expect_exit 2 vdipipe status ''
     expect_exit 2 vdipipe status "$(printf 'x%.0s' {1..256})"
