@@ -1,7 +1,7 @@
 /*
  * Any bytes at all through the smaller readers of outside bytes: the command line, the configuration file, the texts
- * between the two processes, a stream's header, a database's write-ahead log and the header of its index, a statement.
- * The first byte says which.
+ * between the two processes, a stream's header, a set's description, a database's write-ahead log and the header of its
+ * index, a statement. The first byte says which.
  */
 #include <stdalign.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/config.h"
+#include "cli/primary_info.h"
 #include "codecs/stream_info.h"
 #include "core/base/cleanup.h"
 #include "core/servers/server.h"
@@ -157,9 +158,21 @@ static void read_config(const char *text, size_t size)
         config_free(config);
 }
 
+/* What was accepted can be told on. */
+static void read_primary(const char *text, size_t size)
+{
+        CLEANUP(freep) char *again = NULL;
+        struct primary_info info;
+        struct error err = ERROR_INIT;
+
+        (void)size;
+        if (primary_info_decode(text, &info, &err) == 0 && primary_info_encode(&info, &again, &err) < 0)
+                abort();
+}
+
 static void (*const readers[])(const char *, size_t) = {
         read_arguments, read_report, read_info,   read_job,       read_stream_info,
-        read_log,       read_index,  read_config, read_statement,
+        read_log,       read_index,  read_config, read_statement, read_primary,
 };
 
 enum { READERS = sizeof readers / sizeof readers[0] };
@@ -197,6 +210,9 @@ void fuzz_make_seeds(void)
                 "[{\"offset\":0,\"length\":8192}],\"uid\":0,\"gid\":0,\"mode\":420}";
         static const char config[] = "# comment\n[defaults]\nquiet = yes\n[app]\ndatabase = /srv/app.db\nzstd = 9\n"
                                      "max-lock: 1.5\ncheck = full\n\n[other]\n";
+        static const char primary[] =
+                "{\"set\":\"01234567-89ab-4def-8123-456789abcdef\",\"time\":\"2026-01-31T23:59:59Z\","
+                "\"source\":\"\",\"personality\":\"tape\",\"media_size\":0,\"soft_mark_size\":512}";
         static const uint8_t log[32] = { 0x37, 0x7f, 0x06, 0x82, 0x00, 0x2d, 0xe2, 0x18, 0x00, 0x00, 0x10, 0x00 };
         static const char *const statements[] = {
                 "BACKUP DATABASE [a]]b] FILE='x' TO VIRTUAL_DEVICE=N's''', VIRTUAL_DEVICE='t' WITH INIT, STATS=5, "
@@ -235,6 +251,7 @@ void fuzz_make_seeds(void)
         seed(7, config, sizeof config - 1);
         for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++)
                 seed(8, statements[i], strlen(statements[i]));
+        seed(9, primary, sizeof primary - 1);
 }
 
 void fuzz_repair(uint8_t *data, size_t size)
