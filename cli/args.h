@@ -72,7 +72,8 @@ struct args {
         bool accept_unconfirmed;
         int64_t memory_limit; /* bytes; 0: the codec's default */
 
-        const char *trace; /* NULL: none */
+        const char *trace;  /* NULL: none */
+        const char *script; /* of exec; NULL: none */
 
         int64_t progress; /* enum progress_mode */
         int64_t progress_fd;

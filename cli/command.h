@@ -36,6 +36,7 @@ extern const struct command command_create;
 extern const struct command command_attach;
 extern const struct command command_verify;
 extern const struct command command_info;
+extern const struct command command_exec;
 extern const struct command command_extract;
 extern const struct command command_list;
 extern const struct command command_status;
