@@ -657,8 +657,10 @@ static int cut_file(int fd, const char *label, uint64_t offset, const uint8_t ma
                     struct error *err)
 {
         off_t end = (off_t)offset + FRAME_MAGIC_SIZE;
+        int fault = fault_point("sink-write");
 
-        if (fd_pwrite_full(fd, magic, FRAME_MAGIC_SIZE, (off_t)offset) < 0 || ftruncate(fd, end) < 0 ||
+        errno = fault;
+        if (fault || fd_pwrite_full(fd, magic, FRAME_MAGIC_SIZE, (off_t)offset) < 0 || ftruncate(fd, end) < 0 ||
             lseek(fd, end, SEEK_SET) < 0)
                 return error_raise_errno(err, errno, "cannot cut %s", label);
         return 0;
