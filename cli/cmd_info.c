@@ -20,6 +20,7 @@ static const struct opt_spec *const option_tables[] = { options_json,  options_s
 struct findings {
         const struct input *input;
         uint64_t data_bytes; /* known when the end was reached */
+        uint64_t marks;
         uint64_t stream_bytes;
         bool complete;
         bool confirmed;
@@ -100,6 +101,8 @@ static json_t *findings_json(const struct findings *findings)
                 put(object, "data_bytes", json_integer((json_int_t)findings->data_bytes));
                 if (findings->stream_bytes)
                         put(object, "stream_bytes", json_integer((json_int_t)findings->stream_bytes));
+                if (findings->marks)
+                        put(object, "file_marks", json_integer((json_int_t)findings->marks));
         }
         if (findings->report_json)
                 put(object, "report", json_loads(findings->report_json, 0, NULL));
@@ -152,6 +155,7 @@ static int look_at_ends(const struct input *input, struct findings *findings, st
                 findings->confirmed = rc == 1 && tail.confirmed;
                 findings->data_bytes = tail.data_bytes;
                 findings->stream_bytes = tail.stream_bytes;
+                findings->marks = tail.marks;
                 findings->report_json = take_ptr(&tail.report_json);
         }
         stream_info_deinit(&info);
@@ -169,6 +173,7 @@ static int read_through(struct reading *reading, struct input *input, struct fin
         findings->complete = true;
         findings->confirmed = tail && tail->confirmed;
         findings->stream_bytes = tail ? tail->stream_bytes : 0;
+        findings->marks = tail ? tail->marks : 0;
         findings->report_json = tail && tail->report_json ? strdup(tail->report_json) : NULL;
         return 0;
 }

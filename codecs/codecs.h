@@ -105,7 +105,7 @@ void reader_freep(struct reader **reader);
 struct stream_tail {
         uint64_t data_bytes;   /* content */
         uint64_t stream_bytes; /* the vdi stream itself, header to seek table */
-        uint64_t marks;        /* file marks; vdistream_probe() does not count them */
+        uint64_t marks;        /* file marks */
         bool confirmed;        /* the verdict is there */
         char *report_json;     /* what the server reported; NULL when nothing; belongs to the reader */
 };

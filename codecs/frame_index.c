@@ -11,7 +11,7 @@
 #include "core/base/fd_io.h"
 
 /* The writer puts at most FRAME_CONTENT_MAX into a frame, in blocks of one byte at worst. */
-enum { ENCODED_MAX = 4 * FRAME_CONTENT_MAX + (64 << 10), ROOM_FIRST = 64, READ_PIECE = 1 << 20 };
+enum { ENCODED_MAX = 4 * FRAME_CONTENT_MAX + (64 << 10), ROOM_FIRST = 64, READ_PIECE = 256 << 10 };
 
 /* ---- filling ---- */
 

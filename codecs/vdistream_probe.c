@@ -139,6 +139,30 @@ static int explain_missing_end(const struct probe *probe, struct error *err)
 
 /* ---- the seek table ---- */
 
+/* Whether a frame that is as long as a mark and as empty begins like one. */
+static int count_mark(struct probe *probe, uint64_t position, struct error *err)
+{
+        uint8_t prefix[RECORD_PREFIX];
+        ssize_t n = read_at(probe, prefix, sizeof prefix, position, err);
+
+        if (n == RECORD_PREFIX && record_is_ours(prefix, sizeof prefix) && prefix[13] == RECORD_MARK)
+                probe->tail->marks++;
+        return n < 0 ? -1 : 0;
+}
+
+static int take_entry(struct probe *probe, uint64_t number, const uint8_t *entry, uint64_t *position, struct error *err)
+{
+        uint32_t compressed = get_le32(entry);
+        uint32_t content = get_le32(entry + 4);
+
+        if (compressed == RECORD_MARK_SIZE && content == 0 && count_mark(probe, *position, err) < 0)
+                return -1;
+        probe->starts[number % LAST_FRAMES] = *position;
+        probe->data_bytes += content;
+        *position += compressed;
+        return 0;
+}
+
 /* Adds up the entries and remembers where the last frames are. */
 static int walk_table(struct probe *probe, uint64_t table, struct error *err)
 {
@@ -153,11 +177,9 @@ static int walk_table(struct probe *probe, uint64_t table, struct error *err)
                         return -1;
                 if ((size_t)n < piece)
                         return raise_damaged(probe, table, "its seek table is cut", err);
-                for (size_t at = 0; at < piece; at += SEEKTABLE_ENTRY, i++) {
-                        probe->starts[i % LAST_FRAMES] = position;
-                        position += get_le32(probe->bytes + at);
-                        probe->data_bytes += get_le32(probe->bytes + at + 4);
-                }
+                for (size_t at = 0; at < piece; at += SEEKTABLE_ENTRY, i++)
+                        if (take_entry(probe, i, probe->bytes + at, &position, err) < 0)
+                                return -1;
         }
         if (position != table)
                 return raise_damaged(probe, table, "its seek table does not describe it", err);

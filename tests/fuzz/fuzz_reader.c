@@ -1,5 +1,6 @@
 /*
- * Any bytes at all through the reader: it must come to an end without a fault in memory, and with bounded memory.
+ * Any bytes at all through the reader, and through what reads at positions, a tape and a disk: all must come to an end
+ * without a fault in memory, and with bounded memory.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -8,7 +9,10 @@
 
 #include "codecs/bytes.h"
 #include "codecs/codecs.h"
+#include "codecs/disk.h"
 #include "codecs/record.h"
+#include "codecs/tape.h"
+#include "codecs/vdistream.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 #include "fuzz.h"
@@ -33,6 +37,52 @@ static void read_through(int fd, bool accept_unconfirmed)
         (void)reader_tail(reader);
 }
 
+/* Forward by blocks and back by marks; a step that does not move the tape would not end. */
+static void walk_tape(struct tape *tape)
+{
+        static uint8_t buffer[8 << 9];
+        enum tape_event event = TAPE_NONE;
+        struct error err = ERROR_INIT;
+        uint64_t before;
+        size_t size;
+
+        do {
+                before = tape_position(tape);
+                if (tape_read(tape, buffer, sizeof buffer, &size, &event, &err) < 0)
+                        return;
+                if (event != TAPE_END_OF_DATA && tape_position(tape) <= before)
+                        abort();
+        } while (event != TAPE_END_OF_DATA);
+        while (tape_position(tape) > 0) {
+                before = tape_position(tape);
+                if (tape_skip_marks(tape, -1, &event, &err) < 0 || tape_position(tape) >= before)
+                        abort();
+                tape_set_position(tape, before / 2, &event);
+                if (tape_position(tape) >= before || tape_skip_blocks(tape, -3, &event, &err) < 0)
+                        abort();
+        }
+}
+
+static void read_at_positions(int fd)
+{
+        static uint8_t buffer[70001];
+        struct reader_options options = { .name = "input", .accept_unconfirmed = true };
+        struct tape *tape = NULL;
+        struct disk *disk = NULL;
+        struct error err = ERROR_INIT;
+        size_t size;
+
+        if (lseek(fd, 0, SEEK_SET) == 0 && tape_open(fd, &options, 512, &tape, &err) == 0)
+                walk_tape(tape);
+        tape_free(tape);
+        if (lseek(fd, 0, SEEK_SET) == 0 && disk_open(fd, &options, &disk, &err) == 0) {
+                if (disk_read(disk, buffer, sizeof buffer, disk_size(disk) / 3, &size, &err) == 0 &&
+                    size > disk_size(disk))
+                        abort();
+        }
+        disk_free(disk);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         CLEANUP(fd_closep) int fd = memfd_create("fuzz", MFD_CLOEXEC);
@@ -43,11 +93,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 abort();
         read_through(fd, false);
         read_through(fd, true);
+        read_at_positions(fd);
         if (lseek(fd, 0, SEEK_SET) == 0)
                 (void)vdistream_probe(fd, "input", &info, &tail, NULL);
         stream_info_deinit(&info);
         stream_tail_deinit(&tail);
         return 0;
+}
+
+/* A record of completeness says what stands before it. */
+static void repair_complete(uint8_t *data, size_t at)
+{
+        struct hasher *hasher = hasher_new();
+        uint8_t *body = data + at + RECORD_PREFIX;
+
+        if (!hasher)
+                abort();
+        hasher_stream(hasher, data, at);
+        put_le64(body + 8, at);
+        hasher_digest(hasher, body + 16);
+        hasher_free(hasher);
 }
 
 /* Every record gets the checksum that its bytes now have. */
@@ -59,6 +124,8 @@ void fuzz_repair(uint8_t *data, size_t size)
                 if (!record_is_ours(data + at, size - at))
                         continue;
                 frame = 8 + (size_t)get_le32(data + at + 4);
+                if (frame == RECORD_COMPLETE_SIZE && frame <= size - at && data[at + 13] == RECORD_COMPLETE)
+                        repair_complete(data, at);
                 if (frame >= RECORD_OVERHEAD && frame <= size - at)
                         put_le64(data + at + frame - RECORD_SUFFIX, hash_record(data + at, frame - RECORD_SUFFIX));
         }
@@ -82,21 +149,47 @@ static void release(struct stage *stage)
 
 static const struct stage_ops keep_ops = { .name = "seed", .writev = keep, .free = release };
 
-static void seed_stream(const struct vdistream_options *options, size_t size, bool finish)
+static struct stage *seed_writer(const struct vdistream_options *options)
 {
         struct stream_info info = { .set_id = "01234567-89ab-4def-8123-456789abcdef", .device_count = 1 };
-        CLEANUP(stage_freep) struct stage *writer = NULL;
         struct stage *sink = calloc(1, sizeof *sink);
-        uint8_t data[3000];
-        struct error err = ERROR_INIT;
+        struct stage *writer = NULL;
 
         if (!sink)
                 abort();
         sink->ops = &keep_ops;
+        if (vdistream_writer_new(&info, options, sink, &writer, NULL) < 0)
+                abort();
+        return writer;
+}
+
+/* Blocks of 512 bytes, a mark in front, two together, and one at the end. */
+static void seed_tape(const struct vdistream_options *options)
+{
+        CLEANUP(stage_freep) struct stage *writer = seed_writer(options);
+        uint8_t data[3 * 512];
+
+        for (size_t i = 0; i < sizeof data; i++)
+                data[i] = (uint8_t)(i / 5);
+        for (uint32_t i = 0; i < 3; i++)
+                if (vdistream_writer_mark(writer, 300 * i, NULL) < 0 ||
+                    stage_write(writer, data, 512 * (i + 1), NULL) < 0 ||
+                    (i % 2 && vdistream_writer_mark(writer, 0, NULL) < 0))
+                        abort();
+        if (vdistream_writer_mark(writer, 1536, NULL) < 0 || stage_finish(writer, NULL, NULL) < 0)
+                abort();
+        fuzz_seed_end();
+}
+
+static void seed_stream(const struct vdistream_options *options, size_t size, bool finish)
+{
+        CLEANUP(stage_freep) struct stage *writer = seed_writer(options);
+        uint8_t data[3000];
+        struct error err = ERROR_INIT;
+
         for (size_t i = 0; i < sizeof data; i++)
                 data[i] = (uint8_t)(i / 7);
-        if (vdistream_writer_new(&info, options, sink, &writer, &err) < 0 ||
-            stage_write(writer, data, size, &err) < 0 || stage_flush(writer, &err) < 0 ||
+        if (stage_write(writer, data, size, &err) < 0 || stage_flush(writer, &err) < 0 ||
             stage_write(writer, data, size / 2, &err) < 0)
                 abort();
         if (finish && stage_finish(writer, "{\"a\":1}", &err) < 0)
@@ -119,6 +212,8 @@ void fuzz_make_seeds(void)
         seed_stream(&stored, 100, false);
         seed_stream(&padded, 100, true);
         seed_stream(&compressed, 3000, true);
+        seed_tape(&stored);
+        seed_tape(&compressed);
         fuzz_seed_append(image, sizeof image);
         fuzz_seed_end();
         fuzz_seed_append(empty_zstd, sizeof empty_zstd);

@@ -299,6 +299,18 @@ static void expect_content(const struct run *run, const struct bytes *content)
         assert_int_equal(at, content->size);
 }
 
+static uint64_t probe_marks(void)
+{
+        CLEANUP(fd_closep) int fd = open(tape_path(), O_RDONLY | O_CLOEXEC);
+        CLEANUP(stream_info_deinit) struct stream_info info;
+        CLEANUP(stream_tail_deinit) struct stream_tail tail;
+        struct error err = ERROR_INIT;
+
+        assert_true(fd >= 0);
+        assert_int_equal(vdistream_probe(fd, "t.vdi", &info, &tail, &err), 1);
+        return tail.marks;
+}
+
 /* Every other reader finds all blocks in order, and counts the marks. */
 static void check_file(const struct run *run)
 {
@@ -317,6 +329,7 @@ static void check_file(const struct run *run)
         for (size_t i = 0; i < run->model->count; i++)
                 marks += run->model->items[i].is_mark;
         assert_int_equal(outcome.tail.marks, marks);
+        assert_int_equal(probe_marks(), marks);
         assert_true(marks > 0);
 }
 
