@@ -30,6 +30,8 @@ static int wait_for_config(const struct args *args, struct VDConfig *config, str
         if (result == VD_E_TIMEOUT)
                 return error_raise(err, ERR_TIMEOUT,
                                    "no server configured device set '%s' within %g s (--open-timeout)", name, seconds);
+        if (result == VD_E_INVALID)
+                result = VD_E_ABORT; /* it was there */
         return result == NOERROR ? 0 : observing_failed(name, result, err);
 }
 

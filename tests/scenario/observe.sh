@@ -4,6 +4,7 @@
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
+completions=$(cd "$(dirname "$0")/../../completions" && pwd)
 head_line='NAME  STATE  DEVICES  BYTES  PRIMARY  SERVER  SECONDARIES  AGE'
 
 # What jq finds in the answer of a command for programs.
@@ -149,6 +150,91 @@ test_config_gives_up_when_no_set_comes() {
     expect_exit 6 vdipipe config missing --open-timeout 0.2
     expect_error "'missing'" '0.2 s' --open-timeout
     [[ ! -s out ]]
+}
+
+# A set that waits for its server: its process is $maker.
+start_set() { # NAME [OPTION...]
+    "$VDIPIPE" create "$@" >/dev/null 2>made &
+    maker=$!
+    wait_until 10 ask ".[] | select(.primary_pid == $maker)" list
+}
+
+test_a_set_without_a_server() {
+    start_set demo --devices 3
+    expect_exit 0 vdipipe list
+    [[ $(sed 1d out) =~ ^"demo  configurable        3      0  "\ *"$maker       -            -   "[0-9]s$ ]] || fail "$(<out)"
+    expect_exit 0 vdipipe status --json demo
+    jq -e '.server_pid == null and .oldest_ms == null and .config.block_size == 0 and (.devices | length) == 3' out
+    jq -e '[.devices[] | .phase == "unopened" and .client_pid == null and has("name") == false] | all' out
+    expect_exit 6 vdipipe config demo --open-timeout 0.2
+    expect_error "'demo'" 'no server configured' --open-timeout
+    [[ ! -s out ]]
+    expect_exit 0 vdipipe abort demo
+    expect_end "$maker" 2 1
+    grep -qF 'aborted from outside' made || fail "$(<made)"
+    no_leftovers
+}
+
+test_config_waits_for_the_set_and_hears_of_its_end() {
+    "$VDIPIPE" config demo --open-timeout 30 >out 2>heard &
+    waiting=$!
+    start_set demo
+    # Once it has found the set; one that never was is a time-out.
+    wait_until 10 sees_a_socket "$waiting"
+    expect_exit 0 vdipipe abort demo
+    expect_end "$maker" 2 1
+    expect_end "$waiting" 5 1
+    [[ $(<heard) == *"'demo' was aborted or went away"* ]] || fail "$(<heard)"
+    no_leftovers
+}
+
+sees_a_socket() { # PID
+    readlink "/proc/$1"/fd/* | grep -q '^socket:'
+}
+
+test_odd_names() {
+    # shellcheck disable=SC2016 # not to be expanded
+    local name pids=() names=('two words' $'\e[2J' 'ümläut' $'\xff\xfe' '../../x' '-n' '$(touch gone)' "$(printf 'x%.0s' {1..255})")
+    for name in "${names[@]}"; do
+        "$VDIPIPE" create -- "$name" >/dev/null 2>&1 &
+        pids+=($!)
+        wait_until 10 "$VDIPIPE" status -- "$name"
+    done
+    expect_exit 0 vdipipe list
+    [[ $(wc -l <out) -eq 9 ]]
+    fails grep -q $'\e' out
+    grep -qF '\x1B[2J  ' out
+    grep -qF 'ümläut  ' out
+    expect_exit 0 vdipipe list --json
+    jq -e 'length == 8 and ([.[] | select(.name_hex == "fffe")] | length) == 1' out
+    expect_exit 0 vdipipe status --json -- $'\xff\xfe'
+    jq -e '.name_hex == "fffe" and (has("name") | not)' out
+    # The shell expands the words that it completes from: only plain names are among them.
+    [[ $(vdipipe __complete abort operands | cut -f1) == "$(printf 'x%.0s' {1..255})" ]] || fail "$(vdipipe __complete abort operands)"
+    for name in "${names[@]}"; do
+        expect_exit 0 vdipipe abort -- "$name"
+        expect_end "${pids[0]}" 2 1
+        pids=("${pids[@]:1}")
+    done
+    [[ $(ls) == $'err\nout' ]]
+    no_leftovers
+}
+
+test_the_words_of_a_completion() {
+    start_set demo
+    [[ $(vdipipe __complete status operands) == $'demo\tconfigurable' ]]
+    [[ -z $(vdipipe __complete backup operands) ]]
+    # shellcheck source=../../completions/vdipipe.bash
+    . "$completions/vdipipe.bash"
+    PATH=$(dirname "$VDIPIPE"):$PATH
+    # compopt works only while bash completes.
+    compopt() { :; }
+    COMP_WORDS=(vdipipe abort de) COMP_CWORD=2
+    unset -f vdipipe
+    _vdipipe || :
+    [[ ${COMPREPLY[*]} == demo ]] || fail "completed to: ${COMPREPLY[*]}"
+    "$VDIPIPE" abort demo
+    expect_end "$maker" 2 1
 }
 
 test_a_stopped_client_does_not_hold_anybody_up() {

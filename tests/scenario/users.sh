@@ -93,6 +93,23 @@ test_the_members_of_a_group() {
     no_leftovers own
 }
 
+test_a_set_of_create_and_a_name_taken() {
+    local owner_groups=$gid
+    meet
+    as "$owner" "$gid" "$program" create demo --group "$group" >/dev/null 2>why &
+    set_pid=$!
+    wait_until 10 "$program" status demo
+    # The name is taken for everybody, whether he may join or not.
+    for who in "$member" "$stranger" 0; do
+        expect_exit 1 as "$who" '' "$program" create demo
+        expect_error "'demo'"
+    done
+    expect_exit 6 as "$supplementary" "$gid" "$program" config demo --group "$group" --open-timeout 0.2
+    expect_exit 0 as "$supplementary" "$gid" "$program" abort --group "$group" demo
+    expect_end "$set_pid" 2 1
+    no_leftovers own
+}
+
 # ---- environments ----
 
 # A process in whose view of the machine nobody has made a folder for sets yet.
