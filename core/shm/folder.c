@@ -50,13 +50,14 @@ static enum folder_result folder_path(enum folder_place place, const char *given
         return length < PATH_MAX ? FOLDER_OK : FOLDER_ABSENT;
 }
 
-static int check(int fd, const char *path, uid_t owner, struct error *err)
+/* `owner` NULL: anybody's will do. */
+static int check(int fd, const char *path, const uid_t *owner, struct error *err)
 {
         struct stat st;
 
         if (fstat(fd, &st) < 0)
                 return error_raise_errno(err, errno, "examine folder '%s'", path);
-        if (st.st_uid != 0 && st.st_uid != owner)
+        if (owner && st.st_uid != 0 && st.st_uid != *owner)
                 return error_raise(
                         err, ERR_IO,
                         "folder '%s' belongs to user %lu: remove it, or choose another by VDIPIPE_RUNTIME_DIR", path,
@@ -69,6 +70,7 @@ static int check(int fd, const char *path, uid_t owner, struct error *err)
 enum folder_result folder_open(enum folder_place place, const char *given, int create, int *ret_fd, struct error *err)
 {
         CLEANUP(fd_closep) int fd = -1;
+        uid_t own = geteuid();
         char path[PATH_MAX];
         int made = 0;
 
@@ -88,7 +90,8 @@ enum folder_result folder_open(enum folder_place place, const char *given, int c
                 return (enum folder_result)error_raise_errno(err, errno, "open folder '%s'", path);
         if (made && place == FOLDER_SYSTEM && fchmod(fd, 01777) < 0)
                 return (enum folder_result)error_raise_errno(err, errno, "open folder '%s' to all users", path);
-        if (check(fd, path, geteuid(), err) < 0)
+        /* Who connects checks whom it finds there; so a group's folder may be any member's, if it was named. */
+        if (check(fd, path, !create && place <= FOLDER_ENVIRONMENT ? NULL : &own, err) < 0)
                 return FOLDER_FAILED;
         *ret_fd = take_fd(&fd);
         return FOLDER_OK;
@@ -171,7 +174,7 @@ static int visit_users(struct tour *tour, const char *parent, const char *prefix
                         continue;
                 snprintf(path, sizeof path, "%s/%s%s", parent, entry->d_name, rest);
                 fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-                if (fd >= 0 && check(fd, path, uid, /* err= */ NULL) == 0)
+                if (fd >= 0 && check(fd, path, &uid, /* err= */ NULL) == 0)
                         result = visit_folder(tour, fd);
         }
         return result;

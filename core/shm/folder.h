@@ -2,7 +2,7 @@
  * folder.h - the folders where sockets may lie, opened only if they are safe
  *
  * Safe: a real folder, not a link; owned by root or the own user; writable by others only if it is sticky. Whoever only
- * looks at what there is may also go where another user's sets are: then that user is a proper owner, too.
+ * looks for a socket takes a folder that was named to it whosever that is, and root those of all users, each its own.
  */
 #ifndef VDIPIPE_CORE_SHM_FOLDER_H
 #define VDIPIPE_CORE_SHM_FOLDER_H

@@ -185,6 +185,10 @@ static enum peer_result receive_once(int fd, struct msghdr *packet, size_t *ret_
         ssize_t n = recvmsg(fd, packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         int count;
 
+        /* A peer that closed without reading all we sent; said once, in front of what it sent itself. */
+        if (n < 0 && errno == ECONNRESET)
+                n = recvmsg(fd, packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return PEER_NOTHING;
         if (n < 0 && errno == ECONNRESET)

@@ -209,11 +209,17 @@ static enum rendezvous_result lock_name(struct rendezvous *rendezvous, struct er
         file_name(rendezvous->stem, ".lock", name);
         for (;;) {
                 CLEANUP(fd_closep) int probe = -1;
-                int got = try_lock(rendezvous->folder_fd, name, &rendezvous->lock_fd, err);
+                struct error local = ERROR_INIT;
+                int got = try_lock(rendezvous->folder_fd, name, &rendezvous->lock_fd, &local);
 
-                if (got != 0)
-                        return got < 0 ? RENDEZVOUS_FAILED : RENDEZVOUS_OK;
+                if (got > 0)
+                        return RENDEZVOUS_OK;
                 probe = connect_in(rendezvous->folder_fd, rendezvous->stem, no_wait);
+                /* Another user's lock cannot be opened, but the socket tells. */
+                if (got < 0 && probe < 0 && errno != EAGAIN) {
+                        error_keep_first(err, &local);
+                        return RENDEZVOUS_FAILED;
+                }
                 if (probe >= 0 || errno == EAGAIN || deadline_passed(deadline))
                         return RENDEZVOUS_TAKEN;
                 usleep(LOCK_NAP_US);
@@ -250,6 +256,25 @@ static int bind_socket(struct rendezvous *rendezvous, const char *group, struct 
         return 0;
 }
 
+/* A socket that the group may use, in a folder that it cannot enter, would be of no use. */
+static int check_group(int folder_fd, const char *group, struct error *err)
+{
+        struct stat st;
+        gid_t gid;
+
+        if (peer_group_id(group, &gid, err) < 0)
+                return -1;
+        if (fstat(folder_fd, &st) < 0)
+                return error_raise_errno(err, errno, "examine the folder for sockets");
+        if ((st.st_mode & S_IXOTH) || ((st.st_mode & S_IXGRP) && st.st_gid == gid))
+                return 0;
+        return error_raise(
+                err, ERR_IO,
+                "members of group '%s' cannot enter the folder for sockets: have root make /run/vdipipe (mode "
+                "1777), or choose a folder by VDIPIPE_RUNTIME_DIR",
+                group);
+}
+
 enum rendezvous_result rendezvous_listen(const char *folder, const char *group, const char *name,
                                          struct rendezvous *ret_rendezvous, struct error *err)
 {
@@ -260,6 +285,8 @@ enum rendezvous_result rendezvous_listen(const char *folder, const char *group, 
         if (folder_open_own(folder, &rendezvous.folder_fd, err) < 0)
                 return RENDEZVOUS_FAILED;
         fork_guard_add(rendezvous.folder_fd);
+        if (group && check_group(rendezvous.folder_fd, group, err) < 0)
+                return RENDEZVOUS_FAILED;
         sweep(rendezvous.folder_fd);
         result = lock_name(&rendezvous, err);
         if (result != RENDEZVOUS_OK)

@@ -97,6 +97,15 @@ static int open_in_secondary(struct vds_client *client, const char *name, struct
         return set_start_service(set, client_secondary_run, client, err) < 0 ? VD_E_MEMORY : NOERROR;
 }
 
+/* Tells the primary that this is no death. There is nothing to be done if it is gone, and room in its queue if not. */
+static void say_leave(struct vds_client *client)
+{
+        const struct message_leave message = { .kind = MESSAGE_LEAVE };
+
+        if (client->primary_fd >= 0)
+                peer_send(client->primary_fd, &message, sizeof message, -1, no_wait, NULL);
+}
+
 int vds_client_open_in_secondary(struct vds_client *client, const char *set_name)
 {
         struct error err = ERROR_INIT;
@@ -107,6 +116,7 @@ int vds_client_open_in_secondary(struct vds_client *client, const char *set_name
         result = open_in_secondary(client, set_name, &err);
         if (result != NOERROR) {
                 set_note_error(&client->set, &err);
+                say_leave(client);
                 client->set.release(&client->set);
         }
         set_end_create(&client->set, CALL_OPEN_IN_SECONDARY, result == NOERROR);
@@ -116,15 +126,13 @@ int vds_client_open_in_secondary(struct vds_client *client, const char *set_name
 
 int client_close_secondary(struct vds_client *client)
 {
-        const struct message_leave message = { .kind = MESSAGE_LEAVE };
         int result = NOERROR;
 
         if (!set_aborted(&client->set) && client_has_open_device(client)) {
                 set_abort(&client->set, VDS_ABORT_SECONDARY_CLOSED);
                 result = VD_E_OPEN;
         }
-        /* Nothing to be done if the primary is gone, and the queue is empty if it is not. */
-        peer_send(client->primary_fd, &message, sizeof message, -1, no_wait, NULL);
+        say_leave(client);
         return result;
 }
 

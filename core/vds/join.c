@@ -20,7 +20,7 @@ static int connect_to(struct vds_set *set, const char *name, struct joined *join
         case RENDEZVOUS_BUSY:
                 return VD_E_TIMEOUT;
         case RENDEZVOUS_DENIED:
-                error_prefix(err, "the set '%s' belongs to somebody else: ", name);
+                error_prefix(err, "the set '%s' is another user's, who does not admit this one: ", name);
                 return VD_E_SECURITY;
         case RENDEZVOUS_NONE:
         case RENDEZVOUS_TAKEN:
@@ -56,9 +56,10 @@ static int greet(const char *name, enum message_role role, struct joined *joined
         size_t size = 0;
 
         memcpy(hello.set_name, name, strlen(name));
-        result = peer_send(joined->fd, &hello, sizeof hello, -1, deadline, err);
+        result = peer_send(joined->fd, &hello, sizeof hello, -1, deadline, NULL);
         fault_point(role == ROLE_SERVER ? "server.open.greeted" : "secondary.open.greeted");
-        if (result == PEER_OK)
+        /* A primary that turned us away at the door has hung up, and its words are there to be read. */
+        if (result != PEER_NOTHING)
                 result = peer_receive(joined->fd, welcome, sizeof *welcome, &size, &joined->control_fd, deadline, err);
         if (result == PEER_NOTHING) {
                 error_raise(err, ERR_TIMEOUT, "the client that made the set '%s' does not answer", name);
@@ -90,7 +91,7 @@ int join_set(struct vds_set *set, const char *name, enum message_role role, stru
                 return result;
         fault_point(role == ROLE_SERVER ? "server.open.connected" : "secondary.open.connected");
         if (peer_check(ret_joined->fd, set->group, &ret_joined->pid, err) < 0) {
-                error_prefix(err, "the set '%s' was made by somebody else: ", name);
+                error_prefix(err, "the set '%s' is not trusted: ", name);
                 return VD_E_SECURITY;
         }
         return greet(name, role, ret_joined, err);

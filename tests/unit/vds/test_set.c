@@ -183,6 +183,10 @@ static void the_socket_is_for_its_group_only(void **state)
         snprintf(group, sizeof group, "%lu", (unsigned long)getegid());
         options.group = group;
         client = vds_client_new(&options);
+        /* Nobody but the owner can get at the socket there. */
+        assert_int_equal(vds_client_create(client, "set", &pair.wishes), VD_E_SECURITY);
+        assert_non_null(strstr(vds_client_error_text(client), "cannot enter the folder for sockets"));
+        assert_int_equal(chmod(pair.folder, 0711), 0);
         assert_int_equal(vds_client_create(client, "set", &pair.wishes), NOERROR);
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0660);
