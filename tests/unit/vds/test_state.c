@@ -94,6 +94,40 @@ static int client_verdict(struct pair *pair)
         return vds_client_verdict(pair->client, 0, &verdict, text);
 }
 
+static int client_open_in_secondary(struct pair *pair)
+{
+        return vds_client_open_in_secondary(pair->client, "no such set");
+}
+
+static int client_get_handle(struct pair *pair)
+{
+        uint8_t byte = 0;
+        uint32_t handle;
+
+        return vds_client_get_buffer_handle(pair->client, &byte, &handle);
+}
+
+static int client_map_handle(struct pair *pair)
+{
+        uint8_t *buffer;
+
+        return vds_client_map_buffer_handle(pair->client, 1, &buffer);
+}
+
+static int client_device_name(struct pair *pair)
+{
+        char name[VDS_NAME_MAX + 1];
+
+        return vds_client_device_name(pair->client, 0, 0, name);
+}
+
+static int client_primary_info(struct pair *pair)
+{
+        char text[VDS_TEXT_MAX];
+
+        return vds_client_primary_info(pair->client, text);
+}
+
 /* Columns: NONE, CONFIGURABLE, INITIALIZING, ACTIVE (one of two devices open, a command queued), TERMINATED, ABORT. */
 static const int client_states[] = { N, F, I, V, T, A };
 enum { CLIENT_STATES = sizeof client_states / sizeof client_states[0] };
@@ -121,6 +155,18 @@ static const struct {
         { "OpenDevice", client_open_device, { PROTOCOL(N), PROTOCOL(F), OK(V), OK(V), PROTOCOL(T), ABORTED } },
         { "GetCommand", client_get_command, { PROTOCOL(N), PROTOCOL(F), PROTOCOL(I), OK(V), PROTOCOL(T), ABORTED } },
         { "CompleteCommand", client_complete, { PROTOCOL(N), PROTOCOL(F), PROTOCOL(I), OK(V), PROTOCOL(T), ABORTED } },
+        /* There is no such set; but that is not why it is refused where there is one already. */
+        { "OpenInSecondary",
+          client_open_in_secondary,
+          { PROTOCOL(N), PROTOCOL(F), PROTOCOL(I), PROTOCOL(V), PROTOCOL(T), PROTOCOL(A) } },
+        { "GetBufferHandle",
+          client_get_handle,
+          { PROTOCOL(N), PROTOCOL(F), { VD_E_INVALID, I }, { VD_E_INVALID, V }, PROTOCOL(T), ABORTED } },
+        { "MapBufferHandle",
+          client_map_handle,
+          { PROTOCOL(N), PROTOCOL(F), { VD_E_INVALID, I }, { VD_E_INVALID, V }, PROTOCOL(T), ABORTED } },
+        { "device name", client_device_name, { PROTOCOL(N), PROTOCOL(F), OK(I), OK(V), OK(T), OK(A) } },
+        { "primary info", client_primary_info, { PROTOCOL(N), OK(F), OK(I), OK(V), OK(T), OK(A) } },
         { "SignalAbort", client_abort, { PROTOCOL(N), OK(A), OK(A), OK(A), OK(A), OK(A) } },
         { "Close", client_close, { PROTOCOL(N), OK(N), OK(N), { VD_E_OPEN, N }, OK(N), OK(N) } },
         { "server info", client_info, { PROTOCOL(N), PROTOCOL(F), OK(I), OK(V), OK(T), OK(A) } },
