@@ -293,9 +293,9 @@ int vds_observe_configuration(const struct vds_options *options, const char *set
 
                 if (result == NOERROR || result == VD_E_ABORT)
                         return result;
-                if (result != VD_E_TIMEOUT)
+                if (result != VD_E_TIMEOUT && result != VD_E_BUSY)
                         return was_there ? VD_E_ABORT : result_of(result);
-                if (deadline_passed(deadline))
+                if (result == VD_E_BUSY || deadline_passed(deadline))
                         return VD_E_TIMEOUT;
                 was_there = true;
         }
