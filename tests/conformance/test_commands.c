@@ -163,6 +163,54 @@ static void a_buffer_is_named_by_any_block(void **state)
         EXPECT_CALLBACK(stage, 0, ERROR_SUCCESS, STAGE_BLOCK);
 }
 
+/* ---- which commands a personality has to do with ---- */
+
+/* 6.9: X, and O with the bit that has it sent. A snapshot is a matter of pipes (9.2). What is not admitted may be
+ * answered with ERROR_NOT_SUPPORTED. */
+static void commands_are_admitted_by_features(void **state)
+{
+        /* clang-format off */
+        static const struct {
+                int code;
+                bool pipe, tape, disk, removable_disk;
+                uint32_t bit; /* one more that admits it */
+        } rows[] = {
+                { VDC_Read, true, true, true, true, 0 },
+                { VDC_Write, true, true, true, true, 0 },
+                { VDC_ClearError, true, true, true, true, 0 },
+                { VDC_WriteMark, false, true, false, false, 0 },
+                { VDC_SkipMarks, false, true, false, false, 0 },
+                { VDC_SkipBlocks, false, true, false, false, 0 },
+                { VDC_Load, false, true, false, true, VDF_Removable },
+                { VDC_Rewind, false, true, false, false, 0 },
+                { VDC_GetPosition, false, true, true, true, 0 },
+                { VDC_SetPosition, false, true, true, true, 0 },
+                { VDC_Discard, false, false, false, false, VDF_Discard },
+                { VDC_Flush, true, true, true, true, 0 },
+                { VDC_Snapshot, true, false, false, false, 0 },
+                { VDC_MountSnapshot, true, false, false, false, 0 },
+                { VDC_PrepareToFreeze, false, false, false, false, VDF_SnapshotPrepare },
+                { VDC_FileInfoBegin, false, false, false, false, VDF_EnumFrozenFiles },
+                { VDC_FileInfoEnd, false, false, false, false, VDF_EnumFrozenFiles },
+                { VDC_GetError, false, false, false, false, 0 },
+                { VDC_Complete, false, false, false, false, VDF_CompleteEnabled },
+                { 0, false, false, false, false, 0 },
+                { VDC_Complete + 1, false, false, false, false, 0 },
+        };
+        /* clang-format on */
+
+        stage_new(state);
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+                stage_say("%s", vds_command_name(rows[i].code));
+                EXPECT_NUMBER(vds_command_admitted(VDF_LikePipe, rows[i].code), rows[i].pipe);
+                EXPECT_NUMBER(vds_command_admitted(VDF_LikeTape, rows[i].code), rows[i].tape);
+                EXPECT_NUMBER(vds_command_admitted(VDF_LikeDisk, rows[i].code), rows[i].disk);
+                EXPECT_NUMBER(vds_command_admitted(VDF_LikeDisk | VDF_Removable, rows[i].code), rows[i].removable_disk);
+                if (rows[i].bit)
+                        EXPECT_NUMBER(vds_command_admitted(rows[i].bit, rows[i].code), true);
+        }
+}
+
 /* ---- completion codes ---- */
 
 static void check_code(struct stage *stage, int command, int code)
@@ -398,6 +446,7 @@ static const struct CMUnitTest tests[] = {
         IN_EVERY_MODE(inputs_arrive_and_outputs_come_back),
         IN_EVERY_MODE(data_crosses_both_ways),
         IN_EVERY_MODE(a_buffer_is_named_by_any_block),
+        IN_ONE_PROCESS(commands_are_admitted_by_features),
         IN_EVERY_MODE(every_completion_code_passes),
         IN_EVERY_MODE(as_many_as_a_queue_holds),
         IN_EVERY_MODE(one_more_than_a_queue_holds),
