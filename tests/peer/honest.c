@@ -30,7 +30,10 @@ const int honest_notice_ms = 10000;
 const int honest_notice_ms = 2000;
 #endif
 
-enum { CHANNEL = STDIN_FILENO };
+enum {
+        CHANNEL = STDIN_FILENO,
+        LAST_WORDS_MS = 100, /* for a server that aborts to say why */
+};
 
 /* ---- the process ---- */
 
@@ -146,7 +149,8 @@ static void be_client(const struct order *order, struct report *report)
 
         if (!client)
                 exit(1);
-        report->result = vds_client_create(client, order->name, &order->wishes);
+        report->result = order->role == HONEST_SECONDARY ? vds_client_open_in_secondary(client, order->name)
+                                                         : vds_client_create(client, order->name, &order->wishes);
         if (report->result == NOERROR) {
                 say(report, REPORT_CREATED);
                 report->result = open_client_devices(client, order, duties);
@@ -159,10 +163,27 @@ static void be_client(const struct order *order, struct report *report)
         }
         if (report->result == VD_E_TIMEOUT)
                 vds_client_signal_abort(client);
-        vds_client_verdict(client, honest_notice_ms, &report->verdict, text);
+        vds_client_verdict(client, report->result == VD_E_CLOSE ? honest_notice_ms : LAST_WORDS_MS, &report->verdict,
+                           text);
         report->reason = vds_client_abort_reason(client);
         snprintf(report->text, sizeof report->text, "%s", vds_client_error_text(client));
         vds_client_free(client);
+}
+
+static void be_observer(const struct order *order, struct report *report)
+{
+        struct vds_status *status = calloc(1, sizeof *status);
+
+        if (!status)
+                exit(1);
+        report->result = vds_observe(NULL, order->name, status);
+        /* What it says is a stranger's, but texts end, and numbers are in their ranges. */
+        if (report->result == NOERROR &&
+            (status->device_count > VDS_DEVICES_MAX || status->secondary_count > VDS_DEVICES_MAX ||
+             strlen(status->name) > VDS_NAME_MAX || strlen(status->primary_info) >= VDS_TEXT_MAX ||
+             strlen(status->server_info) >= VDS_TEXT_MAX || status->state > VDS_SET_ABORTED))
+                snprintf(report->text, sizeof report->text, "the status makes no sense");
+        free(status);
 }
 
 /* ---- the honest server ---- */
@@ -295,6 +316,8 @@ int honest_main(void)
         static void (*const roles[])(const struct order *, struct report *) = {
                 [HONEST_CLIENT] = be_client,
                 [HONEST_SERVER] = be_server,
+                [HONEST_SECONDARY] = be_client,
+                [HONEST_OBSERVER] = be_observer,
         };
         struct order order;
 
@@ -377,6 +400,13 @@ struct report honest_done(struct honest *honest, const char *what)
         if (report.reason < VDS_ABORT_NONE || report.reason >= VDS_ABORT_REASON_COUNT)
                 fail_msg("%s: no such reason: %d", what, report.reason);
         return report;
+}
+
+bool honest_has_reported(struct honest *honest)
+{
+        struct pollfd item = { .fd = honest->channel, .events = POLLIN };
+
+        return poll(&item, 1, 0) == 1;
 }
 
 void honest_end(struct honest *honest)

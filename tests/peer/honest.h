@@ -1,9 +1,9 @@
 /*
  * honest.h - an honest process for hostile ones to play with
  *
- * The test starts itself with the argument `honest`; that process takes an order, is the client or the server of one
- * set, obeying every rule, and says how that went and what it has left over. Orders and reports are packets on its
- * standard input. A helper that fails fails the test.
+ * The test starts itself with the argument `honest`; that process takes an order, is a client, the server or an
+ * observer of one set, obeying every rule, and says how that went and what it has left over. Orders and reports are
+ * packets on its standard input. A helper that fails fails the test.
  */
 #ifndef VDIPIPE_TESTS_PEER_HONEST_H
 #define VDIPIPE_TESTS_PEER_HONEST_H
@@ -27,12 +27,12 @@ enum {
         HONEST_PATIENCE_MS = 30000, /* for what happens in any case */
 };
 
-enum honest_role { HONEST_CLIENT = 1, HONEST_SERVER };
+enum honest_role { HONEST_CLIENT = 1, HONEST_SERVER, HONEST_SECONDARY, HONEST_OBSERVER };
 
 struct order {
         enum honest_role role;
         char name[VDS_NAME_MAX + 2]; /* of the set; room for one that is too long */
-        struct VDConfig wishes;      /* client */
+        struct VDConfig wishes;      /* client; of a secondary only the number of devices counts */
         int wait_ms;                 /* client: time-out of GetConfiguration and GetCommand */
         uint32_t device_count;       /* server: to open; 0: none, and the set is closed at once */
         uint32_t transfers;          /* server: commands to send on each device */
@@ -40,7 +40,7 @@ struct order {
 };
 
 enum report_kind {
-        REPORT_CREATED = 1, /* client: the set is there */
+        REPORT_CREATED = 1, /* client: the set is there, or joined */
         REPORT_OPENED,      /* all devices are open */
         REPORT_DONE,        /* the set is closed */
 };
@@ -79,6 +79,9 @@ struct report honest_expect(struct honest *honest, enum report_kind kind, int ti
 /* The last report of an order, at most HONEST_NOTICE_MS from now, skipping others: checks that nothing is left over and
  * that every callback ran once. */
 struct report honest_done(struct honest *honest, const char *what);
+
+/* Is there a report to be had? */
+bool honest_has_reported(struct honest *honest);
 
 /* Two seconds; more under a sanitizer. */
 extern const int honest_notice_ms;
