@@ -67,6 +67,7 @@ int operation_prepare_job(struct operation *operation, const char *kind, const c
         }
         if (!job->kind || !job->database || !job->set_name)
                 return error_raise(err, ERR_MEMORY, "out of memory");
+        job->client_is_parent = true;
         job->block_size = (uint32_t)args->block_size;
         job->buffer_count = (uint32_t)args->buffer_count;
         job->max_transfer = (uint32_t)args->max_transfer;

@@ -157,7 +157,7 @@ int server_process_main(const char *parent_pid, struct error *err)
         close(JOB_FD);
         if (server_job_decode(json, &job, err) < 0)
                 return -1;
-        rc = server_run(&job, /* options= */ NULL, err);
+        rc = server_run(&job, /* options= */ NULL, /* events= */ NULL, err);
         server_job_deinit(&job);
         return rc;
 }

@@ -8,6 +8,7 @@
 #include "core/base/cleanup.h"
 #include "core/servers/server.h"
 #include "core/servers/json_text.h"
+#include "core/servers/statement.h"
 
 /* Where a field lives and what it may hold: both directions read these tables. */
 struct text_field {
@@ -32,21 +33,16 @@ struct number_field {
 #name, offsetof(struct server_job, name), sizeof(((struct server_job *)NULL)->name), max \
         }
 
+/* What the statement says is not said a second time. */
 static const struct text_field text_fields[] = {
         JOB_TEXT(kind, true),
-        JOB_TEXT(database, true),
-        JOB_TEXT(set_name, true),
         JOB_TEXT(spool_dir, false),
 };
 
 /* The two times may be negative, for "no limit": they travel as their two's complement. */
 static const struct number_field number_fields[] = {
-        JOB_NUMBER(verb, SERVER_RESTORE),
-        JOB_NUMBER(device_count, VDS_DEVICES_MAX),
-        JOB_NUMBER(block_size, VDS_BLOCK_SIZE_MAX),
-        JOB_NUMBER(buffer_count, UINT32_MAX),
-        JOB_NUMBER(max_transfer, VDS_TRANSFER_MAX),
         JOB_NUMBER(max_wal, INT64_MAX),
+        JOB_NUMBER(client_is_parent, 1),
         JOB_NUMBER(immutable, 1),
         JOB_NUMBER(replace, SERVER_REPLACE_ASIDE),
         JOB_NUMBER(check, SERVER_CHECK_FULL),
@@ -103,22 +99,24 @@ static void store_number(struct server_job *job, const struct number_field *fiel
 
 void server_job_deinit(struct server_job *job)
 {
-        for (size_t i = 0; i < COUNT(text_fields); i++)
-                freep((char *)job + text_fields[i].at);
+        char **const texts[] = {
+                &job->kind,        &job->database,    &job->shown_database, &job->set_name,          &job->spool_dir,
+                &job->backup_name, &job->description, &job->media_name,     &job->media_description,
+        };
+
+        for (size_t i = 0; i < COUNT(texts); i++)
+                freep(texts[i]);
         for (size_t i = 0; i < VDS_DEVICES_MAX; i++)
                 freep(&job->devices[i]);
 }
 
 static bool encode_parts(const struct server_job *job, json_t *root)
 {
-        json_t *devices = json_array();
         json_t *parts = json_array();
-        bool sound = json_object_set_new(root, "devices", devices) == 0;
+        bool sound = json_object_set_new(root, "parts", parts) == 0;
 
-        sound = json_object_set_new(root, "parts", parts) == 0 && sound;
         for (uint32_t i = 0; sound && i < job->device_count && i < VDS_DEVICES_MAX; i++)
-                sound = json_array_append_new(devices, json_text_make(job->devices[i])) == 0 &&
-                        json_array_append_new(parts, json_pack("[I,I]", (json_int_t)job->parts[i].offset,
+                sound = json_array_append_new(parts, json_pack("[I,I]", (json_int_t)job->parts[i].offset,
                                                                (json_int_t)job->parts[i].length)) == 0;
         return sound;
 }
@@ -126,7 +124,8 @@ static bool encode_parts(const struct server_job *job, json_t *root)
 int server_job_encode(const struct server_job *job, char **ret_json, struct error *err)
 {
         CLEANUP(json_releasep) json_t *root = json_object();
-        bool sound = root != NULL;
+        CLEANUP(freep) char *statement = server_job_statement(job);
+        bool sound = root && statement && json_object_set_new(root, "statement", json_text_make(statement)) == 0;
 
         for (size_t i = 0; sound && i < COUNT(text_fields); i++) {
                 char *text;
@@ -159,11 +158,28 @@ static bool decode_part(const json_t *value, struct server_part *part)
         return true;
 }
 
+static bool decode_statement(const json_t *value, struct server_job *job)
+{
+        CLEANUP(freep) char *text = NULL;
+        struct server_message message;
+        struct statement statement;
+        bool sound;
+
+        if (!json_text_get(value, &text) || !text)
+                return false;
+        sound = statement_parse(text, &statement, &message) == 0 &&
+                server_job_from_statement(job, &statement, &message) == 0;
+        statement_deinit(&statement);
+        return sound;
+}
+
 /* Names the first member that is wrong; NULL when all are right. */
 static const char *decode_members(const json_t *root, struct server_job *job)
 {
-        const json_t *devices = json_object_get(root, "devices");
         const json_t *parts = json_object_get(root, "parts");
+
+        if (!decode_statement(json_object_get(root, "statement"), job))
+                return "statement";
 
         for (size_t i = 0; i < COUNT(text_fields); i++) {
                 char *text = NULL;
@@ -175,7 +191,7 @@ static const char *decode_members(const json_t *root, struct server_job *job)
                         return text_fields[i].key;
         }
         for (size_t i = 0; i < COUNT(number_fields); i++) {
-                uint64_t number = 0;
+                uint64_t number = load_number(job, &number_fields[i]);
 
                 if (!json_number_get(root, number_fields[i].key, number_fields[i].max, &number))
                         return number_fields[i].key;
@@ -188,13 +204,10 @@ static const char *decode_members(const json_t *root, struct server_job *job)
                         return signed_fields[i].key;
                 store_number(job, &signed_fields[i], (uint64_t)json_integer_value(value));
         }
-        if (job->device_count == 0)
-                return "device_count";
-        if (json_array_size(devices) != job->device_count || json_array_size(parts) != job->device_count)
-                return "devices";
+        if (json_array_size(parts) != job->device_count)
+                return "parts";
         for (uint32_t i = 0; i < job->device_count; i++)
-                if (!json_text_get(json_array_get(devices, i), &job->devices[i]) ||
-                    !decode_part(json_array_get(parts, i), &job->parts[i]))
+                if (!decode_part(json_array_get(parts, i), &job->parts[i]))
                         return "parts";
         return NULL;
 }

@@ -126,6 +126,9 @@ static const struct message_row {
                            "Exclusive access could not be obtained because the database is in use." },
         [MESSAGE_WRITE] = { 3202, 16, 2, ERR_IO, "Write on \"%1\" failed: %2" },
         [MESSAGE_READ] = { 3203, 16, 1, ERR_IO, "Read on \"%1\" failed: %2" },
+        [MESSAGE_COMMAND] = { 18210, 16, 2, ERR_IO,
+                              "BackupVirtualDeviceFile::%1: failure on backup device '%2'. Operating system error "
+                              "%3." },
         [MESSAGE_ABORTED] = { 18210, 16, 1, ERR_ABORTED,
                               "BackupVirtualDeviceFile::RequestDurableMedia: Flush failure on backup device '%1'. "
                               "Operating system error %2." },
@@ -147,11 +150,13 @@ static const struct message_row {
         [MESSAGE_NO_ROOM] = { 3257, 16, 1, ERR_NO_SPACE,
                               "There is insufficient free space on disk volume '%1' to create the database." },
         [MESSAGE_MEMORY] = { 701, 17, 1, ERR_MEMORY, "There is insufficient system memory to run this statement." },
+        [MESSAGE_WORDS] = { 50000, 16, 1, ERR_FAILED, "%1" },
 
         [MESSAGE_PERCENT] = { 3211, 10, 1, ERR_NONE, "%1 percent processed." },
         [MESSAGE_PAGES] = { 4035, 10, 1, ERR_NONE, "Processed %1 pages for database '%2', file '%3' on file %4." },
         [MESSAGE_DONE] = { 3014, 10, 1, ERR_NONE, "%1 successfully processed %2 pages in %3 seconds (%4 MB/sec)." },
         [MESSAGE_VALID] = { 3262, 10, 1, ERR_NONE, "The backup set on file %1 is valid." },
+        [MESSAGE_NOTE] = { 50000, 10, 1, ERR_NONE, "%1" },
         [MESSAGE_TERMINATED] = { 3013, 16, 1, ERR_FAILED, "%1 is terminating abnormally." },
 };
 

@@ -68,6 +68,7 @@ enum server_message_id {
         MESSAGE_BUSY,
         MESSAGE_WRITE,       /* device, reason */
         MESSAGE_READ,        /* device, reason */
+        MESSAGE_COMMAND,     /* command, device, reason */
         MESSAGE_ABORTED,     /* device, reason */
         MESSAGE_TIMEOUT,     /* device */
         MESSAGE_DAMAGED_SET, /* device */
@@ -78,12 +79,14 @@ enum server_message_id {
         MESSAGE_SETS_DIFFER, /* device */
         MESSAGE_NO_ROOM,     /* folder's or file's name */
         MESSAGE_MEMORY,
+        MESSAGE_WORDS, /* of a failure that has no number */
 
         /* how it ended */
         MESSAGE_PERCENT,    /* number */
         MESSAGE_PAGES,      /* pages, database, file, position */
         MESSAGE_DONE,       /* statement, pages, seconds, MB/sec */
         MESSAGE_VALID,      /* position */
+        MESSAGE_NOTE,       /* words */
         MESSAGE_TERMINATED, /* statement */
         MESSAGE_COUNT,
 };

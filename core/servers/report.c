@@ -83,6 +83,45 @@ static json_t *parts_to_json(const struct server_info *info)
         return parts;
 }
 
+/* Words about the set that the statement may carry. */
+static const struct {
+        const char *key;
+        size_t at;
+} words_fields[] = {
+        { "backup_name", offsetof(struct server_info, backup_name) },
+        { "description", offsetof(struct server_info, description) },
+        { "media_name", offsetof(struct server_info, media_name) },
+        { "media_description", offsetof(struct server_info, media_description) },
+};
+
+enum { WORDS_FIELDS = sizeof words_fields / sizeof words_fields[0] };
+
+static bool put_words(json_t *root, const struct server_info *info)
+{
+        for (size_t i = 0; i < WORDS_FIELDS; i++) {
+                const char *words = (const char *)info + words_fields[i].at;
+
+                if (words[0] && json_object_set_new(root, words_fields[i].key, json_string(words)) < 0)
+                        return false;
+        }
+        return true;
+}
+
+/* False for a member that is no string. */
+static bool get_words(const json_t *root, struct server_info *info)
+{
+        for (size_t i = 0; i < WORDS_FIELDS; i++) {
+                const json_t *value = json_object_get(root, words_fields[i].key);
+
+                if (value && !json_is_string(value))
+                        return false;
+                if (value)
+                        json_text_printable(json_string_value(value), (char *)info + words_fields[i].at,
+                                            SERVER_WORDS_MAX);
+        }
+        return true;
+}
+
 int server_info_encode(const struct server_info *info, char text[VDS_TEXT_MAX], struct error *err)
 {
         CLEANUP(json_releasep)
@@ -90,10 +129,12 @@ int server_info_encode(const struct server_info *info, char text[VDS_TEXT_MAX], 
                                  "page_size", (json_int_t)info->page_size, "size", (json_int_t)info->size, "uid",
                                  (json_int_t)info->uid, "gid", (json_int_t)info->gid, "mode", (json_int_t)info->mode,
                                  "parts", parts_to_json(info));
-        size_t size = root ? json_dumpb(root, text, VDS_TEXT_MAX - 1, JSON_COMPACT) : 0;
+        size_t size = root && put_words(root, info) ? json_dumpb(root, text, VDS_TEXT_MAX - 1, JSON_COMPACT) : 0;
 
-        if (size == 0 || size > VDS_TEXT_MAX - 1)
+        if (size == 0)
                 return error_raise_errno(err, ENOMEM, "cannot describe the database to the client");
+        if (size > VDS_TEXT_MAX - 1)
+                return error_raise(err, ERR_USAGE, "the names and descriptions of the backup are too long");
         text[size] = '\0';
         return 0;
 }
@@ -152,7 +193,8 @@ int server_info_decode(const char *text, struct server_info *ret_info, struct er
             !decode_words(root, "version", ret_info->version, sizeof ret_info->version) ||
             !json_number_get(root, "page_size", 65536, &page_size) ||
             !json_number_get(root, "size", image_size_max, &size) || !json_number_get(root, "uid", UINT32_MAX, &uid) ||
-            !json_number_get(root, "gid", UINT32_MAX, &gid) || !json_number_get(root, "mode", 07777, &mode))
+            !json_number_get(root, "gid", UINT32_MAX, &gid) || !json_number_get(root, "mode", 07777, &mode) ||
+            !get_words(root, ret_info))
                 return error_raise(err, ERR_PROTOCOL, "the server's description of the database is not understood");
         ret_info->page_size = (uint32_t)page_size;
         ret_info->size = size;

@@ -1,17 +1,29 @@
 #include "core/servers/server.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "core/base/deadline.h"
 #include "core/servers/session.h"
 #include "core/servers/sqlite.h"
 #include "core/servers/sqlite_stage.h"
+#include "core/servers/statement.h"
 
 /* Databases that can be driven from here; a job names its row. */
 static const struct {
         const char *kind;
-        int (*run[SERVER_RESTORE + 1])(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err);
+        int (*run[SERVER_VERBS])(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err);
 } servers[] = {
-        { "sqlite", { [SERVER_BACKUP] = sqlite_backup, [SERVER_RESTORE] = sqlite_restore } },
+        { "sqlite",
+          {
+                  [SERVER_BACKUP] = sqlite_backup,
+                  [SERVER_RESTORE] = sqlite_restore,
+                  [SERVER_VERIFYONLY] = sqlite_verify,
+                  [SERVER_HEADERONLY] = sqlite_list,
+                  [SERVER_FILELISTONLY] = sqlite_list,
+                  [SERVER_LABELONLY] = sqlite_list,
+          } },
 };
 
 static int run_joined(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err)
@@ -22,16 +34,80 @@ static int run_joined(struct session *session, char note[ERROR_MESSAGE_MAX], str
         return error_raise(err, ERR_USAGE, "there is no server of the kind '%s'", session->job->kind);
 }
 
-int server_run(const struct server_job *job, const struct vds_options *options, struct error *err)
+/* ---- what is told at the end; the session's threads are gone, and its verdict is out ---- */
+
+static const char *verb_name(enum server_verb verb)
+{
+        static const enum statement_verb verbs[SERVER_VERBS] = {
+                [SERVER_BACKUP] = STATEMENT_BACKUP_DATABASE,    [SERVER_RESTORE] = STATEMENT_RESTORE_DATABASE,
+                [SERVER_VERIFYONLY] = STATEMENT_VERIFYONLY,     [SERVER_HEADERONLY] = STATEMENT_HEADERONLY,
+                [SERVER_FILELISTONLY] = STATEMENT_FILELISTONLY, [SERVER_LABELONLY] = STATEMENT_LABELONLY,
+        };
+
+        return statement_verb_name(verbs[verb]);
+}
+
+#define TELL(events, id, ...)                                                   \
+        do {                                                                    \
+                struct server_message message_;                                 \
+                server_message_make(&message_, (id)__VA_OPT__(, ) __VA_ARGS__); \
+                (events)->message(&message_, (events)->context);                \
+        } while (0)
+
+static void tell_failure(const struct server_job *job, const struct server_events *events, bool explained,
+                         const struct error *failure)
+{
+        struct server_message message;
+
+        if (!explained && server_message_of_class(&message, failure->code, job->verb == SERVER_BACKUP, job->set_name))
+                events->message(&message, events->context);
+        if (!explained)
+                TELL(events, MESSAGE_WORDS, failure->message);
+        TELL(events, MESSAGE_TERMINATED, verb_name(job->verb));
+}
+
+static void tell_success(const struct session *session, const struct server_events *events, const char *note)
+{
+        const struct server_job *job = session->job;
+        double seconds = (double)(monotonic_ns() - session->began_ns) / 1e9;
+        uint64_t pages = session->page_size ? session->total / session->page_size : 0;
+        char count[24];
+        char file[16];
+        char time[32];
+        char rate[32];
+
+        snprintf(count, sizeof count, "%" PRIu64, pages);
+        snprintf(file, sizeof file, "%u", session->file);
+        snprintf(time, sizeof time, "%.3f", seconds);
+        snprintf(rate, sizeof rate, "%.3f", (double)session->total / 1048576 / seconds);
+        if (note[0])
+                TELL(events, MESSAGE_NOTE, note);
+        if (job->verb == SERVER_VERIFYONLY)
+                TELL(events, MESSAGE_VALID, file);
+        if (job->verb > SERVER_RESTORE)
+                return;
+        TELL(events, MESSAGE_PAGES, count, job->shown_database ? job->shown_database : job->database,
+             server_job_logical_name(job), file);
+        TELL(events, MESSAGE_DONE, verb_name(job->verb), count, time, rate);
+}
+
+int server_run(const struct server_job *job, const struct vds_options *options, const struct server_events *events,
+               struct error *err)
 {
         struct session session;
         char note[ERROR_MESSAGE_MAX] = "";
         struct error failure = ERROR_INIT;
-        int result = session_join(&session, job, options, &failure);
+        int result = session_join(&session, job, options, events, &failure);
 
         if (result == 0)
                 result = run_joined(&session, note, &failure);
         session_end(&session, &failure, note);
+        if (events && events->message) {
+                if (result == 0)
+                        tell_success(&session, events, note);
+                else
+                        tell_failure(job, events, session.explained, &failure);
+        }
         if (err)
                 *err = failure;
         return result;

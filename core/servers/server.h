@@ -19,6 +19,11 @@
 enum server_verb {
         SERVER_BACKUP,
         SERVER_RESTORE,
+        SERVER_VERIFYONLY,   /* read everything, restore nothing */
+        SERVER_HEADERONLY,   /* results: the backup sets */
+        SERVER_FILELISTONLY, /* results: the files in a backup set */
+        SERVER_LABELONLY,    /* results: the medium */
+        SERVER_VERBS,
 };
 
 /* What a restore may do to an existing target. */
@@ -34,6 +39,10 @@ enum server_check {
         SERVER_CHECK_FULL,
 };
 
+struct server_events;
+struct server_message;
+struct statement;
+
 /* The part of the database image that one device carries, bytes. */
 struct server_part {
         uint64_t offset;
@@ -43,7 +52,8 @@ struct server_part {
 struct server_job {
         enum server_verb verb;
         char *kind;                     /* "sqlite" */
-        char *database;                 /* absolute path */
+        char *database;                 /* absolute path; NULL where the verb has none */
+        char *shown_database;           /* as the statement names it; NULL: the path is its name */
         char *set_name;                 /* also the first device's name */
         char *devices[VDS_DEVICES_MAX]; /* names in clause order */
         uint32_t device_count;
@@ -52,10 +62,21 @@ struct server_job {
         uint32_t buffer_count; /* 0: the server's choice */
         uint32_t max_transfer; /* bytes, 0: the server's choice */
 
+        bool checksum;     /* WITH CHECKSUM. Backup: check the content before anything is sent */
+        bool overwrite;    /* backup: begin the medium anew; else append, where a medium holds several sets */
+        uint32_t file;     /* position of the set on the medium, from 1; 0: not said */
+        uint32_t stats;    /* percent between two messages of progress; 0: none */
+        char *backup_name; /* backup: these describe set and medium for the client to record; NULL: not said */
+        char *description;
+        char *media_name;
+        char *media_description;
+
+        int64_t open_wait_ms;    /* how long the set may take to appear */
+        bool client_is_parent;   /* the process that started this one is the client: when it is gone, so is the set */
         int64_t busy_timeout_ms; /* how long to wait for somebody else's lock */
         int64_t max_lock_ms;     /* backup: a read lock that keeps writers out is held no longer; negative: no limit */
         uint64_t max_wal;        /* backup: bytes the log may grow to before the rest is spooled; 0: warn at 1 GiB */
-        char *spool_dir;         /* backup: NULL: beside the database */
+        char *spool_dir;         /* backup: NULL: beside the database. VERIFYONLY: where the set is checked */
         bool immutable;          /* backup: the caller swears that nobody writes, so no locks and no -shm are needed */
 
         enum server_replace replace;               /* restore */
@@ -71,13 +92,30 @@ struct server_job {
 /* Frees what the job's fields point to; the struct itself is the caller's. */
 void server_job_deinit(struct server_job *job);
 
-/* The job as JSON, allocated (free()). Strings that are not UTF-8 survive. */
+/* The job as JSON, allocated (free()): its statement, and beside it what the language has no words for. Strings that
+ * are not UTF-8 survive. */
 int server_job_encode(const struct server_job *job, char **ret_json, struct error *err);
 int server_job_decode(const char *json, struct server_job *ret_job, struct error *err);
 
+/* The job's statement, allocated; NULL when memory is short. */
+char *server_job_statement(const struct server_job *job);
+
+/* Sets what a statement says in a zeroed job; job->database is still the statement's name for it. Returns 0, or -1 with
+ * *message filled when the statement is one that cannot be done. In both cases call server_job_deinit(). */
+int server_job_from_statement(struct server_job *job, const struct statement *statement,
+                              struct server_message *message);
+
+/* Once job->database is a path: puts the file where the statement's MOVE says. The path is as the statement has it. */
+int server_job_move(struct server_job *job, const struct statement *statement, struct server_message *message);
+
+/* The file's logical name: the last part of its path. */
+const char *server_job_logical_name(const struct server_job *job);
+
 /* Does the whole job on the calling thread (and threads of its own): joins the set, configures it, moves the data,
- * states the verdict, closes. Returns 0, or -1 with `err` holding what the verdict said. */
-int server_run(const struct server_job *job, const struct vds_options *options, struct error *err);
+ * states the verdict, closes. `events` (may be NULL) hears of it. Returns 0, or -1 with `err` holding what the verdict
+ * said. */
+int server_run(const struct server_job *job, const struct vds_options *options, const struct server_events *events,
+               struct error *err);
 
 /* Removes what killed runs of such a job left beside the database: temporary files that no living process has locked.
  * Called by the client when its server died, and by every run before it begins. Never fails; a file it may not remove
@@ -94,6 +132,8 @@ struct server_report {
 /* Reads a verdict's text; one that is not ours yields ERR_FAILED and its words. */
 void server_report_decode(const char *text, struct server_report *ret_report);
 
+enum { SERVER_WORDS_MAX = 512 };
+
 /* What the server says of the database before the data flows (vds_client_server_info). */
 struct server_info {
         char kind[32];                             /* "sqlite" */
@@ -104,7 +144,11 @@ struct server_info {
         struct server_part parts[VDS_DEVICES_MAX]; /* backup: what each device will carry */
         uid_t uid;                                 /* backup: of the database file */
         gid_t gid;
-        mode_t mode; /* permission bits */
+        mode_t mode;                        /* permission bits */
+        char backup_name[SERVER_WORDS_MAX]; /* the four of the job, printable; "": not said */
+        char description[SERVER_WORDS_MAX];
+        char media_name[SERVER_WORDS_MAX];
+        char media_description[SERVER_WORDS_MAX];
 };
 
 int server_info_decode(const char *text, struct server_info *ret_info, struct error *err);

@@ -5,9 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/deadline.h"
 #include "core/servers/report.h"
 
-enum { ALIGNMENT = 4096, CONFIGURATION_TIMEOUT_MS = 60000 };
+enum {
+        ALIGNMENT = 4096,
+        CONFIGURATION_TIMEOUT_MS = 60000,
+        OPEN_SLICE_MS = 50, /* between two looks for a set that is not there yet */
+};
 
 /* ---- failures ---- */
 
@@ -34,6 +39,11 @@ static const char *verb_of(int32_t command_code)
         static const char *const verbs[] = {
                 [VDC_Read] = "read",
                 [VDC_Write] = "write",
+                [VDC_ClearError] = "recover from an error",
+                [VDC_Rewind] = "rewind",
+                [VDC_WriteMark] = "write a file mark",
+                [VDC_SkipMarks] = "skip file marks",
+                [VDC_GetPosition] = "tell its position",
                 [VDC_Flush] = "flush its data",
                 [VDC_Complete] = "finish the backup",
         };
@@ -42,12 +52,26 @@ static const char *verb_of(int32_t command_code)
         return at < sizeof verbs / sizeof verbs[0] && verbs[at] ? verbs[at] : "execute a command";
 }
 
+static void explain_completion(struct channel *channel, const struct VDS_Command *command)
+{
+        const char *reason = server_message_os_error(command->completionCode);
+
+        if (command->commandCode == VDC_Write)
+                session_explain(channel->session, MESSAGE_WRITE, channel_name(channel), reason);
+        else if (command->commandCode == VDC_Read)
+                session_explain(channel->session, MESSAGE_READ, channel_name(channel), reason);
+        else
+                session_explain(channel->session, MESSAGE_COMMAND, vds_command_name(command->commandCode),
+                                channel_name(channel), reason);
+}
+
 int channel_raise(struct channel *channel, const struct VDS_Command *command, struct error *err)
 {
         const char *verb = verb_of(command->commandCode);
 
         if (session_is_aborted(channel->session))
                 return session_raise(channel->session, VD_E_ABORT, verb, err);
+        explain_completion(channel, command);
         for (size_t i = 0; i < sizeof completions / sizeof completions[0]; i++)
                 if (completions[i].code == command->completionCode)
                         return error_raise(err, completions[i].class, "the client could not %s: %s (%d)", verb,
@@ -59,14 +83,15 @@ int channel_raise(struct channel *channel, const struct VDS_Command *command, st
  * verdict. */
 static bool is_orphan(const struct session *session)
 {
-        return getppid() != session->parent;
+        return session->job->client_is_parent && getppid() != session->parent;
 }
 
 bool session_is_aborted(void *session_at)
 {
         const struct session *session = session_at;
 
-        return session->server && (vds_server_abort_reason(session->server) != VDS_ABORT_NONE || is_orphan(session));
+        return atomic_load(&session->stopped) ||
+               (session->server && (vds_server_abort_reason(session->server) != VDS_ABORT_NONE || is_orphan(session)));
 }
 
 static enum err_code class_of_abort(enum vds_abort_reason reason)
@@ -89,6 +114,9 @@ int session_raise(struct session *session, int result, const char *doing, struct
         if (reason != VDS_ABORT_NONE)
                 return error_raise(err, class_of_abort(reason), "the device set '%s' was aborted: %s",
                                    session->job->set_name, vds_abort_text(reason));
+        if (atomic_load(&session->stopped))
+                return error_raise(err, ERR_ABORTED, "the device set '%s' was aborted: %s", session->job->set_name,
+                                   vds_abort_text(VDS_ABORT_SERVER));
         if (is_orphan(session))
                 return error_raise(err, ERR_PEER_DIED, "the device set '%s' was aborted: %s", session->job->set_name,
                                    vds_abort_text(VDS_ABORT_CLIENT_DIED));
@@ -96,6 +124,76 @@ int session_raise(struct session *session, int result, const char *doing, struct
                            "cannot %s the device set '%s': %s%s%s", doing, session->job->set_name,
                            vds_result_name(result), words[0] ? ": " : "", words);
 }
+
+void session_abort(void *session_at)
+{
+        struct session *session = session_at;
+
+        pthread_mutex_lock(&session->lock);
+        atomic_store(&session->stopped, true);
+        pthread_cond_broadcast(&session->met);
+        pthread_mutex_unlock(&session->lock);
+        vds_server_signal_abort(session->server);
+}
+
+/* ---- what is told ---- */
+
+/* Under `telling`. */
+static void tell(struct session *session, enum server_message_id id, const char *const *words)
+{
+        struct server_message message;
+
+        if (!session->events->message)
+                return;
+        server_message_fill(&message, id, words);
+        session->events->message(&message, session->events->context);
+}
+
+void session_tell_words(struct session *session, enum server_message_id id, const char *const *words)
+{
+        pthread_mutex_lock(&session->telling);
+        tell(session, id, words);
+        pthread_mutex_unlock(&session->telling);
+}
+
+void session_explain_words(struct session *session, enum server_message_id id, const char *const *words)
+{
+        pthread_mutex_lock(&session->telling);
+        if (!session->explained)
+                tell(session, id, words);
+        session->explained = true;
+        pthread_mutex_unlock(&session->telling);
+}
+
+void session_set_total(struct session *session, uint64_t bytes, uint32_t page_size)
+{
+        pthread_mutex_lock(&session->telling);
+        session->total = bytes;
+        session->page_size = page_size;
+        pthread_mutex_unlock(&session->telling);
+}
+
+void session_progress(struct session *session, uint64_t bytes)
+{
+        uint32_t stats = session->job->stats;
+        uint32_t percent = 0;
+        char shown[16];
+
+        if (!stats)
+                return;
+        pthread_mutex_lock(&session->telling);
+        session->moved += bytes;
+        if (session->total && session->moved <= session->total)
+                percent = (uint32_t)((double)session->moved / (double)session->total * 100) / stats * stats;
+        if (percent > session->percent) {
+                session->percent = percent;
+                snprintf(shown, sizeof shown, "%u", percent);
+                tell(session, MESSAGE_PERCENT, (const char *const[]){ shown, NULL });
+        }
+        pthread_mutex_unlock(&session->telling);
+}
+
+/* ---- how the channels meet ---- */
 
 void session_fail(struct session *session, const struct error *err)
 {
@@ -127,32 +225,88 @@ bool session_meet(struct session *session)
 
 /* ---- joining and configuring ---- */
 
-int session_join(struct session *session, const struct server_job *job, const struct vds_options *options,
-                 struct error *err)
+static void session_init(struct session *session, const struct server_job *job, const struct server_events *events)
 {
-        int result;
+        static const struct server_events nobody;
+        pthread_condattr_t monotonic;
 
         memset(session, 0, sizeof *session);
         session->job = job;
+        session->events = events ? events : &nobody;
         session->parent = getppid();
+        session->began_ns = monotonic_ns();
+        session->file = 1;
         pthread_mutex_init(&session->lock, NULL);
-        pthread_cond_init(&session->met, NULL);
+        pthread_mutex_init(&session->telling, NULL);
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_cond_init(&session->met, &monotonic);
+        pthread_condattr_destroy(&monotonic);
+}
+
+/* Nobody tells when a set appears: its folder may not exist yet. Waits a slice, less after session_abort(). */
+static bool wait_for_set(struct session *session, struct deadline deadline)
+{
+        struct deadline slice = deadline_earlier(deadline, deadline_after_ms(OPEN_SLICE_MS));
+        struct timespec until = { .tv_sec = slice.at_ns / 1000000000, .tv_nsec = slice.at_ns % 1000000000 };
+
+        if (deadline_passed(deadline))
+                return false;
+        pthread_mutex_lock(&session->lock);
+        if (!atomic_load(&session->stopped))
+                pthread_cond_timedwait(&session->met, &session->lock, &until);
+        pthread_mutex_unlock(&session->lock);
+        return !atomic_load(&session->stopped);
+}
+
+static int raise_no_set(struct session *session, struct error *err)
+{
+        const char *name = session->job->set_name;
+
+        if (atomic_load(&session->stopped))
+                return session_raise(session, VD_E_ABORT, "join", err);
+        session_explain(session, MESSAGE_SET_OPEN, name, server_message_os_error(VD_E_INVALID));
+        session_tell(session, MESSAGE_DEVICE_OPEN, name, server_message_os_error(VD_E_INVALID));
+        return error_raise(err, session->job->open_wait_ms ? ERR_TIMEOUT : ERR_FAILED,
+                           "there is no device set '%s' to join: its client has to create it first", name);
+}
+
+static int raise_device_count(struct session *session, struct error *err)
+{
+        char has[16];
+        char given[16];
+
+        snprintf(has, sizeof has, "%u", session->config.deviceCount);
+        snprintf(given, sizeof given, "%u", session->job->device_count);
+        session_explain(session, MESSAGE_DEVICE_COUNT, has, given);
+        return error_raise(err, ERR_USAGE, "the device set '%s' has %s devices, the server was told of %s",
+                           session->job->set_name, has, given);
+}
+
+int session_join(struct session *session, const struct server_job *job, const struct vds_options *options,
+                 const struct server_events *events, struct error *err)
+{
+        struct deadline deadline = deadline_after_ms(job->open_wait_ms);
+        int result;
+
+        session_init(session, job, events);
         session->server = vds_server_new(options);
         if (!session->server)
                 return error_raise_errno(err, ENOMEM, "cannot join the device set '%s'", job->set_name);
-        result = vds_server_open(session->server, job->set_name);
+        if (session->events->abortable)
+                session->events->abortable(session_abort, session, session->events->context);
+        do
+                result = vds_server_open(session->server, job->set_name);
+        while (result == VD_E_INVALID && wait_for_set(session, deadline));
         if (result == VD_E_INVALID)
-                return error_raise(err, ERR_FAILED,
-                                   "there is no device set '%s' to join: its client has to create it first",
-                                   job->set_name);
+                return raise_no_set(session, err);
         if (result != NOERROR)
                 return session_raise(session, result, "join", err);
         result = vds_server_get_configuration(session->server, &session->config);
         if (result != NOERROR)
                 return session_raise(session, result, "read the wishes of", err);
         if (session->config.deviceCount != job->device_count)
-                return error_raise(err, ERR_USAGE, "the device set '%s' has %u devices, the server was told of %u",
-                                   job->set_name, session->config.deviceCount, job->device_count);
+                return raise_device_count(session, err);
         return 0;
 }
 
@@ -175,6 +329,8 @@ static void on_completion(struct VDS_Command *command)
         struct slot *slot = (struct slot *)(void *)command->completionContext;
         struct channel *channel = slot->channel;
 
+        trace_completion(channel->session->events->trace, channel->index + 1, slot->serial, command->commandCode,
+                         command->completionCode, (uint64_t)command->bytesTransferred, command->outPosition);
         pthread_mutex_lock(&channel->lock);
         slot->outstanding = false;
         pthread_cond_signal(&channel->completed);
@@ -287,6 +443,9 @@ static void send_slot(struct slot *slot, int command_code, uint32_t size, uint64
         pthread_mutex_lock(&channel->lock);
         slot->outstanding = true;
         pthread_mutex_unlock(&channel->lock);
+        slot->serial = ++channel->sent;
+        trace_command(channel->session->events->trace, channel->index + 1, slot->serial, command_code, (int32_t)size,
+                      (int64_t)position);
         vds_server_device_send_command(channel->device, &slot->command);
 }
 
@@ -323,13 +482,38 @@ void channel_drain(struct channel *channel)
                 wait_slot(&channel->slots[i]);
 }
 
-int channel_control(struct channel *channel, int command_code, struct error *err)
+const struct VDS_Command *channel_execute(struct channel *channel, int command_code, int32_t size)
 {
         struct slot *slot = &channel->control;
 
-        send_slot(slot, command_code, /* size= */ 0, /* position= */ 0);
+        slot->command.buffer = NULL;
+        send_slot(slot, command_code, (uint32_t)size, /* position= */ 0);
         wait_slot(slot);
-        return slot->command.completionCode == ERROR_SUCCESS ? 0 : channel_raise(channel, &slot->command, err);
+        return &slot->command;
+}
+
+const struct VDS_Command *channel_write(struct channel *channel, uint8_t *buffer, uint32_t size)
+{
+        struct slot *slot = &channel->control;
+
+        slot->command.buffer = buffer;
+        send_slot(slot, VDC_Write, size, /* position= */ 0);
+        wait_slot(slot);
+        return &slot->command;
+}
+
+int channel_control(struct channel *channel, int command_code, struct error *err)
+{
+        const struct VDS_Command *command = channel_execute(channel, command_code, /* size= */ 0);
+
+        return command->completionCode == ERROR_SUCCESS ? 0 : channel_raise(channel, command, err);
+}
+
+const char *channel_name(const struct channel *channel)
+{
+        const struct server_job *job = channel->session->job;
+
+        return channel->index == 0 ? job->set_name : job->devices[channel->index];
 }
 
 /* ---- the run and its end ---- */
@@ -392,6 +576,8 @@ static void state_verdict(struct session *session, const struct error *failure, 
 
 void session_end(struct session *session, const struct error *failure, const char *note)
 {
+        if (session->events->abortable)
+                session->events->abortable(/* abort= */ NULL, /* run= */ NULL, session->events->context);
         if (session->server) {
                 state_verdict(session, failure, note);
                 /* A client that waits for the configuration, for devices or for commands would wait for ever. */
@@ -408,5 +594,6 @@ void session_end(struct session *session, const struct error *failure, const cha
         vds_server_free(session->server);
         session->server = NULL;
         pthread_cond_destroy(&session->met);
+        pthread_mutex_destroy(&session->telling);
         pthread_mutex_destroy(&session->lock);
 }

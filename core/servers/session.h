@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "core/base/error.h"
+#include "core/servers/events.h"
 #include "core/servers/server.h"
 #include "core/vds/vds.h"
 
@@ -29,6 +30,7 @@ struct channel;
 struct slot {
         struct VDS_Command command;
         struct channel *channel;
+        uint64_t serial;  /* of the command, in traces */
         bool outstanding; /* under the channel's lock: its callback has not run */
 };
 
@@ -44,6 +46,7 @@ struct channel {
         struct slot control;                  /* commands without data */
         uint32_t depth;
         uint32_t next; /* slot whose turn it is */
+        uint64_t sent; /* commands */
 };
 
 /* What the server decides at configuration. */
@@ -57,8 +60,9 @@ struct session_shape {
 struct session {
         struct vds_server *server;
         const struct server_job *job;
-        pid_t parent;           /* the process that gave us the job: when it is gone, so is the client */
-        struct VDConfig config; /* the client's wishes, then what was agreed */
+        const struct server_events *events; /* never NULL */
+        pid_t parent;                       /* the process that gave us the job: when it is gone, so is the client */
+        struct VDConfig config;             /* the client's wishes, then what was agreed */
         struct session_shape shape;
         bool transferred; /* every device was served and closed */
         struct channel channels[VDS_DEVICES_MAX];
@@ -67,16 +71,29 @@ struct session {
         bool has_agent;
         atomic_bool agent_gone; /* no callback will come any more */
 
+        int64_t began_ns; /* CLOCK_MONOTONIC */
+        uint32_t file;    /* position of the backup set on the medium, from 1; under `lock` while channels run */
+        bool file_is_known;
+
+        pthread_mutex_t telling; /* one message at a time; guards what follows */
+        uint64_t total;          /* bytes of all devices; 0: not known (yet) */
+        uint32_t page_size;      /* of the database; 0: not known (yet), or it is empty */
+        uint64_t moved;          /* bytes */
+        uint32_t percent;        /* told last */
+        bool explained;          /* the failure has had its message */
+
         pthread_mutex_t lock;
-        pthread_cond_t met; /* somebody arrived at the meeting, or the session is failing */
+        pthread_cond_t met;  /* somebody arrived at the meeting, something became known, or the session is failing */
+        atomic_bool stopped; /* session_abort() */
         uint32_t arrived;
         atomic_bool failing;
         struct error failure; /* the first one, under `lock` */
 };
 
-/* Joins the job's set and reads the client's wishes. *session is initialised in any case: call session_end(). */
+/* Joins the job's set, waiting for it as long as the job allows, and reads the client's wishes. *session is initialised
+ * in any case: call session_end(). */
 int session_join(struct session *session, const struct server_job *job, const struct vds_options *options,
-                 struct error *err);
+                 const struct server_events *events, struct error *err);
 
 /* Fixes the shape, publishes the server's description, opens all devices and starts the agent. */
 int session_configure(struct session *session, const struct session_shape *shape, const char *info, struct error *err);
@@ -87,6 +104,25 @@ int session_transfer(struct session *session, void (*serve)(struct channel *chan
 
 /* States the verdict and closes. `failure` may be empty: success. Frees everything the session holds. */
 void session_end(struct session *session, const struct error *failure, const char *note);
+
+/* Ends everything early, from any thread. `session_at` is a struct session. */
+void session_abort(void *session_at);
+
+/* Sends a message to whoever runs the server: words as for server_message_make(). */
+#define session_tell(session, id, ...) \
+        session_tell_words((session), (id), (const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
+void session_tell_words(struct session *session, enum server_message_id id, const char *const *words);
+
+/* The same for the message that explains a failure which is raised next; only the first of a session is sent. */
+#define session_explain(session, id, ...) \
+        session_explain_words((session), (id), (const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
+void session_explain_words(struct session *session, enum server_message_id id, const char *const *words);
+
+/* How much there is to move. */
+void session_set_total(struct session *session, uint64_t bytes, uint32_t page_size);
+
+/* Counts bytes that were moved, and tells every so many percent of the total. */
+void session_progress(struct session *session, uint64_t bytes);
 
 /* Keeps the first failure and makes every channel stop. */
 void session_fail(struct session *session, const struct error *err);
@@ -113,6 +149,15 @@ void channel_drain(struct channel *channel);
 
 /* Sends a command without data, and waits for it. */
 int channel_control(struct channel *channel, int command_code, struct error *err);
+
+/* The same with a size, for commands that give it a meaning. The caller looks at the completion. */
+const struct VDS_Command *channel_execute(struct channel *channel, int command_code, int32_t size);
+
+/* Sends `size` bytes at `buffer`, within a slot's buffer, as the only command of the device, and waits. */
+const struct VDS_Command *channel_write(struct channel *channel, uint8_t *buffer, uint32_t size);
+
+/* The device's name. */
+const char *channel_name(const struct channel *channel);
 
 /* Raises what a client's completion code means: "the client could not write: disk full (112)". Returns -1. */
 int channel_raise(struct channel *channel, const struct VDS_Command *command, struct error *err);

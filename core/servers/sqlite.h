@@ -1,5 +1,5 @@
 /*
- * sqlite.h - the embedded SQLite server: the two jobs it can do, and the words both use
+ * sqlite.h - the embedded SQLite server: the jobs it can do, and the words both use
  */
 #ifndef VDIPIPE_CORE_SERVERS_SQLITE_H
 #define VDIPIPE_CORE_SERVERS_SQLITE_H
@@ -17,5 +17,31 @@ enum { SQLITE_TRANSFER_DEFAULT = 1048576 };
  * line for the user, or "". */
 int sqlite_backup(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err);
 int sqlite_restore(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err);
+int sqlite_verify(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err);
+
+/* HEADERONLY, FILELISTONLY and LABELONLY: results, and no data. */
+int sqlite_list(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err);
+
+/* Configures the session for reading, as the job says. */
+int sqlite_configure_read(struct session *session, struct error *err);
+
+/* ---- the medium: before and after the data, on media that have positions ---- */
+
+/* Whether the devices hold several backup sets, divided by file marks. */
+bool sqlite_is_tape(const struct session *session);
+
+/* Refuses a position other than 1 on media that hold one backup set. */
+int sqlite_check_file(struct session *session, struct error *err);
+
+/* Goes to where the backup set begins: to write, behind the last one or to the beginning; to read, as WITH FILE says.
+ */
+int sqlite_seek_write(struct channel *channel, struct error *err);
+int sqlite_seek_read(struct channel *channel, struct error *err);
+
+/* Ends the backup set. */
+int sqlite_write_mark(struct channel *channel, struct error *err);
+
+/* A read that ends the device's data; bytes may come with it. */
+bool sqlite_is_end(int32_t completion_code);
 
 #endif

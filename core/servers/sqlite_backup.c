@@ -4,6 +4,7 @@
 
 #include "core/base/cleanup.h"
 #include "core/base/fault.h"
+#include "core/servers/json_text.h"
 #include "core/servers/report.h"
 #include "core/servers/sqlite.h"
 #include "core/servers/sqlite_image.h"
@@ -22,8 +23,15 @@ static int fault(const char *point, const struct server_job *job, struct error *
         return sys_errno ? error_raise_errno(err, sys_errno, "backup of '%s' failed", job->database) : 0;
 }
 
+static void copy_words(char words[SERVER_WORDS_MAX], const char *text)
+{
+        if (text)
+                json_text_printable(text, words, SERVER_WORDS_MAX);
+}
+
 static void describe(struct backup *backup, uint32_t devices)
 {
+        const struct server_job *job = backup->job;
         const struct stat *st = image_stat(backup->image);
 
         backup->info = (struct server_info){
@@ -36,7 +44,26 @@ static void describe(struct backup *backup, uint32_t devices)
                 .mode = st->st_mode & 07777,
         };
         snprintf(backup->info.version, sizeof backup->info.version, "%s", sqlite3_libversion());
+        copy_words(backup->info.backup_name, job->backup_name);
+        copy_words(backup->info.description, job->description);
+        copy_words(backup->info.media_name, job->media_name);
+        copy_words(backup->info.media_description, job->media_description);
         image_cut(backup->image, devices, backup->info.parts);
+}
+
+static int raise_block_size(const struct backup *backup, struct session *session, uint32_t block_size,
+                            struct error *err)
+{
+        char block[16];
+        char page[16];
+
+        snprintf(block, sizeof block, "%u", block_size);
+        snprintf(page, sizeof page, "%u", backup->info.page_size);
+        session_explain(session, MESSAGE_BLOCK_SIZE_DIVIDES, block, page, backup->job->database);
+        return error_raise(
+                err, ERR_USAGE,
+                "a block size of %s does not divide the page size %s of '%s': use a --block-size of %s or less", block,
+                page, backup->job->database, page);
 }
 
 static int configure(struct backup *backup, struct session *session, struct error *err)
@@ -54,14 +81,41 @@ static int configure(struct backup *backup, struct session *session, struct erro
         if (shape.features & VDF_RequestComplete)
                 shape.features |= VDF_CompleteEnabled;
         if (backup->info.page_size && backup->info.page_size % shape.block_size != 0)
-                return error_raise(
-                        err, ERR_USAGE,
-                        "a block size of %u does not divide the page size %u of '%s': use a --block-size of %u "
-                        "or less",
-                        shape.block_size, backup->info.page_size, job->database, backup->info.page_size);
-        if (server_info_encode(&backup->info, text, err) < 0)
+                return raise_block_size(backup, session, shape.block_size, err);
+        if (server_info_encode(&backup->info, text, err) < 0) {
+                session_explain(session, MESSAGE_DESCRIPTOR_SIZE, "4096");
                 return -1;
+        }
         return session_configure(session, &shape, text, err);
+}
+
+/* ---- the data ---- */
+
+/* The warning zone of the medium: what a completion says was written is written, and there may be room for more. */
+static int clear_warning(struct channel *channel, struct error *err)
+{
+        return channel_control(channel, VDC_ClearError, err);
+}
+
+/* Writes what is left of a buffer with nothing else outstanding, past any number of warnings. */
+static int write_alone(struct channel *channel, uint8_t *buffer, uint32_t size, struct error *err)
+{
+        while (size > 0) {
+                const struct VDS_Command *command = channel_write(channel, buffer, size);
+                uint32_t written = (uint32_t)command->bytesTransferred;
+
+                if (command->completionCode != ERROR_SUCCESS && command->completionCode != ERROR_END_OF_MEDIA)
+                        return channel_raise(channel, command, err);
+                if (command->bytesTransferred < 0 || written > size ||
+                    (command->completionCode == ERROR_SUCCESS && written != size) ||
+                    written % channel->session->shape.block_size != 0)
+                        return error_raise(err, ERR_IO, "the client took %u of %u bytes of a write", written, size);
+                if (command->completionCode == ERROR_END_OF_MEDIA && clear_warning(channel, err) < 0)
+                        return -1;
+                buffer += written;
+                size -= written;
+        }
+        return 0;
 }
 
 /* What became of the last write of a slot. A slot that carried none yet is all zeros. */
@@ -72,6 +126,52 @@ static int check_write(struct channel *channel, const struct VDS_Command *comman
         if (command->bytesTransferred != command->size)
                 return error_raise(err, ERR_IO, "the client took %d of %d bytes of a write",
                                    (int)command->bytesTransferred, (int)command->size);
+        session_progress(channel->session, (uint64_t)command->size);
+        return 0;
+}
+
+/* A write met the warning zone, so the device refuses those behind it. Sees that all of them are written, in order, and
+ * empties the slots. From here on every write goes alone. */
+static int pass_warning(struct channel *channel, struct error *err)
+{
+        channel_drain(channel);
+        if (clear_warning(channel, err) < 0)
+                return -1;
+        for (uint32_t i = 0; i < channel->depth; i++) {
+                struct VDS_Command *command = &channel->slots[(channel->next + i) % channel->depth].command;
+                uint32_t size = (uint32_t)command->size;
+                uint32_t written = (uint32_t)command->bytesTransferred;
+
+                if (command->completionCode == ERROR_IO_DEVICE)
+                        written = 0;
+                else if (command->completionCode != ERROR_SUCCESS && command->completionCode != ERROR_END_OF_MEDIA)
+                        return channel_raise(channel, command, err);
+                if (command->bytesTransferred < 0 || written > size ||
+                    written % channel->session->shape.block_size != 0)
+                        return error_raise(err, ERR_IO, "the client took %u of %u bytes of a write", written, size);
+                if (write_alone(channel, command->buffer + written, size - written, err) < 0)
+                        return -1;
+                session_progress(channel->session, size);
+                command->completionCode = ERROR_SUCCESS;
+                command->size = 0;
+                command->bytesTransferred = 0;
+        }
+        return 0;
+}
+
+/* Looks at the completion of a slot's last write, and frees the slot for the next. */
+static int settle_write(struct channel *channel, struct slot *slot, bool *alone, struct error *err)
+{
+        bool positioned = channel->session->shape.features & VDF_RandomAccess;
+
+        if (slot->command.completionCode == ERROR_END_OF_MEDIA && !positioned) {
+                *alone = true;
+                return pass_warning(channel, err);
+        }
+        if (check_write(channel, &slot->command, err) < 0)
+                return -1;
+        slot->command.size = 0;
+        slot->command.bytesTransferred = 0;
         return 0;
 }
 
@@ -80,6 +180,7 @@ static int write_part(struct channel *channel, struct backup *backup, struct err
 {
         const struct server_part *part = &backup->info.parts[channel->index];
         uint32_t max = channel->session->shape.max_transfer;
+        bool alone = false;
         uint64_t at = 0;
 
         while (at < part->length) {
@@ -88,7 +189,7 @@ static int write_part(struct channel *channel, struct backup *backup, struct err
 
                 if (session_is_failing(channel->session))
                         return 0;
-                if (check_write(channel, &slot->command, err) < 0)
+                if (settle_write(channel, slot, &alone, err) < 0)
                         return -1;
                 if ((at == 0 && fault("backup.first_write", backup->job, err) < 0) ||
                     (at < part->length / 2 && at + size >= part->length / 2 &&
@@ -96,7 +197,12 @@ static int write_part(struct channel *channel, struct backup *backup, struct err
                         return -1;
                 if (image_read(backup->image, part->offset + at, slot->command.buffer, size, err) < 0)
                         return -1;
-                channel_send(channel, slot, VDC_Write, size, at);
+                if (!alone)
+                        channel_send(channel, slot, VDC_Write, size, at);
+                else if (write_alone(channel, slot->command.buffer, size, err) < 0)
+                        return -1;
+                else
+                        session_progress(channel->session, size);
                 at += size;
         }
         return 0;
@@ -105,9 +211,11 @@ static int write_part(struct channel *channel, struct backup *backup, struct err
 /* Looks at the completions that write_part() left. */
 static int finish_writes(struct channel *channel, struct error *err)
 {
+        bool alone;
+
         channel_drain(channel);
         for (uint32_t i = 0; i < channel->depth; i++)
-                if (check_write(channel, &channel->slots[i].command, err) < 0)
+                if (settle_write(channel, &channel->slots[(channel->next + i) % channel->depth], &alone, err) < 0)
                         return -1;
         return 0;
 }
@@ -117,10 +225,13 @@ static int serve(struct channel *channel, struct backup *backup, struct error *e
 {
         struct session *session = channel->session;
 
-        if (write_part(channel, backup, err) < 0 || finish_writes(channel, err) < 0)
+        if (sqlite_seek_write(channel, err) < 0 || write_part(channel, backup, err) < 0 ||
+            finish_writes(channel, err) < 0)
                 return -1;
         if (session_is_failing(session))
                 return 0;
+        if (sqlite_write_mark(channel, err) < 0)
+                return -1;
         if (fault("backup.flush", backup->job, err) < 0 || channel_control(channel, VDC_Flush, err) < 0)
                 return -1;
         if (!session_meet(session))
@@ -161,6 +272,9 @@ int sqlite_backup(struct session *session, char note[ERROR_MESSAGE_MAX], struct 
                 return -1;
         backup.image = image;
         describe(&backup, job->device_count);
+        session_set_total(session, backup.info.size, backup.info.page_size);
+        if (job->checksum && image_verify(image, err) < 0)
+                return -1;
         if (configure(&backup, session, err) < 0 || image_start(image, backup.info.parts, job->device_count, err) < 0 ||
             session_transfer(session, serve_device, &backup, err) < 0)
                 return -1;

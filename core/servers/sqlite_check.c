@@ -38,7 +38,7 @@ static int on_progress(void *patience_at)
 }
 
 /* Collects the check's rows in one line. "ok" alone means that nothing was found. */
-static int run_check(sqlite3 *db, const char *sql, const char *shown, struct error *err)
+static int run_check(sqlite3 *db, const char *sql, const char *what, const char *shown, struct error *err)
 {
         sqlite3_stmt *statement = NULL;
         char findings[512] = "";
@@ -58,24 +58,34 @@ static int run_check(sqlite3 *db, const char *sql, const char *shown, struct err
         if (result == SQLITE_DONE && strcmp(findings, "ok") == 0)
                 return 0;
         if (result == SQLITE_DONE)
-                return error_raise(err, ERR_DAMAGED, "the restored database '%s' is damaged: %s", shown, findings);
+                return error_raise(err, ERR_DAMAGED, "%s '%s' is damaged: %s", what, shown, findings);
         if (db_is_damaged(result))
-                return error_raise(err, ERR_DAMAGED, "the restored database '%s' is damaged: %s", shown,
-                                   sqlite3_errmsg(db));
+                return error_raise(err, ERR_DAMAGED, "%s '%s' is damaged: %s", what, shown, sqlite3_errmsg(db));
         if ((result & 0xff) == SQLITE_ERROR)
-                return error_raise(err, ERR_FAILED,
-                                   "the restored database '%s' cannot be checked here (%s): use --check none", shown,
-                                   sqlite3_errmsg(db));
+                return error_raise(err, ERR_FAILED, "%s '%s' cannot be checked here (%s): use --check none", what,
+                                   shown, sqlite3_errmsg(db));
         return db_raise(err, db, result, shown);
 }
 
-int check_database(const char *path, int fd, enum server_check check, const struct db_patience *patience,
-                   const char *shown, struct error *err)
+int check_content(sqlite3 *db, enum server_check check, const struct db_patience *patience, const char *what,
+                  const char *shown, struct error *err)
 {
         static const char *const statements[] = {
                 [SERVER_CHECK_QUICK] = "PRAGMA quick_check(5)",
                 [SERVER_CHECK_FULL] = "PRAGMA integrity_check(5)",
         };
+        int rc;
+
+        if (patience)
+                sqlite3_progress_handler(db, PROGRESS_STEPS, on_progress, (void *)(uintptr_t)patience);
+        rc = run_check(db, statements[check], what, shown, err);
+        sqlite3_progress_handler(db, 0, NULL, NULL);
+        return rc;
+}
+
+int check_database(const char *path, int fd, enum server_check check, const struct db_patience *patience,
+                   const char *shown, struct error *err)
+{
         CLEANUP(db_closep) sqlite3 *db = NULL;
         bool empty = false;
 
@@ -85,7 +95,5 @@ int check_database(const char *path, int fd, enum server_check check, const stru
                 return 0;
         if (db_open(path, DB_IMMUTABLE, /* patience= */ NULL, &db, err) < 0)
                 return -1;
-        if (patience)
-                sqlite3_progress_handler(db, PROGRESS_STEPS, on_progress, (void *)(uintptr_t)patience);
-        return run_check(db, statements[check], shown, err);
+        return check_content(db, check, patience, "the restored database", shown, err);
 }

@@ -13,4 +13,9 @@
 int check_database(const char *path, int fd, enum server_check check, const struct db_patience *patience,
                    const char *shown, struct error *err);
 
+/* Runs the check on an open database that `what` and `shown` name in messages: "the restored database", "x.db". Ends
+ * early when `patience` (may be NULL) is cancelled. */
+int check_content(sqlite3 *db, enum server_check check, const struct db_patience *patience, const char *what,
+                  const char *shown, struct error *err);
+
 #endif

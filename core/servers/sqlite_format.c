@@ -29,3 +29,14 @@ bool format_parse_header(const uint8_t bytes[FORMAT_HEADER_SIZE], struct format_
         ret_header->pages = memcmp(bytes + 24, bytes + 92, 4) == 0 ? format_be32(bytes + 28) : 0;
         return memcmp(bytes, "SQLite format 3", 16) == 0 && format_is_page_size(ret_header->page_size);
 }
+
+void format_cut(uint64_t pages, uint32_t page_size, uint32_t count, struct server_part *ret_parts)
+{
+        for (uint32_t i = 0; i < count; i++) {
+                uint64_t first = i * pages / count;
+                uint64_t end = (i + 1) * pages / count;
+
+                ret_parts[i].offset = first * page_size;
+                ret_parts[i].length = (end - first) * page_size;
+        }
+}

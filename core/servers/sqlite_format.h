@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/servers/server.h"
+
 /* The files a database consists of: itself, then its siblings. */
 enum format_file {
         FORMAT_DATABASE,
@@ -30,6 +32,9 @@ struct format_header {
         uint32_t page_size;
         uint32_t pages; /* 0: the last writer did not know it */
 };
+
+/* Cuts a database at page boundaries into `count` contiguous parts: what each device of a backup carries. */
+void format_cut(uint64_t pages, uint32_t page_size, uint32_t count, struct server_part *ret_parts);
 
 uint32_t format_be32(const uint8_t *bytes);
 

@@ -8,6 +8,7 @@
 
 #include "core/base/cleanup.h"
 #include "core/base/fault.h"
+#include "core/servers/sqlite_format.h"
 #include "core/servers/sqlite_source.h"
 #include "core/servers/sqlite_spool.h"
 
@@ -296,15 +297,12 @@ const struct stat *image_stat(const struct image *image)
 
 void image_cut(const struct image *image, uint32_t count, struct server_part *ret_parts)
 {
-        uint64_t pages = image->page_size ? image->size / image->page_size : 0;
+        format_cut(image->page_size ? image->size / image->page_size : 0, image->page_size, count, ret_parts);
+}
 
-        for (uint32_t i = 0; i < count; i++) {
-                uint64_t first = i * pages / count;
-                uint64_t end = (i + 1) * pages / count;
-
-                ret_parts[i].offset = first * image->page_size;
-                ret_parts[i].length = (end - first) * image->page_size;
-        }
+int image_verify(struct image *image, struct error *err)
+{
+        return sqlite_source_verify(image->source, err);
 }
 
 int image_start(struct image *image, const struct server_part *parts, uint32_t count, struct error *err)

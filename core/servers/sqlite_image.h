@@ -44,6 +44,10 @@ const struct stat *image_stat(const struct image *image);
 /* Cuts the image at page boundaries into `count` contiguous parts. */
 void image_cut(const struct image *image, uint32_t count, struct server_part *ret_parts);
 
+/* Has SQLite check the content of the very state that will be read, under the lock that holds it still, before
+ * image_start(). ERR_DAMAGED with what it found. */
+int image_verify(struct image *image, struct error *err);
+
 /* Announces the parts that will be read, and starts the keeper. Once. */
 int image_start(struct image *image, const struct server_part *parts, uint32_t count, struct error *err);
 

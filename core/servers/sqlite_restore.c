@@ -11,6 +11,7 @@
 #include "core/servers/report.h"
 #include "core/servers/sqlite.h"
 #include "core/servers/sqlite_check.h"
+#include "core/servers/sqlite_input.h"
 #include "core/servers/sqlite_replace.h"
 #include "core/servers/sqlite_stage.h"
 
@@ -18,7 +19,8 @@ struct restore {
         const struct server_job *job;
         struct target target;
         struct stage stage;
-        uint64_t sizes[VDS_DEVICES_MAX]; /* bytes that came, by device; each is its device thread's until the join */
+        struct session *session;
+        struct sqlite_input input;
 };
 
 static int fault(const char *point, const struct server_job *job, struct error *err)
@@ -49,6 +51,8 @@ static int check_target(struct restore *restore, struct error *err)
                 return -1;
         if (!target_first(target, path))
                 return 0;
+        if (restore->job->replace == SERVER_REPLACE_NO)
+                session_explain(restore->session, MESSAGE_FILE_EXISTS, server_job_logical_name(restore->job), path);
         switch (restore->job->replace) {
         case SERVER_REPLACE_ASIDE:
                 return replace_check_unused(target, target->name, err);
@@ -61,16 +65,7 @@ static int check_target(struct restore *restore, struct error *err)
         }
 }
 
-static int check_job(const struct server_job *job, struct error *err)
-{
-        if (job->device_count > 1 && !job->has_parts)
-                return error_raise(err, ERR_USAGE,
-                                   "nobody knows which part of '%s' each of the %u streams carries: give one stream",
-                                   job->database, job->device_count);
-        return 0;
-}
-
-static int configure(struct session *session, struct error *err)
+int sqlite_configure_read(struct session *session, struct error *err)
 {
         const struct server_job *job = session->job;
         const struct session_shape shape = {
@@ -90,94 +85,22 @@ static int configure(struct session *session, struct error *err)
 
 /* ---- the data ---- */
 
-/* A read that ends the device's data; bytes may come with it. */
-static bool is_end(int32_t completion_code)
+static int store(void *restore_at, uint64_t offset, const void *data, size_t size, struct error *err)
 {
-        return completion_code == ERROR_HANDLE_EOF || completion_code == ERROR_NO_DATA_DETECTED ||
-               completion_code == ERROR_FILEMARK_DETECTED;
-}
+        const struct restore *restore = restore_at;
 
-static int store(struct restore *restore, uint32_t device, const struct VDS_Command *command, struct error *err)
-{
-        const struct server_part *part = &restore->job->parts[device];
-        uint64_t at = restore->sizes[device];
-        uint64_t size = (uint64_t)command->bytesTransferred;
-
-        if (restore->job->has_parts && size > part->length - at)
-                return error_raise(err, ERR_DAMAGED, "device %u carries more than its part of '%s'", device + 1,
-                                   restore->job->database);
-        if (fd_pwrite_full(restore->stage.fd, command->buffer, size, (off_t)(part->offset + at)) < 0)
+        if (fd_pwrite_full(restore->stage.fd, data, size, (off_t)offset) < 0)
                 return error_raise_errno(err, errno, "cannot write the restored database in the folder '%s'",
                                          restore->target.folder);
-        restore->sizes[device] += size;
         return 0;
 }
 
-/* Looks at one completed read. 1: more to come, 0: that was the end, negative: failed. */
-static int take_read(struct channel *channel, struct restore *restore, const struct VDS_Command *command,
-                     struct error *err)
+static int transfer(struct restore *restore, struct error *err)
 {
-        bool positioned = channel->session->shape.features & VDF_RandomAccess;
-
-        if (command->completionCode != ERROR_SUCCESS && !is_end(command->completionCode))
-                return channel_raise(channel, command, err);
-        if (command->bytesTransferred < 0 || command->bytesTransferred > command->size ||
-            (command->bytesTransferred == 0 && command->completionCode == ERROR_SUCCESS) ||
-            (positioned && command->bytesTransferred > 0 &&
-             command->inPosition != (int64_t)restore->sizes[channel->index]))
-                return error_raise(err, ERR_PROTOCOL,
-                                   "the client answered a read with an impossible number of bytes (%d)",
-                                   (int)command->bytesTransferred);
-        if (store(restore, channel->index, command, err) < 0)
-                return -1;
-        return is_end(command->completionCode) ? 0 : 1;
-}
-
-static int check_part(const struct restore *restore, uint32_t device, struct error *err)
-{
-        const struct server_job *job = restore->job;
-
-        if (job->has_parts && restore->sizes[device] != job->parts[device].length)
-                return error_raise(err, ERR_DAMAGED, "device %u ends early: %llu of %llu bytes of '%s' came",
-                                   device + 1, (unsigned long long)restore->sizes[device],
-                                   (unsigned long long)job->parts[device].length, job->database);
-        return 0;
-}
-
-/* Keeps as many reads outstanding as there are buffers; they come back in order. */
-static int serve(struct channel *channel, struct restore *restore, struct error *err)
-{
-        uint32_t size = channel->session->shape.max_transfer;
-        uint64_t asked = 0;
-        int more = 1;
-
-        for (uint32_t i = 0; i < channel->depth; i++, asked += size)
-                channel_send(channel, &channel->slots[channel->next], VDC_Read, size, asked);
-        while (more > 0) {
-                struct slot *slot = channel_next(channel);
-
-                if (session_is_failing(channel->session))
-                        return 0;
-                more = take_read(channel, restore, &slot->command, err);
-                if (more > 0) {
-                        channel_send(channel, slot, VDC_Read, size, asked);
-                        asked += size;
-                }
-        }
-        if (more < 0)
-                return -1;
-        /* Behind the end the device is in IO-ERROR, and the other reads come back unserved; closing it is the orderly
-         * answer. */
-        channel_drain(channel);
-        return check_part(restore, channel->index, err);
-}
-
-static void serve_device(struct channel *channel, void *restore_at)
-{
-        struct error err = ERROR_INIT;
-
-        if (serve(channel, restore_at, &err) < 0)
-                session_fail(channel->session, &err);
+        sqlite_input_init(&restore->input, restore->session);
+        restore->input.store = store;
+        restore->input.context = restore;
+        return sqlite_input_run(&restore->input, err);
 }
 
 /* ---- after the data ---- */
@@ -233,18 +156,77 @@ static int put_into_place(struct restore *restore, const struct replacement *rep
 int sqlite_restore(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err)
 {
         CLEANUP(restore_deinit)
-        struct restore restore = { .job = session->job, .target = TARGET_INIT, .stage = STAGE_INIT };
+        struct restore restore = {
+                .job = session->job, .target = TARGET_INIT, .stage = STAGE_INIT, .session = session
+        };
         struct db_patience patience = { .cancelled = session_is_aborted, .context = session };
         const struct replacement replacement = {
                 .target = &restore.target, .stage = &restore.stage, .patience = &patience, .note = note
         };
 
         stage_sweep(session->job->database);
-        if (check_job(session->job, err) < 0 || target_open(&restore.target, session->job->database, err) < 0 ||
+        if (sqlite_check_file(session, err) < 0 || target_open(&restore.target, session->job->database, err) < 0 ||
             check_target(&restore, err) < 0 || stage_create(&restore.target, "restore", &restore.stage, err) < 0 ||
-            fault("restore.temp.created", session->job, err) < 0 || configure(session, err) < 0 ||
-            session_transfer(session, serve_device, &restore, err) < 0 || settle(&restore, session, &patience, err) < 0)
+            fault("restore.temp.created", session->job, err) < 0 || sqlite_configure_read(session, err) < 0 ||
+            transfer(&restore, err) < 0 || settle(&restore, session, &patience, err) < 0)
                 return -1;
         patience.deadline = deadline_after_ms(session->job->busy_timeout_ms);
         return put_into_place(&restore, &replacement, err);
+}
+
+/* ---- the same without a database ---- */
+
+/* What the header says, against what came. */
+static int check_length(const struct sqlite_input *input, struct error *err)
+{
+        uint64_t size = sqlite_input_size(input);
+        uint64_t want = input->pages * input->page_size;
+
+        if (size == 0 || (input->pages == 0 && size % input->page_size == 0) || size == want)
+                return 0;
+        return error_raise(err, ERR_DAMAGED, "the backup set on '%s' has %llu bytes, and its header speaks of %llu",
+                           input->shown, (unsigned long long)size, (unsigned long long)want);
+}
+
+/* With CHECKSUM the database is put together in the spool folder for SQLite to look at. */
+static int verify_content(struct restore *restore, struct error *err)
+{
+        struct db_patience patience = { .cancelled = session_is_aborted, .context = restore->session };
+
+        if (check_database(restore->stage.path, restore->stage.fd, SERVER_CHECK_QUICK, &patience,
+                           restore->job->set_name, err) < 0)
+                return -1;
+        return session_is_aborted(restore->session) ? session_raise(restore->session, VD_E_ABORT, "finish", err) : 0;
+}
+
+static int open_spool(struct restore *restore, struct error *err)
+{
+        CLEANUP(freep) char *path = NULL;
+
+        if (asprintf(&path, "%s/vdipipe-verify", restore->job->spool_dir) < 0)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        stage_sweep(path);
+        if (target_open(&restore->target, path, err) < 0)
+                return -1;
+        return stage_create(&restore->target, "restore", &restore->stage, err);
+}
+
+int sqlite_verify(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err)
+{
+        CLEANUP(restore_deinit)
+        struct restore restore = {
+                .job = session->job, .target = TARGET_INIT, .stage = STAGE_INIT, .session = session
+        };
+        bool content = session->job->checksum;
+
+        (void)note;
+        if (sqlite_check_file(session, err) < 0 || (content && open_spool(&restore, err) < 0) ||
+            sqlite_configure_read(session, err) < 0)
+                return -1;
+        sqlite_input_init(&restore.input, session);
+        restore.input.store = content ? store : NULL;
+        restore.input.context = &restore;
+        if (sqlite_input_run(&restore.input, err) < 0 || check_length(&restore.input, err) < 0)
+                return -1;
+        return content ? verify_content(&restore, err) : 0;
 }

@@ -12,6 +12,7 @@
 
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
+#include "core/servers/sqlite_check.h"
 #include "core/servers/sqlite_format.h"
 #include "core/servers/sqlite_wal.h"
 
@@ -477,4 +478,11 @@ int sqlite_source_read(struct sqlite_source *source, void *buffer, size_t size, 
         if (read_file(source, buffer, size, offset, err) < 0)
                 return -1;
         return sqlite_source_overlay(source, buffer, size, offset, err);
+}
+
+int sqlite_source_verify(struct sqlite_source *source, struct error *err)
+{
+        if (!source->db)
+                return error_raise(err, ERR_USAGE, "the content of '%s' cannot be checked without locks", source->path);
+        return check_content(source->db, SERVER_CHECK_QUICK, &source->patience, "the database", source->path, err);
 }

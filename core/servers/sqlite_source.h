@@ -51,6 +51,10 @@ int sqlite_source_overlay(struct sqlite_source *source, void *buffer, size_t siz
  * none. */
 uint32_t sqlite_source_next_overlaid(const struct sqlite_source *source, uint32_t page);
 
+/* Has SQLite check the content of the state (quick_check), before other threads read. ERR_DAMAGED with what it found;
+ * ERR_USAGE for an immutable source, which SQLite has not opened. */
+int sqlite_source_verify(struct sqlite_source *source, struct error *err);
+
 /* After the last read of an immutable source: whether the promise was kept, as far as sizes and times tell. */
 int sqlite_source_check_unchanged(struct sqlite_source *source, struct error *err);
 

@@ -54,7 +54,7 @@ static void *server_main(void *run_at)
 {
         struct run *run = run_at;
 
-        run->server_result = server_run(&run->job, &run->options, &run->server_error);
+        run->server_result = server_run(&run->job, &run->options, run->events, &run->server_error);
         return NULL;
 }
 
@@ -131,7 +131,8 @@ int run_is_server(int argc, char **argv)
         if (argc != 3 || strcmp(argv[0], "server") != 0)
                 return 0;
         if (read(STDIN_FILENO, &byte, 1) == 1 && server_job_decode(argv[1], &job, &err) == 0) {
-                server_run(&job, &(struct vds_options){ .runtime_dir = argv[2] }, &err);
+                job.client_is_parent = true;
+                server_run(&job, &(struct vds_options){ .runtime_dir = argv[2] }, /* events= */ NULL, &err);
                 server_job_deinit(&job);
         }
         return 1;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "core/servers/events.h"
 #include "core/servers/server.h"
 #include "core/vds/vds.h"
 #include "tests/unit/servers/sandbox.h"
@@ -30,6 +31,7 @@ struct medium {
 
 struct run {
         struct vds_options options;
+        const struct server_events *events; /* NULL: nobody listens */
         struct vds_client *client;
         struct server_job job;
         struct medium media[VDS_DEVICES_MAX];

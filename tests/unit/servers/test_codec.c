@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@ static struct server_job sample_job(void)
                 .verb = SERVER_RESTORE,
                 .kind = strdup("sqlite"),
                 .database = strdup("/tmp/\xff\xfe new\nline \"q\" .db"),
-                .set_name = strdup("set-1"),
+                .set_name = strdup("d0"),
                 .device_count = 3,
                 .block_size = 4096,
                 .buffer_count = 9,
@@ -39,7 +40,10 @@ static struct server_job sample_job(void)
         };
 
         for (uint32_t i = 0; i < job.device_count; i++) {
-                job.devices[i] = strdup(i == 1 ? "d\xc3" : "device");
+                char name[8];
+
+                snprintf(name, sizeof name, i == 1 ? "d\xc3" : "d%u", i);
+                job.devices[i] = strdup(name);
                 job.parts[i] = (struct server_part){ .offset = i * UINT64_C(1) << 40, .length = UINT64_C(1) << 40 };
         }
         return job;
