@@ -72,8 +72,9 @@ struct args {
         bool accept_unconfirmed;
         int64_t memory_limit; /* bytes; 0: the codec's default */
 
-        const char *trace;  /* NULL: none */
-        const char *script; /* of exec; NULL: none */
+        const char *trace;   /* NULL: none */
+        const char *script;  /* of exec; NULL: none */
+        int64_t set_wait_ms; /* of exec: for the set to be created */
 
         int64_t progress; /* enum progress_mode */
         int64_t progress_fd;

@@ -19,7 +19,7 @@ const struct opt_spec options_script[] = {
         { .type = OPT_FLAG,
           .name = "json",
           .offset = offsetof(struct args, json),
-          .help = "print the script's report as one JSON object on standard output" },
+          .help = "print results, or the script's report, as JSON on standard output" },
         { .type = OPT_END },
 };
 

@@ -7,7 +7,7 @@
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
 
-enum { COLUMNS_MAX = 16, GAP = 2 };
+enum { GAP = 2 };
 
 void table_init(struct table *table, const struct table_column *columns, size_t column_count)
 {
@@ -72,7 +72,7 @@ static void print_cell(const struct table *table, size_t column, const char *tex
 
 void table_print(const struct table *table, FILE *out)
 {
-        size_t widths[COLUMNS_MAX] = { 0 };
+        size_t widths[TABLE_COLUMNS_MAX] = { 0 };
         size_t columns = table->column_count;
 
         for (size_t i = 0; i < columns; i++)

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+enum { TABLE_COLUMNS_MAX = 64 };
+
 struct table_column {
         const char *head;
         bool number; /* stands at the right */

@@ -176,7 +176,7 @@ void server_message_fill(struct server_message *message, enum server_message_id 
         size_t used = 0;
 
         *message = (struct server_message){
-                .number = row->number, .severity = row->severity, .state = row->state, .line = 1
+                .number = row->number, .severity = row->severity, .state = row->state, .class = row->class, .line = 1
         };
         for (const char *c = row->text; *c && used + 1 < sizeof message->text; c++) {
                 size_t word = c[0] == '%' && c[1] >= '1' && c[1] <= '9' ? (size_t)(c[1] - '0') : 0;

@@ -95,6 +95,7 @@ struct server_message {
         int number;
         int severity; /* 0 to 10: information; more: an error */
         int state;
+        enum err_code class;          /* of the failure; ERR_NONE for information */
         uint32_t line;                /* of the statement, from 1 */
         char text[ERROR_MESSAGE_MAX]; /* may hold any bytes of the statement: escape it before it is shown */
 };

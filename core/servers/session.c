@@ -571,6 +571,7 @@ static void state_verdict(struct session *session, const struct error *failure, 
         snprintf(report.message, sizeof report.message, "%s", failure->message);
         snprintf(report.note, sizeof report.note, "%s", note);
         server_report_encode(&report, text);
+        trace_event(session->events->trace, /* device= */ 0, "verdict", error_is_set(failure) ? "failed" : "success");
         vds_server_set_verdict(session->server, error_is_set(failure) ? VDS_VERDICT_FAILED : VDS_VERDICT_SUCCESS, text);
 }
 
