@@ -659,11 +659,13 @@ static int cut_file(int fd, const char *label, uint64_t offset, const uint8_t ma
         off_t end = (off_t)offset + FRAME_MAGIC_SIZE;
         int fault = fault_point("sink-write");
 
-        errno = fault;
-        if (fault || fd_pwrite_full(fd, magic, FRAME_MAGIC_SIZE, (off_t)offset) < 0 || ftruncate(fd, end) < 0 ||
-            lseek(fd, end, SEEK_SET) < 0)
-                return error_raise_errno(err, errno, "cannot cut %s", label);
-        return 0;
+        if (!fault && fd_pwrite_full(fd, magic, FRAME_MAGIC_SIZE, (off_t)offset) < 0)
+                fault = errno;
+        if (!fault)
+                fault = fault_point("sink-cut");
+        if (!fault && (ftruncate(fd, end) < 0 || lseek(fd, end, SEEK_SET) < 0))
+                fault = errno;
+        return fault ? error_raise_errno(err, fault, "cannot cut %s", label) : 0;
 }
 
 static int cut_open(struct writer *writer, const struct vdistream_cut *cut, struct error *err)

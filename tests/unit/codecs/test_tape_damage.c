@@ -19,7 +19,7 @@
 #include "codecs/vdistream.h"
 #include "core/base/fd_io.h"
 
-enum { BLOCK = 512, STEPS = 60 };
+enum { BLOCK = 512, STEPS = 26 };
 
 static char path[512];
 static const char *folder; /* where everything happens; a child process is told by its argument */
@@ -499,8 +499,10 @@ static int run_into_fault(enum err_code expected)
                 result = take_step(tape, step, &err);
         if (result == 0)
                 result = finish_tape(tape, &err);
-        if (result == 0)
+        if (result == 0) {
+                tape_free(tape);
                 return CHILD_UNHARMED;
+        }
         if (err.code != expected) {
                 fprintf(stderr, "%d '%s'\n", err.code, err.message);
                 return CHILD_WRONG;
@@ -513,13 +515,14 @@ static int run_into_fault(enum err_code expected)
         return count_entries() == 1 ? CHILD_HARMED : CHILD_WRONG;
 }
 
-static int fault_in_child(const char *point, int sys_errno, int nth, enum err_code expected)
+/* Returns the child's end as wait() tells it. */
+static int fault_in_child(const char *point, const char *action, int nth, enum err_code expected)
 {
         char fault[64], code[16];
         int status;
         pid_t child;
 
-        snprintf(fault, sizeof fault, "%s=fail:%d@%d", point, sys_errno, nth);
+        snprintf(fault, sizeof fault, "%s=%s@%d", point, action, nth);
         snprintf(code, sizeof code, "%d", (int)expected);
         child = fork();
         assert_true(child >= 0);
@@ -529,39 +532,85 @@ static int fault_in_child(const char *point, int sys_errno, int nth, enum err_co
                 _exit(CHILD_WRONG);
         }
         assert_int_equal(waitpid(child, &status, 0), child);
-        assert_true(WIFEXITED(status));
-        unlink(at(".t.vdi.partial-" TEST_SET_ID));
-        return WEXITSTATUS(status);
+        return status;
 }
 
 static void check_faults(const char *point, int sys_errno, enum err_code expected, int at_least)
 {
-        int nth = 1;
-        int end;
+        char action[32];
+        int nth = 0;
+        int status;
 
         make_tape(STORED);
-        while ((end = fault_in_child(point, sys_errno, nth, expected)) == CHILD_HARMED)
-                nth++;
-        if (end != CHILD_UNHARMED || nth <= at_least)
-                fail_msg("%s at %d: ended with %d", point, nth, end);
+        snprintf(action, sizeof action, "fail:%d", sys_errno);
+        do {
+                status = fault_in_child(point, action, ++nth, expected);
+                assert_true(WIFEXITED(status));
+                unlink(at(".t.vdi.partial-" TEST_SET_ID));
+        } while (WEXITSTATUS(status) == CHILD_HARMED);
+        if (WEXITSTATUS(status) != CHILD_UNHARMED || nth <= at_least)
+                fail_msg("%s at %d: ended with %d", point, nth, WEXITSTATUS(status));
+}
+
+/* Whatever kills the writer, what it leaves is refused, and the tape it continued is as it was. */
+static void check_kills(const char *point, int at_least)
+{
+        struct bytes before;
+        int nth = 1;
+
+        make_tape(STORED);
+        before = content_of("t.vdi");
+        for (; WIFSIGNALED(fault_in_child(point, "kill", nth, ERR_NONE)); nth++) {
+                struct bytes partial = content_of(".t.vdi.partial-" TEST_SET_ID);
+                struct bytes now = content_of("t.vdi");
+
+                if (partial.size > 0)
+                        assert_cut_off(partial.data, partial.size, "after a kill");
+                assert_int_equal(now.size, before.size);
+                assert_memory_equal(now.data, before.data, before.size);
+                bytes_free(&partial);
+                bytes_free(&now);
+                unlink(at(".t.vdi.partial-" TEST_SET_ID));
+                unlink(at("shell-input"));
+        }
+        assert_true(nth > at_least);
+        bytes_free(&before);
+}
+
+static void killed_while_writing(void **state)
+{
+        (void)state;
+        check_kills("sink-write", 15);
+}
+
+static void killed_while_cutting(void **state)
+{
+        (void)state;
+        check_kills("sink-cut", 3);
+}
+
+static void no_cutting(void **state)
+{
+        (void)state;
+        check_faults("sink-cut", ENOSPC, ERR_NO_SPACE, 3);
 }
 
 static void no_room(void **state)
 {
         (void)state;
-        check_faults("sink-write", ENOSPC, ERR_NO_SPACE, 30);
+        check_faults("sink-write", ENOSPC, ERR_NO_SPACE, 15);
 }
 
 static void no_sync(void **state)
 {
         (void)state;
-        check_faults("sink-sync", EIO, ERR_IO, 10);
+        check_faults("sink-sync", EIO, ERR_IO, 3);
 }
 
 static void no_reading(void **state)
 {
         (void)state;
-        check_faults("source-read", EIO, ERR_IO, 5);
+        check_faults("source-read", EIO, ERR_IO, 3);
 }
 
 #endif
@@ -582,8 +631,11 @@ int main(int argc, char **argv)
                 cmocka_unit_test_setup(cancelling, empty_folder),
 #ifdef VDIPIPE_FAULTS
                 cmocka_unit_test_setup(no_room, empty_folder),
+                cmocka_unit_test_setup(no_cutting, empty_folder),
                 cmocka_unit_test_setup(no_sync, empty_folder),
                 cmocka_unit_test_setup(no_reading, empty_folder),
+                cmocka_unit_test_setup(killed_while_writing, empty_folder),
+                cmocka_unit_test_setup(killed_while_cutting, empty_folder),
 #endif
         };
 
