@@ -39,6 +39,10 @@ static void member_left(struct vds_client *client, struct client_member *member)
 
         fork_guard_close(&member->fd);
         fork_guard_close(&member->pidfd);
+        /* Without an open device it can be missed: nothing waits for it. In front of the count, so that who sees that
+         * sees why. */
+        if (died && client->abort_when_secondary_dies && has_open_device(client, member->number))
+                set_abort(&client->set, VDS_ABORT_SECONDARY_DIED);
         pthread_mutex_lock(&client->set.lock);
         if (died) {
                 client->secondaries.died++;
@@ -47,9 +51,6 @@ static void member_left(struct vds_client *client, struct client_member *member)
                 client->secondaries.left++;
         }
         pthread_mutex_unlock(&client->set.lock);
-        /* Without an open device it can be missed: nothing waits for it. */
-        if (died && client->abort_when_secondary_dies && has_open_device(client, member->number))
-                set_abort(&client->set, VDS_ABORT_SECONDARY_DIED);
         wake_signal(&client->set.layout->client_wake);
 }
 

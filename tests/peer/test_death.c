@@ -16,22 +16,16 @@
 #include <string.h>
 #include <cmocka.h>
 #include <dirent.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/base/deadline.h"
 #include "core/base/fault.h"
 #include "core/vds/vds.h"
-
-extern char **environ;
+#include "tests/support/program.h"
 
 enum {
         TRANSFER = 65536,
@@ -189,57 +183,11 @@ static _Noreturn void run_server(void)
 
 static char folder[] = "/tmp/vdipipe-death-XXXXXX";
 
-struct program {
-        pid_t pid;
-        int output;
-        char line[256];
-};
-
 static void start(struct program *program, const char *role)
 {
         char *argv[] = { (char[]){ "test_death" }, (char *)(uintptr_t)role, NULL };
-        posix_spawn_file_actions_t actions;
-        int pipes[2];
 
-        assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
-        posix_spawn_file_actions_init(&actions);
-        posix_spawn_file_actions_adddup2(&actions, pipes[1], STDOUT_FILENO);
-        assert_int_equal(posix_spawn(&program->pid, "/proc/self/exe", &actions, NULL, argv, environ), 0);
-        posix_spawn_file_actions_destroy(&actions);
-        close(pipes[1]);
-        program->output = pipes[0];
-        program->line[0] = '\0';
-}
-
-/* Reads one line, or what there is at the end of the output. Returns false when it takes longer. */
-static bool read_line(struct program *program, int timeout_ms)
-{
-        struct deadline deadline = deadline_after_ms(timeout_ms);
-        size_t used = 0;
-
-        for (;;) {
-                struct pollfd item = { .fd = program->output, .events = POLLIN };
-
-                program->line[used] = '\0';
-                if (poll(&item, 1, deadline_left_ms(deadline)) <= 0)
-                        return false;
-                if (used + 1 == sizeof program->line || read(program->output, program->line + used, 1) != 1)
-                        return true;
-                if (program->line[used] == '\n') {
-                        program->line[used] = '\0';
-                        return true;
-                }
-                used++;
-        }
-}
-
-static int reap(struct program *program)
-{
-        int status = 0;
-
-        assert_int_equal(waitpid(program->pid, &status, 0), program->pid);
-        close(program->output);
-        return status;
+        assert_true(program_start(program, argv));
 }
 
 static int count_files(void)
@@ -261,15 +209,15 @@ static void undisturbed_both_end_well(void **state)
 
         (void)state;
         start(&client, "client");
-        assert_true(read_line(&client, PATIENCE_MS));
+        assert_true(program_read_line(&client, PATIENCE_MS));
         assert_string_equal(client.line, "created");
         start(&server, "server");
-        assert_true(read_line(&server, PATIENCE_MS));
+        assert_true(program_read_line(&server, PATIENCE_MS));
         assert_string_equal(server.line, "NOERROR: the set is not aborted");
-        assert_true(read_line(&client, PATIENCE_MS));
+        assert_true(program_read_line(&client, PATIENCE_MS));
         assert_string_equal(client.line, "closed, verdict success");
-        assert_int_equal(reap(&client), 0);
-        assert_int_equal(reap(&server), 0);
+        assert_int_equal(program_reap(&client), 0);
+        assert_int_equal(program_reap(&server), 0);
         assert_int_equal(count_files(), 0);
 }
 
@@ -308,22 +256,22 @@ static void play(const struct scene *scene)
         if (scene->wish)
                 setenv(scene->wish, "1", 1);
         start(&client, "client");
-        assert_true(read_line(&client, PATIENCE_MS));
+        assert_true(program_read_line(&client, PATIENCE_MS));
         if (scene->survivor) {
                 assert_string_equal(client.line, "created");
                 start(&server, "server");
                 /* The victim's output ends with it, without a line. */
-                assert_true(read_line(client_dies ? &client : &server, PATIENCE_MS));
-                if (!read_line(client_dies ? &server : &client, NOTICE_MS))
+                assert_true(program_read_line(client_dies ? &client : &server, PATIENCE_MS));
+                if (!program_read_line(client_dies ? &server : &client, NOTICE_MS))
                         fail_msg("%s: the survivor does not notice", scene->point);
                 if (strcmp(client_dies ? server.line : client.line, scene->survivor) != 0 &&
                     (!scene->or_else || strcmp(client_dies ? server.line : client.line, scene->or_else) != 0))
                         fail_msg("%s: the survivor says '%s', expected '%s'", scene->point,
                                  client_dies ? server.line : client.line, scene->survivor);
-                status = reap(&server);
+                status = program_reap(&server);
                 assert_int_equal(client_dies ? status == 0 : WIFSIGNALED(status), 1);
         }
-        status = reap(&client);
+        status = program_reap(&client);
         assert_int_equal(client_dies ? WIFSIGNALED(status) : status == 0, 1);
         unsetenv("VDIPIPE_FAULT");
         if (scene->wish)
