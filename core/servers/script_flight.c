@@ -162,17 +162,23 @@ static bool is_random(const struct lane *lane)
         return lane->run->config.features & VDF_RandomAccess;
 }
 
+/* Positions wrap like the field that carries them. */
+static int64_t add(int64_t a, int64_t b)
+{
+        return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
 static int64_t place_value(const struct lane *lane, const struct script_place *place)
 {
-        return place->number + (place->saved >= 0 ? lane->saved[place->saved] : 0);
+        return place->saved >= 0 ? add(lane->saved[place->saved], place->number) : place->number;
 }
 
 /* Where the command goes, the `index`th of its line. */
 static int64_t input_position(struct lane *lane, const struct script_command *command, uint32_t index)
 {
         if (command->at.given)
-                return place_value(lane, &command->at) +
-                       (script_moves_data(command) ? (int64_t)index * command->size : 0);
+                return add(place_value(lane, &command->at),
+                           script_moves_data(command) ? (int64_t)index * command->size : 0);
         return script_moves_data(command) && is_random(lane) ? (int64_t)lane->position : 0;
 }
 

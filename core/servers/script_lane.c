@@ -23,7 +23,8 @@ static struct flight *oldest(struct lane *lane, const struct script_step *step)
 struct series {
         const struct script_step *step;
         uint32_t in_flight;
-        bool ended; /* a code of `until` came */
+        bool ended;        /* a code of `until` came */
+        uint64_t position; /* of the first */
         uint64_t total;
 };
 
@@ -45,8 +46,10 @@ static bool finish_series(struct lane *lane, const struct series *series, uint64
 {
         const struct script_command *command = &series->step->command;
 
-        if (script_moves_data(command))
+        if (script_moves_data(command)) {
                 lane->offset = offset + series->total;
+                lane->position = series->position + series->total;
+        }
         if (command->until.count && !series->ended) {
                 run_fail(lane->run, series->step->line, lane->number,
                          "the end did not come within %" PRIu32 " commands", command->count);
@@ -64,6 +67,7 @@ static bool run_series(struct lane *lane, const struct script_step *step)
 {
         const struct script_command *command = &step->command;
         struct series series = { .step = step };
+        struct flight *flight;
         uint64_t offset = command->has_from ? command->from : lane->offset;
 
         lane->offset = offset;
@@ -72,8 +76,11 @@ static bool run_series(struct lane *lane, const struct script_step *step)
                         return false;
                 if (series.ended)
                         break;
-                if (!lane_send(lane, step, i))
+                flight = lane_send(lane, step, i);
+                if (!flight)
                         return false;
+                if (i == 0)
+                        series.position = (uint64_t)flight->command.inPosition;
                 series.in_flight++;
         }
         while (series.in_flight > 0)
@@ -240,11 +247,28 @@ static bool run_abort(struct lane *lane)
         return true;
 }
 
-static bool run_close(struct lane *lane)
+static bool is_abort_expected(struct script_run *run)
 {
-        trace_event(lane->run->call->trace, lane->number, "close", NULL);
-        vds_server_device_close(lane->server_device);
+        bool expected;
+
+        pthread_mutex_lock(&run->lock);
+        expected = run->abort_expected;
+        pthread_mutex_unlock(&run->lock);
+        return expected;
+}
+
+/* An abort that no command met shows here. */
+static bool run_close(struct lane *lane, uint32_t line)
+{
+        struct script_run *run = lane->run;
+        int result;
+
+        trace_event(run->call->trace, lane->number, "close", NULL);
+        result = vds_server_device_close(lane->server_device);
         lane->closed = true;
+        if (result == VD_E_ABORT && !is_abort_expected(run))
+                run_fail(run, line, lane->number, "the device set was aborted: %s",
+                         vds_abort_text(vds_server_abort_reason(run->server)));
         return true;
 }
 
@@ -315,7 +339,7 @@ static bool run_step(struct lane *lane, const struct script_step *step)
         case SCRIPT_ABORT:
                 return run_abort(lane);
         case SCRIPT_CLOSE:
-                return run_close(lane);
+                return run_close(lane, step->line);
         case SCRIPT_CLOSE_SET:
                 return run_close_set(lane);
         case SCRIPT_EXIT:
@@ -341,6 +365,16 @@ static bool run_steps(struct lane *lane)
         return run_drain(lane);
 }
 
+/* Where the sequence ends. */
+static uint32_t last_line(const struct lane *lane)
+{
+        const struct script_device *device = lane->device;
+
+        if (!device)
+                return 1;
+        return device->count ? device->steps[device->count - 1].line : device->line;
+}
+
 void lane_run(struct lane *lane)
 {
         struct script_run *run = lane->run;
@@ -355,5 +389,5 @@ void lane_run(struct lane *lane)
         pthread_mutex_unlock(&run->lock);
         /* With the set to be closed under it, or aborted, a device is left as it is. */
         if (!closing && !lane->closed)
-                run_close(lane);
+                run_close(lane, last_line(lane));
 }

@@ -278,16 +278,6 @@ static void run_deinit(struct script_run *run)
         pthread_mutex_destroy(&run->lock);
 }
 
-/* An abort that no command met. */
-static void check_end(struct script_run *run)
-{
-        enum vds_abort_reason reason = vds_server_abort_reason(run->server);
-
-        if (reason != VDS_ABORT_NONE && !run->abort_expected && run->report->failure_count == 0)
-                run_fail(run, run->lanes[0]->device ? run->lanes[0]->device->line : 1, 0,
-                         "the device set was aborted: %s", vds_abort_text(reason));
-}
-
 /* Everything between joining and closing. Returns 0 when nothing is wrong here; the client is another matter. */
 static int play(struct script_run *run, struct error *err)
 {
@@ -307,7 +297,6 @@ static int play(struct script_run *run, struct error *err)
                 vds_server_signal_abort(run->server);
         }
         join_lanes(run);
-        check_end(run);
         if (rc == 0)
                 error_keep_first(err, &run->fault);
         return error_is_set(err) ? -1 : rc;

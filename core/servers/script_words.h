@@ -12,7 +12,7 @@
 enum { PARSER_LINE_MAX = 1024, PARSER_WORDS_MAX = 64 };
 
 /* No number of a script is larger. */
-#define PARSER_NUMBER_MAX (INT64_C(1) << 62)
+#define PARSER_NUMBER_MAX INT64_MAX
 
 struct word {
         const char *text;
