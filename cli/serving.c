@@ -109,21 +109,35 @@ static int start_transfers(struct serving *serving, const struct served *devices
         return 0;
 }
 
+/* Whether it was an abort by others that interrupted what was going on here. */
+static bool freed_by_abort(const struct serving *serving)
+{
+        struct error reason = ERROR_INIT;
+
+        return supervisor_check(serving->supervisor, &reason) < 0 && reason.code == ERR_ABORTED;
+}
+
 /* Joins all; the first failure of our own is the cause of whatever the server says afterwards. */
 static int join_transfers(struct serving *serving, struct error *err)
 {
         struct error own = ERROR_INIT;
+        struct error interrupted = ERROR_INIT;
         bool closed = true;
         bool opened = false;
 
+        supervisor_set_serving(serving->supervisor, true);
         for (uint32_t i = 0; i < serving->transfer_count; i++) {
                 transfer_join(&serving->transfers[i]);
                 closed = closed && serving->transfers[i].closed;
                 opened = opened || serving->transfers[i].opened;
-                error_keep_first(&own, &serving->transfers[i].err);
+                error_keep_first(serving->transfers[i].err.code == ERR_ABORTED ? &interrupted : &own,
+                                 &serving->transfers[i].err);
         }
+        supervisor_set_serving(serving->supervisor, false);
+        if (!error_is_set(&own) && !freed_by_abort(serving))
+                own = interrupted;
         if (!error_is_set(&own))
-                return closed ? 0 : 1;
+                return closed && !error_is_set(&interrupted) ? 0 : 1;
         if (opened || !serving->secondary)
                 vds_client_signal_abort(serving->client);
         *err = own;
@@ -180,7 +194,7 @@ int serving_abort_reason(struct serving *serving, struct error *err)
 
 int serving_failed(struct serving *serving, struct error *err)
 {
-        if (serving->supervisor)
+        if (serving->supervisor && !freed_by_abort(serving))
                 supervisor_check(serving->supervisor, err);
         return -1;
 }

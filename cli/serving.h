@@ -66,7 +66,8 @@ const char *serving_verdict_name(enum vds_verdict verdict);
 /* Raises why the set is aborted, in the engine's words. */
 int serving_abort_reason(struct serving *serving, struct error *err);
 
-/* A failure after a cancellation is the cancellation's: replaces *err by the reason if there was one. Returns -1. */
+/* A failure after a cancellation is the cancellation's: replaces *err by the reason if there was one,
+ * unless that is an abort by others, whose words the caller has found. Returns -1. */
 int serving_failed(struct serving *serving, struct error *err);
 
 /* Leaves the set, aborting what is not done. Idempotent. */

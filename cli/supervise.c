@@ -17,6 +17,7 @@
 
 enum {
         TICK_MS = 200,     /* progress, stalls */
+        ABORT_MS = 500,    /* from an abort by others to the interruption of workers that are still busy */
         INTERRUPT_MS = 20, /* between two interruptions of workers that have not left yet */
         INTERRUPT_SIGNAL = SIGUSR1,
 };
@@ -34,7 +35,9 @@ struct supervisor {
         pthread_mutex_t lock; /* everything below */
         bool stopping;
         struct vds_client *client;
-        int child_pidfd; /* borrowed; -1: none */
+        bool serving;             /* workers serve the client's devices */
+        int64_t aborted_since_ns; /* 0: the set is not aborted, as far as we know */
+        int child_pidfd;          /* borrowed; -1: none */
         bool child_joined;
         struct worker *workers;
         struct error reason;
@@ -105,6 +108,36 @@ static void look_for_stalls(struct supervisor *supervisor)
         }
 }
 
+static bool any_busy(const struct supervisor *supervisor)
+{
+        for (const struct worker *worker = supervisor->workers; worker; worker = worker->next)
+                if (atomic_load(&worker->busy_since))
+                        return true;
+        return false;
+}
+
+/* An abort by others wakes who waits for commands, not who is blocked on a file. A server that is a child says more by
+ * its end. */
+static void look_for_abort(struct supervisor *supervisor)
+{
+        struct error reason = ERROR_INIT;
+        enum vds_abort_reason why;
+        int64_t now = monotonic_ns();
+
+        if (!supervisor->serving || !supervisor->client || supervisor->child_pidfd >= 0 ||
+            atomic_load(&supervisor->cancel))
+                return;
+        why = vds_client_abort_reason(supervisor->client);
+        if (why == VDS_ABORT_NONE)
+                return;
+        if (!supervisor->aborted_since_ns)
+                supervisor->aborted_since_ns = now;
+        if (now - supervisor->aborted_since_ns < (int64_t)ABORT_MS * 1000000 || !any_busy(supervisor))
+                return;
+        error_raise(&reason, ERR_ABORTED, "the device set was aborted: %s", vds_abort_text(why));
+        cancel(supervisor, &reason);
+}
+
 static void interrupt_workers(struct supervisor *supervisor)
 {
         for (struct worker *worker = supervisor->workers; worker; worker = worker->next)
@@ -123,6 +156,7 @@ static void handle(struct supervisor *supervisor, const struct pollfd *fds)
         if (fds[2].revents && fds[2].fd == supervisor->child_pidfd)
                 take_child_end(supervisor);
         look_for_stalls(supervisor);
+        look_for_abort(supervisor);
         if (atomic_load(&supervisor->cancel))
                 interrupt_workers(supervisor);
 }
@@ -243,6 +277,13 @@ void supervisor_watch_client(struct supervisor *supervisor, struct vds_client *c
         supervisor->client = client;
         if (client && atomic_load(&supervisor->cancel))
                 vds_client_signal_abort(client);
+        pthread_mutex_unlock(&supervisor->lock);
+}
+
+void supervisor_set_serving(struct supervisor *supervisor, bool serving)
+{
+        pthread_mutex_lock(&supervisor->lock);
+        supervisor->serving = serving;
         pthread_mutex_unlock(&supervisor->lock);
 }
 

@@ -42,6 +42,10 @@ const atomic_bool *supervisor_cancel_flag(const struct supervisor *supervisor);
 /* The set to abort when cancelled; NULL to forget it, after which it is not touched any more. */
 void supervisor_watch_client(struct supervisor *supervisor, struct vds_client *client);
 
+/* While devices are served, an abort of the set by others cancels the operation with ERR_ABORTED if a worker is still
+ * busy half a second later: it may be blocked on a file. */
+void supervisor_set_serving(struct supervisor *supervisor, bool serving);
+
 /* The server's process. Its end aborts the set until it has joined (the engine cannot notice it so early); an end other
  * than well cancels the operation with ERR_PEER_DIED at any time. -1: none, or no longer of interest. */
 void supervisor_watch_child(struct supervisor *supervisor, int pidfd);
@@ -55,7 +59,8 @@ void supervisor_leave(struct supervisor *supervisor, struct worker *worker);
 void worker_begin(struct worker *worker);
 void worker_end(struct worker *worker);
 
-/* Returns 0 while nothing cancelled the operation, else -1 with the reason (ERR_SIGNAL, ERR_TIMEOUT, ERR_PEER_DIED). */
+/* Returns 0 while nothing cancelled the operation, else -1 with the reason (ERR_SIGNAL, ERR_TIMEOUT, ERR_PEER_DIED,
+ * ERR_ABORTED). */
 int supervisor_check(const struct supervisor *supervisor, struct error *err);
 
 #endif

@@ -192,6 +192,64 @@ sees_a_socket() { # PID
     readlink "/proc/$1"/fd/* | grep -q '^socket:'
 }
 
+# A client, a secondary and a server, and somebody who looks on from a terminal of his own.
+test_a_set_of_three_processes() {
+    local secondary server waiting
+    mkfifo hole
+    exec 8<>hole
+    cat >script <<'END'
+set blocksize 512
+set maxtransfer 64K
+device 1
+  write 64K x1000 depth 4
+device 2 second
+  write 64K x3
+  flush
+  hold for observer
+END
+    "$VDIPIPE" config demo --open-timeout 30 >negotiated 2>heard &
+    waiting=$!
+    start_set demo --devices 2 --raw -o hole
+    "$VDIPIPE" attach demo second --raw -o own >/dev/null 2>attached &
+    secondary=$!
+    "$VDIPIPE" exec --script script demo >/dev/null 2>served &
+    server=$!
+    expect_end "$waiting" 10 0
+    grep -qxE 'block_size +512' negotiated
+    grep -qxE 'max_transfer_size +65536' negotiated
+    wait_until 10 ask '.devices | .[0].held > 0 and .[0].completions > 0 and .[1].commands == 4 and .[1].held == 0' status demo
+    expect_exit 0 vdipipe list
+    [[ $(sed 1d out) =~ ^"demo  active        2  "[0-9]+" "+"$maker "+"$server "+"$secondary "+[0-9]s$ ]] || fail "$(<out)"
+    expect_exit 0 vdipipe status --json demo
+    jq -e ".state == \"active\" and .server_pid == $server and .secondary_pids == [$secondary] and .config.device_count == 2" out
+    jq -e ".devices[0] | .name == \"demo\" and .client_pid == $maker and .queued + .held == 4 and .oldest_ms >= 0" out
+    jq -e ".devices[1] | .name == \"second\" and .client_pid == $secondary and .bytes == 196608 and .oldest_ms == null" out
+    expect_exit 0 vdipipe abort demo
+    expect_end "$maker" 2 1
+    expect_end "$secondary" 2 1
+    wait_for_pid_end "$server" 2
+    for told in made attached; do
+        grep -qF 'aborted from outside' "$told" || fail "$told: $(<"$told")"
+    done
+    [[ ! -e own ]]
+    no_leftovers
+}
+
+# The other one is blocked on a pipe that nobody reads.
+test_a_device_that_fails_ends_the_others() {
+    [[ -e /dev/full ]] || skip "needs /dev/full"
+    mkfifo hole
+    exec 8<>hole
+    printf '%s\n' 'set maxtransfer 64K' 'device 1' '  write 64K x1000' 'device 2 second' '  write 64K x1000' >script
+    start_set demo --devices 2 --raw -o hole -o /dev/full
+    "$VDIPIPE" exec --script script demo >/dev/null 2>served &
+    server=$!
+    expect_end "$maker" 5 1
+    wait_for_pid_end "$server" 2
+    grep -qF "'/dev/full'" made || fail "$(<made)"
+    no_leftovers
+}
+
 test_odd_names() {
     # shellcheck disable=SC2016 # not to be expanded
     local name pids=() names=('two words' $'\e[2J' 'ümläut' $'\xff\xfe' '../../x' '-n' '$(touch gone)' "$(printf 'x%.0s' {1..255})")
