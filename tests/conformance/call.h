@@ -100,6 +100,7 @@ struct call_request {
         uint32_t features;
         uint32_t seed;
         uint32_t handle;
+        uint32_t then; /* SendCommand: a slot, not 0, whose Flush the callback sends on the same device */
         enum vds_verdict verdict;
         uint64_t bytes;
         int64_t position;

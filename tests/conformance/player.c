@@ -24,6 +24,8 @@ struct slot {
         bool in_sending;
         uint32_t calls;
         uint32_t order;
+        struct vds_server_device *device;
+        uint32_t then; /* the slot of the command that the callback sends; 0: none */
 };
 
 struct player {
@@ -458,11 +460,15 @@ static void server_is_shared(struct player *player, const struct call_request *r
         ret->result = vds_server_is_shared_buffer(player->server, buffer_of(player, request));
 }
 
+static void send_from_callback(struct player *player, struct vds_server_device *device, uint32_t number);
+
 static void on_completion(struct VDS_Command *command)
 {
         struct slot *slot = (struct slot *)(void *)command->completionContext;
         struct player *player = slot->player;
 
+        if (slot->then)
+                send_from_callback(player, slot->device, slot->then);
         pthread_mutex_lock(&player->lock);
         slot->calls++;
         slot->order = ++player->callbacks;
@@ -479,7 +485,7 @@ static void prepare(struct slot *slot, struct player *player, const struct call_
         slot->sending = true;
         slot->sent = request->odd != ODD_NO_ROUTINE;
         slot->in_sending = false;
-        slot->calls = slot->order = 0;
+        slot->calls = slot->order = slot->then = 0;
         slot->command = (struct VDS_Command){
                 .commandCode = request->code,
                 .size = request->size,
@@ -493,15 +499,29 @@ static void prepare(struct slot *slot, struct player *player, const struct call_
         };
 }
 
+static void send_from_callback(struct player *player, struct vds_server_device *device, uint32_t number)
+{
+        const struct call_request request = { .code = VDC_Flush };
+        struct slot *slot = &player->slots[number];
+
+        pthread_mutex_lock(&player->lock);
+        prepare(slot, player, &request, NULL);
+        pthread_mutex_unlock(&player->lock);
+        vds_server_device_send_command(device, &slot->command);
+}
+
 static void server_send(struct player *player, const struct call_request *request, struct call_result *ret)
 {
+        struct vds_server_device *device = server_device(player, request->device);
         struct slot *slot = &player->slots[request->slot];
         uint8_t *buffer = buffer_of(player, request);
 
         pthread_mutex_lock(&player->lock);
         prepare(slot, player, request, buffer);
+        slot->device = device;
+        slot->then = request->then;
         pthread_mutex_unlock(&player->lock);
-        ret->result = vds_server_device_send_command(server_device(player, request->device), &slot->command);
+        ret->result = vds_server_device_send_command(device, &slot->command);
         pthread_mutex_lock(&player->lock);
         slot->sending = false;
         pthread_mutex_unlock(&player->lock);

@@ -189,6 +189,52 @@ static void in_io_error_the_set_may_be_aborted(void **state)
         stage_expect_agent(stage, NOERROR);
 }
 
+/* ---- callbacks ---- */
+
+/* A callback may call, whether the agent runs it or SendCommand does. */
+static void a_callback_sends_a_command(void **state)
+{
+        struct stage *stage = stage_new(state);
+
+        stage_up(stage);
+        EXPECT(NOERROR, stage->server, OP_SEND_COMMAND, .slot = 0, .code = VDC_Flush, .then = 1);
+        get(stage, 0);
+        complete(stage, 0, ERROR_SUCCESS);
+        get(stage, 1);
+        complete(stage, 1, ERROR_SUCCESS);
+        EXPECT_CALLBACK(stage, 1, ERROR_SUCCESS, 0);
+        /* Refused for what it is, and followed by one that is not. */
+        EXPECT(VD_E_INVALID, stage->server, OP_SEND_COMMAND, .slot = 2, .code = 0, .then = 3);
+        EXPECT_NUMBER(CALL(stage->server, OP_LOOK, .slot = 2).in_sending, true);
+        get(stage, 3);
+        /* Refused like it, one inside the other. */
+        complete(stage, 3, ERROR_DISK_FULL);
+        EXPECT_CALLBACK(stage, 3, ERROR_DISK_FULL, 0);
+        EXPECT(VD_E_IO_ERROR, stage->server, OP_SEND_COMMAND, .slot = 4, .code = VDC_Flush, .then = 5);
+        EXPECT_CALLBACK(stage, 4, ERROR_IO_DEVICE, 0);
+        EXPECT_CALLBACK(stage, 5, ERROR_IO_DEVICE, 0);
+}
+
+/* One device is meant for one thread; several come to no harm. */
+static void two_threads_at_one_device(void **state)
+{
+        struct stage *stage = stage_new(state);
+
+        stage_up(stage);
+        for (uint32_t slot = 0; slot < 60; slot += 2) {
+                BEGIN(stage->user, 1, OP_GET_COMMAND, .slot = slot, .timeout_ms = -1);
+                BEGIN(stage->user, 2, OP_GET_COMMAND, .slot = slot + 1, .timeout_ms = -1);
+                send(stage, slot, VDC_Flush);
+                send(stage, slot + 1, VDC_Flush);
+                EXPECT_END(NOERROR, stage->user, 1);
+                EXPECT_END(NOERROR, stage->user, 2);
+                complete(stage, slot, ERROR_SUCCESS);
+                complete(stage, slot + 1, ERROR_SUCCESS);
+                EXPECT_CALLBACK(stage, slot, ERROR_SUCCESS, 0);
+                EXPECT_CALLBACK(stage, slot + 1, ERROR_SUCCESS, 0);
+        }
+}
+
 /* ---- abort ---- */
 
 /* On all devices, delivered or not, once each; what the client then says is ignored. */
@@ -340,6 +386,8 @@ static const struct CMUnitTest tests[] = {
         IN_EVERY_MODE(clear_error_ends_the_state),
         IN_EVERY_MODE(in_io_error_the_device_may_be_closed),
         IN_EVERY_MODE(in_io_error_the_set_may_be_aborted),
+        IN_EVERY_MODE(a_callback_sends_a_command),
+        IN_EVERY_MODE(two_threads_at_one_device),
         IN_EVERY_MODE(an_abort_gives_everything_back),
         IN_EVERY_MODE(an_abort_ignores_what_was_recorded),
         IN_EVERY_MODE(an_abort_leaves_the_buffers),
