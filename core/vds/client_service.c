@@ -187,14 +187,19 @@ static void welcome_server(struct vds_client *client, struct half_open *half)
                               client->server_came ? "the set has a server already" : "the set was aborted");
                 return;
         }
-        if (peer_send(half->fd, &answer, sizeof answer, client->set.control.fd, no_wait, NULL) != PEER_OK)
+        /* In front of the answer: the server may do anything as soon as it has that, and be asked about. */
+        atomic_store(&client->server_pid, (int)half->pid);
+        atomic_store(&client->server_connected, true);
+        if (peer_send(half->fd, &answer, sizeof answer, client->set.control.fd, no_wait, NULL) != PEER_OK) {
+                atomic_store(&client->server_connected, false);
+                atomic_store(&client->server_pid, 0);
+                wake_signal(&client->set.layout->client_wake);
                 return;
+        }
         client->server_came = true;
         client->server_fd = take_fd(&half->fd);
         client->server_pidfd = peer_pidfd(client->server_fd, half->pid);
         fork_guard_add(client->server_pidfd);
-        atomic_store(&client->server_pid, (int)half->pid);
-        atomic_store(&client->server_connected, true);
         fault_point("client.service.welcomed");
 }
 
