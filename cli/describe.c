@@ -22,6 +22,27 @@ static void copy_text(char *dst, size_t size, const char *src)
         snprintf(dst, size, "%s", src);
 }
 
+/* What the user named, or else what the server says of its database and of the backup. */
+static int copy_names(const struct backup_parties *parties, struct stream_info *info)
+{
+        const struct server_info *server = parties->server;
+        const char *database = parties->database;
+        const char *origin = parties->origin;
+
+        if (!*origin && server && server->origin[0] == '/') {
+                origin = server->origin;
+                database = strrchr(origin, '/') + 1;
+        }
+        info->database = strdup(database);
+        info->origin = strdup(origin);
+        if (server && server->backup_name[0]) {
+                info->label = strdup(server->backup_name);
+                if (!info->label)
+                        return -1;
+        }
+        return info->database && info->origin ? 0 : -1;
+}
+
 int describe_backup(const struct backup_parties *parties, struct stream_info *ret_info, struct error *err)
 {
         const struct server_info *server = parties->server;
@@ -36,9 +57,7 @@ int describe_backup(const struct backup_parties *parties, struct stream_info *re
         copy_text(info->server_kind, sizeof info->server_kind, server ? server->kind : foreign_kind);
         copy_text(info->server_version, sizeof info->server_version, server ? server->version : "");
         copy_text(info->type, sizeof info->type, "full");
-        info->database = strdup(parties->database);
-        info->origin = strdup(parties->origin);
-        if (!info->database || !info->origin)
+        if (copy_names(parties, info) < 0)
                 return error_raise(err, ERR_MEMORY, "out of memory");
         if (server) {
                 info->has_owner = true;

@@ -100,8 +100,8 @@ static void store_number(struct server_job *job, const struct number_field *fiel
 void server_job_deinit(struct server_job *job)
 {
         char **const texts[] = {
-                &job->kind,        &job->database,    &job->shown_database, &job->set_name,          &job->spool_dir,
-                &job->backup_name, &job->description, &job->media_name,     &job->media_description,
+                &job->logical_name, &job->kind,        &job->database,    &job->shown_database, &job->set_name,
+                &job->spool_dir,    &job->backup_name, &job->description, &job->media_name,     &job->media_description,
         };
 
         for (size_t i = 0; i < COUNT(texts); i++)

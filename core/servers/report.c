@@ -98,6 +98,8 @@ enum { WORDS_FIELDS = sizeof words_fields / sizeof words_fields[0] };
 
 static bool put_words(json_t *root, const struct server_info *info)
 {
+        if (info->origin[0] && json_object_set_new(root, "origin", json_text_make(info->origin)) < 0)
+                return false;
         for (size_t i = 0; i < WORDS_FIELDS; i++) {
                 const char *words = (const char *)info + words_fields[i].at;
 
@@ -110,6 +112,12 @@ static bool put_words(json_t *root, const struct server_info *info)
 /* False for a member that is no string. */
 static bool get_words(const json_t *root, struct server_info *info)
 {
+        CLEANUP(freep) char *origin = NULL;
+
+        if (!json_text_get(json_object_get(root, "origin"), &origin) ||
+            (origin && strlen(origin) >= sizeof info->origin))
+                return false;
+        snprintf(info->origin, sizeof info->origin, "%s", origin ? origin : "");
         for (size_t i = 0; i < WORDS_FIELDS; i++) {
                 const json_t *value = json_object_get(root, words_fields[i].key);
 
@@ -133,6 +141,8 @@ int server_info_encode(const struct server_info *info, char text[VDS_TEXT_MAX], 
 
         if (size == 0)
                 return error_raise_errno(err, ENOMEM, "cannot describe the database to the client");
+        if (size > VDS_TEXT_MAX - 1 && json_object_del(root, "origin") == 0)
+                size = json_dumpb(root, text, VDS_TEXT_MAX - 1, JSON_COMPACT);
         if (size > VDS_TEXT_MAX - 1)
                 return error_raise(err, ERR_USAGE, "the names and descriptions of the backup are too long");
         text[size] = '\0';

@@ -54,6 +54,7 @@ struct server_job {
         char *kind;                     /* "sqlite" */
         char *database;                 /* absolute path; NULL where the verb has none */
         char *shown_database;           /* as the statement names it; NULL: the path is its name */
+        char *logical_name;             /* of its file; NULL: the last part of the path */
         char *set_name;                 /* also the first device's name */
         char *devices[VDS_DEVICES_MAX]; /* names in clause order */
         uint32_t device_count;
@@ -108,7 +109,7 @@ int server_job_from_statement(struct server_job *job, const struct statement *st
 /* Once job->database is a path: puts the file where the statement's MOVE says. The path is as the statement has it. */
 int server_job_move(struct server_job *job, const struct statement *statement, struct server_message *message);
 
-/* The file's logical name: the last part of its path. */
+/* The file's logical name: the last part of the path that the database's name stands for. */
 const char *server_job_logical_name(const struct server_job *job);
 
 /* Does the whole job on the calling thread (and threads of its own): joins the set, configures it, moves the data,
@@ -132,7 +133,7 @@ struct server_report {
 /* Reads a verdict's text; one that is not ours yields ERR_FAILED and its words. */
 void server_report_decode(const char *text, struct server_report *ret_report);
 
-enum { SERVER_WORDS_MAX = 512 };
+enum { SERVER_WORDS_MAX = 512, SERVER_ORIGIN_MAX = 1024 };
 
 /* What the server says of the database before the data flows (vds_client_server_info). */
 struct server_info {
@@ -145,6 +146,7 @@ struct server_info {
         uid_t uid;                                 /* backup: of the database file */
         gid_t gid;
         mode_t mode;                        /* permission bits */
+        char origin[SERVER_ORIGIN_MAX];     /* backup: path of the database; "": not said, or too long to say */
         char backup_name[SERVER_WORDS_MAX]; /* the four of the job, printable; "": not said */
         char description[SERVER_WORDS_MAX];
         char media_name[SERVER_WORDS_MAX];

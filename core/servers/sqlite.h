@@ -41,6 +41,9 @@ int sqlite_seek_read(struct channel *channel, struct error *err);
 /* Ends the backup set. */
 int sqlite_write_mark(struct channel *channel, struct error *err);
 
+/* Raises that the backup set which was to be read is not there. Returns -1. */
+int sqlite_raise_no_set(struct session *session, const char *device, struct error *err);
+
 /* A read that ends the device's data; bytes may come with it. */
 bool sqlite_is_end(int32_t completion_code);
 

@@ -44,6 +44,8 @@ static void describe(struct backup *backup, uint32_t devices)
                 .mode = st->st_mode & 07777,
         };
         snprintf(backup->info.version, sizeof backup->info.version, "%s", sqlite3_libversion());
+        if (strlen(job->database) < sizeof backup->info.origin)
+                snprintf(backup->info.origin, sizeof backup->info.origin, "%s", job->database);
         copy_words(backup->info.backup_name, job->backup_name);
         copy_words(backup->info.description, job->description);
         copy_words(backup->info.media_name, job->media_name);
@@ -69,10 +71,12 @@ static int raise_block_size(const struct backup *backup, struct session *session
 static int configure(struct backup *backup, struct session *session, struct error *err)
 {
         const struct server_job *job = backup->job;
-        uint32_t page_size = backup->info.page_size ? backup->info.page_size : VDS_BLOCK_SIZE_MIN;
+        /* Restores ask a tape for its smallest blocks, and other databases may follow on it. */
+        bool small = backup->info.page_size == 0 || sqlite_is_tape(session);
+        uint32_t block_size = small ? VDS_BLOCK_SIZE_MIN : backup->info.page_size;
         struct session_shape shape = {
                 .features = (session->config.features & SQLITE_FEATURES) | VDF_WriteMedia,
-                .block_size = job->block_size ? job->block_size : page_size,
+                .block_size = job->block_size ? job->block_size : block_size,
                 .max_transfer = job->max_transfer ? job->max_transfer : SQLITE_TRANSFER_DEFAULT,
                 .buffer_count = job->buffer_count,
         };

@@ -140,11 +140,8 @@ static int check_part(const struct channel *channel, const struct sqlite_input *
         const struct server_part *part = &input->parts[channel->index];
         uint64_t size = input->sizes[channel->index];
 
-        if (size == 0 && sqlite_is_tape(channel->session) && last_code != ERROR_FILEMARK_DETECTED) {
-                session_explain(channel->session, MESSAGE_EMPTY, channel_name(channel));
-                return error_raise(err, ERR_DAMAGED, "there is no backup set on the device '%s'",
-                                   channel_name(channel));
-        }
+        if (size == 0 && sqlite_is_tape(channel->session) && last_code != ERROR_FILEMARK_DETECTED)
+                return sqlite_raise_no_set(channel->session, channel_name(channel), err);
         if (part->length != UINT64_MAX && size != part->length)
                 return error_raise(err, ERR_DAMAGED, "device %u ends early: %llu of %llu bytes of '%s' came",
                                    channel->index + 1, (unsigned long long)size, (unsigned long long)part->length,

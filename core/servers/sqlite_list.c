@@ -337,8 +337,7 @@ static int list_sets(struct channel *channel, struct listing *listing, struct er
                 return -1;
         if (listing->count > 0)
                 return 0;
-        session_explain(channel->session, MESSAGE_EMPTY, channel_name(channel));
-        return error_raise(err, ERR_DAMAGED, "there is no backup set on the device '%s'", channel_name(channel));
+        return sqlite_raise_no_set(channel->session, channel_name(channel), err);
 }
 
 static void serve_device(struct channel *channel, void *listing_at)

@@ -15,20 +15,25 @@ bool sqlite_is_end(int32_t completion_code)
                completion_code == ERROR_FILEMARK_DETECTED;
 }
 
-static int raise_no_file(struct session *session, const char *device, struct error *err)
+int sqlite_raise_no_set(struct session *session, const char *device, struct error *err)
 {
-        char file[16];
+        uint32_t file = session->job->file;
+        char shown[16];
 
-        snprintf(file, sizeof file, "%u", session->job->file ? session->job->file : 1);
-        session_explain(session, MESSAGE_NO_SET, file, device);
-        return error_raise(err, ERR_USAGE, "there is no backup set %s on the device '%s'", file, device);
+        snprintf(shown, sizeof shown, "%u", file);
+        if (file <= 1) {
+                session_explain(session, MESSAGE_EMPTY, device);
+                return error_raise(err, ERR_DAMAGED, "there is no backup set on the device '%s'", device);
+        }
+        session_explain(session, MESSAGE_NO_SET, shown, device);
+        return error_raise(err, ERR_USAGE, "there is no backup set %s on the device '%s'", shown, device);
 }
 
 int sqlite_check_file(struct session *session, struct error *err)
 {
         if (session->job->file <= 1 || sqlite_is_tape(session))
                 return 0;
-        return raise_no_file(session, session->job->set_name, err);
+        return sqlite_raise_no_set(session, session->job->set_name, err);
 }
 
 static int rewind_tape(struct channel *channel, struct error *err)
@@ -132,7 +137,7 @@ int sqlite_seek_read(struct channel *channel, struct error *err)
         if (command->completionCode == ERROR_SUCCESS)
                 return agree_on_file(channel, file - 1, err);
         if (sqlite_is_end(command->completionCode))
-                return raise_no_file(session, channel_name(channel), err);
+                return sqlite_raise_no_set(session, channel_name(channel), err);
         return channel_raise(channel, command, err);
 }
 

@@ -99,6 +99,8 @@ const char *server_job_logical_name(const struct server_job *job)
 {
         const char *slash = strrchr(job->database, '/');
 
+        if (job->logical_name)
+                return job->logical_name;
         return slash ? slash + 1 : job->database;
 }
 
@@ -131,9 +133,10 @@ int server_job_move(struct server_job *job, const struct statement *statement, s
         }
         if (statement->move_count == 0)
                 return 0;
+        job->logical_name = strdup(server_job_logical_name(job));
         free(job->database);
         job->database = strdup(statement->moves[0].path);
-        if (job->database)
+        if (job->database && job->logical_name)
                 return 0;
         server_message_make(message, MESSAGE_MEMORY);
         return -1;
