@@ -22,9 +22,12 @@ static void serve(struct medium *medium, struct VDC_Command *command)
         size_t size = left < (size_t)command->size ? left : (size_t)command->size;
         int code = ERROR_SUCCESS;
         uint64_t bytes = 0;
+        int64_t position = 0;
 
-        if ((command->commandCode == VDC_Write || command->commandCode == VDC_Read) &&
-            ++medium->commands == medium->fail_at) {
+        if (medium->execute) {
+                code = medium->execute(medium, command, &bytes, &position);
+        } else if ((command->commandCode == VDC_Write || command->commandCode == VDC_Read) &&
+                   ++medium->commands == medium->fail_at) {
                 code = medium->fail_code;
         } else if (command->commandCode == VDC_Write) {
                 carry_write(medium, command);
@@ -37,7 +40,7 @@ static void serve(struct medium *medium, struct VDC_Command *command)
         }
         medium->flushes += command->commandCode == VDC_Flush;
         medium->completes += command->commandCode == VDC_Complete;
-        vds_client_device_complete_command(medium->device, command, code, bytes, 0);
+        vds_client_device_complete_command(medium->device, command, code, bytes, position);
 }
 
 static void *medium_main(void *medium_at)
@@ -73,7 +76,7 @@ static void run_init(struct run *run, void **state, enum server_verb verb, const
                 .device_count = devices,
                 .busy_timeout_ms = 2000,
                 .max_lock_ms = 5000,
-                .check = SERVER_CHECK_FULL,
+                .check = verb == SERVER_RESTORE ? SERVER_CHECK_FULL : SERVER_CHECK_NONE,
         };
         for (uint32_t i = 0; i < devices; i++) {
                 snprintf(name, sizeof name, "%s-dev%u", run->job.set_name, i);

@@ -27,6 +27,10 @@ struct medium {
         int commands;
         int flushes;
         int completes;
+        /* Executes every command instead of the above: returns the completion code. */
+        int (*execute)(struct medium *medium, const struct VDC_Command *command, uint64_t *ret_bytes,
+                       int64_t *ret_position);
+        void *context;
 };
 
 struct run {
