@@ -107,8 +107,10 @@ static int execute(struct vds_client *client, const struct VDC_Command *command,
         return ERROR_SUCCESS;
 }
 
-static int serve(struct vds_client *client, int index)
+static int serve(struct vds_client *client, const char *role, int index)
 {
+        const char *keepers = getenv("MEMBERS_KEEP");
+        bool keeps = keepers && strstr(keepers, role);
         struct vds_client_device *device = NULL;
         struct VDC_Command *command;
         int result = vds_client_open_device(client, device_names[index], &device);
@@ -119,7 +121,7 @@ static int serve(struct vds_client *client, int index)
                 if (result == NOERROR && ++served == SERVING)
                         say("serving");
                 /* From then on it may have to keep what it gets, so that the work does not end before a death. */
-                if (result == NOERROR && (served < SERVING || !getenv("MEMBERS_KEEP")))
+                if (result == NOERROR && (served < SERVING || !keeps))
                         result = vds_client_device_complete_command(device, command, execute(client, command, index),
                                                                     (uint64_t)command->size, 0);
         }
@@ -134,8 +136,10 @@ static _Noreturn void run_secondary(const char *role, int index)
 
         fault_role(role);
         result = vds_client_open_in_secondary(client, set_name);
-        if (result == NOERROR)
-                result = serve(client, index);
+        if (result == NOERROR) {
+                say("joined");
+                result = serve(client, role, index);
+        }
         reason = vds_client_abort_reason(client);
         vds_client_close(client);
         vds_client_free(client);
@@ -268,13 +272,15 @@ static void expect_line(struct program *program, const char *line)
         assert_string_equal(program->line, line);
 }
 
-/* Up to the configured set, and no secondary. */
-static void start_two(struct program programs[MEMBERS])
+/* All but the first secondary. */
+static void start_three(struct program programs[MEMBERS])
 {
         start(&programs[PRIMARY], PRIMARY);
         expect_line(&programs[PRIMARY], "created");
         start(&programs[SERVER], SERVER);
         expect_line(&programs[PRIMARY], "configured");
+        start(&programs[SECOND], SECOND);
+        expect_line(&programs[SECOND], "joined");
 }
 
 static int count_files(void)
@@ -300,9 +306,9 @@ static void undisturbed_all_end_well(void **state)
         struct program programs[MEMBERS];
 
         (void)state;
-        start_two(programs);
-        for (int i = FIRST; i < MEMBERS; i++)
-                start(&programs[i], (enum member)i);
+        start_three(programs);
+        start(&programs[FIRST], FIRST);
+        expect_line(&programs[FIRST], "joined");
         for (int i = FIRST; i < MEMBERS; i++)
                 expect_line(&programs[i], "serving");
         for (int i = 0; i < MEMBERS; i++) {
@@ -320,9 +326,9 @@ static void a_buffer_is_found_from_another_process(void **state)
 
         (void)state;
         setenv("MEMBERS_HANDLES", "1", 1);
-        start_two(programs);
-        for (int i = FIRST; i < MEMBERS; i++)
-                start(&programs[i], (enum member)i);
+        start_three(programs);
+        start(&programs[FIRST], FIRST);
+        expect_line(&programs[FIRST], "joined");
         unsetenv("MEMBERS_HANDLES");
         client = vds_client_new(NULL);
         assert_int_equal(vds_client_open_in_secondary(client, set_name), NOERROR);
@@ -391,7 +397,7 @@ static void expect_survivor(const struct scene *scene, struct program *program, 
         do
                 if (!program_read_line(program, NOTICE_MS))
                         fail_msg("%s dies at %s: %s does not notice", roles[scene->victim], point, roles[member]);
-        while (strcmp(program->line, "serving") == 0);
+        while (strcmp(program->line, "serving") == 0 || strcmp(program->line, "joined") == 0);
         if (strcmp(program->line, scene->lines[member]) != 0)
                 fail_msg("%s dies at %s: %s says '%s', expected '%s'", roles[scene->victim], point, roles[member],
                          program->line, scene->lines[member]);
@@ -410,12 +416,13 @@ static void play(const struct scene *scene)
                          roles[scene->victim]);
                 setenv("VDIPIPE_FAULT", fault, 1);
         }
+        setenv("MEMBERS_KEEP", scene->point ? "second" : "first second", 1);
         if (scene->wish)
                 setenv(scene->wish, "1", 1);
-        start_two(programs);
-        for (int i = FIRST; i < MEMBERS; i++)
-                start(&programs[i], (enum member)i);
+        start_three(programs);
+        start(&programs[FIRST], FIRST);
         if (!scene->point) {
+                expect_line(&programs[FIRST], "joined");
                 expect_line(&programs[FIRST], "serving");
                 assert_int_equal(kill(victim->pid, SIGKILL), 0);
         }
@@ -429,6 +436,7 @@ static void play(const struct scene *scene)
                 if (i != (int)scene->victim)
                         expect_survivor(scene, &programs[i], (enum member)i);
         unsetenv("VDIPIPE_FAULT");
+        unsetenv("MEMBERS_KEEP");
         if (scene->wish)
                 unsetenv(scene->wish);
         /* A killed primary's are cleared away by the server. */
@@ -445,10 +453,8 @@ static void one_is_killed_in_the_middle(void **state)
         };
 
         (void)state;
-        setenv("MEMBERS_KEEP", "1", 1);
         for (size_t i = 0; i < sizeof scenes / sizeof scenes[0]; i++)
                 play(&scenes[i]);
-        unsetenv("MEMBERS_KEEP");
 }
 
 #ifdef VDIPIPE_FAULTS
