@@ -23,6 +23,7 @@ static int check_output(const struct volume *volume, const atomic_bool *cancel, 
         return 0;
 }
 
+/* The server says how large its blocks are when the set is configured; until then the header's size does. */
 static int open_input(struct volume *volume, const atomic_bool *cancel, struct error *err)
 {
         const struct reader_options options = volume_reader_options(volume, cancel);
@@ -69,25 +70,11 @@ static int make_tape(struct volume *volume, const struct VDConfig *config, const
         return 0;
 }
 
-/* The header's block size was a guess; a tape without marks can be read in others. */
-static int fit_block_size(struct volume *volume, uint32_t block_size, const atomic_bool *cancel, struct error *err)
-{
-        const struct reader_options options = volume_reader_options(volume, cancel);
-
-        if (tape_info(volume->tape)->block_size == block_size)
-                return 0;
-        tape_free(volume->tape);
-        volume->tape = NULL;
-        if (lseek(volume->input.fd, 0, SEEK_SET) < 0)
-                return error_raise_errno(err, errno, "'%s' cannot be read again", volume->path);
-        return tape_open(volume->input.fd, &options, block_size, &volume->tape, err);
-}
-
 static int tape_volume_configure(struct volume *volume, const struct VDConfig *config, const struct stream_info *info,
                                  const atomic_bool *cancel, struct error *err)
 {
         int rc = volume->writes ? make_tape(volume, config, info, cancel, err)
-                                : fit_block_size(volume, config->blockSize, cancel, err);
+                                : tape_set_block_size(volume->tape, config->blockSize, err);
 
         if (rc < 0)
                 return -1;

@@ -59,17 +59,24 @@ static int add_frame(void *context, uint64_t offset, uint32_t size, uint32_t con
         return 0;
 }
 
+/* The data before a mark. */
+static int check_whole(const struct frame_index *index, uint64_t offset, struct error *err)
+{
+        if (index->end % index->block_size == 0)
+                return 0;
+        return error_raise(err, ERR_USAGE,
+                           "%s: the data before the file mark at byte %llu is not whole blocks of %u bytes",
+                           index->label, (unsigned long long)offset, index->block_size);
+}
+
 static int add_mark(void *context, uint64_t offset, uint32_t mark_size, struct error *err)
 {
         struct frame_index *index = context;
 
         if (index->block_size == 0)
                 return 0;
-        if (index->end % index->block_size != 0)
-                return error_raise(err, ERR_USAGE,
-                                   "%s: the data before the file mark at byte %llu is not whole blocks "
-                                   "of %u bytes",
-                                   index->label, (unsigned long long)offset, index->block_size);
+        if (check_whole(index, offset, err) < 0)
+                return -1;
         if (make_room(index, &index->marks, index->mark_count, &index->mark_room, sizeof *index->marks, err) < 0)
                 return -1;
         index->marks[index->mark_count++] =
@@ -81,6 +88,29 @@ static int add_mark(void *context, uint64_t offset, uint32_t mark_size, struct e
 struct vdistream_watcher frame_index_watcher(struct frame_index *index)
 {
         return (struct vdistream_watcher){ .context = index, .data = add_frame, .mark = add_mark };
+}
+
+int frame_index_set_block_size(struct frame_index *index, uint32_t block_size, struct error *err)
+{
+        size_t frame = 0, mark = 0;
+
+        index->block_size = block_size;
+        index->end = 0;
+        while (frame < index->frame_count || mark < index->mark_count) {
+                struct index_mark *at = mark < index->mark_count ? &index->marks[mark] : NULL;
+
+                if (!at || (frame < index->frame_count && index->frames[frame].offset < at->offset)) {
+                        index->frames[frame].address = index->end;
+                        index->end += index->frames[frame++].content;
+                        continue;
+                }
+                if (check_whole(index, at->offset, err) < 0)
+                        return -1;
+                at->address = index->end;
+                index->end += frame_index_span(index, at->mark_size);
+                mark++;
+        }
+        return 0;
 }
 
 void frame_index_cut(struct frame_index *index, size_t frame_count, size_t mark_count, uint64_t end)

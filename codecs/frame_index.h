@@ -46,6 +46,10 @@ void frame_index_deinit(struct frame_index *index);
 /* To have the index filled while the stream is written or read. Data between marks must be whole blocks (ERR_USAGE). */
 struct vdistream_watcher frame_index_watcher(struct frame_index *index);
 
+/* Gives all frames and marks the addresses that they have with blocks of another size. After a failure the index is of
+ * no use. */
+int frame_index_set_block_size(struct frame_index *index, uint32_t block_size, struct error *err);
+
 /* The room a mark takes: whole blocks, one at least. */
 uint64_t frame_index_span(const struct frame_index *index, uint32_t mark_size);
 

@@ -102,18 +102,15 @@ static int check_blocks(const struct tape *tape, size_t size, struct error *err)
 
 /* ---- opening ---- */
 
-static int refuse_block_size(const struct tape *tape, struct error *err)
+/* The header's block size unless another one is asked for; a tape that will be continued keeps its own. */
+static int choose_block_size(struct tape *tape, uint32_t asked, bool to_continue, struct error *err)
 {
         uint32_t own = tape->info.block_size;
 
-        return error_raise(err, ERR_USAGE, "%s has blocks of %u bytes, not of %u; use a block size of %u",
-                           tape->index.label, own, tape->shape.block_size, own);
-}
-
-/* The header's block size unless another one is asked for. */
-static int choose_block_size(struct tape *tape, uint32_t asked, struct error *err)
-{
-        tape->shape.block_size = asked ? asked : tape->info.block_size;
+        if (to_continue && own && own != asked)
+                return error_raise(err, ERR_USAGE, "%s has blocks of %u bytes, not of %u; use a block size of %u",
+                                   tape->index.label, own, asked, own);
+        tape->shape.block_size = asked ? asked : own;
         tape->index.block_size = tape->shape.block_size;
         if (tape->shape.block_size == 0)
                 return error_raise(err, ERR_USAGE, "%s does not say how large its blocks are; give a block size",
@@ -121,13 +118,14 @@ static int choose_block_size(struct tape *tape, uint32_t asked, struct error *er
         return 0;
 }
 
-static bool has_other_blocks(const struct tape *tape)
+static int check_end(const struct tape *tape, struct error *err)
 {
-        return tape->info.block_size && tape->info.block_size != tape->shape.block_size;
+        if (tape->index.end % tape->shape.block_size == 0)
+                return 0;
+        return error_raise(err, ERR_USAGE, "%s: the data before its end is not whole blocks of %u bytes",
+                           tape->index.label, tape->shape.block_size);
 }
 
-/* Positions of the writer mean the same to the reader only with blocks of the same size. That matters where marks lie
- * on the tape, and where it will be continued. */
 static int open_tape(int fd, const struct reader_options *options, uint32_t block_size, bool to_continue,
                      struct tape **ret_tape, struct error *err)
 {
@@ -136,17 +134,10 @@ static int open_tape(int fd, const struct reader_options *options, uint32_t bloc
         off_t here = lseek(fd, 0, SEEK_CUR);
 
         if (!tape || frame_index_open(fd, options, &tape->index, &reader, NULL, err) < 0 ||
-            stream_info_copy(&tape->info, &reader->info, err) < 0 || choose_block_size(tape, block_size, err) < 0)
+            stream_info_copy(&tape->info, &reader->info, err) < 0 ||
+            choose_block_size(tape, block_size, to_continue, err) < 0 || frame_index_fill(reader, err) < 0 ||
+            check_end(tape, err) < 0)
                 return -1;
-        if (to_continue && has_other_blocks(tape))
-                return refuse_block_size(tape, err);
-        if (frame_index_fill(reader, err) < 0)
-                return -1;
-        if (tape->index.mark_count > 0 && has_other_blocks(tape))
-                return refuse_block_size(tape, err);
-        if (tape->index.end % tape->shape.block_size != 0)
-                return error_raise(err, ERR_USAGE, "%s: the data before its end is not whole blocks of %u bytes",
-                                   tape->index.label, tape->shape.block_size);
         tape->cache = (struct frame_cache){ .fd = fd, .base = (uint64_t)here, .cancel = options->cancel };
         tape->end = tape->index.end;
         *ret_tape = take_ptr(&tape);
@@ -157,6 +148,19 @@ int tape_open(int fd, const struct reader_options *options, uint32_t block_size,
               struct error *err)
 {
         return open_tape(fd, options, block_size, /* to_continue= */ false, ret_tape, err);
+}
+
+int tape_set_block_size(struct tape *tape, uint32_t block_size, struct error *err)
+{
+        if (tape->state != TAPE_READ_ONLY || block_size == 0)
+                return error_raise(err, ERR_PROTOCOL, "the block size of %s cannot be changed to %u", tape->index.label,
+                                   block_size);
+        tape->shape.block_size = block_size;
+        tape->address = 0;
+        if (settle(tape, frame_index_set_block_size(&tape->index, block_size, err) < 0 ? -1 : check_end(tape, err)) < 0)
+                return -1;
+        tape->end = tape->index.end;
+        return 0;
 }
 
 const struct stream_info *tape_info(const struct tape *tape)
@@ -266,7 +270,7 @@ int tape_create(const struct tape_file *file, const struct stream_info *info, co
         tape->shape = *shape;
         tape->info.block_size = shape->block_size;
         tape->info.soft_mark_size = shape->soft_mark_size;
-        if (choose_block_size(tape, shape->block_size, err) < 0)
+        if (choose_block_size(tape, shape->block_size, /* to_continue= */ false, err) < 0)
                 return -1;
         if (file->append)
                 found = open_old(tape, file, err);

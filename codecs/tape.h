@@ -59,10 +59,14 @@ int tape_create(const struct tape_file *file, const struct stream_info *info, co
 
 /* A tape to read, from a seekable file, at position 0. The whole stream is read through and checked before this
  * returns, since reading at positions cannot find what is cut or exchanged. Foreign layers are refused by name, and
- * data that is not whole blocks. A block size of 0 is that of the header; a tape with marks has no other (ERR_USAGE).
- * The descriptor stays the caller's and must outlive the tape. */
+ * data that is not whole blocks (ERR_USAGE). A block size of 0 is that of the header; with another one the positions
+ * are others than the writer's. The descriptor stays the caller's and must outlive the tape. */
 int tape_open(int fd, const struct reader_options *options, uint32_t block_size, struct tape **ret_tape,
               struct error *err);
+
+/* Counts an opened tape in blocks of another size from here on, at position 0, without reading it again. Refuses data
+ * that is not whole blocks (ERR_USAGE); then only tape_free() is left. */
+int tape_set_block_size(struct tape *tape, uint32_t block_size, struct error *err);
 
 /* The header. */
 const struct stream_info *tape_info(const struct tape *tape);

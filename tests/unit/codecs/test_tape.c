@@ -466,6 +466,47 @@ static void inputs_that_are_no_tape(void **state)
         bytes_free(&stream);
 }
 
+/* 3 blocks of 512 bytes, a mark, 2 blocks, a mark, a mark, 1 block: in halves of blocks. */
+static void check_halves(struct tape *tape)
+{
+        expect_skip_marks(tape, 1, TAPE_NONE, 7);
+        expect_skip_marks(tape, 2, TAPE_NONE, 13);
+        expect_skip_blocks(tape, 3, TAPE_END_OF_DATA, 15);
+        expect_set(tape, 7, TAPE_NONE, 7);
+}
+
+static void blocks_of_another_size(void **state)
+{
+        struct tape *tape = create("t.vdi", STORED, &plain);
+        struct error err = ERROR_INIT;
+        int fd;
+
+        (void)state;
+        record_sample(tape);
+        assert_refused(tape_set_block_size(tape, BLOCK, &err), &err, ERR_PROTOCOL, "cannot be changed to 512");
+        publish(tape);
+        fd = try_open("t.vdi", BLOCK / 2, &tape, &err);
+        assert_ok(fd, &err);
+        check_halves(tape);
+        tape_free(tape);
+        close(fd);
+        tape = reopen("t.vdi", &fd);
+        expect_skip_marks(tape, 1, TAPE_NONE, 4);
+        assert_ok(tape_set_block_size(tape, BLOCK / 2, &err), &err);
+        assert_int_equal(tape_position(tape), 0);
+        check_halves(tape);
+        assert_ok(tape_set_block_size(tape, BLOCK, &err), &err);
+        check_reads(tape);
+        check_mark_skips(tape);
+        check_block_skips(tape);
+        assert_refused(tape_set_block_size(tape, 0, &err), &err, ERR_PROTOCOL, "cannot be changed to 0");
+        assert_refused(tape_set_block_size(tape, 2 * BLOCK, &err), &err, ERR_USAGE, "before the file mark at byte");
+        assert_refused(tape_read(tape, NULL, 0, &(size_t){ 0 }, &(enum tape_event){ 0 }, &err), &err, ERR_PROTOCOL,
+                       "after its end");
+        tape_free(tape);
+        close(fd);
+}
+
 static void blocks_that_do_not_fit(void **state)
 {
         struct tape_shape larger = { .block_size = 2 * BLOCK };
@@ -481,9 +522,7 @@ static void blocks_that_do_not_fit(void **state)
         record_sample(tape);
         publish(tape);
         assert_refused(try_open("t.vdi", 2 * BLOCK, &tape, &err), &err, ERR_USAGE, "before the file mark at byte");
-        assert_refused(try_open("t.vdi", 64, &tape, &err), &err, ERR_USAGE, "blocks of 512 bytes, not of 64");
         assert_refused(try_create("t.vdi", STORED, &larger, true, &tape, &err), &err, ERR_USAGE, "1024");
-        /* Without marks any block size does that divides the data. */
         make_stream(&stream, STORED, data, 3 * BLOCK, 100);
         test_file("t.vdi", stream.data, stream.size);
         assert_refused(try_open("t.vdi", 2 * BLOCK, &tape, &err), &err, ERR_USAGE, "before its end is not whole");
@@ -513,6 +552,7 @@ int main(void)
                 cmocka_unit_test_setup(calls_in_wrong_states, empty_folder),
                 cmocka_unit_test_setup(files_that_are_no_place_for_a_tape, empty_folder),
                 cmocka_unit_test_setup(inputs_that_are_no_tape, empty_folder),
+                cmocka_unit_test_setup(blocks_of_another_size, empty_folder),
                 cmocka_unit_test_setup(blocks_that_do_not_fit, empty_folder),
         };
 
