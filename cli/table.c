@@ -77,13 +77,15 @@ void table_print(const struct table *table, FILE *out)
 
         for (size_t i = 0; i < columns; i++)
                 widths[i] = width(table->columns[i].head);
-        for (size_t i = 0; i < table->cell_count; i++)
-                if (width(table->cells[i]) > widths[i % columns])
-                        widths[i % columns] = width(table->cells[i]);
+        for (size_t at = 0; at < table->cell_count; at += columns)
+                for (size_t i = 0; i < columns && at + i < table->cell_count; i++)
+                        if (width(table->cells[at + i]) > widths[i])
+                                widths[i] = width(table->cells[at + i]);
         for (size_t i = 0; i < columns; i++)
                 print_cell(table, i, table->columns[i].head, widths[i], out);
-        for (size_t i = 0; i < table->cell_count; i++)
-                print_cell(table, i % columns, table->cells[i], widths[i % columns], out);
+        for (size_t at = 0; at < table->cell_count; at += columns)
+                for (size_t i = 0; i < columns && at + i < table->cell_count; i++)
+                        print_cell(table, i, table->cells[at + i], widths[i], out);
 }
 
 void table_deinit(struct table *table)

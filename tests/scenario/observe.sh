@@ -235,6 +235,36 @@ END
     no_leftovers
 }
 
+# One terminal makes the set, the second runs the statement, the third looks on.
+test_three_terminals() {
+    local server
+    make_db app.db 9000
+    mkfifo hole
+    exec 8<>hole
+    start_set demo --raw -o hole
+    "$VDIPIPE" exec "BACKUP DATABASE [$PWD/app.db] TO VIRTUAL_DEVICE='demo' WITH MAXTRANSFERSIZE=1048576" >/dev/null 2>served &
+    server=$!
+    wait_until 10 ask '.devices[0] | select(.held > 0 and .completions > 0)' status demo
+    expect_exit 0 vdipipe list --json
+    jq -e ".[0] | .name == \"demo\" and .state == \"active\" and .bytes > 0 and .primary_pid == $maker" out
+    expect_exit 0 vdipipe config --json demo
+    jq -e '.max_transfer_size == 1048576 and (.feature_names | index("WriteMedia") != null)' out
+    expect_exit 0 vdipipe abort demo
+    expect_end "$maker" 2 1
+    expect_end "$server" 2 1
+    grep -qF 'aborted from outside' made || fail "$(<made)"
+    grep -qF '3013' served || fail "$(<served)"
+    no_leftovers
+    # The same to its end, the database by its section.
+    printf '[app]\ndatabase = %s/app.db\n' "$PWD" >conf
+    start_set demo --raw -o image
+    expect_exit 0 vdipipe exec --config conf "BACKUP DATABASE app TO VIRTUAL_DEVICE='demo'"
+    expect_end "$maker" 10 0
+    cmp app.db image
+    expect_exit 1 vdipipe status demo
+    no_leftovers
+}
+
 # The other one is blocked on a pipe that nobody reads.
 test_a_device_that_fails_ends_the_others() {
     [[ -e /dev/full ]] || skip "needs /dev/full"

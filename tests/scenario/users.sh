@@ -93,6 +93,33 @@ test_the_members_of_a_group() {
     no_leftovers own
 }
 
+# The set is one member's, its server another's, and a third serves a device.
+test_members_do_a_backup_together() {
+    local client server secondary statement
+    meet
+    mkdir server secondary
+    make_db server/app.db 2000
+    chown "$member" server server/app.db
+    chown "$supplementary" secondary
+    statement="BACKUP DATABASE [$PWD/server/app.db] TO VIRTUAL_DEVICE='demo', VIRTUAL_DEVICE='second'"
+    as "$owner" "$gid" "$program" create demo --devices 2 --group "$group" --raw -o own/one >/dev/null 2>created &
+    client=$!
+    wait_until 10 "$program" status demo
+    # A stranger is no server and no secondary.
+    expect_exit 1 as "$stranger" '' "$program" exec --group "$group" "$statement"
+    expect_exit 6 as "$stranger" '' "$program" attach demo second --group "$group" --open-timeout 0.3 -o secondary/no
+    as "$supplementary" "50,$gid" "$program" attach demo second --group "$group" --raw -o secondary/two >/dev/null 2>attached &
+    secondary=$!
+    setpriv --reuid "$member" --regid "$gid" --clear-groups "$program" exec --group "$group" "$statement" >/dev/null 2>executed &
+    server=$!
+    expect_end "$server" 10 0
+    expect_end "$client" 10 0
+    expect_end "$secondary" 10 0
+    cat own/one secondary/two | cmp - server/app.db
+    [[ $(stat -c %u own/one) -eq $owner && $(stat -c %u secondary/two) -eq $supplementary ]]
+    no_leftovers
+}
+
 test_a_set_of_create_and_a_name_taken() {
     local owner_groups=$gid
     meet

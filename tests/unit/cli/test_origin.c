@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "cli/command.h"
 #include "cli/origin.h"
 
 static char folder[] = "/tmp/vdipipe-origin-XXXXXX";
@@ -94,6 +95,29 @@ static void system_folders_are_refused(void **state)
         }
 }
 
+static void a_system_folder_is_taken_for_a_database_of_the_configuration(void **state)
+{
+        static const char text[] = "[a]\ndatabase = sqlite:/etc/a.db\n";
+        struct config *config = config_new();
+        struct stream_info info = made_here();
+        struct error err = ERROR_INIT;
+        char named[] = "/etc/a.db";
+        char other[] = "/etc/b.db";
+
+        (void)state;
+        assert_int_equal(config_read_text(config, command_restore.options, "conf", text, sizeof text - 1, &err), 0);
+        info.origin = named;
+        assert_int_equal(origin_check(&info, config, "< FILE", &err), 0);
+        info.origin = other;
+        assert_int_equal(origin_check(&info, config, "< FILE", &err), -1);
+        assert_non_null(strstr(err.message, "system folder: /etc/b.db"));
+        /* What another machine recorded is not meant by our files. */
+        info.origin = named;
+        snprintf(info.machine, sizeof info.machine, "%s", "0123456789abcdef0123456789abcdef");
+        assert_int_equal(origin_check(&info, config, "< FILE", &err), -1);
+        config_free(config);
+}
+
 static void a_lost_folder_or_a_name_taken_otherwise(void **state)
 {
         struct stream_info info = made_here();
@@ -113,6 +137,7 @@ int main(void)
                 cmocka_unit_test(another_machine_asks_for_a_target),
                 cmocka_unit_test(no_info_or_origin),
                 cmocka_unit_test(system_folders_are_refused),
+                cmocka_unit_test(a_system_folder_is_taken_for_a_database_of_the_configuration),
                 cmocka_unit_test(a_lost_folder_or_a_name_taken_otherwise),
         };
 
