@@ -56,6 +56,7 @@ static void allocate(struct stage *stage)
 {
         EXPECT(NOERROR, stage->server, OP_ALLOCATE_BUFFER, .buffer = 1, .size = STAGE_TRANSFER);
         EXPECT(NOERROR, stage->server, OP_ALLOCATE_BUFFER, .buffer = 2, .size = STAGE_BLOCK);
+        EXPECT(NOERROR, stage->server, OP_ALLOCATE_BUFFER, .buffer = 3, .size = 2 * STAGE_TRANSFER);
 }
 
 /* ---- inputs and outputs ---- */
@@ -412,7 +413,7 @@ static const struct {
         { "a negative size", { .code = VDC_Read, .buffer = 1, .size = -STAGE_BLOCK } },
         { "less than a block", { .code = VDC_Read, .buffer = 1, .size = STAGE_BLOCK - 1 } },
         { "half a block too many", { .code = VDC_Write, .buffer = 1, .size = 3 * STAGE_BLOCK / 2 } },
-        { "more than the largest transfer", { .code = VDC_Write, .buffer = 1, .size = STAGE_TRANSFER + STAGE_BLOCK } },
+        { "more than the largest transfer", { .code = VDC_Write, .buffer = 3, .size = STAGE_TRANSFER + STAGE_BLOCK } },
         { "more than the buffer", { .code = VDC_Write, .buffer = 2, .size = 2 * STAGE_BLOCK } },
         { "the end of a buffer", { .code = VDC_Write, .buffer = 1, .offset = STAGE_BLOCK, .size = STAGE_TRANSFER } },
         { "half a block into a buffer", { .code = VDC_Write, .buffer = 1, .offset = 512, .size = STAGE_BLOCK } },

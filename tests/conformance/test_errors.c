@@ -6,6 +6,11 @@
 
 #include "core/base/deadline.h"
 
+static int64_t now_ms(void)
+{
+        return monotonic_ns() / 1000000;
+}
+
 static struct call_result get(struct stage *stage, uint32_t slot)
 {
         return EXPECT(NOERROR, stage->user, OP_GET_COMMAND, .slot = slot, .timeout_ms = CALL_WAIT_MS);
@@ -235,6 +240,74 @@ static void two_threads_at_one_device(void **state)
         }
 }
 
+/* ---- waking ---- */
+
+enum waker { WAKE_COMMAND = 0, WAKE_CLEAR_ERROR, WAKE_CLOSE_DEVICE, WAKE_CLIENT_ABORT, WAKE_SERVER_ABORT, WAKERS };
+
+static const struct {
+        const char *name;
+        int result;
+} wakers[WAKERS] = {
+        [WAKE_COMMAND] = { "SendCommand", NOERROR },
+        [WAKE_CLEAR_ERROR] = { "the last completion before ClearError", NOERROR },
+        [WAKE_CLOSE_DEVICE] = { "CloseDevice", VD_E_CLOSE },
+        [WAKE_CLIENT_ABORT] = { "the client's SignalAbort", VD_E_ABORT },
+        [WAKE_SERVER_ABORT] = { "the server's SignalAbort", VD_E_ABORT },
+};
+
+static void wake(struct stage *stage, enum waker waker)
+{
+        switch (waker) {
+        case WAKE_COMMAND:
+                send(stage, 2, VDC_Flush);
+                break;
+        case WAKE_CLEAR_ERROR:
+                complete(stage, 1, ERROR_SUCCESS);
+                break;
+        case WAKE_CLOSE_DEVICE:
+                EXPECT(NOERROR, stage->server, OP_CLOSE_DEVICE);
+                break;
+        default:
+                EXPECT(NOERROR, waker == WAKE_CLIENT_ABORT ? stage->user : stage->server, OP_SIGNAL_ABORT);
+        }
+}
+
+/* How long a GetCommand that waited took to come back once it was woken. */
+static int64_t measure_waking(void **state, enum waker waker)
+{
+        struct stage *stage = fail_one(state, 2, 0);
+        int64_t began;
+
+        if (waker == WAKE_CLEAR_ERROR) {
+                send(stage, 2, VDC_ClearError);
+        } else {
+                complete(stage, 1, ERROR_SUCCESS);
+                stage_pass(stage, 0, 3, VDC_ClearError);
+        }
+        stage_say("%s", wakers[waker].name);
+        BEGIN(stage->user, 1, OP_GET_COMMAND, .slot = 2, .timeout_ms = -1);
+        /* Time for it to fall asleep. */
+        EXPECT(VD_E_TIMEOUT, stage->user, OP_GET_COMMAND, .device = 1, .slot = CALL_SLOTS - 1, .timeout_ms = 20);
+        began = now_ms();
+        wake(stage, waker);
+        EXPECT_END(wakers[waker].result, stage->user, 1);
+        return now_ms() - began;
+}
+
+/* A waiter looks once a second by itself, so a lost wake-up shows as a wait of nearly that, each time. */
+static void waiters_are_woken(void **state)
+{
+        enum { PROMPT_MS = 500, TRIES = 6 };
+
+        for (enum waker waker = WAKE_COMMAND; waker < WAKERS; waker++) {
+                int tries = 0;
+
+                while (measure_waking(state, waker) >= PROMPT_MS)
+                        if (++tries == TRIES)
+                                stage_fail(__LINE__, "the waiter was not woken");
+        }
+}
+
 /* ---- abort ---- */
 
 /* On all devices, delivered or not, once each; what the client then says is ignored. */
@@ -303,11 +376,6 @@ static void an_abort_leaves_the_buffers(void **state)
 /* ---- serverTimeOut ---- */
 
 enum { INTERVAL_MS = 100 };
-
-static int64_t now_ms(void)
-{
-        return monotonic_ns() / 1000000;
-}
 
 /* A wait of the client's, in which nothing comes. */
 static void let_pass(struct stage *stage, uint32_t device, int64_t ms)
@@ -388,6 +456,7 @@ static const struct CMUnitTest tests[] = {
         IN_EVERY_MODE(in_io_error_the_set_may_be_aborted),
         IN_EVERY_MODE(a_callback_sends_a_command),
         IN_EVERY_MODE(two_threads_at_one_device),
+        IN_EVERY_MODE(waiters_are_woken),
         IN_EVERY_MODE(an_abort_gives_everything_back),
         IN_EVERY_MODE(an_abort_ignores_what_was_recorded),
         IN_EVERY_MODE(an_abort_leaves_the_buffers),
