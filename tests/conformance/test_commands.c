@@ -395,6 +395,91 @@ static void devices_are_independent(void **state)
         EXPECT(NOERROR, stage->server, OP_CLOSE);
 }
 
+/* ---- whole operations ---- */
+
+/* 6.10 and section 9: what a device goes through from beginning to end. */
+static const struct {
+        const char *name;
+        uint32_t features;
+        uint32_t answer;
+        int commands[12];
+        int end; /* the completion code of the last one */
+} operations[] = {
+        { "a backup", VDF_LikePipe, 0, { VDC_Write, VDC_Write, VDC_Write, VDC_Flush }, ERROR_SUCCESS },
+        { "a backup of several flushes",
+          VDF_LikePipe,
+          0,
+          { VDC_Write, VDC_Flush, VDC_Write, VDC_Flush, VDC_Flush },
+          ERROR_SUCCESS },
+        { "a backup with Complete",
+          VDF_RequestComplete,
+          VDF_CompleteEnabled,
+          { VDC_Write, VDC_Flush, VDC_Complete },
+          ERROR_SUCCESS },
+        { "a restore", VDF_LikePipe, 0, { VDC_Read, VDC_Read }, ERROR_HANDLE_EOF },
+        { "a look at the header", VDF_LikePipe, 0, { VDC_Read }, ERROR_SUCCESS },
+        { "nothing at all", VDF_LikePipe, 0, { 0 }, ERROR_SUCCESS },
+        { "a snapshot",
+          VDF_SnapshotPrepare,
+          0,
+          { VDC_Write, VDC_PrepareToFreeze, VDC_Write, VDC_Snapshot },
+          ERROR_SUCCESS },
+        { "a snapshot refused", VDF_LikePipe, 0, { VDC_Write, VDC_Snapshot }, ERROR_OPERATION_ABORTED },
+        { "a snapshot restored", VDF_LikePipe, 0, { VDC_Read, VDC_MountSnapshot, VDC_Read }, ERROR_SUCCESS },
+        { "a tape appended to",
+          VDF_LikeTape,
+          0,
+          { VDC_Rewind, VDC_Read, VDC_SkipMarks, VDC_GetPosition, VDC_WriteMark, VDC_Write, VDC_WriteMark, VDC_Flush },
+          ERROR_SUCCESS },
+        { "a tape changed",
+          VDF_LikeTape,
+          0,
+          { VDC_Write, VDC_Load, VDC_Rewind, VDC_SetPosition, VDC_SkipBlocks, VDC_Write },
+          ERROR_END_OF_MEDIA },
+        { "a disk file overwritten",
+          VDF_LikeDisk,
+          0,
+          { VDC_Read, VDC_SetPosition, VDC_Write, VDC_GetPosition, VDC_Flush },
+          ERROR_SUCCESS },
+        { "space given up", VDF_LikeDisk | VDF_Discard, 0, { VDC_Discard, VDC_Flush }, ERROR_SUCCESS },
+};
+
+static void run_operation(struct stage *stage, const int *codes, int end)
+{
+        for (int i = 0; codes[i]; i++) {
+                bool moves = codes[i] == VDC_Read || codes[i] == VDC_Write;
+                int code = codes[i + 1] ? ERROR_SUCCESS : end;
+
+                EXPECT(NOERROR, stage->server, OP_SEND_COMMAND, .code = codes[i], .buffer = moves ? 1 : 0,
+                       .size = moves ? STAGE_TRANSFER : 0);
+                EXPECT_NUMBER(get(stage, 0).code, codes[i]);
+                EXPECT(NOERROR, stage->user, OP_COMPLETE_COMMAND, .code = code, .bytes = STAGE_BLOCK);
+                EXPECT_CALLBACK(stage, 0, code, moves ? STAGE_BLOCK : 0);
+        }
+}
+
+static void whole_operations(void **state)
+{
+        for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
+                struct stage *stage = stage_new(state);
+
+                stage->wishes.deviceCount = 1;
+                stage->wishes.features = operations[i].features;
+                stage->features = operations[i].answer;
+                stage_up(stage);
+                allocate(stage);
+                stage_say("%s", operations[i].name);
+                for (int j = 0; operations[i].commands[j]; j++)
+                        EXPECT_NUMBER(vds_command_admitted(stage->config.features, operations[i].commands[j]), true);
+                run_operation(stage, operations[i].commands, operations[i].end);
+                stage_finish_devices(stage);
+                stage_expect_agent(stage, NOERROR);
+                EXPECT(NOERROR, stage->server, OP_CLOSE);
+                EXPECT(NOERROR, stage->user, OP_CLOSE);
+                EXPECT_NUMBER(CALL(stage->user, OP_REASON).result, VDS_ABORT_NONE);
+        }
+}
+
 /* ---- what SendCommand refuses ---- */
 
 /* clang-format off */
@@ -453,6 +538,7 @@ static const struct CMUnitTest tests[] = {
         IN_EVERY_MODE(one_more_than_a_queue_holds),
         IN_EVERY_MODE(completed_in_every_order),
         IN_EVERY_MODE(devices_are_independent),
+        IN_EVERY_MODE(whole_operations),
         IN_EVERY_MODE(what_makes_no_sense_is_refused),
 };
 

@@ -203,8 +203,73 @@ static void a_secondary_dies(void **state)
         }
 }
 
+/* ---- the verdict on a server that says nothing ---- */
+
+static const struct {
+        const char *what;
+        uint32_t answer; /* feature bits beyond the client's */
+        int commands[5];
+        int end; /* the completion code of the last one */
+        enum vds_verdict verdict;
+} silences[] = {
+        { "no command", 0, { 0 }, 0, VDS_VERDICT_FAILED },
+        { "a write", 0, { VDC_Rewind, VDC_Write }, 0, VDS_VERDICT_FAILED },
+        { "a flush", 0, { VDC_Write, VDC_Flush }, 0, VDS_VERDICT_UNCONFIRMED },
+        { "a flush that failed", 0, { VDC_Write, VDC_Flush }, ERROR_DISK_FULL, VDS_VERDICT_FAILED },
+        { "a write behind the flush", 0, { VDC_Write, VDC_Flush, VDC_Write }, 0, VDS_VERDICT_FAILED },
+        { "a flush and no Complete", VDF_CompleteEnabled, { VDC_Write, VDC_Flush }, 0, VDS_VERDICT_UNCONFIRMED },
+        { "a Complete", VDF_CompleteEnabled, { VDC_Write, VDC_Flush, VDC_Complete }, 0, VDS_VERDICT_UNCONFIRMED },
+        { "a Complete that failed",
+          VDF_CompleteEnabled,
+          { VDC_Write, VDC_Flush, VDC_Complete },
+          ERROR_DISK_FULL,
+          VDS_VERDICT_FAILED },
+};
+
+static void run_device(struct stage *stage, uint32_t device, const int *codes, int end)
+{
+        for (int i = 0; codes[i]; i++) {
+                bool moves = codes[i] == VDC_Write;
+                int code = codes[i + 1] ? ERROR_SUCCESS : end;
+
+                EXPECT(NOERROR, stage->server, OP_SEND_COMMAND, .device = device, .code = codes[i],
+                       .buffer = moves ? 1 : 0, .size = moves ? STAGE_BLOCK : 0);
+                EXPECT(NOERROR, stage->user, OP_GET_COMMAND, .device = device, .timeout_ms = CALL_WAIT_MS);
+                EXPECT(NOERROR, stage->user, OP_COMPLETE_COMMAND, .device = device, .code = code,
+                       .bytes = moves ? STAGE_BLOCK : 0);
+                EXPECT_CALLBACK(stage, 0, code, moves ? STAGE_BLOCK : 0);
+        }
+}
+
+/* One device is enough to fail; the primary and a secondary judge alike. */
+static void a_silent_server_is_judged(void **state)
+{
+        static const int flushed[] = { VDC_Write, VDC_Flush, VDC_Complete, 0 };
+
+        for (size_t i = 0; i < sizeof silences / sizeof silences[0]; i++)
+                for (uint32_t device = 0; device < 2; device++) {
+                        struct stage *stage = stage_new(state);
+                        struct actor *const clients[] = { stage->client, stage->user };
+
+                        stage_say("%s on device %u", silences[i].what, device);
+                        stage->wishes.features = VDF_RequestComplete;
+                        stage->features = silences[i].answer;
+                        stage_up(stage);
+                        EXPECT(NOERROR, stage->server, OP_ALLOCATE_BUFFER, .buffer = 1, .size = STAGE_BLOCK);
+                        run_device(stage, device, silences[i].commands, silences[i].end);
+                        run_device(stage, 1 - device, flushed, ERROR_SUCCESS);
+                        stage_finish_devices(stage);
+                        EXPECT(NOERROR, stage->server, OP_CLOSE);
+                        for (int j = 0; j < 2; j++)
+                                EXPECT_NUMBER(
+                                        EXPECT(NOERROR, clients[j], OP_VERDICT, .timeout_ms = CALL_WAIT_MS).verdict,
+                                        silences[i].verdict);
+                }
+}
+
 static const struct CMUnitTest tests[] = {
         IN_EVERY_MODE(the_server_closes),
+        IN_EVERY_MODE(a_silent_server_is_judged),
         STAGE_TEST(the_client_closes, MODE_ONE_PROCESS, "in one process"),
         STAGE_TEST(the_client_closes, MODE_SERVER_APART, "with a server apart"),
         STAGE_TEST(the_client_closes, MODE_CLIENT_APART, "with a client apart"),

@@ -462,7 +462,9 @@ static const struct CMUnitTest tests[] = {
         IN_EVERY_MODE(an_abort_leaves_the_buffers),
         IN_EVERY_MODE(two_silent_intervals_abort),
         IN_EVERY_MODE(quiet_times_do_not_count),
-        IN_EVERY_MODE(a_completion_starts_the_count_anew),
+        /* Two seconds each: where the server is, and where a secondary is. */
+        STAGE_TEST(a_completion_starts_the_count_anew, MODE_ONE_PROCESS, "in one process"),
+        STAGE_TEST(a_completion_starts_the_count_anew, MODE_SECONDARY, "with a secondary client"),
 };
 
 STAGE_MAIN(tests)
