@@ -20,10 +20,10 @@ static int check_args(const struct args *args, struct error *err)
 {
         if (args->operands.count != 2)
                 return error_raise(err, ERR_USAGE, "which device of which set? vdipipe attach NAME DEVICE -o FILE");
-        if (args->outputs.count + args->inputs.count > 1)
-                return error_raise(err, ERR_USAGE, "one process serves one device here, and takes one file");
         if (member_check_args(args, err) < 0)
                 return -1;
+        if (args->outputs.count + args->inputs.count > 1)
+                return error_raise(err, ERR_USAGE, "one process serves one device here, and takes one file");
         return args->outputs.count || args->inputs.count ? 0 : outputs_check_stdout(args, err);
 }
 

@@ -65,9 +65,9 @@ int serving_join(struct serving *serving, const struct vds_options *options, con
                                    vds_result_name(rc));
         if (rc != NOERROR)
                 return error_raise(err, ERR_TIMEOUT,
-                                   "there was no configured device set of that name to join within %lld s "
+                                   "there was no configured device set of that name to join within %g s "
                                    "(--open-timeout); 'vdipipe create' makes one, and its server configures it",
-                                   (long long)(serving->args->open_timeout_ms / 1000));
+                                   (double)serving->args->open_timeout_ms / 1000);
         supervisor_watch_client(serving->supervisor, serving->client);
         return 0;
 }
@@ -78,8 +78,8 @@ int serving_configure(struct serving *serving, struct error *err)
 
         if (rc == VD_E_TIMEOUT)
                 return error_raise(err, ERR_TIMEOUT,
-                                   "the server did not open the device set within %lld s (--open-timeout)",
-                                   (long long)(serving->args->open_timeout_ms / 1000));
+                                   "the server did not open the device set within %g s (--open-timeout)",
+                                   (double)serving->args->open_timeout_ms / 1000);
         return rc == NOERROR ? 0 : 1;
 }
 
