@@ -376,6 +376,7 @@ static void test_expected_ends(void **state)
                 { CLOSES, "device 1\nwrite 4K\nsend flush expect 995\nhold for close\n" },
                 { NEVER_COMPLETES, "device 1\nsend write 4K expect aborted as A\nabort\nawait A\n" },
                 { NEVER_COMPLETES, "device 1\nsend write 4K x2 expect aborted\nclose\n" },
+                { NEVER_COMPLETES, "device 1\nsend flush x64 expect aborted\nflush expect queuefull\nabort\n" },
         };
 
         (void)state;
