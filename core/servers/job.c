@@ -186,6 +186,7 @@ static const char *decode_members(const json_t *root, struct server_job *job)
 
                 if (!json_text_get(json_object_get(root, text_fields[i].key), &text))
                         return text_fields[i].key;
+                freep((char *)job + text_fields[i].at);
                 memcpy((char *)job + text_fields[i].at, &text, sizeof text);
                 if (!text && text_fields[i].required)
                         return text_fields[i].key;

@@ -351,7 +351,7 @@ static void nothing_is_appended_to_an_unfinished_set(void **state)
         make_database(from, 30);
         backup_to_tape(state, from, &tape, "");
         tape.at = tape.count;
-        put_cell(&tape, tape.cells[0].block);
+        put_cell(&tape, (const uint8_t[BLOCK]){ 0 });
         play = play_tape(state, SERVER_BACKUP, from, &tape, "");
         ASSERT_HEARD(play, 3266, 3013);
         play_free(play);
