@@ -110,6 +110,44 @@ static void a_million_operations_leave_it_whole(void **state)
         free(owner);
 }
 
+/* Sizes, alignments and prefix zones of all kinds, for millions of operations: then all the room is there again, for
+ * any mix that was promised. */
+static void millions_of_blocks_leave_the_full_capacity(void **state)
+{
+        enum { MIXED = 3000000, BLOCKS = 24, BLOCK = 65536, PREFIX = 1048576 };
+        struct {
+                uint64_t data;
+                uint64_t length;
+        } live[LIVE] = { 0 };
+        struct arena arena;
+        unsigned seed = 815;
+        uint64_t offset;
+
+        (void)state;
+        arena_init(&arena, BLOCKS * arena_block_space(BLOCK, 65536, PREFIX));
+        for (int i = 0; i < MIXED; i++) {
+                size_t at = (size_t)rand_r(&seed) % LIVE;
+
+                if (live[at].length) {
+                        assert_int_equal(arena_free(&arena, live[at].data, live[at].length), ARENA_OK);
+                        live[at].length = 0;
+                        continue;
+                }
+                live[at].length = UINT64_C(1) << (rand_r(&seed) % 22);
+                if (arena_alloc(&arena, live[at].length, UINT64_C(512) << (rand_r(&seed) % 8),
+                                (rand_r(&seed) & 3) ? 0 : PREFIX >> (rand_r(&seed) % 12), &live[at].data) != ARENA_OK)
+                        live[at].length = 0;
+        }
+        for (size_t at = 0; at < LIVE; at++)
+                if (live[at].length)
+                        assert_int_equal(arena_free(&arena, live[at].data, live[at].length), ARENA_OK);
+        assert_int_equal(arena_count_fit(&arena, BLOCK, 65536, PREFIX), BLOCKS);
+        for (int i = 0; i < BLOCKS; i++)
+                assert_int_equal(arena_alloc(&arena, BLOCK, 65536, PREFIX, &offset), ARENA_OK);
+        assert_int_equal(arena_alloc(&arena, BLOCK, 65536, PREFIX, &offset), ARENA_FULL);
+        arena_deinit(&arena);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -117,6 +155,7 @@ int main(void)
                 cmocka_unit_test(a_block_is_found_by_any_of_its_bytes),
                 cmocka_unit_test(sizes_beyond_counting_do_not_fit),
                 cmocka_unit_test(a_million_operations_leave_it_whole),
+                cmocka_unit_test(millions_of_blocks_leave_the_full_capacity),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -586,6 +586,9 @@ struct false_primary {
         struct message_welcome welcome;
         int pass;
         bool silent;
+        const void *more; /* a second message */
+        size_t more_size; /* 0: none */
+        int more_pass;
 };
 
 static void *answer_once(void *argument)
@@ -601,28 +604,41 @@ static void *answer_once(void *argument)
         peer_receive(fd, &hello, sizeof hello, &size, &pass, deadline_after_ms(5000), NULL);
         if (!primary->silent)
                 peer_send(fd, &primary->welcome, sizeof primary->welcome, primary->pass, DEADLINE_NEVER, NULL);
+        if (primary->more_size > 0)
+                peer_send(fd, primary->more, primary->more_size, primary->more_pass, DEADLINE_NEVER, NULL);
         close(fd);
         return NULL;
 }
 
-static void expect_primary_refused(struct message_welcome welcome, int pass, bool silent)
+static void expect_not_joined(struct false_primary primary, bool as_secondary)
 {
-        struct false_primary primary = {
-                .rendezvous = RENDEZVOUS_INIT, .welcome = welcome, .pass = pass, .silent = silent
-        };
         struct pair pair;
         pthread_t thread;
 
         pair_init(&pair, 1);
+        primary.rendezvous = (struct rendezvous)RENDEZVOUS_INIT;
         assert_int_equal(rendezvous_listen(pair.folder, NULL, "set", &primary.rendezvous, NULL), RENDEZVOUS_OK);
         assert_int_equal(pthread_create(&thread, NULL, answer_once, &primary), 0);
-        assert_int_equal(vds_server_open(pair.server, "set"), VD_E_INVALID);
-        assert_true(vds_server_error_text(pair.server)[0]);
+        if (as_secondary) {
+                assert_int_equal(vds_client_open_in_secondary(pair.client, "set"), VD_E_PROTOCOL);
+                assert_true(vds_client_error_text(pair.client)[0]);
+        } else {
+                assert_int_equal(vds_server_open(pair.server, "set"), VD_E_INVALID);
+                assert_true(vds_server_error_text(pair.server)[0]);
+        }
         pthread_join(thread, NULL);
         rendezvous_close(&primary.rendezvous);
+        pair_deinit(&pair);
+}
+
+static void expect_primary_refused(struct message_welcome welcome, int pass, bool silent)
+{
+        const struct false_primary primary = { .welcome = welcome, .pass = pass, .silent = silent };
+
+        expect_not_joined(primary, false);
+        expect_not_joined(primary, true);
         if (pass >= 0)
                 close(pass);
-        pair_deinit(&pair);
 }
 
 static void a_primary_that_lies_is_not_joined(void **state)
@@ -657,6 +673,65 @@ static void a_primary_that_lies_is_not_joined(void **state)
         expect_primary_refused(welcome, -1, false);
 }
 
+/* A set that a secondary believes in, but for what it is told next. */
+static void a_secondary_believes_no_news(void **state)
+{
+        const struct VDConfig wishes = { .deviceCount = 1 };
+        const struct config_shape shape = { .block_size = 512, .max_transfer_size = VDS_TRANSFER_UNIT };
+        struct message_configured configured = { .kind = MESSAGE_CONFIGURED };
+        const struct message_leave leave = { .kind = MESSAGE_LEAVE };
+        struct message_area area = { .kind = MESSAGE_AREA, .size = 4096 };
+        struct region region = REGION_INIT;
+        struct false_primary primary = { .welcome = { .kind = MESSAGE_WELCOME, .wishes = wishes, .member = 2 } };
+        struct layout *layout;
+        int descriptors = count_descriptors();
+        int sealed = memfd(4096, SEALED);
+
+        (void)state;
+        assert_int_equal(config_merge(&wishes, &shape, &configured.config, NULL), 0);
+        assert_int_equal(region_create("test", layout_size(1), &region, NULL), 0);
+        layout = (struct layout *)(void *)region.base;
+        layout->magic = LAYOUT_MAGIC;
+        layout->version = LAYOUT_VERSION;
+        layout->device_count = 1;
+        primary.welcome.control_size = (uint32_t)region.size;
+        primary.pass = region.fd;
+        /* Nothing; what it is not; something with a descriptor too many, or too few, or a false one. */
+        expect_not_joined(primary, true);
+        primary = (struct false_primary){ .welcome = primary.welcome, .pass = region.fd, .more = &leave };
+        primary.more_size = sizeof leave;
+        primary.more_pass = -1;
+        expect_not_joined(primary, true);
+        primary.more = &configured;
+        primary.more_size = sizeof configured;
+        primary.more_pass = sealed;
+        expect_not_joined(primary, true);
+        primary.more_size = sizeof configured - 1;
+        primary.more_pass = -1;
+        expect_not_joined(primary, true);
+        primary.more = &area;
+        primary.more_size = sizeof area;
+        expect_not_joined(primary, true);
+        area.index = 1;
+        primary.more_pass = sealed;
+        expect_not_joined(primary, true);
+        area.index = 0;
+        area.size = 8192;
+        expect_not_joined(primary, true);
+        primary.more = &configured;
+        primary.more_size = sizeof configured;
+        primary.more_pass = -1;
+        configured.config.blockSize = 7;
+        expect_not_joined(primary, true);
+        configured.config.blockSize = 512;
+        /* Nobody is a secondary under the primary's number. */
+        primary.welcome.member = MEMBER_PRIMARY;
+        expect_not_joined(primary, true);
+        region_deinit(&region);
+        close(sealed);
+        assert_int_equal(count_descriptors(), descriptors);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -675,6 +750,7 @@ int main(void)
                 cmocka_unit_test(greetings_that_are_none_are_turned_away),
                 cmocka_unit_test(a_server_waits_until_the_silent_have_gone),
                 cmocka_unit_test(a_primary_that_lies_is_not_joined),
+                cmocka_unit_test(a_secondary_believes_no_news),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
