@@ -266,6 +266,23 @@ static int transfer(struct member *member, struct error *err)
         return rc > 0 ? member_raise_reason(member, err) : rc;
 }
 
+/* A process that died behind its last command, when no abort could tell, has not given its file its name. A restore
+ * needs it no more. */
+static bool lost_secondary(struct member *member, struct error *err)
+{
+        struct vds_secondaries secondaries = { 0 };
+
+        if (member->secondary || !(member->serving.config.features & VDF_WriteMedia))
+                return false;
+        vds_client_secondaries(member->serving.client, &secondaries);
+        if (!secondaries.died)
+                return false;
+        error_raise(err, ERR_FAILED,
+                    "the server counts this backup as taken, but process %d, which served a part of its devices, died",
+                    secondaries.last_died_pid);
+        return true;
+}
+
 static int learn_verdict(struct member *member, struct error *err)
 {
         char text[VDS_TEXT_MAX] = "";
@@ -275,6 +292,8 @@ static int learn_verdict(struct member *member, struct error *err)
                 return error_raise(err, ERR_FAILED,
                                    "the server closed the set in order but did not say that it succeeded; where it "
                                    "never says so, --accept-unconfirmed takes that for success");
+        if (verdict != VDS_VERDICT_FAILED && lost_secondary(member, err))
+                return -1;
         member->unconfirmed = verdict == VDS_VERDICT_UNCONFIRMED;
         if (verdict != VDS_VERDICT_SUCCESS && !member->unconfirmed)
                 return member_raise_reason(member, err);

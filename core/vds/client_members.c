@@ -39,17 +39,19 @@ static void member_left(struct vds_client *client, struct client_member *member)
 
         fork_guard_close(&member->fd);
         fork_guard_close(&member->pidfd);
+        pthread_mutex_lock(&client->set.lock);
+        if (died)
+                client->secondaries.last_died_pid = (int)member->pid;
+        pthread_mutex_unlock(&client->set.lock);
         /* Without an open device it can be missed: nothing waits for it. In front of the count, so that who sees that
-         * sees why. */
+         * sees why; behind the process's id, so that who sees the abort sees whose. */
         if (died && client->abort_when_secondary_dies && has_open_device(client, member->number))
                 set_abort(&client->set, VDS_ABORT_SECONDARY_DIED);
         pthread_mutex_lock(&client->set.lock);
-        if (died) {
+        if (died)
                 client->secondaries.died++;
-                client->secondaries.last_died_pid = (int)member->pid;
-        } else {
+        else
                 client->secondaries.left++;
-        }
         pthread_mutex_unlock(&client->set.lock);
         wake_signal(&client->set.layout->client_wake);
 }

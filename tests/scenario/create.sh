@@ -332,6 +332,31 @@ test_a_killed_secondary_ends_all() {
     no_leftovers
 }
 
+is_alone() {
+    "$VDIPIPE" status --json demo | jq -e '.secondary_pids == []'
+}
+
+test_a_secondary_killed_behind_its_last_command_fails_the_backup() {
+    local pid
+    needs_faults
+    make_db app.db 4000
+    mkfifo stopped
+    exec 8<>stopped
+    make_set --devices 2 -o s.1.vdi
+    client second attach demo 2 -o s.2.vdi
+    VDIPIPE_FAULT='backup.verdict=stop#server' VDIPIPE_FAULT_FD=8 server BACKUP app.db demo second
+    read -rt 10 -u 8 _ || fail "the server did not come to its verdict"
+    pid=$("$VDIPIPE" status --json demo | jq .server_pid)
+    kill -KILL "$second"
+    wait_until 10 is_alone
+    kill -CONT "$pid"
+    wait "$server"
+    ended primary 1 "the server counts this backup as taken" "process $second, which served a part of its devices, died"
+    [[ ! -e s.1.vdi && ! -e s.2.vdi ]] || fail "files have their names"
+    rm -f .s.2.vdi.partial-*
+    no_leftovers
+}
+
 test_a_killed_primary_ends_all() {
     hold_three_in_mid_transfer
     all_end_after_killing primary
