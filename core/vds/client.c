@@ -639,6 +639,9 @@ int vds_client_primary_info(struct vds_client *client, char *text)
 
 void vds_client_secondaries(struct vds_client *client, struct vds_secondaries *ret_secondaries)
 {
+        *ret_secondaries = (struct vds_secondaries){ 0 };
+        if (!set_is_ours(&client->set))
+                return;
         pthread_mutex_lock(&client->set.lock);
         *ret_secondaries = client->secondaries;
         pthread_mutex_unlock(&client->set.lock);

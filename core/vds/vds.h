@@ -98,9 +98,10 @@ struct vds_client *vds_client_new(const struct vds_options *options);
 void vds_client_free(struct vds_client *client);
 
 /* Creates the set `name` for one operation; *config gives the client's wishes and is copied.
- * Returns VD_E_NOTSUPPORTED (a field is out of range or a feature mix is unsupported), VD_E_PROTOCOL (this handle has a
- * set, or the name is taken by a live one), VD_E_INVALID (bad name), VD_E_SECURITY (the folder for the socket cannot be
- * made or is not safe), VD_E_MEMORY. vds_client_error_text() has the words. Page: Create/CreateEx. */
+ * Returns VD_E_NOTSUPPORTED (a field is out of range, a feature mix is unsupported, or there is no such group as
+ * vds_options.group), VD_E_PROTOCOL (this handle has a set, or the name is taken by a live one), VD_E_INVALID (bad
+ * name, or vds_options.info is too long), VD_E_SECURITY (the folder for the socket cannot be made, is not safe, or
+ * cannot be entered by the group), VD_E_MEMORY. vds_client_error_text() has the words. Page: Create/CreateEx. */
 int vds_client_create(struct vds_client *client, const char *name, const struct VDConfig *config);
 
 /* Waits for the server to end configuration, then fills *config. VD_E_TIMEOUT may be retried. Page: GetConfiguration.

@@ -459,6 +459,21 @@ static void one_is_killed_in_the_middle(void **state)
 
 #ifdef VDIPIPE_FAULTS
 
+/* While it lets the first one in, the second being there. */
+static void the_primary_dies_at_the_door(void **state)
+{
+        const struct scene scene = {
+                .victim = PRIMARY,
+                .point = "client.service.secondary",
+                .at = 2,
+                .lines = { NULL, "VD_E_ABORT: the client process died", "VD_E_PROTOCOL: the set is not aborted",
+                           "VD_E_ABORT: the client process died" },
+        };
+
+        (void)state;
+        play(&scene);
+}
+
 static void a_secondary_dies(void **state)
 {
         static const struct scene scenes[] = {
@@ -499,6 +514,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(a_buffer_is_found_from_another_process),
                 cmocka_unit_test(one_is_killed_in_the_middle),
 #ifdef VDIPIPE_FAULTS
+                cmocka_unit_test(the_primary_dies_at_the_door),
                 cmocka_unit_test(a_secondary_dies),
 #endif
         };

@@ -464,6 +464,42 @@ static void a_message_that_is_none_is_a_death(void **state)
         pair_deinit(&pair);
 }
 
+/* The two intervals are the set's: a secondary that keeps a command runs into them, and one that works keeps the set
+ * alive. */
+static void the_servers_time_out_covers_secondaries(void **state)
+{
+        enum { TIME_OUT_MS = 300, LONG_MS = 3 * TIME_OUT_MS };
+        struct vds_client_device *devices[2];
+        struct vds_client *secondary;
+        struct deadline deadline;
+        struct VDC_Command *command;
+        struct sent kept;
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 2);
+        pair.wishes.serverTimeOut = TIME_OUT_MS;
+        pair_configure(&pair);
+        assert_int_equal(vds_server_open_device(pair.server, "set", &pair.server_devices[0]), NOERROR);
+        assert_int_equal(vds_server_open_device(pair.server, "set1", &pair.server_devices[1]), NOERROR);
+        pair_start_agent(&pair);
+        secondary = join(&pair);
+        devices[0] = open_nth(&pair, pair.client, 0);
+        devices[1] = open_nth(&pair, secondary, 1);
+        sent_init(&kept, VDC_Flush, NULL, 0);
+        assert_int_equal(vds_server_device_send_command(pair.server_devices[0], &kept.command), NOERROR);
+        pair_get(devices[0], VDC_Flush);
+        for (deadline = deadline_after_ms(LONG_MS); !deadline_passed(deadline);)
+                pass_one(&pair, 1, devices[1], VDC_Flush, NULL);
+        assert_int_equal(vds_client_device_get_command(devices[1], PAIR_WAIT_MS, &command), VD_E_ABORT);
+        assert_int_equal(vds_client_abort_reason(secondary), VDS_ABORT_TIMEOUT);
+        sent_wait(&kept);
+        assert_int_equal(kept.command.completionCode, ERROR_OPERATION_ABORTED);
+        pair_join_agent(&pair);
+        leave(secondary);
+        pair_deinit(&pair);
+}
+
 /* ---- verdict ---- */
 
 /* A server that says nothing is judged by all devices, also those that were served elsewhere. */
@@ -732,6 +768,7 @@ int main(void)
                 cmocka_unit_test(a_death_is_counted),
                 cmocka_unit_test(a_death_with_an_open_device_may_abort),
                 cmocka_unit_test(a_message_that_is_none_is_a_death),
+                cmocka_unit_test(the_servers_time_out_covers_secondaries),
                 cmocka_unit_test(a_silent_server_is_judged_by_all_devices),
                 cmocka_unit_test(handles_lead_to_the_same_bytes),
                 cmocka_unit_test(every_held_command_has_its_own_handle),
