@@ -300,7 +300,7 @@ test_prefixes_of_servers() {
     expect_exit 2 vdipipe backup mssql://host/app -o g
     expect_error mssql
     expect_exit 2 vdipipe backup @app -o g
-    expect_error @app
+    expect_error "[app]"
     expect_exit_not_0 vdipipe backup file:app.db -o g
     [[ ! -e g ]]
     expect_error file:app.db
