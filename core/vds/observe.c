@@ -253,7 +253,7 @@ int vds_observe_all(const struct vds_options *options, void (*each)(const struct
         if (!list)
                 return VD_E_MEMORY;
         rendezvous_connect_all(folder_of(options), FOLDER_REACH_ALL, LIST_MS, add_set, list);
-        qsort(list->sets, list->count, sizeof list->sets[0], compare_names);
+        qsort(list->sets, list->count, sizeof(void *), compare_names);
         for (size_t i = 0; i < list->count; i++) {
                 each(list->sets[i], context);
                 free(list->sets[i]);
