@@ -14,7 +14,9 @@
 
 enum {
         ANSWER_MS = 5000,  /* a primary's, to a question about one set */
-        LIST_MS = 1000,    /* a primary's, to a question to all */
+        LIST_MS = 1000,    /* all primaries', to a question to all */
+        DOOR_MS = 100,     /* getting in, when all are asked; many may be stopped */
+        BATCH_MAX = 64,    /* that are asked at a time */
         SETS_MAX = 4096,   /* of a list */
         REDIAL_MS = 60000, /* one connection that waits for the configuration; the primary ends it sooner */
 };
@@ -219,22 +221,40 @@ int vds_observe(const struct vds_options *options, const char *set_name, struct 
 
 /* ---- all of them ---- */
 
+/* Sets that were asked and have not been heard. They answer at the same time, so that silent ones cost one wait in all.
+ */
 struct list {
         struct vds_status *sets[SETS_MAX];
         size_t count;
+        int asked[BATCH_MAX];
+        size_t asked_count;
 };
 
-static void add_set(int *fd, void *context)
+static void hear_asked(struct list *list)
 {
-        CLEANUP(freep) struct vds_status *status = malloc(sizeof *status);
         struct deadline deadline = deadline_after_ms(LIST_MS);
+
+        for (size_t i = 0; i < list->asked_count; i++) {
+                CLEANUP(freep) struct vds_status *status = malloc(sizeof *status);
+
+                if (status && list->count < SETS_MAX && hear_status(list->asked[i], deadline, status) == NOERROR)
+                        list->sets[list->count++] = take_ptr(&status);
+                fork_guard_close(&list->asked[i]);
+        }
+        list->asked_count = 0;
+}
+
+static void ask_set(int *fd, void *context)
+{
         struct list *list = context;
 
         fork_guard_add(*fd);
-        if (status && list->count < SETS_MAX && ask(*fd, NULL, REQUEST_STATUS, deadline) == NOERROR &&
-            hear_status(*fd, deadline, status) == NOERROR)
-                list->sets[list->count++] = take_ptr(&status);
-        fork_guard_close(fd);
+        if (ask(*fd, NULL, REQUEST_STATUS, deadline_after_ms(DOOR_MS)) == NOERROR)
+                list->asked[list->asked_count++] = take_fd(fd);
+        else
+                fork_guard_close(fd);
+        if (list->asked_count == BATCH_MAX)
+                hear_asked(list);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -252,7 +272,8 @@ int vds_observe_all(const struct vds_options *options, void (*each)(const struct
 
         if (!list)
                 return VD_E_MEMORY;
-        rendezvous_connect_all(folder_of(options), FOLDER_REACH_ALL, LIST_MS, add_set, list);
+        rendezvous_connect_all(folder_of(options), FOLDER_REACH_ALL, DOOR_MS, ask_set, list);
+        hear_asked(list);
         qsort(list->sets, list->count, sizeof(void *), compare_names);
         for (size_t i = 0; i < list->count; i++) {
                 each(list->sets[i], context);
