@@ -37,6 +37,7 @@ struct supervisor {
         struct vds_client *client;
         bool serving;             /* workers serve the client's devices */
         int64_t aborted_since_ns; /* 0: the set is not aborted, as far as we know */
+        int64_t absent_since_ns;  /* 0: each device that the server has opened is served, as far as we know */
         int child_pidfd;          /* borrowed; -1: none */
         bool child_joined;
         struct worker *workers;
@@ -101,11 +102,32 @@ static void look_for_stalls(struct supervisor *supervisor)
 
                 if (!since || now - since < supervisor->stall_timeout_ns)
                         continue;
-                error_raise(&reason, ERR_TIMEOUT, "%s%s%s: nothing moved for %lld s (--stall-timeout)", worker->doing,
-                            worker->what[0] ? " " : "", worker->what,
-                            (long long)(supervisor->stall_timeout_ns / 1000000000));
+                error_raise(&reason, ERR_TIMEOUT, "%s%s%s: nothing moved for %g s (--stall-timeout)", worker->doing,
+                            worker->what[0] ? " " : "", worker->what, (double)supervisor->stall_timeout_ns / 1e9);
                 cancel(supervisor, &reason);
         }
+}
+
+/* Of a device that nobody took no worker knows: whoever was to attach may never have come. */
+static void look_for_absence(struct supervisor *supervisor)
+{
+        struct error reason = ERROR_INIT;
+        int64_t now = monotonic_ns();
+        uint32_t device;
+
+        if (!supervisor->client || !vds_client_unserved(supervisor->client, &device)) {
+                supervisor->absent_since_ns = 0;
+                return;
+        }
+        if (!supervisor->absent_since_ns)
+                supervisor->absent_since_ns = now;
+        if (now - supervisor->absent_since_ns < supervisor->stall_timeout_ns)
+                return;
+        error_raise(&reason, ERR_TIMEOUT,
+                    "nobody served device %u within %g s (--stall-timeout); that is for 'vdipipe attach', or for "
+                    "another FILE here",
+                    device + 1, (double)supervisor->stall_timeout_ns / 1e9);
+        cancel(supervisor, &reason);
 }
 
 static bool any_busy(const struct supervisor *supervisor)
@@ -156,6 +178,7 @@ static void handle(struct supervisor *supervisor, const struct pollfd *fds)
         if (fds[2].revents && fds[2].fd == supervisor->child_pidfd)
                 take_child_end(supervisor);
         look_for_stalls(supervisor);
+        look_for_absence(supervisor);
         look_for_abort(supervisor);
         if (atomic_load(&supervisor->cancel))
                 interrupt_workers(supervisor);

@@ -625,6 +625,28 @@ int vds_client_device_name(struct vds_client *client, uint32_t index, int64_t ti
         return set_leave(&call, result);
 }
 
+static bool is_unserved(const struct layout_device *shared)
+{
+        return atomic_load_explicit(&shared->phase, memory_order_acquire) == DEVICE_OPENED &&
+               !atomic_load_explicit(&shared->client_pid, memory_order_relaxed);
+}
+
+bool vds_client_unserved(struct vds_client *client, uint32_t *ret_index)
+{
+        struct set_call call;
+        uint32_t index = 0;
+        bool found = false;
+
+        if (set_enter(&client->set, &call, CALL_INFO) != NOERROR)
+                return false;
+        while (!found && index < client->set.device_count)
+                found = is_unserved(&client->set.layout->devices[index++]);
+        set_leave(&call, NOERROR);
+        if (found)
+                *ret_index = index - 1;
+        return found;
+}
+
 int vds_client_primary_info(struct vds_client *client, char *text)
 {
         struct set_call call;

@@ -176,6 +176,9 @@ struct vds_secondaries {
 };
 void vds_client_secondaries(struct vds_client *client, struct vds_secondaries *ret_secondaries);
 
+/* Whether there is a device that the server has opened and no client process has, and the first such one, from 0. */
+bool vds_client_unserved(struct vds_client *client, uint32_t *ret_index);
+
 /* VDS_ABORT_NONE while the set is not aborted. */
 enum vds_abort_reason vds_client_abort_reason(struct vds_client *client);
 

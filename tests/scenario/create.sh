@@ -324,6 +324,18 @@ all_end_after_killing() { # NAME
     [[ ! -e s.1.vdi && ! -e s.3.vdi ]] || fail "files have their names"
 }
 
+test_a_device_that_nobody_takes() {
+    make_db app.db 50
+    make_set --devices 2 -o out.1 --stall-timeout 0.5
+    expect_exit 1 serve BACKUP app.db demo d2
+    ended primary 6 "create 'demo'" "nobody served device 2 within 0.5 s (--stall-timeout)"
+    # Nor one where all are others'.
+    make_set --devices 2 --stall-timeout 0.5
+    expect_exit 1 serve BACKUP app.db demo d2
+    ended primary 6 "create 'demo'" "nobody served device 1 within 0.5 s"
+    no_leftovers
+}
+
 test_a_killed_secondary_ends_all() {
     hold_three_in_mid_transfer
     all_end_after_killing second
