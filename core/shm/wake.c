@@ -82,7 +82,10 @@ void wake_wait(struct wake_cell *cell, uint32_t key, struct deadline deadline, s
 void wake_signal(struct wake_cell *cell)
 {
         atomic_fetch_add(&cell->sequence, 1);
-        /* All are woken, so whoever waits from here on raises the flag again. */
-        if (atomic_load(&cell->waiting) != 0 && atomic_exchange(&cell->waiting, 0) != 0)
-                syscall(SYS_futex, &cell->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+        if (atomic_load(&cell->waiting) == 0 || atomic_exchange(&cell->waiting, 0) == 0)
+                return;
+        /* Whose flag was taken down may have read the sequence behind the first step and not sleep yet, and would then
+         * sleep with no flag. The second step keeps it awake; whoever reads that raises the flag again. */
+        atomic_fetch_add(&cell->sequence, 1);
+        syscall(SYS_futex, &cell->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }

@@ -173,6 +173,24 @@ static void a_signal_before_the_wait_is_not_lost(void **state)
         assert_true(monotonic_ns() - start < (int64_t)WAKE_SLICE_MS * 500000);
 }
 
+/* A waiter raises the flag after it has read the sequence; so no sequence that was there while a signal found the flag
+ * may still be there when that signal has taken it down and wakes: who comes to sleep only then would miss the next. */
+static void a_signal_outdates_every_key_whose_flag_it_takes(void **state)
+{
+        struct wake_cell cell = { 0 };
+        uint32_t key = wake_key(&cell);
+
+        (void)state;
+        wake_signal(&cell);
+        assert_int_equal(wake_key(&cell), key + 1);
+        key = wake_key(&cell);
+        atomic_store(&cell.waiting, 1);
+        wake_signal(&cell);
+        assert_int_equal(atomic_load(&cell.waiting), 0);
+        /* One step before the flag is looked at, and one behind. */
+        assert_int_equal(wake_key(&cell), key + 2);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -183,6 +201,7 @@ int main(void)
                 cmocka_unit_test_setup(threads_lose_nothing_and_keep_order, setup),
                 cmocka_unit_test(a_wait_ends_at_its_deadline_and_after_a_slice),
                 cmocka_unit_test(a_signal_before_the_wait_is_not_lost),
+                cmocka_unit_test(a_signal_outdates_every_key_whose_flag_it_takes),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
