@@ -284,15 +284,12 @@ static struct deadline expire_half_open(struct vds_client *client)
         return next;
 }
 
-static void list_descriptors(struct vds_client *client, bool resting, struct pollfd items[POLL_COUNT])
+static void list_descriptors(struct vds_client *client, bool resting, int fds[POLL_COUNT])
 {
-        int fds[POLL_COUNT] = {
-                [POLL_STOP] = client->set.stop_fd,
-                [POLL_LISTEN] = resting || !free_place(client) ? -1 : client->rendezvous.listen_fd,
-                [POLL_SERVER] = client->server_fd,
-                [POLL_PIDFD] = client->server_pidfd,
-        };
-
+        fds[POLL_STOP] = client->set.stop_fd;
+        fds[POLL_LISTEN] = resting || !free_place(client) ? -1 : client->rendezvous.listen_fd;
+        fds[POLL_SERVER] = client->server_fd;
+        fds[POLL_PIDFD] = client->server_pidfd;
         for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)
                 fds[POLL_HALF_OPEN + i] = client->half_open[i].fd;
         for (int i = 0; i < CLIENT_MEMBERS_MAX; i++) {
@@ -301,29 +298,48 @@ static void list_descriptors(struct vds_client *client, bool resting, struct pol
         }
         for (int i = 0; i < CLIENT_WATCHERS_MAX; i++)
                 fds[POLL_WATCHER + i] = client->watchers[i].fd;
-        for (int i = 0; i < POLL_COUNT; i++)
-                items[i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+}
+
+/* Waits until something happens to one of the descriptors; `ready` tells to which. Only those that there are go to
+ * poll(), which takes no more at a time than a process may have open. */
+static void wait_for_any(const int fds[POLL_COUNT], struct deadline deadline, bool ready[POLL_COUNT])
+{
+        struct pollfd items[POLL_COUNT];
+        int places[POLL_COUNT];
+        nfds_t count = 0;
+
+        memset(ready, 0, POLL_COUNT * sizeof ready[0]);
+        for (int i = 0; i < POLL_COUNT; i++) {
+                if (fds[i] < 0)
+                        continue;
+                places[count] = i;
+                items[count++] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+        }
+        if (poll(items, count, deadline_left_ms(deadline)) <= 0)
+                return;
+        for (nfds_t i = 0; i < count; i++)
+                ready[places[i]] = items[i].revents != 0;
 }
 
 /* Everything but the listener and the order to stop. */
-static void serve(struct vds_client *client, const struct pollfd items[POLL_COUNT])
+static void serve(struct vds_client *client, const bool ready[POLL_COUNT])
 {
-        if (items[POLL_SERVER].revents)
+        if (ready[POLL_SERVER])
                 serve_server(client);
         /* The process may be dead while a child of its own keeps the connection open. */
-        if (items[POLL_PIDFD].revents && client->server_fd >= 0) {
+        if (ready[POLL_PIDFD] && client->server_fd >= 0) {
                 serve_server(client);
                 if (client->server_fd >= 0)
                         server_left(client);
         }
         for (int i = 0; i < CLIENT_MEMBERS_MAX; i++) {
-                bool dead = items[POLL_MEMBER_PIDFD + i].revents != 0;
+                bool dead = ready[POLL_MEMBER_PIDFD + i];
 
-                if ((dead || items[POLL_MEMBER + i].revents) && client->members[i].fd >= 0)
+                if ((dead || ready[POLL_MEMBER + i]) && client->members[i].fd >= 0)
                         client_serve_member(client, &client->members[i], dead);
         }
         for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)
-                if (items[POLL_HALF_OPEN + i].revents && client->half_open[i].fd >= 0)
+                if (ready[POLL_HALF_OPEN + i] && client->half_open[i].fd >= 0)
                         serve_half_open(client, &client->half_open[i]);
 }
 
@@ -333,19 +349,19 @@ void *client_service_run(void *argument)
         bool resting = false;
 
         for (;;) {
-                struct pollfd items[POLL_COUNT];
+                int fds[POLL_COUNT];
+                bool ready[POLL_COUNT];
                 struct deadline next = deadline_earlier(expire_half_open(client), client_serve_watchers(client));
 
                 if (resting)
                         next = deadline_earlier(next, deadline_after_ms(ACCEPT_REST_MS));
-                list_descriptors(client, resting, items);
+                list_descriptors(client, resting, fds);
                 resting = false;
-                if (poll(items, POLL_COUNT, deadline_left_ms(next)) < 0)
-                        continue;
-                if (items[POLL_STOP].revents)
+                wait_for_any(fds, next, ready);
+                if (ready[POLL_STOP])
                         return NULL;
-                serve(client, items);
-                if (items[POLL_LISTEN].revents)
+                serve(client, ready);
+                if (ready[POLL_LISTEN])
                         resting = !accept_some(client);
         }
 }

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -476,6 +477,27 @@ static void an_area_that_cannot_be_sent_is_none(void **state)
         pair_deinit(&pair);
 }
 
+/* poll() takes no more descriptors at a time than a process may have open, so the service thread must not offer it the
+ * places that are empty. */
+static void few_descriptors_are_enough_for_a_set(void **state)
+{
+        struct rlimit usual;
+        struct rlimit tight;
+        struct pair pair;
+
+        (void)state;
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+        tight = usual;
+        tight.rlim_cur = 64;
+        pair_init(&pair, 1);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+        pair_create(&pair);
+        assert_int_equal(vds_server_open(pair.server, pair.name), NOERROR);
+        assert_int_equal(vds_client_close(pair.client), NOERROR);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+        pair_deinit(&pair);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -495,6 +517,7 @@ int main(void)
                 cmocka_unit_test(later_areas_carry_commands),
                 cmocka_unit_test(areas_have_a_limit),
                 cmocka_unit_test(an_area_that_cannot_be_sent_is_none),
+                cmocka_unit_test(few_descriptors_are_enough_for_a_set),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
