@@ -348,14 +348,15 @@ static bool all_open(struct vds_client *client)
         return true;
 }
 
-/* Claims the device for this client. VD_E_PROTOCOL: a client has it. */
+/* Claims the device for this client. VD_E_PROTOCOL: a client has it, or Close is at work, which shuts the gate before
+ * it looks, under the same lock, for devices that are open. */
 static int claim(struct vds_client *client, struct vds_client_device *device)
 {
         uint32_t nobody = 0;
         int result = VD_E_PROTOCOL;
 
         pthread_mutex_lock(&device->lock);
-        if (!device->opened &&
+        if (!device->opened && !(atomic_load(&client->set.gate) & SET_GATE_CLOSED) &&
             atomic_compare_exchange_strong(&device->shared->client_opened, &nobody, client->number)) {
                 atomic_store_explicit(&device->shared->client_pid, (uint32_t)getpid(), memory_order_relaxed);
                 device->opened = true;

@@ -8,11 +8,13 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "core/shm/rendezvous.h"
 #include "core/vds/internal.h"
+#include "tests/support/blocked.h"
 
 /* ---- names and files ---- */
 
@@ -498,6 +500,51 @@ static void few_descriptors_are_enough_for_a_set(void **state)
         pair_deinit(&pair);
 }
 
+struct opening {
+        struct vds_client *client;
+        const char *name;
+        _Atomic int thread;
+        int result;
+};
+
+static void *open_first(void *argument)
+{
+        struct opening *opening = argument;
+        struct vds_client_device *device;
+
+        atomic_store(&opening->thread, (int)gettid());
+        opening->result = vds_client_open_device(opening->client, opening->name, &device);
+        return NULL;
+}
+
+/* Close has looked for open devices by then, and nobody would ever serve this one. */
+static void close_lets_no_device_be_claimed_behind_it(void **state)
+{
+        struct opening opening = { 0 };
+        struct vds_client_device *first;
+        pthread_t thread;
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair_configure(&pair);
+        opening.client = pair.client;
+        opening.name = pair.name;
+        first = &pair.client->devices[0];
+        pthread_mutex_lock(&first->lock);
+        assert_int_equal(pthread_create(&thread, NULL, open_first, &opening), 0);
+        while (atomic_load(&opening.thread) == 0)
+                sched_yield();
+        assert_true(wait_until_in(atomic_load(&opening.thread), SYS_futex));
+        atomic_fetch_or(&pair.client->set.gate, SET_GATE_CLOSED);
+        pthread_mutex_unlock(&first->lock);
+        pthread_join(thread, NULL);
+        atomic_fetch_and(&pair.client->set.gate, ~SET_GATE_CLOSED);
+        assert_int_equal(opening.result, VD_E_PROTOCOL);
+        assert_int_equal(atomic_load(&first->shared->client_opened), 0);
+        pair_deinit(&pair);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -518,6 +565,7 @@ int main(void)
                 cmocka_unit_test(areas_have_a_limit),
                 cmocka_unit_test(an_area_that_cannot_be_sent_is_none),
                 cmocka_unit_test(few_descriptors_are_enough_for_a_set),
+                cmocka_unit_test(close_lets_no_device_be_claimed_behind_it),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
