@@ -177,11 +177,28 @@ static void sweep(int folder_fd)
         each_stem(folder_fd, ".lock", bury_each, NULL);
 }
 
+/* Is the lock file, which we hold, one of ours? Its owner could remove another's at any time and give the name away, so
+ * that one goes, if it is ours to remove. Returns 1 when it is ours, 0 when it has gone, -1 when it stays. */
+static int keep_own_lock(int folder_fd, const char *name, int fd, struct error *err)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return error_raise_errno(err, errno, "examine lock file '%s'", name);
+        if (S_ISREG(st.st_mode) && st.st_uid == geteuid())
+                return 1;
+        if (unlinkat(folder_fd, name, 0) == 0)
+                return 0;
+        return error_raise(err, ERR_IO, "lock file '%s' belongs to user %lu: have it removed, or choose another name",
+                           name, (unsigned long)st.st_uid);
+}
+
 /* One attempt to own the name. Returns 1 when it is ours, 0 when somebody holds it now, -1 on failure. */
 static int try_lock(int folder_fd, const char *name, int *ret_fd, struct error *err)
 {
         CLEANUP(fd_closep)
         int fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+        int own;
 
         if (fd < 0)
                 return error_raise_errno(err, errno, "open lock file '%s'%s", name,
@@ -194,8 +211,10 @@ static int try_lock(int folder_fd, const char *name, int *ret_fd, struct error *
         /* Its last owner may have removed the file between our open and our lock. */
         if (!fd_has_name(folder_fd, name, fd))
                 return 0;
-        *ret_fd = fork_guard_take(&fd);
-        return 1;
+        own = keep_own_lock(folder_fd, name, fd, err);
+        if (own > 0)
+                *ret_fd = fork_guard_take(&fd);
+        return own;
 }
 
 /* Owns the name, or finds out that a living process does. A name that is held while nobody answers is changing hands.

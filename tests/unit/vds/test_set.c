@@ -129,6 +129,31 @@ static void what_the_dead_left_is_replaced_and_swept(void **state)
         pair_deinit(&pair);
 }
 
+/* What lies under the lock's name is locked only if it is a file of ours; in a folder of ours the rest is removed. */
+static void a_lock_that_is_not_ours_is_replaced(void **state)
+{
+        const uid_t strangers[] = { geteuid(), 65534 };
+        char path[256];
+
+        (void)state;
+        for (int i = 0; i < (geteuid() == 0 ? 2 : 1); i++) {
+                char stem[RENDEZVOUS_STEM];
+                struct stat st;
+                struct pair pair;
+
+                pair_init(&pair, 1);
+                rendezvous_stem(pair.name, stem);
+                snprintf(path, sizeof path, "%s/%s.lock", pair.folder, stem);
+                assert_int_equal(i == 0 ? mkfifo(path, 0600) : mknod(path, S_IFREG | 0600, 0), 0);
+                assert_int_equal(chown(path, strangers[i], (gid_t)-1), 0);
+                pair_create(&pair);
+                assert_int_equal(lstat(path, &st), 0);
+                assert_true(S_ISREG(st.st_mode));
+                assert_int_equal(st.st_uid, geteuid());
+                pair_deinit(&pair);
+        }
+}
+
 static void unsafe_folders_are_refused(void **state)
 {
         struct vds_options options;
@@ -553,6 +578,7 @@ int main(void)
                 cmocka_unit_test(a_live_name_is_not_taken_twice),
                 cmocka_unit_test(a_set_has_one_server),
                 cmocka_unit_test(what_the_dead_left_is_replaced_and_swept),
+                cmocka_unit_test(a_lock_that_is_not_ours_is_replaced),
                 cmocka_unit_test(unsafe_folders_are_refused),
                 cmocka_unit_test(the_socket_is_for_its_group_only),
                 cmocka_unit_test(wishes_out_of_range_are_refused),
