@@ -51,6 +51,7 @@ int exec_script(const struct args *args, struct error *err)
         struct script_call call = {
                 .path = args->script,
                 .options = &options,
+                .open_wait_ms = args->set_wait_ms,
                 .leave = leave,
                 .context = (void *)(uintptr_t)args,
         };

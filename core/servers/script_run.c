@@ -54,16 +54,37 @@ static int raise_result(struct script_run *run, int result, const char *doing, s
                            words[0] ? ": " : "", words);
 }
 
+enum { OPEN_SLICE_MS = 50 };
+
+/* Nobody tells when a set appears, so one looks again. */
+static bool wait_for_set(struct script_run *run, struct deadline deadline)
+{
+        struct deadline slice = deadline_earlier(deadline, deadline_after_ms(OPEN_SLICE_MS));
+        struct timespec until = { .tv_sec = slice.at_ns / 1000000000, .tv_nsec = slice.at_ns % 1000000000 };
+
+        if (deadline_passed(deadline))
+                return false;
+        pthread_mutex_lock(&run->lock);
+        pthread_cond_timedwait(&run->changed, &run->lock, &until);
+        pthread_mutex_unlock(&run->lock);
+        return true;
+}
+
 static int join(struct script_run *run, struct error *err)
 {
+        struct deadline deadline = deadline_after_ms(run->call->open_wait_ms);
         int result;
 
         run->server = vds_server_new(run->call->options);
         if (!run->server)
                 return error_raise(err, ERR_MEMORY, "out of memory");
-        result = vds_server_open(run->server, run->call->set_name);
+        do
+                result = vds_server_open(run->server, run->call->set_name);
+        while (result == VD_E_INVALID && wait_for_set(run, deadline));
+        /* The script's time begins with its client. */
+        run->deadline = deadline_after_ms(run->script->timeout_ms);
         if (result == VD_E_INVALID)
-                return error_raise(err, ERR_FAILED,
+                return error_raise(err, run->call->open_wait_ms ? ERR_TIMEOUT : ERR_FAILED,
                                    "there is no device set '%s' to join: its client has to create it first",
                                    run->call->set_name);
         if (result == NOERROR)
@@ -344,7 +365,7 @@ int script_main(const struct script_call *call, struct script_report *report, st
 
         report_init(report, call);
         if (fd_read_file(AT_FDCWD, call->path, SCRIPT_SIZE_MAX, &text, &size) < 0)
-                return error_raise_errno(err, errno, "cannot read the script '%s'", call->path);
+                return error_raise(err, ERR_USAGE, "cannot read the script '%s': %s", call->path, strerror(errno));
         if (script_parse(call->path, text, size, &script, err) < 0)
                 return -1;
         rc = script_run(script, call, report, err);

@@ -156,7 +156,7 @@ test_a_script_runs_out_of_time() {
 
 test_what_cannot_be_played() {
     expect_exit 2 vdipipe exec --script x.vds
-    expect_exit 1 vdipipe exec --script x.vds conformance
+    expect_exit 2 vdipipe exec --script x.vds conformance
     expect_error "cannot read the script 'x.vds'"
     printf 'device 1\n  writ 64K\n' >x.vds
     expect_exit 2 vdipipe exec --script x.vds conformance
@@ -164,6 +164,19 @@ test_what_cannot_be_played() {
     printf 'device 1\n' >x.vds
     expect_exit 1 vdipipe exec --script x.vds conformance
     expect_error "there is no device set 'conformance' to join"
+    expect_exit 6 vdipipe exec --script x.vds --open-timeout 0.1 conformance
+    expect_error "there is no device set 'conformance' to join"
+}
+
+test_a_script_waits_for_its_set() {
+    local server
+    printf 'device 1\n  write 64K\n  flush\n' >x.vds
+    "$VDIPIPE" exec --script x.vds --open-timeout 20 conformance 2>err &
+    server=$!
+    start_client -o medium
+    expect_end "$server" 20 0
+    expect_silence
+    expect_end "$client" 20 0
 }
 
 run_tests
