@@ -109,6 +109,23 @@ static json_t *findings_json(const struct findings *findings)
         return object;
 }
 
+/* "zstd, vdi stream", allocated; NULL when memory ran out. */
+static char *join(const json_t *strings)
+{
+        char *text = NULL;
+        size_t size;
+        FILE *out = open_memstream(&text, &size);
+
+        if (!out)
+                return NULL;
+        for (size_t i = 0; i < json_array_size(strings); i++)
+                fprintf(out, "%s%s", i ? ", " : "", json_string_value(json_array_get(strings, i)));
+        if (fclose(out) == 0)
+                return text;
+        free(text);
+        return NULL;
+}
+
 /* The same members for people: "key  value" lines. */
 static void print_people(json_t *object)
 {
@@ -118,7 +135,8 @@ static void print_people(json_t *object)
         json_object_foreach(object, key, value)
         {
                 CLEANUP(freep) char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-                const char *text = json_is_string(value) ? json_string_value(value) : dump;
+                CLEANUP(freep) char *list = json_is_array(value) ? join(value) : NULL;
+                const char *text = list ? list : json_is_string(value) ? json_string_value(value) : dump;
                 CLEANUP(freep) char *safe = text ? text_escape(text, strlen(text)) : NULL;
 
                 printf("%-15s %s\n", key, safe ? safe : "");

@@ -77,6 +77,8 @@ test_other_layers() {
     is .complete true
     is .confirmed true
     is .data_bytes "$(stat -c %s app.db)"
+    expect_exit 0 vdipipe info f.zst
+    grep -qxE 'layers +zstd, vdi stream' out
     zstd -q f.zst -o g.zst
     expect_exit 0 vdipipe info --json g.zst
     is .layers '["zstd","zstd","vdi stream"]'
