@@ -58,10 +58,11 @@ static const struct opt_spec create_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = { options_files,       create_options, options_writing,
-                                                        options_reading,     options_group,  options_open,
-                                                        options_server_wait, options_stall,  options_trace,
-                                                        options_progress,    options_common, NULL };
+static const struct opt_spec *const option_tables[] = {
+        options_files, create_options,      options_bare,  options_writing, options_reading,  options_group,
+        options_open,  options_server_wait, options_stall, options_trace,   options_progress, options_common,
+        NULL
+};
 
 static int check_tape_args(const struct args *args, struct error *err)
 {
@@ -115,9 +116,9 @@ static int check_args(const struct args *args, struct error *err)
 {
         if (args->operands.count != 1)
                 return error_raise(err, ERR_USAGE, "which name is the set to have? vdipipe create NAME -o FILE");
-        if (check_files(args, err) < 0 || check_personality(args, err) < 0)
+        if (member_check_args(args, err) < 0 || check_files(args, err) < 0)
                 return -1;
-        return member_check_args(args, err);
+        return check_personality(args, err);
 }
 
 /* One pattern with {device} in it names the files of all devices. */

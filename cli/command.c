@@ -151,11 +151,16 @@ const struct opt_spec options_files[] = {
         { .type = OPT_END },
 };
 
-const struct opt_spec options_writing[] = {
+const struct opt_spec options_bare[] = {
         { .type = OPT_FLAG,
           .name = "raw",
           .offset = offsetof(struct args, raw),
-          .help = "write the bare data, without any protection against truncation" },
+          .help = "write the bare data, without any protection against truncation; with -i, give the server FILE's "
+                  "bytes as they are" },
+        { .type = OPT_END },
+};
+
+const struct opt_spec options_writing[] = {
         { .type = OPT_NUMBER,
           .name = "zstd",
           .letter = 'z',

@@ -54,6 +54,7 @@ extern const struct opt_spec options_server_wait[]; /* the server's, for the cli
 extern const struct opt_spec options_stall[];       /* time-out of input and output */
 extern const struct opt_spec options_trace[];       /* what is written about a set's commands */
 extern const struct opt_spec options_files[];       /* files behind devices */
+extern const struct opt_spec options_bare[];        /* devices' data without a stream around it */
 extern const struct opt_spec options_writing[];     /* how streams are written */
 extern const struct opt_spec options_json[];        /* output for programs */
 extern const struct opt_spec options_streams[];     /* streams given as files */

@@ -56,6 +56,7 @@ int input_start(struct input *input, const struct args *args, const atomic_bool 
                 .name = input->name,
                 .cancel = cancel,
                 .accept_unconfirmed = args->accept_unconfirmed,
+                .bare = args->raw,
                 .memory_limit = (uint64_t)args->memory_limit,
         };
 
@@ -70,6 +71,8 @@ static int check_ends(const struct input *input, const struct args *args, struct
         struct error found = ERROR_INIT;
         int rc;
 
+        if (args->raw)
+                return 0;
         memset(&info, 0, sizeof info);
         memset(&tail, 0, sizeof tail);
         rc = vdistream_probe(input->fd, input->name, &info, &tail, &found);

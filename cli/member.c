@@ -31,11 +31,8 @@ int member_check_args(const struct args *args, struct error *err)
                 return error_raise(err, ERR_USAGE, "--raw and --zstd exclude each other");
         if (args->zstd && args->zstd_level == 0)
                 return error_raise(err, ERR_USAGE, "--zstd has no level 0; leave --zstd out to store");
-        if (args->inputs.count && (args->raw || args->zstd || args->force))
-                return error_raise(err, ERR_USAGE, "%s goes with -o FILE",
-                                   args->raw    ? "--raw"
-                                   : args->zstd ? "--zstd"
-                                                : "--force");
+        if (args->inputs.count && (args->zstd || args->force))
+                return error_raise(err, ERR_USAGE, "%s goes with -o FILE", args->zstd ? "--zstd" : "--force");
         return set_options_check(args, err);
 }
 

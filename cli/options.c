@@ -139,6 +139,9 @@ static int set_quantity(const struct opt_spec *spec, const char *text, struct ar
                 rc = parse_number(text, &value);
         if (rc < 0)
                 return error_raise(err, ERR_USAGE, "--%s takes %s, not '%s'", spec->name, quantity(spec->type), text);
+        if (value < spec->min && spec->max == INT64_MAX)
+                return error_raise(err, ERR_USAGE, "--%s is %s, less than %lld", spec->name, text,
+                                   (long long)spec->min);
         if (value < spec->min || value > spec->max) {
                 double unit = spec->type == OPT_SECONDS ? 1000 : 1;
 

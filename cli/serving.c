@@ -27,6 +27,13 @@ int serving_open(struct serving *serving, const struct args *args, const char *v
         return 0;
 }
 
+static enum err_code class_of_refusal(int result)
+{
+        if (result == VD_E_INVALID)
+                return ERR_USAGE;
+        return result == VD_E_PROTOCOL ? ERR_BUSY : ERR_FAILED;
+}
+
 int serving_create(struct serving *serving, const struct vds_options *options, const char *name,
                    const struct VDConfig *wishes, struct error *err)
 {
@@ -37,7 +44,7 @@ int serving_create(struct serving *serving, const struct vds_options *options, c
                 return error_raise(err, ERR_MEMORY, "out of memory");
         rc = vds_client_create(serving->client, name, wishes);
         if (rc != NOERROR)
-                return error_raise(err, ERR_FAILED, "the device set cannot be created: %s (%s)",
+                return error_raise(err, class_of_refusal(rc), "the device set cannot be created: %s (%s)",
                                    vds_client_error_text(serving->client), vds_result_name(rc));
         supervisor_watch_client(serving->supervisor, serving->client);
         return 0;

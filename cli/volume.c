@@ -55,6 +55,7 @@ struct reader_options volume_reader_options(const struct volume *volume, const a
                 .name = volume->path,
                 .cancel = cancel,
                 .accept_unconfirmed = volume->args->accept_unconfirmed,
+                .bare = volume->args->raw,
                 .memory_limit = (uint64_t)volume->args->memory_limit,
         };
 }

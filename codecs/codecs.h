@@ -75,6 +75,7 @@ enum layer_kind {
         LAYER_AGE,
         LAYER_SQLITE, /* a raw database image */
         LAYER_MTF,    /* a raw SQL Server backup */
+        LAYER_BARE,   /* bytes that were not looked at: reader_options.bare */
 };
 
 const char *layer_name(enum layer_kind kind);
@@ -83,6 +84,7 @@ struct reader_options {
         const char *name;          /* for messages: the file's name, or "standard input" */
         const atomic_bool *cancel; /* as for fd_sink_new; may be NULL */
         bool accept_unconfirmed;   /* take a vdi stream that is complete but for the verdict */
+        bool bare;                 /* take the bytes as they are, whatever they look like */
         uint64_t memory_limit;     /* largest window of a foreign zstd frame, bytes; 0: 8 MiB */
 };
 

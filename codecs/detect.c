@@ -14,6 +14,7 @@ const char *layer_name(enum layer_kind kind)
                 [LAYER_AGE] = "age",
                 [LAYER_SQLITE] = "SQLite database",
                 [LAYER_MTF] = "SQL Server backup",
+                [LAYER_BARE] = "bare data",
         };
 
         return names[kind];

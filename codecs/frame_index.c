@@ -190,7 +190,7 @@ int frame_index_open(int fd, const struct reader_options *options, struct frame_
                 *ret_reader = take_ptr(&reader);
                 return 0;
         }
-        if (raw_kind && (kind == LAYER_SQLITE || kind == LAYER_MTF)) {
+        if (raw_kind && (kind == LAYER_SQLITE || kind == LAYER_MTF || kind == LAYER_BARE)) {
                 *raw_kind = kind;
                 return 0;
         }

@@ -30,7 +30,9 @@ static int peel(struct opened *opened, const struct reader_options *options, cha
         char outer[LABEL_MAX];
         enum layer_kind kind;
 
-        if (look(reader, label, &kind, err) < 0)
+        if (options->bare)
+                kind = LAYER_BARE;
+        else if (look(reader, label, &kind, err) < 0)
                 return -1;
         if (reader->layer_count == LAYERS_MAX)
                 return error_raise(err, ERR_DAMAGED, "%s has more than %d layers", label, LAYERS_MAX);
@@ -52,6 +54,7 @@ static int peel(struct opened *opened, const struct reader_options *options, cha
         case LAYER_SQLITE:
                 return sqlite_source_new(take_ptr(&reader->source), label, &reader->source, err);
         case LAYER_MTF:
+        case LAYER_BARE:
                 return 0;
         case LAYER_AGE:
                 break;

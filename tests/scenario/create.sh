@@ -127,7 +127,7 @@ test_no_server_comes() {
 
 test_a_taken_name_is_refused() {
     make_set -o out.vdi
-    expect_exit 1 vdipipe create demo -o other.vdi
+    expect_exit 5 vdipipe create demo -o other.vdi
     expect_error "create 'demo'" "in use"
     kill -TERM "$primary"
     ended primary 143 "ended by signal 15"
@@ -175,7 +175,9 @@ refuses() { # TEXT COMMAND ARGUMENTS...
 
 test_what_cannot_be_meant_is_refused() {
     refuses 'which name' create
-    refuses 'give one of them' create demo --devices 2 -o a -i b
+    refuses 'give one of them' create demo -o a -i b
+    refuses '1 to 255 bytes' create '' -o a
+    refuses '--media-size is 1, less than 1048576' create demo -o a --features tape --media-size 1
     refuses 'add --devices 2' create demo -o a -o b
     refuses '--features tape' create demo -o a --media-size 10M
     refuses '--features tape' create demo -o a --append
@@ -451,6 +453,25 @@ test_streams_of_two_backups_are_not_mixed() {
     expect_error "'b.2.vdi' belongs to another backup"
     expect_exit 2 vdipipe create demo --devices 2 -i a.2.vdi -i a.1.vdi
     expect_error "'a.2.vdi' carries device 2 of 2"
+    no_leftovers
+}
+
+# What a foreign server has put on a disk may be anything.
+test_bare_data_is_given_back_as_it_is() {
+    local kind
+    { printf 'neither of them' && head -c 300000 /dev/urandom; } >data
+    : >empty
+    for kind in pipe disk; do
+        printf 'set blocksize 512\nset direction read\ndevice 1\n  read 64K until eof total 300015\n  clearerror\n' >script
+        expect_exit 3 vdipipe create demo --features $kind -i data
+        make_set --features $kind --raw -i data --trace trace
+        expect_exit 0 vdipipe exec --script script demo
+        ended primary 0
+        make_set --features $kind --raw -i empty
+        kill -TERM "$primary"
+        wait "$primary" || :
+    done
+    expect_exit 2 vdipipe create demo --features tape --raw -i data
     no_leftovers
 }
 
