@@ -7,6 +7,21 @@
 
 #include "cli/volume.h"
 
+/* What is there has to be a tape, or nothing. */
+static int check_appendable(const struct volume *volume, const atomic_bool *cancel, struct error *err)
+{
+        struct input input;
+        int rc;
+
+        if (access(volume->path, F_OK) < 0)
+                return 0;
+        rc = input_take(&input, volume->path, volume->args, cancel, err);
+        if (rc == 0 && !input.reader->has_info)
+                rc = error_raise(err, ERR_USAGE, "'%s' is no tape, and nothing can be appended to it", volume->path);
+        input_deinit(&input);
+        return rc;
+}
+
 /* The tape is made when its block size is known. What would keep it from its name is found now, while nobody waits. */
 static int check_output(const struct volume *volume, const atomic_bool *cancel, struct error *err)
 {
@@ -17,6 +32,8 @@ static int check_output(const struct volume *volume, const atomic_bool *cancel, 
         if (stat(volume->path, &st) == 0 && !S_ISREG(st.st_mode))
                 return error_raise(err, ERR_USAGE, "'%s' is no regular file, and a tape is written at positions",
                                    volume->path);
+        if (volume->args->append && check_appendable(volume, cancel, err) < 0)
+                return -1;
         if (file_sink_new(volume->path, volume->primary->set_id, existing, cancel, &sink, err) < 0)
                 return -1;
         stage_free(sink);

@@ -463,11 +463,11 @@ test_bare_data_is_given_back_as_it_is() {
     : >empty
     for kind in pipe disk; do
         printf 'set blocksize 512\nset direction read\ndevice 1\n  read 64K until eof total 300015\n  clearerror\n' >script
-        expect_exit 3 vdipipe create demo --features $kind -i data
-        make_set --features $kind --raw -i data --trace trace
+        expect_exit 3 vdipipe create demo --features "$kind" -i data
+        make_set --features "$kind" --raw -i data --trace trace
         expect_exit 0 vdipipe exec --script script demo
         ended primary 0
-        make_set --features $kind --raw -i empty
+        make_set --features "$kind" --raw -i empty
         kill -TERM "$primary"
         wait "$primary" || :
     done
@@ -515,6 +515,16 @@ test_a_tape_that_is_full() {
     ! serve BACKUP app.db demo || fail "the server succeeded"
     ended primary 1 "create 'demo'"
     [[ ! -e tape.vdi ]] || fail "there is a tape"
+    no_leftovers
+}
+
+test_what_is_no_tape_is_not_appended_to() {
+    make_db app.db 10
+    printf 'no tape at all, but text' >text
+    expect_exit 3 vdipipe create demo --features tape --append -o text --open-timeout 20
+    expect_error "'text' is no backup"
+    expect_exit 2 vdipipe create demo --features tape --append -o app.db --open-timeout 20
+    expect_error "'app.db' is no tape"
     no_leftovers
 }
 
