@@ -50,17 +50,24 @@ int input_open(struct input *input, const char *path, struct error *err)
         return 0;
 }
 
-int input_start(struct input *input, const struct args *args, const atomic_bool *cancel, struct error *err)
+static int start(struct input *input, const struct args *args, bool one_backup, const atomic_bool *cancel,
+                 struct error *err)
 {
         struct reader_options options = {
                 .name = input->name,
                 .cancel = cancel,
                 .accept_unconfirmed = args->accept_unconfirmed,
+                .one_backup = one_backup,
                 .bare = args->raw,
                 .memory_limit = (uint64_t)args->memory_limit,
         };
 
         return reader_open(input->fd, &options, &input->reader, err);
+}
+
+int input_start(struct input *input, const struct args *args, const atomic_bool *cancel, struct error *err)
+{
+        return start(input, args, /* one_backup= */ false, cancel, err);
 }
 
 /* A seekable stream is looked at from both ends before anything is served from it. */
@@ -90,7 +97,7 @@ int input_take(struct input *input, const char *path, const struct args *args, c
 {
         if (input_open(input, path, err) < 0 || check_ends(input, args, err) < 0)
                 return -1;
-        return input_start(input, args, cancel, err);
+        return start(input, args, /* one_backup= */ true, cancel, err);
 }
 
 /* Adds one input; NULL means standard input. */

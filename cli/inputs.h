@@ -31,7 +31,7 @@ int input_open(struct input *input, const char *path, struct error *err);
 int input_start(struct input *input, const struct args *args, const atomic_bool *cancel, struct error *err);
 void input_deinit(struct input *input);
 
-/* Both, and looks at the end of a seekable stream, too, before anything is read of it. */
+/* Both, and looks at the end of a seekable stream, too, before anything is read of it. Its data is one backup's. */
 int input_take(struct input *input, const char *path, const struct args *args, const atomic_bool *cancel,
                struct error *err);
 

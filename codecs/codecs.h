@@ -84,6 +84,7 @@ struct reader_options {
         const char *name;          /* for messages: the file's name, or "standard input" */
         const atomic_bool *cancel; /* as for fd_sink_new; may be NULL */
         bool accept_unconfirmed;   /* take a vdi stream that is complete but for the verdict */
+        bool one_backup;           /* refuse (ERR_USAGE) data behind a file mark: another backup of a tape */
         bool bare;                 /* take the bytes as they are, whatever they look like */
         uint64_t memory_limit;     /* largest window of a foreign zstd frame, bytes; 0: 8 MiB */
 };

@@ -22,6 +22,7 @@ struct vdireader {
         struct source source;
         char *label;
         bool accept_unconfirmed;
+        bool one_backup;
         struct intake intake;
         enum phase phase;
         char set_id[IDENT_UUID_SIZE];
@@ -462,6 +463,11 @@ static int take_frame(struct vdireader *reader, struct error *err)
         if (magic == RECORD_MAGIC)
                 return take_record(reader, err);
         /* Behind 'C' only the frame of an abort can come, and that one does not check out. */
+        if (reader->one_backup && reader->tail.marks > 0 && magic == FRAME_MAGIC)
+                return error_raise(err, ERR_USAGE,
+                                   "%s is a tape with more than one backup; choose one with 'vdipipe create NAME "
+                                   "--features tape -i FILE' and RESTORE ... WITH FILE=n",
+                                   reader->label);
         if (magic == FRAME_MAGIC && reader->phase == PHASE_FRAMES)
                 return begin_data_frame(reader, err);
         return damaged_at(reader, reader->frame_start, err, "no frame of a vdi stream begins here");
@@ -600,6 +606,7 @@ int vdistream_source_new(struct source *next, const char *label, const struct re
         }
         reader->source = (struct source){ .ops = &vdireader_ops, .next = next };
         reader->accept_unconfirmed = options->accept_unconfirmed;
+        reader->one_backup = options->one_backup;
         reader->label = strdup(label);
         reader->hasher = hasher_new();
         reader->seen = sequence_hash_new();

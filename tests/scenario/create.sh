@@ -518,6 +518,27 @@ test_a_tape_that_is_full() {
     no_leftovers
 }
 
+# A pipe has no marks: all of them together would pass for a database.
+test_a_tape_of_several_backups_is_restored_by_one() {
+    local size
+    for size in 200 300; do
+        make_db "$size.db" $size
+        make_set --features tape --append -o tape.vdi
+        serve BACKUP "$size.db" demo
+        ended primary 0
+        [[ $size != 200 ]] || { vdipipe restore one.db <tape.vdi && cmp one.db 200.db; }
+    done
+    expect_exit 2 vdipipe restore copy.db -i tape.vdi
+    expect_error "'tape.vdi' is a tape with more than one backup"
+    expect_exit 2 vdipipe restore --check none copy.db < <(cat tape.vdi)
+    make_set -i tape.vdi
+    expect_exit 1 serve RESTORE copy.db demo
+    ended primary 2 "more than one backup"
+    [[ ! -e copy.db ]]
+    expect_exit 0 vdipipe verify tape.vdi
+    no_leftovers
+}
+
 test_what_is_no_tape_is_not_appended_to() {
     make_db app.db 10
     printf 'no tape at all, but text' >text
