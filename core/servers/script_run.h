@@ -13,7 +13,7 @@
 #include "core/vds/vds.h"
 
 struct script_call {
-        const char *path;     /* of the script */
+        const char *path; /* of the script */
         const char *set_name;
         int64_t open_wait_ms; /* how long the set may take to appear; 0: it has to be there */
         const struct vds_options *options;
@@ -25,8 +25,8 @@ struct script_call {
 
 /* Reads the script, joins the set, and plays the server to the end. Returns 0 when the client kept its contract. Else
  * -1, and `err` is ERR_FAILED (*report says where it did not, or there is no set), ERR_TIMEOUT (the same, and the
- * script's time, or the set's to appear, is over), ERR_USAGE (the script is wrong), or what else went wrong here. *report is filled in any case;
- * it refers to the texts in *call. */
+ * script's time, or the set's to appear, is over), ERR_USAGE (the script is wrong), or what else went wrong here.
+ * *report is filled in any case; it refers to the texts in *call. */
 int script_main(const struct script_call *call, struct script_report *report, struct error *err);
 
 /* The same for a script that has been read; call->path is only named. */

@@ -522,7 +522,7 @@ test_a_tape_that_is_full() {
 test_a_tape_of_several_backups_is_restored_by_one() {
     local size
     for size in 200 300; do
-        make_db "$size.db" $size
+        make_db "$size.db" "$size"
         make_set --features tape --append -o tape.vdi
         serve BACKUP "$size.db" demo
         ended primary 0
