@@ -50,9 +50,14 @@ int file_sink_publish(struct stage *const *sinks, size_t count, struct error *er
 
 enum { ZSTD_LEVEL_MIN = -7, ZSTD_LEVEL_MAX = 22, ZSTD_LEVEL_DEFAULT = 3 };
 
+struct age_identities;
+struct pool;
+
 struct vdistream_options {
         bool compress;           /* false: stored frames */
         int zstd_level;          /* ZSTD_LEVEL_MIN .. ZSTD_LEVEL_MAX, not 0 */
+        bool zstd_long;          /* frames of more content, with long-distance matching */
+        struct pool *pool;       /* what compresses; borrowed until the stage is freed; NULL: no threads */
         uint32_t flush_boundary; /* flush and complete pad the stream to a multiple of this, for a next stage that can
                                   * only let whole chunks go; 0 or 1: no padding */
 };
@@ -83,7 +88,10 @@ struct reader_options {
         const char *name;          /* for messages: the file's name, or "standard input" */
         const atomic_bool *cancel; /* as for fd_sink_new; may be NULL */
         bool accept_unconfirmed;   /* take a vdi stream that is complete but for the verdict */
-        uint64_t memory_limit;     /* largest window of a foreign zstd frame, bytes; 0: 8 MiB */
+        uint64_t memory_limit;     /* largest window of a foreign zstd frame, and what scrypt may take, bytes; 0: the
+                                    * defaults (8 MiB; 256 MiB) */
+        const struct age_identities *identities; /* NULL: none; borrowed until the reader is freed */
+        struct pool *pool; /* what decompresses and decrypts; borrowed likewise; NULL: no threads */
 };
 
 /* An opened stream: its layers have been recognised and peeled, the header read and checked, no data consumed yet. */
