@@ -66,6 +66,9 @@ struct args {
 
         bool zstd;
         int64_t zstd_level;
+        bool zstd_long;
+        int64_t threads;   /* 0: as many as there are processors */
+        struct pool *pool; /* what the codecs of this command work with */
 
         int64_t replace; /* enum server_replace */
         int64_t check;   /* enum server_check */

@@ -11,10 +11,10 @@
 #include "cli/set_options.h"
 #include "core/base/cleanup.h"
 
-static const struct opt_spec *const option_tables[] = { options_files, options_writing,  options_reading,
-                                                        options_group, options_open,     options_stall,
-                                                        options_trace, options_progress, options_common,
-                                                        NULL };
+static const struct opt_spec *const option_tables[] = {
+        options_files, options_writing, options_reading,  options_threads, options_group, options_open,
+        options_stall, options_trace,   options_progress, options_common,  NULL
+};
 
 static int check_args(const struct args *args, struct error *err)
 {

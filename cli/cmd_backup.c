@@ -63,11 +63,10 @@ static const struct opt_spec backup_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = {
-        backup_options,      options_writing, options_set,   options_open,
-        options_server_wait, options_group,   options_stall, options_trace,
-        options_progress,    options_common,  NULL
-};
+static const struct opt_spec *const option_tables[] = { backup_options,   options_writing, options_threads,
+                                                        options_set,      options_open,    options_server_wait,
+                                                        options_group,    options_stall,   options_trace,
+                                                        options_progress, options_common,  NULL };
 
 static int check_args(const struct args *args, struct error *err)
 {
@@ -79,6 +78,8 @@ static int check_args(const struct args *args, struct error *err)
                                    "backup --raw DB | zstd");
         if (args->zstd && args->zstd_level == 0)
                 return error_raise(err, ERR_USAGE, "--zstd has no level 0; leave --zstd out to store");
+        if (args->zstd_long && !args->zstd)
+                return error_raise(err, ERR_USAGE, "--zstd-long goes with --zstd");
         if (operation_check_args(args, err) < 0)
                 return -1;
         if (args->force && !args->output)
@@ -110,7 +111,9 @@ static int build_chains(const struct operation *operation, struct outputs *outpu
                         const struct backup_parties *parties, struct stream_info *info, struct error *err)
 {
         struct vdistream_options options = { .compress = operation->serving.args->zstd,
-                                             .zstd_level = (int)operation->serving.args->zstd_level };
+                                             .zstd_level = (int)operation->serving.args->zstd_level,
+                                             .zstd_long = operation->serving.args->zstd_long,
+                                             .pool = operation->serving.args->pool };
 
         if (operation->info.part_count != operation->job.device_count)
                 return error_raise(err, ERR_PROTOCOL, "the server speaks of %u devices, not %u",

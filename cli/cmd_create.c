@@ -58,10 +58,11 @@ static const struct opt_spec create_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = { options_files,       create_options, options_writing,
-                                                        options_reading,     options_group,  options_open,
-                                                        options_server_wait, options_stall,  options_trace,
-                                                        options_progress,    options_common, NULL };
+static const struct opt_spec *const option_tables[] = {
+        options_files, create_options,      options_writing, options_reading, options_threads,  options_group,
+        options_open,  options_server_wait, options_stall,   options_trace,   options_progress, options_common,
+        NULL
+};
 
 static int check_tape_args(const struct args *args, struct error *err)
 {

@@ -24,9 +24,10 @@ static const struct opt_spec extract_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = {
-        extract_options, options_streams, options_reading, options_stall, options_progress, options_common, NULL
-};
+static const struct opt_spec *const option_tables[] = { extract_options, options_streams,
+                                                        options_reading, options_threads,
+                                                        options_stall,   options_progress,
+                                                        options_common,  NULL };
 
 static int open_sink(const struct args *args, const atomic_bool *cancel, struct stage **ret_sink, struct error *err)
 {

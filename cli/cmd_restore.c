@@ -60,11 +60,10 @@ static const struct opt_spec restore_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = {
-        restore_options,     options_reading, options_set,   options_open,
-        options_server_wait, options_group,   options_stall, options_trace,
-        options_progress,    options_common,  NULL
-};
+static const struct opt_spec *const option_tables[] = { restore_options,  options_reading, options_threads,
+                                                        options_set,      options_open,    options_server_wait,
+                                                        options_group,    options_stall,   options_trace,
+                                                        options_progress, options_common,  NULL };
 
 static int check_args(const struct args *args, struct error *err)
 {

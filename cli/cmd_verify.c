@@ -7,8 +7,9 @@
 #include "cli/message.h"
 #include "cli/reading.h"
 
-static const struct opt_spec *const option_tables[] = { options_streams,  options_reading, options_stall,
-                                                        options_progress, options_common,  NULL };
+static const struct opt_spec *const option_tables[] = {
+        options_streams, options_reading, options_threads, options_stall, options_progress, options_common, NULL
+};
 
 static void say_ok(const struct input *input, uint64_t bytes)
 {

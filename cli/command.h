@@ -55,6 +55,7 @@ extern const struct opt_spec options_stall[];       /* time-out of input and out
 extern const struct opt_spec options_trace[];       /* what is written about a set's commands */
 extern const struct opt_spec options_files[];       /* files behind devices */
 extern const struct opt_spec options_writing[];     /* how streams are written */
+extern const struct opt_spec options_threads[];     /* how much the codecs work at a time */
 extern const struct opt_spec options_json[];        /* output for programs */
 extern const struct opt_spec options_streams[];     /* streams given as files */
 extern const struct opt_spec options_reading[];     /* how streams are read */

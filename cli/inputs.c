@@ -57,6 +57,7 @@ int input_start(struct input *input, const struct args *args, const atomic_bool 
                 .cancel = cancel,
                 .accept_unconfirmed = args->accept_unconfirmed,
                 .memory_limit = (uint64_t)args->memory_limit,
+                .pool = args->pool,
         };
 
         return reader_open(input->fd, &options, &input->reader, err);

@@ -31,6 +31,8 @@ int member_check_args(const struct args *args, struct error *err)
                 return error_raise(err, ERR_USAGE, "--raw and --zstd exclude each other");
         if (args->zstd && args->zstd_level == 0)
                 return error_raise(err, ERR_USAGE, "--zstd has no level 0; leave --zstd out to store");
+        if (args->zstd_long && !args->zstd)
+                return error_raise(err, ERR_USAGE, "--zstd-long goes with --zstd");
         if (args->inputs.count && (args->raw || args->zstd || args->force))
                 return error_raise(err, ERR_USAGE, "%s goes with -o FILE",
                                    args->raw    ? "--raw"

@@ -56,6 +56,7 @@ struct reader_options volume_reader_options(const struct volume *volume, const a
                 .cancel = cancel,
                 .accept_unconfirmed = volume->args->accept_unconfirmed,
                 .memory_limit = (uint64_t)volume->args->memory_limit,
+                .pool = volume->args->pool,
         };
 }
 

@@ -32,7 +32,9 @@ static int pipe_configure(struct volume *volume, const struct VDConfig *config, 
                           const atomic_bool *cancel, struct error *err)
 {
         const struct vdistream_options options = { .compress = volume->args->zstd,
-                                                   .zstd_level = (int)volume->args->zstd_level };
+                                                   .zstd_level = (int)volume->args->zstd_level,
+                                                   .zstd_long = volume->args->zstd_long,
+                                                   .pool = volume->args->pool };
         struct stage *sink = volume->chain;
 
         (void)cancel;

@@ -42,7 +42,9 @@ static int make_tape(struct volume *volume, const struct VDConfig *config, const
                      const atomic_bool *cancel, struct error *err)
 {
         const struct vdistream_options options = { .compress = volume->args->zstd,
-                                                   .zstd_level = (int)volume->args->zstd_level };
+                                                   .zstd_level = (int)volume->args->zstd_level,
+                                                   .zstd_long = volume->args->zstd_long,
+                                                   .pool = volume->args->pool };
         const struct tape_shape shape = {
                 .block_size = config->blockSize,
                 .soft_mark_size = config->softFileMarkBlockSize,

@@ -16,6 +16,7 @@ struct pool {
         struct pool_job *last;
         unsigned threads;
         unsigned working; /* jobs being run, also by waiting threads */
+        bool begun;       /* the workers were started, as far as they could be */
         bool ending;
         unsigned started;
         pthread_t workers[];
@@ -91,50 +92,41 @@ static void *worker_main(void *argument)
         return NULL;
 }
 
-/* Signals are for the threads that know what to do with them. */
-static int start_workers(struct pool *pool, unsigned count)
+/* Signals are for the threads that know what to do with them. What the system refuses is done by those who wait. */
+static void start_workers(struct pool *pool)
 {
         sigset_t all, old;
-        int fault = 0;
 
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &old);
-        while (!fault && pool->started < count) {
-                fault = pthread_create(&pool->workers[pool->started], NULL, worker_main, pool);
-                if (!fault)
-                        pool->started++;
-        }
+        pool->begun = true;
+        while (pool->started < pool->threads - 1 &&
+               pthread_create(&pool->workers[pool->started], NULL, worker_main, pool) == 0)
+                pool->started++;
         pthread_sigmask(SIG_SETMASK, &old, NULL);
-        return fault;
 }
 
 int pool_new(unsigned threads, struct pool **ret_pool, struct error *err)
 {
         unsigned count = threads > 0 ? threads : usable_processors();
         struct pool *pool;
-        int fault;
 
         if (count > POOL_THREADS_MAX)
                 count = POOL_THREADS_MAX;
-        pool = calloc(1, sizeof *pool + (count - 1) * sizeof pool->workers[0]);
+        pool = calloc(1, sizeof *pool + count * sizeof pool->workers[0]);
         if (!pool)
                 return error_raise(err, ERR_MEMORY, "out of memory");
         pool->threads = count;
         pthread_mutex_init(&pool->lock, NULL);
         pthread_cond_init(&pool->work, NULL);
         pthread_cond_init(&pool->done, NULL);
-        fault = start_workers(pool, count - 1);
-        if (fault && threads > 0) {
-                pool_free(pool);
-                return error_raise_errno(err, fault, "cannot start %u threads", threads);
-        }
         *ret_pool = pool;
         return 0;
 }
 
 unsigned pool_threads(const struct pool *pool)
 {
-        return pool ? pool->started + 1 : 1;
+        return pool ? pool->threads : 1;
 }
 
 void pool_free(struct pool *pool)
@@ -162,6 +154,8 @@ void pool_submit(struct pool *pool, struct pool_job *job)
                 return;
         }
         pthread_mutex_lock(&pool->lock);
+        if (!pool->begun)
+                start_workers(pool);
         append(pool, job);
         pthread_cond_signal(&pool->work);
         pthread_cond_broadcast(&pool->done);

@@ -32,8 +32,9 @@ struct pool_job {
 
 enum { POOL_THREADS_MAX = 256 };
 
-/* `threads` that work at a time, the waiting one included: threads - 1 are started. 0: as many as there are processors
- * that this process may use, or fewer where the system refuses a thread. At most POOL_THREADS_MAX. */
+/* `threads` that work at a time, the waiting one included: threads - 1 are started, with the first job. 0: as many as
+ * there are processors that this process may use. At most POOL_THREADS_MAX. Where the system refuses a thread there are
+ * fewer. */
 int pool_new(unsigned threads, struct pool **ret_pool, struct error *err);
 
 /* NULL: 1. */
