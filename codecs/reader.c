@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codecs/age.h"
 #include "codecs/detect.h"
 #include "codecs/label.h"
 #include "codecs/layers.h"
@@ -51,10 +52,14 @@ static int peel(struct opened *opened, const struct reader_options *options, cha
                 return 1;
         case LAYER_SQLITE:
                 return sqlite_source_new(take_ptr(&reader->source), label, &reader->source, err);
+        case LAYER_AGE:
+                if (age_source_new(take_ptr(&reader->source), label, options, &reader->source, err) < 0)
+                        return -1;
+                memcpy(outer, label, LABEL_MAX);
+                snprintf(label, LABEL_MAX, "the age content of %.480s", outer);
+                return 1;
         case LAYER_MTF:
                 return 0;
-        case LAYER_AGE:
-                break;
         }
         return error_raise(err, ERR_USAGE, "%s: the layer '%s' is not known here", label, layer_name(kind));
 }

@@ -345,8 +345,6 @@ static void formats_for_other_tools(void **state)
                 size_t size;
                 const char *words;
         } formats[] = {
-                FORMAT("age-encryption.org/v1\n-> X25519", "age -d"),
-                FORMAT("-----BEGIN AGE ENCRYPTED FILE-----\nYWdl", "age -d"),
                 FORMAT("\x1F\x8B\x08\0", "gzip -dc"),
                 FORMAT("\xFD"
                        "7zXZ\0\0",
