@@ -38,6 +38,7 @@ extern const struct command command_verify;
 extern const struct command command_info;
 extern const struct command command_exec;
 extern const struct command command_extract;
+extern const struct command command_keygen;
 extern const struct command command_list;
 extern const struct command command_status;
 extern const struct command command_config;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/coding.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 
@@ -57,7 +58,11 @@ int input_start(struct input *input, const struct args *args, const atomic_bool 
                 .cancel = cancel,
                 .accept_unconfirmed = args->accept_unconfirmed,
                 .memory_limit = (uint64_t)args->memory_limit,
+                .identities = args->coding->identities,
                 .pool = args->pool,
+                .facts = &input->facts,
+                .outermost_only = args->layer >= 0,
+                .outermost = (enum layer_kind)(args->layer >= 0 ? args->layer : 0),
         };
 
         return reader_open(input->fd, &options, &input->reader, err);

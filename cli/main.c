@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/coding.h"
 #include "cli/command.h"
 #include "cli/config.h"
 #include "cli/database.h"
@@ -63,8 +64,10 @@ static int configure(const struct command *command, struct args *args, struct co
 static int run_configured(const struct command *command, struct args *args, struct error *err)
 {
         struct config *config = NULL;
+        struct coding coding = { 0 };
         int rc = configure(command, args, &config, err);
 
+        args->coding = &coding;
         if (rc == 0) {
                 message_init(args);
                 rc = pool_new((unsigned)args->threads, &args->pool, err);
@@ -72,6 +75,8 @@ static int run_configured(const struct command *command, struct args *args, stru
         if (rc == 0)
                 rc = command->run(args, err);
         pool_free(take_ptr(&args->pool));
+        coding_forget(args);
+        args->coding = NULL;
         args->config = NULL;
         config_free(config);
         return rc;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/chain.h"
 #include "cli/volume.h"
 
 /* The tape is made when its block size is known. What would keep it from its name is found now, while nobody waits. */
@@ -41,10 +42,7 @@ static int tape_volume_open(struct volume *volume, const atomic_bool *cancel, st
 static int make_tape(struct volume *volume, const struct VDConfig *config, const struct stream_info *info,
                      const atomic_bool *cancel, struct error *err)
 {
-        const struct vdistream_options options = { .compress = volume->args->zstd,
-                                                   .zstd_level = (int)volume->args->zstd_level,
-                                                   .zstd_long = volume->args->zstd_long,
-                                                   .pool = volume->args->pool };
+        const struct vdistream_options options = chain_stream_options(volume->args);
         const struct tape_shape shape = {
                 .block_size = config->blockSize,
                 .soft_mark_size = config->softFileMarkBlockSize,

@@ -285,6 +285,16 @@ static int try_identities(const struct age_header *header, const char *label, co
         return opened;
 }
 
+/* Of several such layers the outermost is of interest: it is the one that a key is needed for first. */
+static void note_addressees(const struct age_addressees *addressees, struct layer_facts *facts)
+{
+        if (!facts || facts->x25519_recipients + facts->scrypt_recipients + facts->other_recipients > 0)
+                return;
+        facts->x25519_recipients = addressees->x25519;
+        facts->scrypt_recipients = addressees->work_factor ? 1 : 0;
+        facts->other_recipients = addressees->other;
+}
+
 static int open_header(struct age_source *age, const struct age_header *header, const struct reader_options *options,
                        struct error *err)
 {
@@ -299,6 +309,7 @@ static int open_header(struct age_source *age, const struct age_header *header, 
                 return error_raise(err, ERR_MEMORY, "out of memory");
         if (age_stanzas_check(header, age->label, &addressees, err) < 0)
                 return -1;
+        note_addressees(&addressees, options->facts);
         opened = try_identities(header, age->label, &addressees, options, file_key, err);
         if (opened < 0)
                 return -1;

@@ -84,6 +84,17 @@ enum layer_kind {
 
 const char *layer_name(enum layer_kind kind);
 
+/* What is known of the layers so far; also when opening then fails, for want of a key for one. */
+struct layer_facts {
+        enum layer_kind layers[LAYERS_MAX]; /* outermost first */
+        size_t layer_count;
+
+        /* for whom the outermost age layer is */
+        size_t x25519_recipients;
+        size_t scrypt_recipients;
+        size_t other_recipients;
+};
+
 struct reader_options {
         const char *name;          /* for messages: the file's name, or "standard input" */
         const atomic_bool *cancel; /* as for fd_sink_new; may be NULL */
@@ -91,7 +102,10 @@ struct reader_options {
         uint64_t memory_limit;     /* largest window of a foreign zstd frame, and what scrypt may take, bytes; 0: the
                                     * defaults (8 MiB; 256 MiB) */
         const struct age_identities *identities; /* NULL: none; borrowed until the reader is freed */
-        struct pool *pool; /* what decompresses and decrypts; borrowed likewise; NULL: no threads */
+        bool outermost_only; /* take off one layer, which must be `outermost`, and deliver what is inside */
+        enum layer_kind outermost;
+        struct layer_facts *facts; /* filled unless NULL; zeroed by the caller */
+        struct pool *pool;         /* what decompresses and decrypts; borrowed likewise; NULL: no threads */
 };
 
 /* An opened stream: its layers have been recognised and peeled, the header read and checked, no data consumed yet. */

@@ -35,7 +35,12 @@ static int peel(struct opened *opened, const struct reader_options *options, cha
                 return -1;
         if (reader->layer_count == LAYERS_MAX)
                 return error_raise(err, ERR_DAMAGED, "%s has more than %d layers", label, LAYERS_MAX);
+        if (options->outermost_only && kind != options->outermost)
+                return error_raise(err, ERR_USAGE, "%s: the outermost layer is '%s', not '%s'", label, layer_name(kind),
+                                   layer_name(options->outermost));
         reader->layers[reader->layer_count++] = kind;
+        if (options->facts)
+                options->facts->layers[options->facts->layer_count++] = kind;
         switch (kind) {
         case LAYER_VDISTREAM:
                 if (vdistream_source_new(take_ptr(&reader->source), label, options, &reader->info, &reader->source,
@@ -69,7 +74,7 @@ int reader_open(int fd, const struct reader_options *options, struct reader **re
         CLEANUP(reader_freep) struct reader *reader = NULL;
         struct opened *opened = calloc(1, sizeof *opened);
         char label[LABEL_MAX];
-        int more = 1;
+        int more;
 
         if (!opened)
                 return error_raise(err, ERR_MEMORY, "out of memory");
@@ -77,8 +82,9 @@ int reader_open(int fd, const struct reader_options *options, struct reader **re
         if (label_of_input(options->name, label, err) < 0 ||
             fd_source_new(fd, label, options->cancel, &reader->source, err) < 0)
                 return -1;
-        while (more > 0)
+        do {
                 more = peel(opened, options, label, err);
+        } while (more > 0 && !options->outermost_only);
         if (more < 0)
                 return -1;
         *ret_reader = take_ptr(&reader);
