@@ -5,6 +5,7 @@
 
 #include <sodium.h>
 
+#include "codecs/age_base64.h"
 #include "codecs/intake.h"
 #include "core/base/cleanup.h"
 
@@ -256,7 +257,7 @@ static ssize_t read_line(struct armor_source *armor, uint8_t *bytes, struct erro
         if (armor->last)
                 return raise_malformed(armor, "a line follows the last of its age armor", err);
         if (length == 0 || length > COLUMNS ||
-            sodium_base642bin(bytes, LINE_BYTES, line, length, NULL, &size, NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+            !age_base64_decode(bytes, LINE_BYTES, line, length, /* padded= */ true, &size))
                 return raise_malformed(armor, "a line of its age armor is not written as age writes it", err);
         armor->last = size < LINE_BYTES;
         intake_skip(&armor->intake, taken);

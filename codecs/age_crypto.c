@@ -81,11 +81,23 @@ void age_chunk_seal(uint8_t *chunk, size_t size, uint64_t counter, bool final, c
                                                            key);
 }
 
-bool age_chunk_open(uint8_t *chunk, size_t size, uint64_t counter, bool final, const uint8_t key[AGE_KEY_SIZE])
+static bool open_chunk(uint8_t *plain, const uint8_t *chunk, size_t size, uint64_t counter, bool final,
+                       const uint8_t key[AGE_KEY_SIZE])
 {
         uint8_t nonce[CHUNK_NONCE_SIZE];
 
         chunk_nonce(nonce, counter, final);
-        return crypto_aead_chacha20poly1305_ietf_decrypt_detached(chunk, NULL, chunk, size, chunk + size, NULL, 0,
+        return crypto_aead_chacha20poly1305_ietf_decrypt_detached(plain, NULL, chunk, size, chunk + size, NULL, 0,
                                                                   nonce, key) == 0;
+}
+
+bool age_chunk_open(uint8_t *chunk, size_t size, uint64_t counter, bool final, const uint8_t key[AGE_KEY_SIZE])
+{
+        return open_chunk(chunk, chunk, size, counter, final, key);
+}
+
+bool age_chunk_is_authentic(const uint8_t *chunk, size_t size, uint64_t counter, bool final,
+                            const uint8_t key[AGE_KEY_SIZE])
+{
+        return open_chunk(NULL, chunk, size, counter, final, key);
 }

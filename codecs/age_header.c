@@ -5,6 +5,7 @@
 
 #include <sodium.h>
 
+#include "codecs/age_base64.h"
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
 
@@ -166,13 +167,6 @@ static bool arguments_are_valid(const char *text, size_t size)
         return inside;
 }
 
-/* Strict: canonical, no padding, nothing else. */
-static bool decode(uint8_t *bytes, size_t room, const char *text, size_t length, size_t *ret_size)
-{
-        return sodium_base642bin(bytes, room, text, length, NULL, ret_size, NULL,
-                                 sodium_base64_VARIANT_ORIGINAL_NO_PADDING) == 0;
-}
-
 static int read_body(struct age_header *header, struct intake *intake, struct age_stanza *stanza, struct error *err)
 {
         uint8_t bytes[AGE_LINE_BYTES];
@@ -182,7 +176,8 @@ static int read_body(struct age_header *header, struct intake *intake, struct ag
         do {
                 if (next_line(header, intake, &line, &length, err) < 0)
                         return -1;
-                if (length > AGE_COLUMNS || !decode(bytes, sizeof bytes, line, length, &size))
+                if (length > AGE_COLUMNS ||
+                    !age_base64_decode(bytes, sizeof bytes, line, length, /* padded= */ false, &size))
                         return raise_damaged(intake, "the body of a recipient's stanza is not written as age writes it",
                                              err);
                 for (size_t i = 0; i < size; i++, stanza->body_size++)
@@ -218,7 +213,8 @@ static int read_mac(struct age_header *header, struct intake *intake, const char
         size_t begin = strlen(MAC_BEGIN) + 1, size;
 
         if (length != begin + MAC_LENGTH || line[begin - 1] != ' ' ||
-            !decode(header->mac, sizeof header->mac, line + begin, MAC_LENGTH, &size) || size != sizeof header->mac)
+            !age_base64_decode(header->mac, sizeof header->mac, line + begin, MAC_LENGTH, /* padded= */ false, &size) ||
+            size != sizeof header->mac)
                 return raise_damaged(intake, "the last line of its age header is not written as age writes it", err);
         if (header->count == 0)
                 return raise_damaged(intake, "its age header names no recipient", err);

@@ -20,9 +20,8 @@ enum {
 
 enum fault {
         FAULT_NONE,
-        FAULT_FORGED,  /* not authentic */
-        FAULT_CUT,     /* authentic as a chunk that others follow, but nothing does */
-        FAULT_FOLLOWS, /* authentic as the final chunk, but something follows */
+        FAULT_FORGED, /* not authentic */
+        FAULT_CUT,    /* authentic as a chunk that others follow, but nothing does */
 };
 
 struct segment {
@@ -61,12 +60,18 @@ struct age_source {
 
 /* ---- chunks ---- */
 
-/* Returns what is wrong with a chunk that was left undecrypted, so that the message says the likely cause. */
-static enum fault find_fault(uint8_t *chunk, size_t size, uint64_t counter, bool final, const uint8_t *key)
+static enum fault open_chunk(const struct segment *segment, uint8_t *chunk, size_t sealed, uint64_t counter, bool final)
 {
-        if (!age_chunk_open(chunk, size, counter, !final, key))
+        size_t size = sealed - AGE_TAG_SIZE;
+
+        /* An empty chunk is allowed only where it is all there is. */
+        if (sealed < AGE_TAG_SIZE || (size == 0 && counter > 0))
                 return FAULT_FORGED;
-        return final ? FAULT_CUT : FAULT_FOLLOWS;
+        /* Of the last one the likely cause is worth a look. */
+        if (final && !age_chunk_is_authentic(chunk, size, counter, true, segment->key) &&
+            age_chunk_is_authentic(chunk, size, counter, false, segment->key))
+                return FAULT_CUT;
+        return age_chunk_open(chunk, size, counter, final, segment->key) ? FAULT_NONE : FAULT_FORGED;
 }
 
 static void open_segment(struct pool_job *job)
@@ -81,15 +86,9 @@ static void open_segment(struct pool_job *job)
                 size_t sealed = left < SEALED_SIZE ? left : SEALED_SIZE;
                 bool final = segment->final && left == sealed;
 
-                /* An empty chunk is allowed only where it is all there is. */
-                if (sealed < AGE_TAG_SIZE || (sealed == AGE_TAG_SIZE && counter > 0)) {
-                        segment->fault = FAULT_FORGED;
+                segment->fault = open_chunk(segment, chunk, sealed, counter, final);
+                if (segment->fault != FAULT_NONE)
                         return;
-                }
-                if (!age_chunk_open(chunk, sealed - AGE_TAG_SIZE, counter, final, segment->key)) {
-                        segment->fault = find_fault(chunk, sealed - AGE_TAG_SIZE, counter, final, segment->key);
-                        return;
-                }
                 segment->opened += sealed - AGE_TAG_SIZE;
                 left -= sealed;
                 chunk += SEALED_SIZE;
@@ -101,7 +100,6 @@ static int raise_fault(const struct age_source *age, const struct segment *segme
         static const char *const words[] = {
                 [FAULT_FORGED] = "it was changed or cut off, since what stands there is not authentic",
                 [FAULT_CUT] = "it was cut off, since its final part is missing",
-                [FAULT_FOLLOWS] = "something follows its end",
         };
         uint64_t chunk = segment->counter + segment->opened / AGE_CHUNK_SIZE;
 

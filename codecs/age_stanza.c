@@ -6,6 +6,7 @@
 
 #include <sodium.h>
 
+#include "codecs/age_base64.h"
 #include "codecs/secret.h"
 #include "core/base/cleanup.h"
 
@@ -124,9 +125,7 @@ static bool argument_bytes(const struct age_header *header, const struct age_sta
         size_t length, decoded;
         const char *argument = age_stanza_argument(header, stanza, index, &length);
 
-        return argument &&
-               sodium_base642bin(bytes, size, argument, length, NULL, &decoded, NULL,
-                                 sodium_base64_VARIANT_ORIGINAL_NO_PADDING) == 0 &&
+        return argument && age_base64_decode(bytes, size, argument, length, /* padded= */ false, &decoded) &&
                decoded == size;
 }
 
