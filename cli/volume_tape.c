@@ -15,6 +15,9 @@ static int check_output(const struct volume *volume, const atomic_bool *cancel, 
         struct stage *sink = NULL;
         struct stat st;
 
+        if (volume->args->zstd_long)
+                return error_raise(err, ERR_USAGE,
+                                   "--zstd-long does not go with a tape, which is read back frame by frame");
         if (stat(volume->path, &st) == 0 && !S_ISREG(st.st_mode))
                 return error_raise(err, ERR_USAGE, "'%s' is no regular file, and a tape is written at positions",
                                    volume->path);
