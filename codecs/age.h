@@ -78,7 +78,7 @@ int age_keygen(int fd, const char *name, char recipient[AGE_RECIPIENT_SIZE], str
 /* ---- the layer ---- */
 
 struct age_options {
-        const struct age_recipients *recipients; /* borrowed until the stage is freed */
+        const struct age_recipients *recipients; /* borrowed during the call */
         bool armor;
         struct pool *pool; /* borrowed; NULL: no threads */
 

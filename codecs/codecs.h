@@ -101,11 +101,11 @@ struct reader_options {
         bool accept_unconfirmed;   /* take a vdi stream that is complete but for the verdict */
         uint64_t memory_limit;     /* largest window of a foreign zstd frame, and what scrypt may take, bytes; 0: the
                                     * defaults (8 MiB; 256 MiB) */
-        const struct age_identities *identities; /* NULL: none; borrowed until the reader is freed */
+        const struct age_identities *identities; /* NULL: none; borrowed during reader_open() */
         bool outermost_only; /* take off one layer, which must be `outermost`, and deliver what is inside */
         enum layer_kind outermost;
         struct layer_facts *facts; /* filled unless NULL; zeroed by the caller */
-        struct pool *pool;         /* what decompresses and decrypts; borrowed likewise; NULL: no threads */
+        struct pool *pool; /* what decompresses and decrypts; borrowed until the reader is freed; NULL: no threads */
 };
 
 /* An opened stream: its layers have been recognised and peeled, the header read and checked, no data consumed yet. */
