@@ -1,6 +1,7 @@
 /*
  * Ciphertext is read into a segment of chunks, and decrypted there by a job of the pool, ahead of what is handed out.
  * Whether a chunk is the final one is known when the input ends, so each segment is read with one byte of the next.
+ * Input is waited for only when nothing else can be handed out.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -51,8 +52,8 @@ struct age_source {
 
         uint64_t payload; /* where the first chunk stands in the input */
         uint64_t chunks;  /* in segments that were submitted */
-        uint8_t carried;  /* the first byte of the next segment */
-        bool carries;
+        uint8_t *carried; /* the beginning of the next segment: at most a chunk */
+        size_t carried_size;
         bool input_ended;
         bool input_failed; /* with this error, behind what was read before */
         struct error failure;
@@ -110,26 +111,37 @@ static int raise_fault(const struct age_source *age, const struct segment *segme
 
 /* ---- segments ---- */
 
-/* Reads the next segment and one byte. Returns 0, or -1 with the failure kept. */
+/* How many of `have` bytes can be given to the pool: whole chunks behind which there is more, or all at the end. */
+static size_t whole_chunks(const struct age_source *age, size_t have)
+{
+        if (age->input_ended)
+                return have;
+        return (have - 1) / SEALED_SIZE * SEALED_SIZE;
+}
+
+/* Reads the next segment: at least a chunk and one byte, which may be waited for, and as much more as is there. What is
+ * not used is carried to the next one. Returns 0, or -1 with the failure kept. */
 static int fill_segment(struct age_source *age, struct segment *segment)
 {
-        size_t begin = age->carries ? 1 : 0;
-        ssize_t n;
+        size_t have = age->carried_size;
 
-        if (age->carries)
-                segment->bytes[0] = age->carried;
-        n = intake_full(&age->intake, segment->bytes + begin, SEGMENT_BYTES + 1 - begin, &age->failure);
-        if (n < 0) {
-                age->input_failed = true;
-                return -1;
+        memcpy(segment->bytes, age->carried, have);
+        while (have <= SEGMENT_BYTES && (have <= SEALED_SIZE || intake_ready(&age->intake))) {
+                ssize_t n = intake_some(&age->intake, segment->bytes + have, SEGMENT_BYTES + 1 - have, &age->failure);
+
+                if (n < 0) {
+                        age->input_failed = true;
+                        return -1;
+                }
+                if (n == 0) {
+                        age->input_ended = true;
+                        break;
+                }
+                have += (size_t)n;
         }
-        segment->size = begin + (size_t)n;
-        age->carries = segment->size > SEGMENT_BYTES;
-        age->input_ended = !age->carries;
-        if (age->carries) {
-                age->carried = segment->bytes[SEGMENT_BYTES];
-                segment->size = SEGMENT_BYTES;
-        }
+        segment->size = whole_chunks(age, have);
+        age->carried_size = have - segment->size;
+        memcpy(age->carried, segment->bytes + segment->size, age->carried_size);
         return 0;
 }
 
@@ -140,15 +152,16 @@ static void submit_segment(struct age_source *age, struct segment *segment)
         segment->counter = age->chunks;
         segment->final = age->input_ended;
         segment->handed = 0;
-        age->chunks += SEGMENT_CHUNKS;
+        age->chunks += segment->size / SEALED_SIZE;
         pool_submit(age->pool, &segment->job);
         age->submitted++;
 }
 
-/* Keeps the pool at work on as much as there is room for. */
+/* Keeps the pool at work on as much as there is room for; waits for input only when there is nothing else. */
 static void read_ahead(struct age_source *age)
 {
-        while (age->submitted < age->ring_size && !age->input_ended && !age->input_failed) {
+        while (age->submitted < age->ring_size && !age->input_ended && !age->input_failed &&
+               (age->submitted == 0 || intake_ready(&age->intake))) {
                 struct segment *segment = &age->ring[(age->oldest + age->submitted) % age->ring_size];
 
                 if (fill_segment(age, segment) == 0)
@@ -209,6 +222,13 @@ static ssize_t age_source_read(struct source *source, void *buffer, size_t size,
         }
 }
 
+static bool age_source_ready(struct source *source)
+{
+        const struct age_source *age = (const struct age_source *)source;
+
+        return age->submitted > 0 || age->input_ended || age->input_failed || intake_ready(&age->intake);
+}
+
 static void age_source_free(struct source *source)
 {
         struct age_source *age = (struct age_source *)source;
@@ -221,6 +241,7 @@ static void age_source_free(struct source *source)
         for (size_t i = 0; age->ring && i < age->ring_size; i++)
                 free(age->ring[i].bytes);
         free(age->ring);
+        free(age->carried);
         intake_deinit(&age->intake);
         secret_freep(&age->payload_key);
         free(age->label);
@@ -230,6 +251,7 @@ static void age_source_free(struct source *source)
 static const struct source_ops age_source_ops = {
         .name = "age",
         .read = age_source_read,
+        .ready = age_source_ready,
         .free = age_source_free,
 };
 
@@ -336,7 +358,8 @@ static int prepare_ring(struct age_source *age, struct error *err)
 
         age->ring_size = threads > 1 ? threads + 1 : 1;
         age->ring = calloc(age->ring_size, sizeof *age->ring);
-        if (!age->ring)
+        age->carried = malloc(SEALED_SIZE);
+        if (!age->ring || !age->carried)
                 return error_raise(err, ERR_MEMORY, "out of memory");
         for (size_t i = 0; i < age->ring_size; i++) {
                 age->ring[i].bytes = malloc(SEGMENT_BYTES + 1);
