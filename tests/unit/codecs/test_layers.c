@@ -68,6 +68,7 @@ static void foreign_zstd(void **state)
                 "zstd -qc < \"$F\" && printf '\\120\\052\\115\\030\\003\\000\\000\\000abc'",
                 "printf '\\137\\052\\115\\030\\003\\000\\000\\000abc' && zstd -qc --long=23 < \"$F\"",
                 "zstd -qc -19 < \"$F\"",
+                "pzstd -qc -p 3 \"$F\"",
         };
         struct bytes image = { 0 };
 
