@@ -20,6 +20,8 @@ void args_init(struct args *args)
                 .check = SERVER_CHECK_QUICK,
                 .progress = PROGRESS_AUTO,
                 .progress_fd = -1,
+                .passphrase_fd = -1,
+                .layer = -1,
         };
 }
 
@@ -29,5 +31,16 @@ void args_deinit(struct args *args)
         free(args->given.items);
         free(args->outputs.items);
         free(args->inputs.items);
+        free(args->recipients.items);
+        free(args->recipients_files.items);
+        free(args->identities.items);
         memset(args, 0, sizeof *args);
+}
+
+bool args_was_given(const struct args *args, const char *name)
+{
+        for (size_t i = 0; i < args->given.count; i++)
+                if (strcmp(args->given.items[i], name) == 0)
+                        return true;
+        return false;
 }

@@ -25,6 +25,7 @@ struct string_list {
         size_t count;
 };
 
+struct coding;
 struct config;
 
 struct args {
@@ -35,6 +36,8 @@ struct args {
         const char *config_path;      /* --config */
         const struct config *config;  /* what the configuration files say; NULL in hidden commands */
         const char *database_section; /* the section that the operand DB names; NULL: none */
+
+        struct coding *coding; /* what the codecs need, once a command has loaded it (coding.h) */
 
         const char *group; /* whose members may take part in a set; NULL: nobody else's */
 
@@ -66,6 +69,18 @@ struct args {
 
         bool zstd;
         int64_t zstd_level;
+        bool zstd_long;
+        int64_t threads;   /* 0: as many as there are processors */
+        struct pool *pool; /* what the codecs of this command work with */
+
+        struct string_list recipients; /* public keys */
+        struct string_list recipients_files;
+        struct string_list identities; /* files of secret keys */
+        const char *passphrase_file;
+        int64_t passphrase_fd; /* -1: none */
+        bool ask_passphrase;
+        bool armor;
+        int64_t layer; /* enum layer_kind, to be taken off alone; -1: all */
 
         int64_t replace; /* enum server_replace */
         int64_t check;   /* enum server_check */
@@ -85,5 +100,9 @@ struct args {
 
 void args_init(struct args *args);
 void args_deinit(struct args *args);
+
+/* Whether the option of that name stood on the command line: a configuration file's word for all commands is no mistake
+ * in the one that has no use for it. */
+bool args_was_given(const struct args *args, const char *name);
 
 #endif

@@ -5,16 +5,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/coding.h"
 #include "cli/command.h"
 #include "cli/member.h"
 #include "cli/outputs.h"
 #include "cli/set_options.h"
 #include "core/base/cleanup.h"
 
-static const struct opt_spec *const option_tables[] = { options_files,   options_bare,  options_writing,
-                                                        options_reading, options_group, options_open,
-                                                        options_stall,   options_trace, options_progress,
-                                                        options_common,  NULL };
+static const struct opt_spec *const option_tables[] = { options_files,      options_bare,       options_writing,
+                                                        options_encrypting, options_decrypting, options_passphrase,
+                                                        options_threads,    options_reading,    options_group,
+                                                        options_open,       options_stall,      options_trace,
+                                                        options_progress,   options_common,     NULL };
 
 static int check_args(const struct args *args, struct error *err)
 {
@@ -91,7 +93,7 @@ static int run_attach(const struct args *args, struct error *err)
         struct member member;
         int rc;
 
-        if (check_args(args, err) < 0)
+        if (check_args(args, err) < 0 || member_load_keys(args, err) < 0)
                 return -1;
         rc = member_open(&member, args, "attach", err);
         if (rc == 0)

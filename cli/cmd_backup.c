@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/chain.h"
+#include "cli/coding.h"
 #include "cli/command.h"
 #include "cli/database.h"
 #include "cli/describe.h"
@@ -67,11 +69,13 @@ static const struct opt_spec backup_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = {
-        backup_options,      options_writing, options_set,   options_open,
-        options_server_wait, options_group,   options_stall, options_trace,
-        options_progress,    options_common,  NULL
-};
+static const struct opt_spec *const option_tables[] = { backup_options,     options_writing,
+                                                        options_encrypting, options_passphrase,
+                                                        options_threads,    options_set,
+                                                        options_open,       options_server_wait,
+                                                        options_group,      options_stall,
+                                                        options_trace,      options_progress,
+                                                        options_common,     NULL };
 
 static int check_args(const struct args *args, struct error *err)
 {
@@ -83,6 +87,8 @@ static int check_args(const struct args *args, struct error *err)
                                    "backup --raw DB | zstd");
         if (args->zstd && args->zstd_level == 0)
                 return error_raise(err, ERR_USAGE, "--zstd has no level 0; leave --zstd out to store");
+        if (args->zstd_long && !args->zstd)
+                return error_raise(err, ERR_USAGE, "--zstd-long goes with --zstd");
         if (operation_check_args(args, err) < 0)
                 return -1;
         if (args->force && !args->output)
@@ -109,23 +115,20 @@ static int fill_job(struct operation *operation, const struct database *database
         return 0;
 }
 
-/* Builds the chain of every device on its sink; with --raw the sink is the chain. */
+/* Builds the chain of every device on its sink. */
 static int build_chains(const struct operation *operation, struct outputs *outputs,
                         const struct backup_parties *parties, struct stream_info *info, struct error *err)
 {
-        struct vdistream_options options = { .compress = operation->serving.args->zstd,
-                                             .zstd_level = (int)operation->serving.args->zstd_level };
-
         if (operation->info.part_count != operation->job.device_count)
                 return error_raise(err, ERR_PROTOCOL, "the server speaks of %u devices, not %u",
                                    operation->info.part_count, operation->job.device_count);
-        for (uint32_t i = 0; !operation->serving.args->raw && i < outputs->count; i++) {
+        for (uint32_t i = 0; i < outputs->count; i++) {
                 struct stage *chain = NULL;
                 struct stage *sink = outputs->sinks[i];
 
                 describe_device(parties, i, info);
                 outputs->sinks[i] = NULL;
-                if (vdistream_writer_new(info, &options, sink, &chain, err) < 0)
+                if (chain_new(operation->serving.args, info, sink, &chain, err) < 0)
                         return -1;
                 outputs->sinks[i] = chain;
         }
@@ -178,9 +181,10 @@ static void summarise(const struct operation *operation, const struct database *
                 progress_format_bytes(bytes, written);
                 snprintf(compressed, sizeof compressed, ", compressed to %s,", written);
         }
-        message_summary("backup of '%s': %s%s in %.1f s to %s%s", database->name, size, compressed, seconds,
-                        outputs->names[0], outputs->count > 1 ? " and its siblings" : "");
-        if (operation->serving.args->raw)
+        message_summary("backup of '%s': %s%s in %.1f s to %s%s%s", database->name, size, compressed, seconds,
+                        outputs->names[0], outputs->count > 1 ? " and its siblings" : "",
+                        operation->serving.args->coding->summary);
+        if (operation->serving.args->raw && !coding_encrypts(operation->serving.args))
                 message_verbose("raw image: nothing in it tells a truncated copy from a whole one");
 }
 
@@ -217,6 +221,7 @@ static int backup(struct operation *operation, const struct database *database, 
         rc = describe_backup(&parties, &info, err);
         if (rc == 0)
                 rc = build_chains(operation, outputs, &parties, &info, err);
+        coding_forget(operation->serving.args);
         stream_info_deinit(&info);
         if (rc == 0)
                 rc = transfer(operation, outputs, err);
@@ -235,7 +240,8 @@ static int run_backup(const struct args *args, struct error *err)
         int rc;
 
         memset(&outputs, 0, sizeof outputs);
-        if (check_args(args, err) < 0 || database_from_args(args, &database, err) < 0) {
+        if (check_args(args, err) < 0 || database_from_args(args, &database, err) < 0 ||
+            coding_load_writing(args, err) < 0) {
                 database_deinit(&database);
                 return -1;
         }

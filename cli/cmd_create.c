@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/coding.h"
 #include "cli/command.h"
 #include "cli/member.h"
 #include "cli/outputs.h"
@@ -58,11 +59,23 @@ static const struct opt_spec create_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = {
-        options_files, create_options,      options_bare,  options_writing, options_reading,  options_group,
-        options_open,  options_server_wait, options_stall, options_trace,   options_progress, options_common,
-        NULL
-};
+static const struct opt_spec *const option_tables[] = { options_files,
+                                                        options_bare,
+                                                        create_options,
+                                                        options_writing,
+                                                        options_encrypting,
+                                                        options_decrypting,
+                                                        options_passphrase,
+                                                        options_threads,
+                                                        options_reading,
+                                                        options_group,
+                                                        options_open,
+                                                        options_server_wait,
+                                                        options_stall,
+                                                        options_trace,
+                                                        options_progress,
+                                                        options_common,
+                                                        NULL };
 
 static int check_tape_args(const struct args *args, struct error *err)
 {
@@ -83,6 +96,11 @@ static int check_personality(const struct args *args, struct error *err)
                                    (long long)args->soft_mark_size);
         if (args->personality == PERSONALITY_TAPE && args->raw)
                 return error_raise(err, ERR_USAGE, "--raw does not go with --features tape: file marks need a stream");
+        if (args->personality != PERSONALITY_PIPE && !args->inputs.count && coding_encrypts(args))
+                return error_raise(err, ERR_USAGE,
+                                   "a %s is not encrypted: it is written and read at positions, and age has none; "
+                                   "encrypt its file afterwards",
+                                   personality_name((enum personality)args->personality));
         if (args->personality == PERSONALITY_DISK && args->zstd)
                 return error_raise(err, ERR_USAGE,
                                    "--zstd does not go with --features disk: a disk's file is bare data");
@@ -153,7 +171,7 @@ static int run_create(const struct args *args, struct error *err)
         char *names[VDS_DEVICES_MAX] = { NULL };
         int rc;
 
-        if (check_args(args, err) < 0)
+        if (check_args(args, err) < 0 || member_load_keys(args, err) < 0)
                 return -1;
         rc = member_open(&member, args, "create", err);
         member.primary.personality = (enum personality)args->personality;

@@ -4,10 +4,17 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "cli/coding.h"
 #include "cli/command.h"
 #include "cli/outputs.h"
 #include "cli/reading.h"
 #include "core/base/ident.h"
+
+static const struct opt_choice layers[] = {
+        { "age", LAYER_AGE },
+        { "zstd", LAYER_ZSTD },
+        { NULL, 0 },
+};
 
 static const struct opt_spec extract_options[] = {
         { .type = OPT_STRING,
@@ -21,11 +28,18 @@ static const struct opt_spec extract_options[] = {
           .letter = 'f',
           .offset = offsetof(struct args, force),
           .help = "replace an existing FILE" },
+        { .type = OPT_CHOICE,
+          .name = "layer",
+          .value = "KIND",
+          .offset = offsetof(struct args, layer),
+          .choices = layers,
+          .help = "take off the outermost layer alone, which must be this one: age or zstd" },
         { .type = OPT_END },
 };
 
 static const struct opt_spec *const option_tables[] = {
-        extract_options, options_streams, options_reading, options_stall, options_progress, options_common, NULL
+        extract_options, options_streams, options_reading,  options_decrypting, options_passphrase,
+        options_threads, options_stall,   options_progress, options_common,     NULL
 };
 
 static int open_sink(const struct args *args, const atomic_bool *cancel, struct stage **ret_sink, struct error *err)
@@ -51,6 +65,7 @@ static int extract_one(struct reading *reading, const struct args *args, const c
 
         if (rc == 0)
                 rc = input_start(&input, args, cancel, err);
+        coding_forget(args);
         if (rc == 0)
                 rc = open_sink(args, cancel, &sink, err);
         if (rc == 0)
@@ -79,7 +94,8 @@ const struct command command_extract = {
         .name = "extract",
         .operands = "[FILE] [-o FILE | > FILE]",
         .summary = "write a device's data without any layer",
-        .text = "Takes every layer off FILE, or standard input, and writes the device's data: the SQLite database "
+        .text = "Takes every layer off FILE, or standard input (with --layer only the outermost), and writes the "
+                "device's data: the SQLite database "
                 "itself, or with\n"
                 "several devices its part of it. What was written before a fault was found cannot be taken back from a "
                 "pipe: heed\n"

@@ -7,14 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/coding.h"
 #include "cli/command.h"
 #include "cli/reading.h"
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
 
-static const struct opt_spec *const option_tables[] = { options_json,  options_streams,  options_reading,
-                                                        options_stall, options_progress, options_common,
-                                                        NULL };
+static const struct opt_spec *const option_tables[] = { options_json,       options_streams,    options_reading,
+                                                        options_decrypting, options_passphrase, options_stall,
+                                                        options_progress,   options_common,     NULL };
 
 /* What was found out about one stream. */
 struct findings {
@@ -47,13 +48,28 @@ static void put(json_t *object, const char *key, json_t *value)
         json_object_set_new(object, key, value);
 }
 
-static json_t *layers_json(const struct reader *reader)
+static void put_layers(json_t *object, const struct layer_facts *facts)
 {
+        const struct {
+                const char *stanza;
+                size_t count;
+        } recipients[] = {
+                { "X25519", facts->x25519_recipients },
+                { "scrypt", facts->scrypt_recipients },
+                { "other", facts->other_recipients },
+        };
         json_t *layers = json_array();
+        json_t *encrypted_for = json_object();
 
-        for (size_t i = 0; i < reader->layer_count; i++)
-                json_array_append_new(layers, json_string(layer_name(reader->layers[i])));
-        return layers;
+        for (size_t i = 0; i < facts->layer_count; i++)
+                json_array_append_new(layers, json_string(layer_name(facts->layers[i])));
+        put(object, "layers", layers);
+        for (size_t i = 0; i < sizeof recipients / sizeof recipients[0]; i++)
+                if (recipients[i].count)
+                        put(encrypted_for, recipients[i].stanza, json_integer((json_int_t)recipients[i].count));
+        if (json_object_size(encrypted_for))
+                json_object_set(object, "encrypted_for", encrypted_for);
+        json_decref(encrypted_for);
 }
 
 static void put_info(json_t *object, const struct stream_info *info)
@@ -92,7 +108,11 @@ static json_t *findings_json(const struct findings *findings)
         json_t *object = json_object();
 
         put(object, "file", json_text(findings->input->name));
-        put(object, "layers", layers_json(reader));
+        put_layers(object, &findings->input->facts);
+        if (!reader) {
+                put(object, "needs_key", json_true());
+                return object;
+        }
         if (reader->has_info)
                 put_info(object, &reader->info);
         put(object, "complete", json_boolean(findings->complete));
@@ -196,6 +216,15 @@ static int read_through(struct reading *reading, struct input *input, struct fin
         return 0;
 }
 
+/* An encrypted layer that nobody gave a key for ends the view, and is no failure. */
+static bool without_key(const struct input *input, const struct args *args, struct error *err)
+{
+        if (err->code != ERR_KEY || input->facts.layer_count == 0 || args->coding->identities)
+                return false;
+        *err = (struct error)ERROR_INIT;
+        return true;
+}
+
 static int info_one(struct reading *reading, const struct args *args, const char *path, struct error *err)
 {
         struct input input;
@@ -209,8 +238,10 @@ static int info_one(struct reading *reading, const struct args *args, const char
                 ends = look_at_ends(&input, &findings, &fault);
         if (rc == 0)
                 rc = input_start(&input, args, supervisor_cancel_flag(reading->supervisor), err);
-        if (rc == 0) {
-                if (ends == 0)
+        if (rc == 0 || without_key(&input, args, err)) {
+                if (rc < 0)
+                        rc = 0;
+                else if (ends == 0)
                         rc = read_through(reading, &input, &findings, err);
                 else if (ends < 0 && !(fault.code == ERR_UNCONFIRMED && args->accept_unconfirmed))
                         rc = (*err = fault, -1);
@@ -233,8 +264,9 @@ const struct command command_info = {
         .text = "Shows layers, origin, devices, sizes, and whether the backup is complete and confirmed. A file is "
                 "looked at from both\n"
                 "ends; other input is read through. The content is not checked: that is what verify does. "
-                "With --json each\n"
-                "FILE is one line.",
+                "Without a key only\n"
+                "the layers down to an encrypted one are shown, and for whom that is. With --json each FILE is one "
+                "line.",
         .example = "  vdipipe info app.vdi\n"
                    "  vdipipe info --json /backup/*.vdi | jq -r .time\n",
         .options = option_tables,

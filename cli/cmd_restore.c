@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/coding.h"
 #include "cli/command.h"
 #include "cli/database.h"
 #include "cli/inputs.h"
@@ -60,11 +61,13 @@ static const struct opt_spec restore_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = {
-        restore_options,     options_reading, options_set,   options_open,
-        options_server_wait, options_group,   options_stall, options_trace,
-        options_progress,    options_common,  NULL
-};
+static const struct opt_spec *const option_tables[] = { restore_options,    options_reading,
+                                                        options_decrypting, options_passphrase,
+                                                        options_threads,    options_set,
+                                                        options_open,       options_server_wait,
+                                                        options_group,      options_stall,
+                                                        options_trace,      options_progress,
+                                                        options_common,     NULL };
 
 static int check_args(const struct args *args, struct error *err)
 {
@@ -178,6 +181,7 @@ static int restore(struct operation *operation, struct database *database, struc
         if (inputs_open(inputs, args, supervisor_cancel_flag(operation->serving.supervisor), err) < 0)
                 return operation_failed(operation, err);
         worker_end(&operation->serving.worker);
+        coding_forget(args);
         info = inputs_info(inputs);
         if (choose_target(args, inputs, database, err) < 0 || check_target(args, database, info, err) < 0)
                 return -1;
@@ -202,7 +206,7 @@ static int run_restore(const struct args *args, struct error *err)
         int rc;
 
         memset(&inputs, 0, sizeof inputs);
-        if (check_args(args, err) < 0)
+        if (check_args(args, err) < 0 || coding_load_reading(args, !args->inputs.count, err) < 0)
                 return -1;
         rc = operation_open(&operation, args, "restore", err);
         if (rc == 0)

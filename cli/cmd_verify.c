@@ -3,12 +3,22 @@
  */
 #include <stddef.h>
 
+#include "cli/coding.h"
 #include "cli/command.h"
 #include "cli/message.h"
 #include "cli/reading.h"
 
-static const struct opt_spec *const option_tables[] = { options_streams,  options_reading, options_stall,
-                                                        options_progress, options_common,  NULL };
+static const struct opt_spec *const option_tables[] = { options_streams,    options_reading, options_decrypting,
+                                                        options_passphrase, options_threads, options_stall,
+                                                        options_progress,   options_common,  NULL };
+
+static bool is_sealed(const struct reader *reader)
+{
+        for (size_t i = 0; i < reader->layer_count; i++)
+                if (reader->layers[i] == LAYER_AGE)
+                        return true;
+        return false;
+}
 
 static void say_ok(const struct input *input, uint64_t bytes)
 {
@@ -17,7 +27,9 @@ static void say_ok(const struct input *input, uint64_t bytes)
         char size[32];
 
         progress_format_bytes(bytes, size);
-        if (!reader->has_info)
+        if (!reader->has_info && is_sealed(reader))
+                message_summary("'%s': raw image, %s, authentic to its end", input->name, size);
+        else if (!reader->has_info)
                 message_warning("'%s': raw image, %s: complete by its own header, but nothing protects its content",
                                 input->name, size);
         else if (tail && !tail->confirmed)

@@ -3,11 +3,13 @@
 #include <string.h>
 
 #include "codecs/codecs.h"
+#include "codecs/pool.h"
 
 const struct command *const commands[] = {
-        &command_backup, &command_restore, &command_create, &command_attach,   &command_exec,
-        &command_list,   &command_status,  &command_config, &command_abort,    &command_verify,
-        &command_info,   &command_extract, &command_server, &command_complete, NULL,
+        &command_backup, &command_restore, &command_create,   &command_attach,
+        &command_exec,   &command_list,    &command_status,   &command_config,
+        &command_abort,  &command_verify,  &command_info,     &command_extract,
+        &command_keygen, &command_server,  &command_complete, NULL,
 };
 
 const struct command *command_find(const char *name)
@@ -173,6 +175,21 @@ const struct opt_spec options_writing[] = {
           .given_offset = offsetof(struct args, zstd),
           .fallback = ZSTD_LEVEL_DEFAULT,
           .help = "compress, at LEVEL from -7 to 22 (default: 3)" },
+        { .type = OPT_FLAG,
+          .name = "zstd-long",
+          .offset = offsetof(struct args, zstd_long),
+          .help = "with --zstd: find repetitions over 32 MiB instead of 4; takes more memory" },
+        { .type = OPT_END },
+};
+
+const struct opt_spec options_threads[] = {
+        { .type = OPT_NUMBER,
+          .name = "threads",
+          .value = "N",
+          .offset = offsetof(struct args, threads),
+          .min = 1,
+          .max = POOL_THREADS_MAX,
+          .help = "compress and decompress with N threads (default: one for each processor)" },
         { .type = OPT_END },
 };
 

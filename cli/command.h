@@ -38,6 +38,7 @@ extern const struct command command_verify;
 extern const struct command command_info;
 extern const struct command command_exec;
 extern const struct command command_extract;
+extern const struct command command_keygen;
 extern const struct command command_list;
 extern const struct command command_status;
 extern const struct command command_config;
@@ -56,6 +57,7 @@ extern const struct opt_spec options_trace[];       /* what is written about a s
 extern const struct opt_spec options_files[];       /* files behind devices */
 extern const struct opt_spec options_bare[];        /* devices' data without a stream around it */
 extern const struct opt_spec options_writing[];     /* how streams are written */
+extern const struct opt_spec options_threads[];     /* how much the codecs work at a time */
 extern const struct opt_spec options_json[];        /* output for programs */
 extern const struct opt_spec options_streams[];     /* streams given as files */
 extern const struct opt_spec options_reading[];     /* how streams are read */

@@ -455,14 +455,6 @@ const char *config_files(const struct config *config)
         return config->files;
 }
 
-static bool was_given(const struct args *args, const char *key)
-{
-        for (size_t i = 0; i < args->given.count; i++)
-                if (strcmp(args->given.items[i], key) == 0)
-                        return true;
-        return false;
-}
-
 int config_apply(const struct config *config, const char *section, const struct opt_spec *const *tables,
                  struct args *args, struct error *err)
 {
@@ -472,7 +464,7 @@ int config_apply(const struct config *config, const char *section, const struct 
 
                         if (!entry)
                                 entry = lookup(config, defaults, spec->name);
-                        if (entry && !was_given(args, spec->name) &&
+                        if (entry && !args_was_given(args, spec->name) &&
                             options_set_from_file(spec, entry->value, args, err) < 0)
                                 return -1;
                 }

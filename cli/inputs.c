@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/coding.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 
@@ -60,6 +61,11 @@ static int start(struct input *input, const struct args *args, bool one_backup, 
                 .one_backup = one_backup,
                 .bare = args->raw,
                 .memory_limit = (uint64_t)args->memory_limit,
+                .identities = args->coding->identities,
+                .pool = args->pool,
+                .facts = &input->facts,
+                .outermost_only = args->layer >= 0,
+                .outermost = (enum layer_kind)(args->layer >= 0 ? args->layer : 0),
         };
 
         return reader_open(input->fd, &options, &input->reader, err);

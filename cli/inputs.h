@@ -16,6 +16,7 @@ struct input {
         char *name; /* as given, or as found; "standard input" */
         int fd;
         struct reader *reader;
+        struct layer_facts facts; /* once input_start() was called, also when it failed */
 };
 
 struct inputs {

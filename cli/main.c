@@ -7,12 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/coding.h"
 #include "cli/command.h"
 #include "cli/config.h"
 #include "cli/database.h"
 #include "cli/exit_status.h"
 #include "cli/message.h"
 #include "cli/render.h"
+#include "codecs/pool.h"
+#include "core/base/cleanup.h"
 
 /* Descriptors 0 to 2 always exist, so that no file of ours can become somebody's standard output. In place of a closed
  * one stands what cannot be used, so that nobody's backup goes to nowhere: an input that cannot be read, an output that
@@ -61,12 +64,19 @@ static int configure(const struct command *command, struct args *args, struct co
 static int run_configured(const struct command *command, struct args *args, struct error *err)
 {
         struct config *config = NULL;
+        struct coding coding = { 0 };
         int rc = configure(command, args, &config, err);
 
+        args->coding = &coding;
         if (rc == 0) {
                 message_init(args);
-                rc = command->run(args, err);
+                rc = pool_new((unsigned)args->threads, &args->pool, err);
         }
+        if (rc == 0)
+                rc = command->run(args, err);
+        pool_free(take_ptr(&args->pool));
+        coding_forget(args);
+        args->coding = NULL;
         args->config = NULL;
         config_free(config);
         return rc;

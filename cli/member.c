@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/coding.h"
 #include "cli/describe.h"
 #include "cli/message.h"
 #include "cli/outputs.h"
@@ -23,6 +24,18 @@ static const uint32_t wished_features[PERSONALITY_COUNT] = {
         [PERSONALITY_DISK] = VDF_LikeDisk,
 };
 
+static int check_direction_of_options(const struct args *args, struct error *err)
+{
+        static const char *const writing[] = { "zstd", "force", "recipient", "recipients-file", "armor", NULL };
+        static const char *const reading[] = { "identity", NULL };
+        bool reads = args->inputs.count > 0;
+
+        for (const char *const *name = reads ? writing : reading; *name; name++)
+                if (args_was_given(args, *name))
+                        return error_raise(err, ERR_USAGE, "--%s goes with -%c FILE", *name, reads ? 'o' : 'i');
+        return 0;
+}
+
 int member_check_args(const struct args *args, struct error *err)
 {
         if (args->outputs.count && args->inputs.count)
@@ -31,9 +44,17 @@ int member_check_args(const struct args *args, struct error *err)
                 return error_raise(err, ERR_USAGE, "--raw and --zstd exclude each other");
         if (args->zstd && args->zstd_level == 0)
                 return error_raise(err, ERR_USAGE, "--zstd has no level 0; leave --zstd out to store");
-        if (args->inputs.count && (args->zstd || args->force))
-                return error_raise(err, ERR_USAGE, "%s goes with -o FILE", args->zstd ? "--zstd" : "--force");
+        if (args->zstd_long && !args->zstd)
+                return error_raise(err, ERR_USAGE, "--zstd-long goes with --zstd");
+        if (check_direction_of_options(args, err) < 0)
+                return -1;
         return set_options_check(args, err);
+}
+
+int member_load_keys(const struct args *args, struct error *err)
+{
+        return args->inputs.count ? coding_load_reading(args, /* from_stdin= */ false, err)
+                                  : coding_load_writing(args, err);
 }
 
 int member_open(struct member *member, const struct args *args, const char *verb, struct error *err)
@@ -334,16 +355,21 @@ static void summarise(const struct member *member)
                                 member->set_name);
         progress_format_bytes(atomic_load(&member->serving.progress.done), size);
         if (member->volume_count)
-                message_summary("'%s': %s in %.1f s %s %s%s", member->set_name, size, seconds,
+                message_summary("'%s': %s in %.1f s %s %s%s%s", member->set_name, size, seconds,
                                 member->writes ? "to" : "from", volume_name(&member->volumes[0]),
-                                member->volume_count > 1 ? " and its siblings" : "");
+                                member->volume_count > 1 ? " and its siblings" : "",
+                                member->serving.args->coding->summary);
 }
 
 int member_serve(struct member *member, struct error *err)
 {
+        int rc;
+
         if (check_direction(member, err) < 0)
                 return -1;
-        if (configure_volumes(member, err) < 0 || transfer(member, err) < 0 || learn_verdict(member, err) < 0)
+        rc = configure_volumes(member, err);
+        coding_forget(member->serving.args);
+        if (rc < 0 || transfer(member, err) < 0 || learn_verdict(member, err) < 0)
                 return serving_failed(&member->serving, err);
         if (finish(member, err) < 0)
                 return -1;

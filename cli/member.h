@@ -33,6 +33,9 @@ struct member {
  * where no file is given. */
 int member_check_args(const struct args *args, struct error *err);
 
+/* The keys to write or to read with. */
+int member_load_keys(const struct args *args, struct error *err);
+
 int member_open(struct member *member, const struct args *args, const char *verb, struct error *err);
 
 /* Makes the set and waits for its server to configure it. The volumes are open, and member->primary says how the set is

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/coding.h"
 #include "cli/message.h"
 #include "core/base/cleanup.h"
 
@@ -86,7 +87,8 @@ int reading_run(const struct args *args, const char *verb, reading_function each
         struct error failures = ERROR_INIT;
         struct reading reading;
 
-        if (begin(&reading, args, verb, err) < 0)
+        if (coding_load_reading(args, args->operands.count + args->inputs.count == 0, err) < 0 ||
+            begin(&reading, args, verb, err) < 0)
                 return -1;
         if (args->operands.count + args->inputs.count == 0)
                 each(&reading, args, NULL, &failures);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "cli/coding.h"
+
 static const struct volume_ops *const personalities[PERSONALITY_COUNT] = {
         [PERSONALITY_PIPE] = &volume_pipe_ops,
         [PERSONALITY_TAPE] = &volume_tape_ops,
@@ -25,6 +27,11 @@ int volume_open(struct volume *volume, const atomic_bool *cancel, struct error *
         volume->ops = personalities[volume->primary->personality];
         if (!volume->path && volume->primary->personality != PERSONALITY_PIPE)
                 return error_raise(err, ERR_USAGE, "a %s needs a file: -o FILE, or -i FILE",
+                                   personality_name(volume->primary->personality));
+        if (volume->writes && volume->args->coding->recipients && volume->primary->personality != PERSONALITY_PIPE)
+                return error_raise(err, ERR_USAGE,
+                                   "a %s is not encrypted: it is written and read at positions, and age has none; "
+                                   "encrypt its file afterwards",
                                    personality_name(volume->primary->personality));
         if (volume->ops->open(volume, cancel, err) < 0)
                 return -1;
@@ -57,6 +64,8 @@ struct reader_options volume_reader_options(const struct volume *volume, const a
                 .accept_unconfirmed = volume->args->accept_unconfirmed,
                 .bare = volume->args->raw,
                 .memory_limit = (uint64_t)volume->args->memory_limit,
+                .identities = volume->args->coding->identities,
+                .pool = volume->args->pool,
         };
 }
 

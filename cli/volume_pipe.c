@@ -3,6 +3,7 @@
  */
 #include <unistd.h>
 
+#include "cli/chain.h"
 #include "cli/volume.h"
 
 static int open_output(struct volume *volume, const atomic_bool *cancel, struct error *err)
@@ -31,8 +32,6 @@ static int pipe_open(struct volume *volume, const atomic_bool *cancel, struct er
 static int pipe_configure(struct volume *volume, const struct VDConfig *config, const struct stream_info *info,
                           const atomic_bool *cancel, struct error *err)
 {
-        const struct vdistream_options options = { .compress = volume->args->zstd,
-                                                   .zstd_level = (int)volume->args->zstd_level };
         struct stage *sink = volume->chain;
 
         (void)cancel;
@@ -41,12 +40,10 @@ static int pipe_configure(struct volume *volume, const struct VDConfig *config, 
                 media_pipe_init_read(&volume->as.pipe, config->features, volume->input.reader->source);
                 return 0;
         }
-        if (!volume->args->raw) {
-                volume->chain = NULL;
-                if (vdistream_writer_new(info, &options, sink, &volume->chain, err) < 0) {
-                        volume->file = NULL;
-                        return -1;
-                }
+        volume->chain = NULL;
+        if (chain_new(volume->args, info, sink, &volume->chain, err) < 0) {
+                volume->file = NULL;
+                return -1;
         }
         media_pipe_init_write(&volume->as.pipe, config->features, volume->chain);
         return 0;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/chain.h"
 #include "cli/volume.h"
 
 /* What is there has to be a tape, or nothing. */
@@ -29,6 +30,9 @@ static int check_output(const struct volume *volume, const atomic_bool *cancel, 
         struct stage *sink = NULL;
         struct stat st;
 
+        if (volume->args->zstd_long)
+                return error_raise(err, ERR_USAGE,
+                                   "--zstd-long does not go with a tape, which is read back frame by frame");
         if (stat(volume->path, &st) == 0 && !S_ISREG(st.st_mode))
                 return error_raise(err, ERR_USAGE, "'%s' is no regular file, and a tape is written at positions",
                                    volume->path);
@@ -58,8 +62,7 @@ static int tape_volume_open(struct volume *volume, const atomic_bool *cancel, st
 static int make_tape(struct volume *volume, const struct VDConfig *config, const struct stream_info *info,
                      const atomic_bool *cancel, struct error *err)
 {
-        const struct vdistream_options options = { .compress = volume->args->zstd,
-                                                   .zstd_level = (int)volume->args->zstd_level };
+        const struct vdistream_options options = chain_stream_options(volume->args);
         const struct tape_shape shape = {
                 .block_size = config->blockSize,
                 .soft_mark_size = config->softFileMarkBlockSize,

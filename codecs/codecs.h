@@ -50,9 +50,14 @@ int file_sink_publish(struct stage *const *sinks, size_t count, struct error *er
 
 enum { ZSTD_LEVEL_MIN = -7, ZSTD_LEVEL_MAX = 22, ZSTD_LEVEL_DEFAULT = 3 };
 
+struct age_identities;
+struct pool;
+
 struct vdistream_options {
         bool compress;           /* false: stored frames */
         int zstd_level;          /* ZSTD_LEVEL_MIN .. ZSTD_LEVEL_MAX, not 0 */
+        bool zstd_long;          /* frames of more content, with long-distance matching */
+        struct pool *pool;       /* what compresses; borrowed until the stage is freed; NULL: no threads */
         uint32_t flush_boundary; /* flush and complete pad the stream to a multiple of this, for a next stage that can
                                   * only let whole chunks go; 0 or 1: no padding */
 };
@@ -80,13 +85,30 @@ enum layer_kind {
 
 const char *layer_name(enum layer_kind kind);
 
+/* What is known of the layers so far; also when opening then fails, for want of a key for one. */
+struct layer_facts {
+        enum layer_kind layers[LAYERS_MAX]; /* outermost first */
+        size_t layer_count;
+
+        /* for whom the outermost age layer is */
+        size_t x25519_recipients;
+        size_t scrypt_recipients;
+        size_t other_recipients;
+};
+
 struct reader_options {
         const char *name;          /* for messages: the file's name, or "standard input" */
         const atomic_bool *cancel; /* as for fd_sink_new; may be NULL */
         bool accept_unconfirmed;   /* take a vdi stream that is complete but for the verdict */
         bool one_backup;           /* refuse (ERR_USAGE) data behind a file mark: another backup of a tape */
         bool bare;                 /* take the bytes as they are, whatever they look like */
-        uint64_t memory_limit;     /* largest window of a foreign zstd frame, bytes; 0: 8 MiB */
+        uint64_t memory_limit;     /* largest window of a foreign zstd frame, and what scrypt may take, bytes; 0: the
+                                    * defaults (8 MiB; 256 MiB) */
+        const struct age_identities *identities; /* NULL: none; borrowed during reader_open() */
+        bool outermost_only; /* take off one layer, which must be `outermost`, and deliver what is inside */
+        enum layer_kind outermost;
+        struct layer_facts *facts; /* filled unless NULL; zeroed by the caller */
+        struct pool *pool; /* what decompresses and decrypts; borrowed until the reader is freed; NULL: no threads */
 };
 
 /* An opened stream: its layers have been recognised and peeled, the header read and checked, no data consumed yet. */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "codecs/age_armor.h"
+#include "codecs/age_header.h"
 #include "codecs/bytes.h"
 #include "codecs/frame.h"
 #include "codecs/record.h"
@@ -28,8 +30,6 @@ static const struct foreign {
         const char *remedy;
 } foreign[] = {
 #define BEGINS(text) (text), sizeof(text) - 1
-        { BEGINS("age-encryption.org/v1"), "encrypted with age", "age -d -i KEYFILE" },
-        { BEGINS("-----BEGIN AGE ENCRYPTED FILE-----"), "encrypted with age", "age -d -i KEYFILE" },
         { BEGINS("\x1F\x8B"), "compressed with gzip", "gzip -dc" },
         { BEGINS("\xFD"
                  "7zXZ\0"),
@@ -46,6 +46,8 @@ static const struct known {
 } known[] = {
         { "SQLite format 3", 16, LAYER_SQLITE }, /* the NUL belongs to it */
         { BEGINS("TAPE"), LAYER_MTF },
+        { BEGINS(AGE_VERSION_PREFIX), LAYER_AGE },
+        { BEGINS(AGE_ARMOR_BEGIN), LAYER_AGE },
 };
 
 int detect_layer(const uint8_t *bytes, size_t size, const char *label, enum layer_kind *ret_kind, struct error *err)

@@ -52,6 +52,13 @@ static ssize_t fd_source_read(struct source *source, void *buffer, size_t size, 
         return error_raise_errno(err, errno, "cannot read %s", fds->label);
 }
 
+static bool fd_source_ready(struct source *source)
+{
+        struct pollfd poller = { .fd = ((struct fd_source *)source)->fd, .events = POLLIN };
+
+        return poll(&poller, 1, 0) > 0;
+}
+
 static void fd_source_free(struct source *source)
 {
         struct fd_source *fds = (struct fd_source *)source;
@@ -63,6 +70,7 @@ static void fd_source_free(struct source *source)
 static const struct source_ops fd_source_ops = {
         .name = "descriptor",
         .read = fd_source_read,
+        .ready = fd_source_ready,
         .free = fd_source_free,
 };
 
@@ -108,6 +116,13 @@ static ssize_t peek_source_read(struct source *source, void *buffer, size_t size
         return (ssize_t)n;
 }
 
+static bool peek_source_ready(struct source *source)
+{
+        struct peek_source *peek = (struct peek_source *)source;
+
+        return peek->end > peek->start || source_ready(source->next);
+}
+
 static void peek_source_free(struct source *source)
 {
         free(source);
@@ -116,6 +131,7 @@ static void peek_source_free(struct source *source)
 static const struct source_ops peek_source_ops = {
         .name = "bytes looked at",
         .read = peek_source_read,
+        .ready = peek_source_ready,
         .free = peek_source_free,
 };
 

@@ -60,10 +60,37 @@ struct frame_encoder {
         ZSTD_CCtx *context;
 };
 
-int frame_encoder_new(int zstd_level, struct frame_encoder **ret_encoder, struct error *err)
+size_t frame_content_max(const struct frame_settings *settings)
+{
+        return settings->zstd_long ? FRAME_CONTENT_MAX_LONG : FRAME_CONTENT_MAX;
+}
+
+static int set_up(ZSTD_CCtx *context, const struct frame_settings *settings, struct error *err)
+{
+        const struct {
+                ZSTD_cParameter parameter;
+                int value;
+        } values[] = {
+                { ZSTD_c_compressionLevel, settings->zstd_level },
+                { ZSTD_c_checksumFlag, 1 },
+                { ZSTD_c_enableLongDistanceMatching, 1 },
+                { ZSTD_c_windowLog, FRAME_WINDOW_LOG_LONG },
+        };
+        size_t count = settings->zstd_long ? 4 : 2;
+
+        for (size_t i = 0; i < count; i++) {
+                size_t result = ZSTD_CCtx_setParameter(context, values[i].parameter, values[i].value);
+
+                if (ZSTD_isError(result))
+                        return error_raise(err, ERR_FAILED, "zstd level %d: %s", settings->zstd_level,
+                                           ZSTD_getErrorName(result));
+        }
+        return 0;
+}
+
+int frame_encoder_new(const struct frame_settings *settings, struct frame_encoder **ret_encoder, struct error *err)
 {
         struct frame_encoder *encoder = calloc(1, sizeof *encoder);
-        size_t result;
 
         if (!encoder)
                 return error_raise(err, ERR_MEMORY, "out of memory");
@@ -72,12 +99,9 @@ int frame_encoder_new(int zstd_level, struct frame_encoder **ret_encoder, struct
                 frame_encoder_free(encoder);
                 return error_raise(err, ERR_MEMORY, "out of memory");
         }
-        result = ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_compressionLevel, zstd_level);
-        if (!ZSTD_isError(result))
-                result = ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_checksumFlag, 1);
-        if (ZSTD_isError(result)) {
+        if (set_up(encoder->context, settings, err) < 0) {
                 frame_encoder_free(encoder);
-                return error_raise(err, ERR_FAILED, "zstd level %d: %s", zstd_level, ZSTD_getErrorName(result));
+                return -1;
         }
         *ret_encoder = encoder;
         return 0;

@@ -19,8 +19,10 @@
 #define SKIPPABLE_MAGIC_MASK 0xFFFFFFF0u
 
 enum {
-        FRAME_CONTENT_MAX = 4 << 20,   /* what the writer puts into a frame */
-        FRAME_CONTENT_LIMIT = 8 << 20, /* what the reader accepts */
+        FRAME_CONTENT_MAX = 4 << 20,       /* what the writer puts into a frame */
+        FRAME_CONTENT_MAX_LONG = 32 << 20, /* the same with long-distance matching */
+        FRAME_WINDOW_LOG_LONG = 25,
+        FRAME_CONTENT_LIMIT = 32 << 20, /* what the reader accepts */
         FRAME_BLOCK_MAX = 128 << 10,
         FRAME_MAGIC_SIZE = 4,
         FRAME_STORED_HEADER_SIZE = 2,
@@ -63,15 +65,23 @@ int frame_header_parse(const uint8_t *bytes, size_t size, struct frame_header *r
 /* The end of a stored frame: the empty last block and the checksum. */
 void frame_stored_tail(uint8_t tail[FRAME_STORED_TAIL_SIZE], uint32_t checksum);
 
+struct frame_settings {
+        int zstd_level;
+        bool zstd_long; /* frames of more content, with long-distance matching */
+};
+
+/* What the writer puts into a frame. */
+size_t frame_content_max(const struct frame_settings *settings);
+
 struct frame_encoder;
 
-int frame_encoder_new(int zstd_level, struct frame_encoder **ret_encoder, struct error *err);
+int frame_encoder_new(const struct frame_settings *settings, struct frame_encoder **ret_encoder, struct error *err);
 void frame_encoder_free(struct frame_encoder *encoder);
 
 /* Room that a frame of so much content can need. */
 size_t frame_bound(size_t content_size);
 
-/* Compresses 1 to FRAME_CONTENT_MAX bytes into one frame, magic and checksum included. */
+/* Compresses 1 to frame_content_max() bytes into one frame, magic and checksum included. */
 int frame_encode(struct frame_encoder *encoder, const void *content, size_t content_size, void *frame, size_t room,
                  size_t *ret_size, struct error *err);
 

@@ -10,8 +10,9 @@
 #include "core/base/fault.h"
 #include "core/base/fd_io.h"
 
-/* The writer puts at most FRAME_CONTENT_MAX into a frame, in blocks of one byte at worst. */
-enum { ENCODED_MAX = 4 * FRAME_CONTENT_MAX + (64 << 10), ROOM_FIRST = 64, READ_PIECE = 256 << 10 };
+/* The writer puts at most FRAME_CONTENT_MAX into a stored frame, in blocks of one byte at worst, which makes four times
+ * as much; a compressed one of FRAME_CONTENT_MAX_LONG that does not compress takes more. */
+enum { ENCODED_MAX = FRAME_CONTENT_MAX_LONG + (1 << 20), ROOM_FIRST = 64, READ_PIECE = 256 << 10 };
 
 /* ---- filling ---- */
 

@@ -36,7 +36,12 @@ static ssize_t from_source(struct intake *intake, void *buffer, size_t size, str
         return n;
 }
 
-ssize_t intake_peek(struct intake *intake, size_t size, const uint8_t **ret_bytes, struct error *err)
+bool intake_ready(const struct intake *intake)
+{
+        return intake->end > intake->start || intake->ended || source_ready(intake->from);
+}
+
+static ssize_t look(struct intake *intake, size_t size, bool wait, const uint8_t **ret_bytes, struct error *err)
 {
         if (look_at_cancel(intake, err) < 0)
                 return -1;
@@ -45,7 +50,7 @@ ssize_t intake_peek(struct intake *intake, size_t size, const uint8_t **ret_byte
                 intake->end -= intake->start;
                 intake->start = 0;
         }
-        while (intake->end - intake->start < size) {
+        while (intake->end - intake->start < size && (wait || source_ready(intake->from))) {
                 ssize_t n = from_source(intake, intake->buffer + intake->end, INTAKE_ROOM - intake->end, err);
 
                 if (n < 0)
@@ -56,6 +61,16 @@ ssize_t intake_peek(struct intake *intake, size_t size, const uint8_t **ret_byte
         }
         *ret_bytes = intake->buffer + intake->start;
         return (ssize_t)(intake->end - intake->start < size ? intake->end - intake->start : size);
+}
+
+ssize_t intake_peek(struct intake *intake, size_t size, const uint8_t **ret_bytes, struct error *err)
+{
+        return look(intake, size, /* wait= */ true, ret_bytes, err);
+}
+
+ssize_t intake_glance(struct intake *intake, size_t size, const uint8_t **ret_bytes, struct error *err)
+{
+        return look(intake, size, /* wait= */ false, ret_bytes, err);
 }
 
 void intake_skip(struct intake *intake, size_t size)

@@ -39,6 +39,12 @@ void intake_deinit(struct intake *intake);
  * end; -1 on failure. Nothing is taken. */
 ssize_t intake_peek(struct intake *intake, size_t size, const uint8_t **ret_bytes, struct error *err);
 
+/* Whether the next byte, or the end, is there without waiting. */
+bool intake_ready(const struct intake *intake);
+
+/* The same as intake_peek(), but reads only as long as that needs no waiting; so there may be fewer bytes. */
+ssize_t intake_glance(struct intake *intake, size_t size, const uint8_t **ret_bytes, struct error *err);
+
 /* Takes bytes that were peeked. */
 void intake_skip(struct intake *intake, size_t size);
 

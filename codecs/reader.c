@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codecs/age.h"
 #include "codecs/detect.h"
 #include "codecs/label.h"
 #include "codecs/layers.h"
@@ -36,7 +37,12 @@ static int peel(struct opened *opened, const struct reader_options *options, cha
                 return -1;
         if (reader->layer_count == LAYERS_MAX)
                 return error_raise(err, ERR_DAMAGED, "%s has more than %d layers", label, LAYERS_MAX);
+        if (options->outermost_only && kind != options->outermost)
+                return error_raise(err, ERR_USAGE, "%s: the outermost layer is '%s', not '%s'", label, layer_name(kind),
+                                   layer_name(options->outermost));
         reader->layers[reader->layer_count++] = kind;
+        if (options->facts)
+                options->facts->layers[options->facts->layer_count++] = kind;
         switch (kind) {
         case LAYER_VDISTREAM:
                 if (vdistream_source_new(take_ptr(&reader->source), label, options, &reader->info, &reader->source,
@@ -53,11 +59,15 @@ static int peel(struct opened *opened, const struct reader_options *options, cha
                 return 1;
         case LAYER_SQLITE:
                 return sqlite_source_new(take_ptr(&reader->source), label, &reader->source, err);
+        case LAYER_AGE:
+                if (age_source_new(take_ptr(&reader->source), label, options, &reader->source, err) < 0)
+                        return -1;
+                memcpy(outer, label, LABEL_MAX);
+                snprintf(label, LABEL_MAX, "the age content of %.480s", outer);
+                return 1;
         case LAYER_MTF:
         case LAYER_BARE:
                 return 0;
-        case LAYER_AGE:
-                break;
         }
         return error_raise(err, ERR_USAGE, "%s: the layer '%s' is not known here", label, layer_name(kind));
 }
@@ -67,7 +77,7 @@ int reader_open(int fd, const struct reader_options *options, struct reader **re
         CLEANUP(reader_freep) struct reader *reader = NULL;
         struct opened *opened = calloc(1, sizeof *opened);
         char label[LABEL_MAX];
-        int more = 1;
+        int more;
 
         if (!opened)
                 return error_raise(err, ERR_MEMORY, "out of memory");
@@ -75,8 +85,9 @@ int reader_open(int fd, const struct reader_options *options, struct reader **re
         if (label_of_input(options->name, label, err) < 0 ||
             fd_source_new(fd, label, options->cancel, &reader->source, err) < 0)
                 return -1;
-        while (more > 0)
+        do {
                 more = peel(opened, options, label, err);
+        } while (more > 0 && !options->outermost_only);
         if (more < 0)
                 return -1;
         *ret_reader = take_ptr(&reader);

@@ -3,47 +3,104 @@
 #include <stdlib.h>
 
 #include "codecs/bytes.h"
+#include "codecs/frame.h"
+
+enum { LONG_RUN_WORDS = 4, USUAL_CONTENT = FRAME_CONTENT_MAX, WORDS_FIRST = 256 };
+
+struct run {
+        uint32_t compressed;
+        uint32_t count;
+        uint32_t content;
+};
 
 void seektable_deinit(struct seektable *table)
 {
-        free(table->runs);
+        free(table->words);
         *table = (struct seektable){ 0 };
+}
+
+/* The run that begins at `word`. Returns how many words it has. */
+static size_t run_at(const uint32_t *word, struct run *ret_run)
+{
+        *ret_run = (struct run){ .compressed = word[0], .count = 1, .content = USUAL_CONTENT };
+        if (!(word[0] & SEEKTABLE_LONG_RUN))
+                return 1;
+        *ret_run = (struct run){ .compressed = word[0] & ~SEEKTABLE_LONG_RUN, .count = word[1], .content = word[2] };
+        return LONG_RUN_WORDS;
+}
+
+/* The last run, whose words are taken off. The table is not empty. */
+static void take_last(struct seektable *table, struct run *ret_run)
+{
+        bool is_long = table->words[table->word_count - 1] & SEEKTABLE_LONG_RUN;
+
+        table->word_count -= is_long ? LONG_RUN_WORDS : 1;
+        (void)run_at(&table->words[table->word_count], ret_run);
+}
+
+/* There is room. */
+static void append(struct seektable *table, const struct run *run)
+{
+        uint32_t *word = &table->words[table->word_count];
+
+        word[0] = run->compressed;
+        table->word_count++;
+        if (run->count == 1 && run->content == USUAL_CONTENT)
+                return;
+        word[0] = word[3] = run->compressed | SEEKTABLE_LONG_RUN;
+        word[1] = run->count;
+        word[2] = run->content;
+        table->word_count += LONG_RUN_WORDS - 1;
+}
+
+static int make_room(struct seektable *table, struct error *err)
+{
+        size_t room = table->word_room + table->word_room / 4 + WORDS_FIRST;
+        uint32_t *words;
+
+        if (table->word_count + (size_t)2 * LONG_RUN_WORDS <= table->word_room)
+                return 0;
+        words = realloc(table->words, room * sizeof *words);
+        if (!words)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        table->words = words;
+        table->word_room = room;
+        return 0;
 }
 
 int seektable_add(struct seektable *table, uint32_t compressed, uint32_t content, struct error *err)
 {
-        struct seektable_run *last = table->run_count ? &table->runs[table->run_count - 1] : NULL;
+        struct run run = { .compressed = compressed, .count = 1, .content = content };
 
         if (table->frames == SEEKTABLE_FRAMES_MAX)
                 return error_raise(err, ERR_FAILED, "a vdi stream holds at most %d frames", SEEKTABLE_FRAMES_MAX);
-        if (!last || last->compressed != compressed || last->content != content) {
-                if (!table->runs || table->run_count == table->run_room) {
-                        size_t room = table->run_room + table->run_room / 2 + 64;
-                        struct seektable_run *runs = realloc(table->runs, room * sizeof *runs);
+        if (make_room(table, err) < 0)
+                return -1;
+        if (table->frames > 0) {
+                struct run last;
 
-                        if (!runs)
-                                return error_raise(err, ERR_MEMORY, "out of memory");
-                        table->runs = runs;
-                        table->run_room = room;
-                }
-                last = &table->runs[table->run_count++];
-                *last = (struct seektable_run){ .compressed = compressed, .content = content };
+                take_last(table, &last);
+                if (last.compressed == compressed && last.content == content)
+                        run.count = last.count + 1;
+                else
+                        append(table, &last);
         }
-        last->count++;
+        append(table, &run);
         table->frames++;
         return 0;
 }
 
 bool seektable_drop(struct seektable *table, uint32_t *ret_compressed, uint32_t *ret_content)
 {
-        struct seektable_run *last = table->run_count ? &table->runs[table->run_count - 1] : NULL;
+        struct run last;
 
-        if (!last)
+        if (table->frames == 0)
                 return false;
-        *ret_compressed = last->compressed;
-        *ret_content = last->content;
-        if (--last->count == 0)
-                table->run_count--;
+        take_last(table, &last);
+        *ret_compressed = last.compressed;
+        *ret_content = last.content;
+        if (--last.count > 0)
+                append(table, &last);
         table->frames--;
         return true;
 }
@@ -80,11 +137,12 @@ int seektable_write(const struct seektable *table, int (*put)(void *to, const vo
         seektable_prefix(table->frames, bytes);
         if (put(to, bytes, SEEKTABLE_PREFIX, err) < 0)
                 return -1;
-        for (size_t i = 0; i < table->run_count; i++) {
-                const struct seektable_run *run = &table->runs[i];
+        for (size_t at = 0; at < table->word_count;) {
+                struct run run;
 
-                seektable_entry(run->compressed, run->content, bytes);
-                for (uint32_t k = 0; k < run->count; k++) {
+                at += run_at(&table->words[at], &run);
+                seektable_entry(run.compressed, run.content, bytes);
+                for (uint32_t k = 0; k < run.count; k++) {
                         if (put(to, bytes, SEEKTABLE_ENTRY, err) < 0)
                                 return -1;
                 }

@@ -2,7 +2,8 @@
  * seektable.h - the seek table at the end of a vdi stream (zstd's published seekable format)
  *
  * One entry for every frame before it, skippable ones with a content of 0. The writer keeps the entries as runs of
- * equal ones, because stored frames are nearly all alike; the reader keeps none and compares hashes.
+ * equal ones, because stored frames are nearly all alike, and 4 bytes for each compressed frame: 16 MiB for 16 TiB. The
+ * reader keeps none and compares hashes.
  */
 #ifndef VDIPIPE_CODECS_SEEKTABLE_H
 #define VDIPIPE_CODECS_SEEKTABLE_H
@@ -23,21 +24,20 @@ enum {
         SEEKTABLE_FRAMES_MAX = 0x8000000, /* what the seekable format allows */
 };
 
-struct seektable_run {
-        uint32_t count;
-        uint32_t compressed;
-        uint32_t content;
-};
+/* A run of equal frames is one word, its compressed size, when it is one frame with the usual content; else four, the
+ * size with SEEKTABLE_LONG_RUN set before and behind {count, content}, so that it can be read from either end. */
+#define SEEKTABLE_LONG_RUN 0x80000000u
 
 struct seektable {
-        struct seektable_run *runs;
-        size_t run_count;
-        size_t run_room;
+        uint32_t *words;
+        size_t word_count;
+        size_t word_room;
         uint32_t frames;
 };
 
 void seektable_deinit(struct seektable *table);
 
+/* `compressed` is below SEEKTABLE_LONG_RUN. */
 int seektable_add(struct seektable *table, uint32_t compressed, uint32_t content, struct error *err);
 
 /* Takes the last entry back. Returns false when there is none. */

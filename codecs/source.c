@@ -23,6 +23,13 @@ ssize_t source_read_full(struct source *source, void *buffer, size_t size, struc
         return (ssize_t)done;
 }
 
+bool source_ready(struct source *source)
+{
+        while (source && !source->ops->ready)
+                source = source->next;
+        return source && source->ops->ready(source);
+}
+
 void source_free(struct source *source)
 {
         while (source) {

@@ -9,6 +9,7 @@
 #ifndef VDIPIPE_CODECS_SOURCE_H
 #define VDIPIPE_CODECS_SOURCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,6 +25,10 @@ struct source_ops {
          */
         ssize_t (*read)(struct source *source, void *buffer, size_t size, struct error *err);
 
+        /* Whether read would return at once, as far as can be told. NULL: asks the source inside it; where there is
+         * none, no. */
+        bool (*ready)(struct source *source);
+
         void (*free)(struct source *source);
 };
 
@@ -37,6 +42,8 @@ ssize_t source_read(struct source *source, void *buffer, size_t size, struct err
 
 /* Reads until `size` bytes are there or the verified end comes. Returns the number of bytes. */
 ssize_t source_read_full(struct source *source, void *buffer, size_t size, struct error *err);
+
+bool source_ready(struct source *source);
 
 void source_free(struct source *source);
 

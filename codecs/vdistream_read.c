@@ -3,6 +3,7 @@
 
 #include "codecs/bytes.h"
 #include "codecs/frame.h"
+#include "codecs/frame_queue.h"
 #include "codecs/hash.h"
 #include "codecs/intake.h"
 #include "codecs/layers.h"
@@ -23,6 +24,7 @@ struct vdireader {
         char *label;
         bool accept_unconfirmed;
         bool one_backup;
+        struct pool *pool;
         struct intake intake;
         enum phase phase;
         char set_id[IDENT_UUID_SIZE];
@@ -43,12 +45,15 @@ struct vdireader {
         bool block_is_last;
         uint32_t frame_content;
 
-        struct frame_decoder *decoder; /* made when the first compressed frame comes */
-        uint8_t *encoded;
+        struct frame_queue *queue; /* made when the first compressed frame comes */
+        const uint8_t *decoded;    /* what is left of the oldest frame's content */
+        size_t decoded_size;
+        bool decoded_is_queued; /* the oldest frame is still in the queue */
+        bool failed;            /* behind what is in the queue */
+        struct error failure;
+
+        uint8_t *encoded; /* a record */
         size_t encoded_room;
-        uint8_t *decoded;
-        size_t decoded_room;
-        size_t decoded_start, decoded_end;
 };
 
 /* ---- faults ---- */
@@ -86,9 +91,9 @@ static bool end_is_accepted(struct vdireader *reader)
 /* ---- frames and records ---- */
 
 /* What every whole frame leaves behind. */
-static int count_frame(struct vdireader *reader, uint32_t content, struct error *err)
+static int count_frame(struct vdireader *reader, uint64_t bytes, uint32_t content, struct error *err)
 {
-        uint32_t size = (uint32_t)(reader->intake.position - reader->frame_start);
+        uint32_t size = (uint32_t)bytes;
         uint8_t entry[SEEKTABLE_ENTRY];
 
         seektable_entry(size, content, entry);
@@ -203,7 +208,7 @@ static ssize_t end_stored_frame(struct vdireader *reader, struct error *err)
         reader->in_stored = false;
         if (!right)
                 return raise_wrong_checksum(reader, err);
-        return count_frame(reader, reader->frame_content, err);
+        return count_frame(reader, reader->intake.position - reader->frame_start, reader->frame_content, err);
 }
 
 static int begin_block(struct vdireader *reader, struct error *err)
@@ -258,95 +263,128 @@ static ssize_t read_stored(struct vdireader *reader, void *buffer, size_t size, 
 
 /* ---- compressed frames ---- */
 
-/* Room for the frame and its content. The bounds were checked. */
-static int prepare_decoder(struct vdireader *reader, size_t content_size, struct error *err)
+static int begin_compressed(struct vdireader *reader, const struct frame_header *header, struct error *err)
 {
-        size_t room = frame_bound(content_size);
-
-        if (!reader->decoder)
-                reader->decoder = frame_decoder_new();
-        if (reader->encoded_room < room) {
-                free(reader->encoded);
-                reader->encoded = malloc(room);
-                reader->encoded_room = reader->encoded ? room : 0;
-        }
-        if (reader->decoded_room < content_size) {
-                free(reader->decoded);
-                reader->decoded = malloc(content_size);
-                reader->decoded_room = reader->decoded ? content_size : 0;
-        }
-        if (!reader->decoder || !reader->encoded || (content_size > 0 && !reader->decoded))
-                return error_raise(err, ERR_MEMORY, "out of memory");
-        return 0;
-}
-
-/* Adds bytes to the frame being brought in. */
-static int load_bytes(struct vdireader *reader, size_t *used, size_t size, struct error *err)
-{
-        ssize_t n;
-
-        if (size > reader->encoded_room - *used)
-                return damaged_at(reader, reader->frame_start, err, "a data frame is longer than it can be");
-        n = intake_full(&reader->intake, reader->encoded + *used, size, err);
-        if (n < 0)
-                return -1;
-        if ((size_t)n < size)
-                return cut_off(reader, 0, err, "inside a data frame");
-        *used += size;
-        return 0;
-}
-
-/* Brings the whole frame into memory by following its block headers. */
-static int load_frame(struct vdireader *reader, const struct frame_header *header, size_t *ret_size, struct error *err)
-{
-        size_t used = 0;
-        uint32_t block;
-
-        if (load_bytes(reader, &used, header->size, err) < 0)
-                return -1;
-        do {
-                uint32_t size;
-
-                if (load_bytes(reader, &used, FRAME_BLOCK_HEADER_SIZE, err) < 0)
-                        return -1;
-                block = get_le24(reader->encoded + used - FRAME_BLOCK_HEADER_SIZE);
-                size = (block >> 1 & 3) == FRAME_BLOCK_RLE ? 1 : block >> 3;
-                if (size > FRAME_BLOCK_MAX || (block >> 1 & 3) == FRAME_BLOCK_RESERVED)
-                        return damaged_at(reader, reader->intake.position - FRAME_BLOCK_HEADER_SIZE, err,
-                                          "a block header is wrong");
-                if (load_bytes(reader, &used, size, err) < 0)
-                        return -1;
-        } while (!(block & 1));
-        *ret_size = used + FRAME_CHECKSUM_SIZE;
-        return load_bytes(reader, &used, FRAME_CHECKSUM_SIZE, err);
-}
-
-static int read_compressed(struct vdireader *reader, const struct frame_header *header, struct error *err)
-{
-        const char *fault;
-        size_t size = 0;
-
         if (!header->has_checksum || !header->has_content_size || header->dictionary ||
             header->content_size > FRAME_CONTENT_LIMIT)
-                return damaged_at(reader, reader->frame_start, err, "a frame header is none of a vdi stream");
-        if (prepare_decoder(reader, (size_t)header->content_size, err) < 0 ||
-            load_frame(reader, header, &size, err) < 0)
+                return damaged_at(reader, reader->intake.position, err, "a frame header is none of a vdi stream");
+        if (!reader->queue)
+                reader->queue = frame_queue_new(&reader->intake, reader->pool);
+        if (!reader->queue)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        return frame_queue_begin(reader->queue, header, err);
+}
+
+/* Loads more of the frame that was begun. Returns whether it is whole. */
+static int load_compressed(struct vdireader *reader, bool wait, struct error *err)
+{
+        const uint8_t *frame;
+        size_t size;
+
+        switch (frame_queue_load(reader->queue, wait, err)) {
+        case FRAME_LOAD_WAITS:
+                return 0;
+        case FRAME_LOAD_WHOLE:
+                frame = frame_queue_last(reader->queue, &size);
+                hasher_stream(reader->hasher, frame, size);
+                return 1;
+        case FRAME_LOAD_CUT:
+                return cut_off(reader, 0, err, "inside a data frame");
+        default:
                 return -1;
-        hasher_stream(reader->hasher, reader->encoded, size);
-        switch (frame_decode(reader->decoder, reader->encoded, size, reader->decoded, (size_t)header->content_size,
-                             &fault)) {
+        }
+}
+
+/* Whether a compressed frame comes next, as far as is known without waiting; if so, begins it. Anything else, and
+ * anything wrong, is looked at again when its turn has come. */
+static int begin_ahead(struct vdireader *reader, struct error *err)
+{
+        struct frame_header header;
+        const uint8_t *bytes;
+        ssize_t n = intake_glance(&reader->intake, FRAME_HEADER_MAX, &bytes, err);
+
+        if (n < 0)
+                return -1;
+        if (frame_header_parse(bytes, (size_t)n, &header) != 1 || header.stored)
+                return 0;
+        return begin_compressed(reader, &header, err) < 0 ? -1 : 1;
+}
+
+/* Keeps the pool at work: loads what is there of the frames that follow. */
+static int read_ahead(struct vdireader *reader, struct error *err)
+{
+        int more = 1;
+
+        while (more > 0 && !frame_queue_is_full(reader->queue)) {
+                more = frame_queue_is_loading(reader->queue) ? 1 : begin_ahead(reader, err);
+                if (more > 0)
+                        more = load_compressed(reader, /* wait= */ false, err);
+        }
+        return more < 0 ? -1 : 0;
+}
+
+/* The oldest frame of the queue: its content is what is read next. */
+static int take_compressed(struct vdireader *reader, struct error *err)
+{
+        struct queued_frame frame;
+        bool is_last;
+
+        frame_queue_oldest(reader->queue, &frame);
+        is_last = !reader->failed && !frame_queue_is_loading(reader->queue) &&
+                  reader->intake.position == frame.start + frame.size;
+        reader->frame_start = frame.start;
+        switch (frame.result) {
         case FRAME_OK:
                 break;
         case FRAME_WRONG_CHECKSUM:
-                return raise_wrong_checksum(reader, err);
+                if (is_last)
+                        return raise_wrong_checksum(reader, err);
+                return damaged_at(reader, frame.start, err, "a data frame's checksum is wrong");
         default:
                 return error_raise(err, ERR_DAMAGED,
                                    "%s is damaged at byte %llu: a data frame cannot be decompressed: %s", reader->label,
-                                   (unsigned long long)reader->frame_start, fault);
+                                   (unsigned long long)frame.start, frame.fault);
         }
-        reader->decoded_start = 0;
-        reader->decoded_end = (size_t)header->content_size;
-        return count_frame(reader, (uint32_t)header->content_size, err);
+        reader->decoded = frame.content;
+        reader->decoded_size = frame.content_size;
+        reader->decoded_is_queued = true;
+        return count_frame(reader, frame.size, (uint32_t)frame.content_size, err);
+}
+
+static void release_decoded(struct vdireader *reader)
+{
+        if (reader->decoded_is_queued)
+                frame_queue_release(reader->queue);
+        reader->decoded_is_queued = false;
+}
+
+/* One step where compressed frames are on their way. A failure to load one counts when those before it were read. */
+static int step_compressed(struct vdireader *reader, struct error *err)
+{
+        int result = 0;
+
+        release_decoded(reader);
+        if (!reader->failed && frame_queue_is_empty(reader->queue) && frame_queue_is_loading(reader->queue))
+                result = load_compressed(reader, /* wait= */ true, err);
+        if (result >= 0 && !reader->failed)
+                result = read_ahead(reader, err);
+        if (result < 0) {
+                reader->failed = true;
+                reader->failure = *err;
+        }
+        if (!frame_queue_is_empty(reader->queue) && !(reader->failed && reader->failure.code == ERR_ABORTED))
+                return take_compressed(reader, err);
+        if (!reader->failed)
+                return 0;
+        *err = reader->failure;
+        return -1;
+}
+
+/* Whether frames are in the queue, or on their way into it. */
+static bool has_compressed(const struct vdireader *reader)
+{
+        return reader->queue && (reader->decoded_is_queued || reader->failed || frame_queue_is_loading(reader->queue) ||
+                                 !frame_queue_is_empty(reader->queue));
 }
 
 /* ---- the sequence of frames ---- */
@@ -366,7 +404,7 @@ static int begin_data_frame(struct vdireader *reader, struct error *err)
         if (parsed < 0)
                 return damaged_at(reader, reader->frame_start, err, "a frame header is wrong");
         if (!header.stored)
-                return read_compressed(reader, &header, err);
+                return begin_compressed(reader, &header, err);
         take_hashed(reader, bytes, header.size);
         hasher_frame_begin(reader->hasher);
         reader->in_stored = true;
@@ -442,7 +480,7 @@ static int take_record(struct vdireader *reader, struct error *err)
         if (result < 0)
                 return -1;
         hasher_stream(reader->hasher, reader->encoded, size);
-        return count_frame(reader, 0, err);
+        return count_frame(reader, size, 0, err);
 }
 
 static int take_frame(struct vdireader *reader, struct error *err)
@@ -524,18 +562,19 @@ static ssize_t vdireader_read(struct source *source, void *buffer, size_t size, 
         struct vdireader *reader = (struct vdireader *)source;
 
         for (;;) {
-                size_t ready = reader->decoded_end - reader->decoded_start;
+                size_t ready = reader->decoded_size < size ? reader->decoded_size : size;
                 ssize_t n = 0;
 
                 if (ready > 0) {
-                        if (ready > size)
-                                ready = size;
-                        memcpy(buffer, reader->decoded + reader->decoded_start, ready);
-                        reader->decoded_start += ready;
+                        memcpy(buffer, reader->decoded, ready);
+                        reader->decoded += ready;
+                        reader->decoded_size -= ready;
                         return (ssize_t)ready;
                 }
                 if (reader->in_stored)
                         n = read_stored(reader, buffer, size, err);
+                else if (has_compressed(reader))
+                        n = step_compressed(reader, err);
                 else if (reader->phase <= PHASE_TAIL)
                         n = take_frame(reader, err);
                 else if (reader->phase == PHASE_TABLE)
@@ -551,13 +590,12 @@ static void vdireader_free(struct source *source)
 {
         struct vdireader *reader = (struct vdireader *)source;
 
+        frame_queue_free(reader->queue);
         intake_deinit(&reader->intake);
         hasher_free(reader->hasher);
         sequence_hash_free(reader->seen);
         stream_tail_deinit(&reader->tail);
-        frame_decoder_free(reader->decoder);
         free(reader->encoded);
-        free(reader->decoded);
         free(reader->label);
         free(reader);
 }
@@ -586,7 +624,7 @@ static int read_header(struct vdireader *reader, struct stream_info *ret_info, s
         if (stream_info_decode((const char *)record.body, record.body_size, ret_info, err) < 0)
                 return error_prefix(err, "%s is damaged at byte 0: ", reader->label);
         hasher_stream(reader->hasher, reader->encoded, size);
-        if (count_frame(reader, 0, err) < 0)
+        if (count_frame(reader, size, 0, err) < 0)
                 return -1;
         memcpy(reader->set_id, ret_info->set_id, sizeof reader->set_id);
         reader->device = ret_info->device;
@@ -607,6 +645,7 @@ int vdistream_source_new(struct source *next, const char *label, const struct re
         reader->source = (struct source){ .ops = &vdireader_ops, .next = next };
         reader->accept_unconfirmed = options->accept_unconfirmed;
         reader->one_backup = options->one_backup;
+        reader->pool = options->pool;
         reader->label = strdup(label);
         reader->hasher = hasher_new();
         reader->seen = sequence_hash_new();

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "codecs/assembly.h"
 #include "codecs/bytes.h"
 #include "codecs/codecs.h"
 #include "codecs/digest_trail.h"
@@ -57,17 +58,15 @@ struct writer {
         struct vdistream_watcher watcher;
         struct digest_trail trail;
 
-        bool magic_out;  /* the next frame's magic number has been put already */
-        bool frame_open; /* a stored frame has its header */
-        uint32_t frame_bytes;
+        bool magic_out;       /* the next frame's magic number has been put already */
+        bool frame_open;      /* a stored frame has its header */
+        uint32_t frame_bytes; /* of the stored frame */
         uint32_t frame_content;
         uint8_t held[FRAME_STORED_TAIL_SIZE]; /* the end of the last data frame; its last 4 bytes are the checksum */
         size_t held_size;
         bool held_of_mark; /* what is held is the end of a mark, not of a data frame */
 
-        struct frame_encoder *encoder;
-        uint8_t *assembly; /* content of the frame to be compressed next: frame_content bytes */
-        uint8_t *encoded;
+        struct assembly *assembly; /* where frames are compressed; NULL: they are stored */
 
         struct iovec iov[BATCH_IOV]; /* what the next write takes */
         int iov_count;
@@ -193,37 +192,67 @@ static int close_stored_frame(struct writer *writer, struct error *err)
         return list_frame(writer, writer->frame_bytes + FRAME_STORED_TAIL_SIZE, content, err);
 }
 
-static int close_compressed_frame(struct writer *writer, struct error *err)
+static int put_compressed_frame(struct writer *writer, const struct assembled *assembled, struct error *err)
 {
         size_t skip = writer->magic_out ? FRAME_MAGIC_SIZE : 0;
-        size_t size, body;
+        size_t rest = assembled->size - FRAME_CHECKSUM_SIZE;
 
-        if (frame_encode(writer->encoder, writer->assembly, writer->frame_content, writer->encoded,
-                         frame_bound(FRAME_CONTENT_MAX), &size, err) < 0)
-                return -1;
         /* The first bytes go together with what was held, so that nothing is cut between them. */
-        if (put_after_held(writer, writer->encoded + skip, FRAME_MAGIC_SIZE, err) < 0)
+        if (put_after_held(writer, assembled->frame + skip, FRAME_MAGIC_SIZE, err) < 0)
                 return -1;
         skip += FRAME_MAGIC_SIZE;
-        body = size - skip - FRAME_CHECKSUM_SIZE;
-        hasher_stream(writer->hasher, writer->encoded + skip, body);
-        if (put_lent(writer, writer->encoded + skip, body, err) < 0 ||
-            list_frame(writer, size, writer->frame_content, err) < 0)
+        hasher_stream(writer->hasher, assembled->frame + skip, rest - skip);
+        if (put_lent(writer, assembled->frame + skip, rest - skip, err) < 0 ||
+            list_frame(writer, assembled->size, assembled->content, err) < 0)
                 return -1;
-        memcpy(writer->held, writer->encoded + size - FRAME_CHECKSUM_SIZE, FRAME_CHECKSUM_SIZE);
+        memcpy(writer->held, assembled->frame + rest, FRAME_CHECKSUM_SIZE);
         writer->held_size = FRAME_CHECKSUM_SIZE;
         writer->magic_out = false;
-        writer->frame_content = 0;
-        return send_batch(writer, err); /* the next frame is encoded into the same memory */
+        return send_batch(writer, err); /* the memory is used again */
 }
 
-/* Ends the frame that was begun, were it only by its magic number. */
+/* Waits for the oldest frame. */
+static int put_oldest_frame(struct writer *writer, struct error *err)
+{
+        struct assembled assembled;
+
+        if (assembly_oldest(writer->assembly, &assembled, err) < 0 || put_compressed_frame(writer, &assembled, err) < 0)
+                return -1;
+        assembly_release(writer->assembly);
+        return 0;
+}
+
+static int put_finished_frames(struct writer *writer, struct error *err)
+{
+        while (assembly_is_ready(writer->assembly)) {
+                if (put_oldest_frame(writer, err) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+static int put_all_frames(struct writer *writer, struct error *err)
+{
+        assembly_close(writer->assembly);
+        while (assembly_has_closed(writer->assembly)) {
+                if (put_oldest_frame(writer, err) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+static bool holds_content(const struct writer *writer)
+{
+        return writer->assembly && !assembly_is_empty(writer->assembly);
+}
+
+/* Ends the frames that were begun, were it only by a magic number. */
 static int close_frame(struct writer *writer, struct error *err)
 {
         if (writer->frame_open)
                 return close_stored_frame(writer, err);
-        if (writer->frame_content > 0)
-                return close_compressed_frame(writer, err);
+        if (holds_content(writer))
+                return put_all_frames(writer, err);
         if (!writer->magic_out)
                 return 0;
         if (open_stored_frame(writer, err) < 0)
@@ -352,19 +381,16 @@ static int write_compressed(struct writer *writer, const struct iovec *iov, int 
                 size_t left = iov[i].iov_len;
 
                 while (left > 0) {
-                        size_t room = FRAME_CONTENT_MAX - writer->frame_content;
-                        size_t piece = left < room ? left : room;
+                        size_t piece = assembly_add(writer->assembly, bytes, left);
 
-                        memcpy(writer->assembly + writer->frame_content, bytes, piece);
-                        writer->frame_content += (uint32_t)piece;
+                        if (piece == 0 && put_oldest_frame(writer, err) < 0)
+                                return -1;
                         writer->data_bytes += piece;
                         bytes += piece;
                         left -= piece;
-                        if (writer->frame_content == FRAME_CONTENT_MAX && close_compressed_frame(writer, err) < 0)
-                                return -1;
                 }
         }
-        return send_batch(writer, err);
+        return put_finished_frames(writer, err) < 0 ? -1 : send_batch(writer, err);
 }
 
 /* ---- the stage's calls ---- */
@@ -395,8 +421,8 @@ static int writer_writev(struct stage *stage, const struct iovec *iov, int count
                 total += iov[i].iov_len;
         result = begin_stream(writer, err);
         if (result == 0)
-                result = writer->options.compress ? write_compressed(writer, iov, count, err)
-                                                  : write_stored(writer, iov, total, err);
+                result = writer->assembly ? write_compressed(writer, iov, count, err)
+                                          : write_stored(writer, iov, total, err);
         return settle(writer, result);
 }
 
@@ -406,7 +432,7 @@ static int push_out(struct writer *writer, struct error *err)
         if (begin_stream(writer, err) < 0)
                 return -1;
         /* Right after a flush, or the header, nothing is left to push out. */
-        if (writer->frame_open || writer->frame_content > 0 || writer->held_size > 0) {
+        if (writer->frame_open || holds_content(writer) || writer->held_size > 0) {
                 if (close_frame(writer, err) < 0 || put_padding(writer, err) < 0 ||
                     put_frame_magic(writer, FRAME_MAGIC, err) < 0)
                         return -1;
@@ -528,6 +554,8 @@ static void writer_abort(struct stage *stage, const char *reason)
         size_t size;
 
         writer->state = state == WRITER_FRESH ? WRITER_FRESH : WRITER_ENDED;
+        if (writer->assembly)
+                assembly_drop(writer->assembly);
         if (state != WRITER_ENDED && record_aborted_build(reason, &frame, &size, &ignored) == 0 &&
             begin_stream(writer, &ignored) == 0) {
                 stage_hurry(stage->next);
@@ -549,12 +577,10 @@ static void writer_free(struct stage *stage)
         hasher_free(writer->hasher);
         seektable_deinit(&writer->table);
         digest_trail_deinit(&writer->trail);
-        frame_encoder_free(writer->encoder);
+        assembly_free(writer->assembly);
         free(writer->header);
         free(writer->complete);
         free(writer->padding);
-        free(writer->assembly);
-        free(writer->encoded);
         free(writer);
 }
 
@@ -570,6 +596,8 @@ static const struct stage_ops writer_ops = {
 
 static int prepare(struct writer *writer, const struct stream_info *info, struct error *err)
 {
+        const struct frame_settings settings = { .zstd_level = writer->options.zstd_level,
+                                                 .zstd_long = writer->options.zstd_long };
         CLEANUP(freep) char *json = NULL;
 
         memcpy(writer->set_id, info->set_id, sizeof writer->set_id);
@@ -586,11 +614,7 @@ static int prepare(struct writer *writer, const struct stream_info *info, struct
                 return error_raise(err, ERR_MEMORY, "out of memory");
         if (!writer->options.compress)
                 return 0;
-        writer->assembly = malloc(FRAME_CONTENT_MAX);
-        writer->encoded = malloc(frame_bound(FRAME_CONTENT_MAX));
-        if (!writer->assembly || !writer->encoded)
-                return error_raise(err, ERR_MEMORY, "out of memory");
-        return frame_encoder_new(writer->options.zstd_level, &writer->encoder, err);
+        return assembly_new(&settings, writer->options.pool, &writer->assembly, err);
 }
 
 int vdistream_writer_new(const struct stream_info *info, const struct vdistream_options *options, struct stage *next,

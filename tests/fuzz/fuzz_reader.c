@@ -10,6 +10,7 @@
 #include "codecs/bytes.h"
 #include "codecs/codecs.h"
 #include "codecs/disk.h"
+#include "codecs/pool.h"
 #include "codecs/record.h"
 #include "codecs/tape.h"
 #include "codecs/vdistream.h"
@@ -19,10 +20,24 @@
 
 enum { OUTPUT_LIMIT = 64 << 20 };
 
+/* Made once; its threads end with the process. */
+static struct pool *threads(void)
+{
+        static struct pool *pool;
+
+        if (!pool && pool_new(3, &pool, NULL) < 0)
+                abort();
+        return pool;
+}
+
 static void read_through(int fd, bool accept_unconfirmed)
 {
         static uint8_t buffer[70001];
-        struct reader_options options = { .name = "input", .accept_unconfirmed = accept_unconfirmed };
+        struct reader_options options = {
+                .name = "input",
+                .accept_unconfirmed = accept_unconfirmed,
+                .pool = accept_unconfirmed ? threads() : NULL,
+        };
         CLEANUP(reader_freep) struct reader *reader = NULL;
         struct error err = ERROR_INIT;
         size_t total = 0;

@@ -5,11 +5,15 @@
  *     tools wait-pid PID MILLISECONDS                waits for the end of any process; exits 1 if it still lives
  *     tools vary FILE FOLDER cut                     writes FOLDER/cut-N for every length N below the file's own
  *     tools vary FILE FOLDER change MASK             writes FOLDER/change-N with byte N exclusive-ored, for every N
- *     tools flock FILE                               holds a flock; says "locked", ends with its standard input
+ *     tools find-secret PID FILE                     counts how often the secret in FILE's last line is in that
+ * process's memory: as text, and a secret key of age also as bytes tools flock FILE                               holds
+ * a flock; says "locked", ends with its standard input
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +120,99 @@ static int flock_hold(const char *path)
         return fd < 0 || flock(fd, LOCK_EX) < 0 ? 2 : hold();
 }
 
+enum { SECRET_MAX = 256 };
+
+/* The bytes of "AGE-SECRET-KEY-1...": what Bech32 has between its separator and its six check characters. */
+static size_t decode_key(const char *text, uint8_t *bytes)
+{
+        static const char letters[] = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+        static const char prefix[] = "AGE-SECRET-KEY-1";
+        unsigned value = 0;
+        unsigned bits = 0;
+        size_t size = 0;
+
+        if (strncmp(text, prefix, sizeof prefix - 1) != 0)
+                return 0;
+        for (text += sizeof prefix - 1; text[6]; text++) {
+                value = (value << 5 | (unsigned)(strchr(letters, tolower(*text)) - letters)) & 0xFFF;
+                bits += 5;
+                if (bits >= 8) {
+                        bits -= 8;
+                        bytes[size++] = (uint8_t)(value >> bits);
+                }
+        }
+        return size;
+}
+
+static unsigned count_in(const uint8_t *bytes, size_t size, const void *needle, size_t needle_size)
+{
+        unsigned count = 0;
+        const uint8_t *at = bytes;
+
+        while (needle_size && (at = memmem(at, size - (size_t)(at - bytes), needle, needle_size))) {
+                count++;
+                at++;
+        }
+        return count;
+}
+
+static int last_line(const char *path, char line[SECRET_MAX])
+{
+        char text[SECRET_MAX];
+        FILE *file = fopen(path, "r");
+
+        line[0] = '\0';
+        if (!file)
+                return -1;
+        while (fgets(text, sizeof text, file))
+                snprintf(line, SECRET_MAX, "%.*s", (int)strcspn(text, "\n"), text);
+        fclose(file);
+        return line[0] ? 0 : -1;
+}
+
+static int find_secret(const char *pid, const char *path)
+{
+        char text[SECRET_MAX];
+        uint8_t bytes[SECRET_MAX];
+        size_t byte_count;
+        char name[64];
+        char line[512];
+        unsigned texts = 0;
+        unsigned keys = 0;
+        FILE *maps;
+        int memory;
+
+        if (last_line(path, text) < 0)
+                return 2;
+        byte_count = decode_key(text, bytes);
+        snprintf(name, sizeof name, "/proc/%s/mem", pid);
+        memory = open(name, O_RDONLY | O_CLOEXEC);
+        snprintf(name, sizeof name, "/proc/%s/maps", pid);
+        maps = fopen(name, "r");
+        if (memory < 0 || !maps)
+                return 2;
+        while (fgets(line, sizeof line, maps)) {
+                unsigned long start;
+                unsigned long end;
+                uint8_t *copy;
+                ssize_t n;
+
+                if (sscanf(line, "%lx-%lx rw", &start, &end) != 2 || end - start > 1UL << 30)
+                        continue;
+                copy = malloc(end - start);
+                n = copy ? pread(memory, copy, end - start, (off_t)start) : -1;
+                if (n > 0) {
+                        texts += count_in(copy, (size_t)n, text, strlen(text));
+                        keys += count_in(copy, (size_t)n, bytes, byte_count);
+                }
+                free(copy);
+        }
+        fclose(maps);
+        close(memory);
+        printf("%u %u\n", texts, keys);
+        return 0;
+}
+
 int main(int argc, char **argv)
 {
         const char *verb = argc > 2 ? argv[1] : "";
@@ -126,6 +223,8 @@ int main(int argc, char **argv)
                 return wait_pid(atoi(argv[2]), atoi(argv[3]));
         if (strcmp(verb, "vary") == 0 && argc >= 5)
                 return vary(argv[2], argv[3], argv[4], argc > 5 ? atoi(argv[5]) : 0);
+        if (strcmp(verb, "find-secret") == 0 && argc == 4)
+                return find_secret(argv[2], argv[3]);
         if (strcmp(verb, "flock") == 0)
                 return flock_hold(argv[2]);
         return 2;

@@ -68,6 +68,7 @@ static void foreign_zstd(void **state)
                 "zstd -qc < \"$F\" && printf '\\120\\052\\115\\030\\003\\000\\000\\000abc'",
                 "printf '\\137\\052\\115\\030\\003\\000\\000\\000abc' && zstd -qc --long=23 < \"$F\"",
                 "zstd -qc -19 < \"$F\"",
+                "pzstd -qc -p 3 \"$F\"",
         };
         struct bytes image = { 0 };
 
@@ -345,8 +346,6 @@ static void formats_for_other_tools(void **state)
                 size_t size;
                 const char *words;
         } formats[] = {
-                FORMAT("age-encryption.org/v1\n-> X25519", "age -d"),
-                FORMAT("-----BEGIN AGE ENCRYPTED FILE-----\nYWdl", "age -d"),
                 FORMAT("\x1F\x8B\x08\0", "gzip -dc"),
                 FORMAT("\xFD"
                        "7zXZ\0\0",

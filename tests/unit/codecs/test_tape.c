@@ -442,6 +442,10 @@ static void files_that_are_no_place_for_a_tape(void **state)
 
 static void inputs_that_are_no_tape(void **state)
 {
+        static const char age[] = "age-encryption.org/v1\n"
+                                  "-> X25519 XEl0dJ6y3C7KZkgmgWUicg63EyXJiwBJW8PdYJ/cYBE\n"
+                                  "qRS0AMjdjPvZ/WT08U2KL4G+PIooA3hy38SvLpvaC1E\n"
+                                  "--- HK2NmOBN9Dpq0Gw6xMCuhFcQlQLvZ/wQUi/2scLG75s\n";
         static const uint8_t image[1024] = "SQLite format 3\0\4\0\1\1\0@  \0\0\0\1\0\0\0\1";
         struct reader_options options = { .name = "f.vdi" };
         struct bytes stream = { 0 };
@@ -457,8 +461,8 @@ static void inputs_that_are_no_tape(void **state)
         assert_int_equal(shell_on("zstd -q < \"$F\"", image, sizeof image, &stream), 0);
         test_file("t.vdi", stream.data, stream.size);
         assert_refused(try_open("t.vdi", BLOCK, &tape, &err), &err, ERR_USAGE, "extract --layer zstd");
-        test_file("t.vdi", "age-encryption.org/v1\n", 22);
-        assert_refused(try_open("t.vdi", BLOCK, &tape, &err), &err, ERR_USAGE, "age");
+        test_file("t.vdi", age, sizeof age - 1);
+        assert_refused(try_open("t.vdi", BLOCK, &tape, &err), &err, ERR_KEY, "--identity");
         assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
         assert_refused(tape_open(pipe_fds[0], &options, BLOCK, &tape, &err), &err, ERR_USAGE, "no regular file");
         close(pipe_fds[0]);

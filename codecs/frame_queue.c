@@ -1,0 +1,241 @@
+#include "codecs/frame_queue.h"
+
+#include <stdlib.h>
+
+#include "codecs/bytes.h"
+
+/* SPARE_SLOTS: beside one for each thread, one that is read from and one that is loaded. ROOM_FIRST: what a slot begins
+ * with. */
+enum { SPARE_SLOTS = 2, ROOM_FIRST = 64 << 10 };
+
+struct slot {
+        struct pool_job job; /* first */
+        struct frame_decoder *decoder;
+        uint64_t start;
+        uint8_t *frame;
+        size_t frame_room;
+        size_t frame_size;
+        uint8_t *content;
+        size_t content_room;
+        size_t content_size;
+        enum frame_result result;
+        const char *fault;
+        bool submitted; /* and not yet waited for */
+};
+
+/* What the bytes that are loaded next are. */
+enum part { PART_HEADER, PART_BLOCK_HEADER, PART_BLOCK, PART_CHECKSUM };
+
+struct frame_queue {
+        struct intake *intake;
+        struct pool *pool;
+        bool loading;
+        enum part part;
+        bool last_block;
+        size_t wanted; /* of the frame that is loaded: up to the end of the part */
+        size_t bound;  /* of its size */
+        unsigned last; /* the slot that became whole last */
+        unsigned count;
+        unsigned first;
+        unsigned whole; /* the slot behind them is being loaded */
+        struct slot slots[];
+};
+
+static void decompress(struct pool_job *job)
+{
+        struct slot *slot = (struct slot *)job;
+
+        slot->result = frame_decode(slot->decoder, slot->frame, slot->frame_size, slot->content, slot->content_size,
+                                    &slot->fault);
+}
+
+struct frame_queue *frame_queue_new(struct intake *intake, struct pool *pool)
+{
+        unsigned threads = pool_threads(pool);
+        unsigned count = threads > 1 ? threads + SPARE_SLOTS : 1;
+        struct frame_queue *queue = calloc(1, sizeof *queue + count * sizeof queue->slots[0]);
+
+        if (!queue)
+                return NULL;
+        queue->intake = intake;
+        queue->pool = pool;
+        queue->count = count;
+        for (unsigned i = 0; i < count; i++)
+                queue->slots[i].job.run = decompress;
+        return queue;
+}
+
+void frame_queue_free(struct frame_queue *queue)
+{
+        if (!queue)
+                return;
+        for (unsigned i = 0; i < queue->count; i++) {
+                struct slot *slot = &queue->slots[i];
+
+                if (slot->submitted)
+                        (void)pool_take_back(queue->pool, &slot->job);
+                frame_decoder_free(slot->decoder);
+                free(slot->frame);
+                free(slot->content);
+        }
+        free(queue);
+}
+
+bool frame_queue_is_empty(const struct frame_queue *queue)
+{
+        return queue->whole == 0;
+}
+
+bool frame_queue_is_full(const struct frame_queue *queue)
+{
+        return queue->whole == queue->count;
+}
+
+bool frame_queue_is_loading(const struct frame_queue *queue)
+{
+        return queue->loading;
+}
+
+static struct slot *loaded_slot(struct frame_queue *queue)
+{
+        return &queue->slots[(queue->first + queue->whole) % queue->count];
+}
+
+/* ---- loading ---- */
+
+int frame_queue_begin(struct frame_queue *queue, const struct frame_header *header, struct error *err)
+{
+        struct slot *slot = loaded_slot(queue);
+        size_t content_size = (size_t)header->content_size;
+
+        if (!slot->decoder)
+                slot->decoder = frame_decoder_new();
+        if (slot->content_room < content_size) {
+                free(slot->content);
+                slot->content = malloc(content_size);
+                slot->content_room = slot->content ? content_size : 0;
+        }
+        if (!slot->decoder || slot->content_room < content_size)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        slot->start = queue->intake->position;
+        slot->frame_size = 0;
+        slot->content_size = content_size;
+        queue->loading = true;
+        queue->part = PART_HEADER;
+        queue->wanted = header->size;
+        queue->bound = frame_bound(content_size);
+        return 0;
+}
+
+static int make_room(struct slot *slot, size_t wanted, size_t bound, struct error *err)
+{
+        size_t room = slot->frame_room > 0 ? slot->frame_room : ROOM_FIRST;
+        uint8_t *frame;
+
+        if (wanted <= slot->frame_room)
+                return 0;
+        while (room < wanted)
+                room *= 2;
+        if (room > bound)
+                room = bound;
+        frame = realloc(slot->frame, room);
+        if (!frame)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        slot->frame = frame;
+        slot->frame_room = room;
+        return 0;
+}
+
+static int raise_damaged(const struct frame_queue *queue, uint64_t position, const char *what, struct error *err)
+{
+        return error_raise(err, ERR_DAMAGED, "%s is damaged at byte %llu: %s", queue->intake->label,
+                           (unsigned long long)position, what);
+}
+
+/* A part is there: what comes next? Returns 1 when the frame is whole. */
+static int next_part(struct frame_queue *queue, const struct slot *slot, struct error *err)
+{
+        size_t size = FRAME_BLOCK_HEADER_SIZE;
+
+        if (queue->part == PART_CHECKSUM)
+                return 1;
+        if (queue->part == PART_BLOCK_HEADER) {
+                uint32_t header = get_le24(slot->frame + slot->frame_size - FRAME_BLOCK_HEADER_SIZE);
+                enum frame_block type = (enum frame_block)(header >> 1 & 3);
+
+                size = type == FRAME_BLOCK_RLE ? 1 : header >> 3;
+                if (size > FRAME_BLOCK_MAX || type == FRAME_BLOCK_RESERVED)
+                        return raise_damaged(queue, queue->intake->position - FRAME_BLOCK_HEADER_SIZE,
+                                             "a block header is wrong", err);
+                queue->last_block = header & 1;
+                queue->part = PART_BLOCK;
+        } else if (queue->part == PART_BLOCK && queue->last_block) {
+                size = FRAME_CHECKSUM_SIZE;
+                queue->part = PART_CHECKSUM;
+        } else {
+                queue->part = PART_BLOCK_HEADER;
+        }
+        if (size > queue->bound - slot->frame_size)
+                return raise_damaged(queue, slot->start, "a data frame is longer than it can be", err);
+        queue->wanted = slot->frame_size + size;
+        return 0;
+}
+
+enum frame_load frame_queue_load(struct frame_queue *queue, bool wait, struct error *err)
+{
+        struct slot *slot = loaded_slot(queue);
+        int whole = 0;
+
+        while (whole == 0) {
+                ssize_t n;
+
+                if (slot->frame_size == queue->wanted) {
+                        whole = next_part(queue, slot, err);
+                        continue;
+                }
+                if (!wait && !intake_ready(queue->intake))
+                        return FRAME_LOAD_WAITS;
+                if (make_room(slot, queue->wanted, queue->bound, err) < 0)
+                        return FRAME_LOAD_FAILED;
+                n = intake_some(queue->intake, slot->frame + slot->frame_size, queue->wanted - slot->frame_size, err);
+                if (n <= 0)
+                        return n < 0 ? FRAME_LOAD_FAILED : FRAME_LOAD_CUT;
+                slot->frame_size += (size_t)n;
+        }
+        if (whole < 0)
+                return FRAME_LOAD_FAILED;
+        queue->loading = false;
+        queue->last = (unsigned)(slot - queue->slots);
+        queue->whole++;
+        slot->submitted = true;
+        pool_submit(queue->pool, &slot->job);
+        return FRAME_LOAD_WHOLE;
+}
+
+const uint8_t *frame_queue_last(const struct frame_queue *queue, size_t *ret_size)
+{
+        *ret_size = queue->slots[queue->last].frame_size;
+        return queue->slots[queue->last].frame;
+}
+
+/* ---- taking ---- */
+
+void frame_queue_oldest(struct frame_queue *queue, struct queued_frame *ret_frame)
+{
+        struct slot *slot = &queue->slots[queue->first];
+
+        pool_wait(queue->pool, &slot->job);
+        slot->submitted = false;
+        *ret_frame = (struct queued_frame){ .start = slot->start,
+                                            .size = slot->frame_size,
+                                            .content = slot->content,
+                                            .content_size = slot->content_size,
+                                            .result = slot->result,
+                                            .fault = slot->fault };
+}
+
+void frame_queue_release(struct frame_queue *queue)
+{
+        queue->first = (queue->first + 1) % queue->count;
+        queue->whole--;
+}
