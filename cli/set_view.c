@@ -156,6 +156,43 @@ static void print_line(FILE *out, const char *key, const char *value)
                 fprintf(out, "%-*s %s\n", KEY_WIDTH, key, safe ? safe : "");
 }
 
+/* What people want to know of what our programs say about themselves; --json has all of it. */
+struct info_line {
+        const char *member;
+        const char *key;
+};
+
+static const struct info_line primary_lines[] = {
+        { "set", "set_id" },
+        { "time", "made" },
+        { "personality", "personality" },
+        { "source", "source_set_id" },
+};
+
+static const struct info_line server_lines[] = {
+        { "kind", "server_kind" },
+        { "version", "server_version" },
+        { "origin", "origin" },
+        { "backup_name", "backup_name" },
+};
+
+/* Other programs' words are shown as they are. */
+static void print_info(FILE *out, const char *key, const char *text, const struct info_line *lines, size_t count)
+{
+        json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, /* error= */ NULL);
+        const char *first = json_string_value(json_object_get(root, lines[0].member));
+
+        if (!first)
+                print_line(out, key, text);
+        for (size_t i = 0; first && i < count; i++) {
+                const char *value = json_string_value(json_object_get(root, lines[i].member));
+
+                if (value)
+                        print_line(out, lines[i].key, value);
+        }
+        json_decref(root);
+}
+
 static void print_devices(const struct vds_status *status, FILE *out)
 {
         static const struct table_column columns[] = {
@@ -204,8 +241,8 @@ void set_view_print_status(const struct vds_status *status, FILE *out)
         print_line(out, "server", pid_text(status->server_pid, pid));
         secondaries_text(status, secondaries);
         print_line(out, "secondaries", secondaries);
-        print_line(out, "primary_info", status->primary_info);
-        print_line(out, "server_info", status->server_info);
+        print_info(out, "primary_info", status->primary_info, primary_lines, COUNT(primary_lines));
+        print_info(out, "server_info", status->server_info, server_lines, COUNT(server_lines));
         set_view_age(oldest(status), age);
         print_line(out, "oldest_command", age);
         set_view_print_config(&status->config, out);

@@ -49,6 +49,9 @@ test_a_backup_that_stands_still_is_seen() {
     grep -qxE 'verdict +none' out
     grep -qxE "primary +$backup" out
     grep -qxE "server +$server" out
+    grep -qxE 'server_kind +sqlite' out
+    grep -qxE "origin +.*/app.db" out
+    fails grep -q '[{}]' out
     grep -qxE 'max_transfer_size +65536' out
     grep -qE "^ +1  $name  open +$backup +" out
     fails grep -q aborted_because out

@@ -168,6 +168,27 @@ static void a_status(void **state)
         free(text);
 }
 
+static void what_our_programs_say_has_lines_of_its_own(void **state)
+{
+        struct vds_status status;
+        char *text;
+
+        (void)state;
+        fill(&status);
+        strcpy(status.primary_info,
+               "{\"set\":\"1-2\",\"time\":\"now\",\"source\":\"\",\"personality\":\"tape\",\"media_size\":7}");
+        strcpy(status.server_info, "{\"kind\":\"sqlite\",\"version\":3,\"origin\":\"/a\\u001bb.db\",\"size\":512}");
+        text = printed(set_view_print_status, &status);
+        assert_non_null(strstr(text, "\nset_id                     1-2\n"
+                                     "made                       now\n"
+                                     "personality                tape\n"
+                                     "server_kind                sqlite\n"
+                                     "origin                     /a\\x1Bb.db\n"
+                                     "oldest_command "));
+        assert_null(strstr(text, "_info"));
+        free(text);
+}
+
 static void a_configuration_for_people_is_part_of_the_status(void **state)
 {
         struct vds_status status;
@@ -244,9 +265,13 @@ static void json_of_a_status(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(ages),           cmocka_unit_test(a_list),
-                cmocka_unit_test(a_status),       cmocka_unit_test(a_configuration_for_people_is_part_of_the_status),
-                cmocka_unit_test(json_of_a_list), cmocka_unit_test(json_of_a_status),
+                cmocka_unit_test(ages),
+                cmocka_unit_test(a_list),
+                cmocka_unit_test(a_status),
+                cmocka_unit_test(a_configuration_for_people_is_part_of_the_status),
+                cmocka_unit_test(what_our_programs_say_has_lines_of_its_own),
+                cmocka_unit_test(json_of_a_list),
+                cmocka_unit_test(json_of_a_status),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
