@@ -3,13 +3,16 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/coding.h"
 #include "cli/command.h"
+#include "cli/inputs.h"
 #include "cli/member.h"
 #include "cli/outputs.h"
 #include "cli/set_options.h"
+#include "codecs/codecs.h"
 #include "core/base/cleanup.h"
 
 static const struct opt_spec *const option_tables[] = { options_files,      options_bare,       options_writing,
@@ -69,6 +72,35 @@ static int find_device(struct member *member, const char *text, uint32_t *ret_de
         return 0;
 }
 
+static int check_input(const char *path, struct error *err)
+{
+        struct input input;
+        int rc = input_open(&input, path, err);
+
+        input_deinit(&input);
+        return rc;
+}
+
+/* What can be known of the file before the set is: that it can be read, or made. Only a regular file's: others notice
+ * who opens them. The file of a name with {device} or {date} in it is looked at when these are known. */
+static int check_file(const struct member *member, struct error *err)
+{
+        const struct args *args = member->serving.args;
+        const char *output = args->outputs.count ? args->outputs.items[0] : NULL;
+        const char *input = args->inputs.count ? args->inputs.items[0] : NULL;
+        struct stat st;
+        const char *path = input ? input : output;
+        CLEANUP(stage_freep) struct stage *probe = NULL;
+
+        if (!path || (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+                return 0;
+        if (input)
+                return check_input(input, err);
+        if (strchr(output, '{') || strncmp(output, "/dev/", 5) == 0 || strncmp(output, "/proc/", 6) == 0)
+                return 0;
+        return file_sink_new(output, member->primary.set_id, FILE_EXISTING_KEPT, /* cancel= */ NULL, &probe, err);
+}
+
 static int attach(struct member *member, char **name, struct error *err)
 {
         const struct args *args = member->serving.args;
@@ -76,6 +108,8 @@ static int attach(struct member *member, char **name, struct error *err)
         const struct output_words words = { .db = member->set_name, .type = "full", .date = date };
         uint32_t device = 0;
 
+        if (check_file(member, err) < 0)
+                return -1;
         if (member_join(member, err) < 0 || find_device(member, args->operands.items[1], &device, err) < 0)
                 return serving_failed(&member->serving, err);
         outputs_date(member->primary.time, date);

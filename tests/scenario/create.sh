@@ -439,6 +439,26 @@ test_the_slip_of_one_costs_the_others_nothing() {
     no_leftovers
 }
 
+# Nobody waits a minute for a set to hear of a typing error, and what is looked at is not touched.
+test_attach_looks_at_its_file_first() {
+    local name
+    touch there.vdi
+    expect_exit 2 vdipipe attach demo 2 -i missing
+    expect_error "attach 'demo' 2: 'missing' cannot be read"
+    expect_exit 2 vdipipe attach demo 2 -i .
+    expect_error "'.' is a folder, not a backup"
+    expect_exit 2 vdipipe attach demo 2 -o there.vdi
+    expect_error "attach 'demo' 2: 'there.vdi' exists"
+    expect_exit 2 vdipipe attach demo 2 -o missing/x.vdi
+    expect_error "no folder './missing'"
+    mkfifo pipe
+    for name in /dev/null pipe x.vdi 'there.{device}'; do
+        expect_exit 6 vdipipe attach demo 2 -o "$name" --open-timeout 0.1
+    done
+    [[ ! -e x.vdi ]]
+    no_leftovers
+}
+
 test_attach_without_a_set() {
     expect_exit 6 vdipipe attach demo 2 -o x.vdi --open-timeout 1
     expect_error "attach 'demo' 2" --open-timeout "vdipipe create"
