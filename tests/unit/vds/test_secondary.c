@@ -42,6 +42,18 @@ static void up_to_devices(struct pair *pair, uint32_t device_count)
         pair_start_agent(pair);
 }
 
+static void expect_unserved(struct pair *pair, struct vds_client *secondary, int index)
+{
+        struct vds_client *const clients[] = { pair->client, secondary };
+
+        for (size_t i = 0; i < 2; i++) {
+                uint32_t found = UINT32_MAX;
+
+                assert_int_equal(vds_client_unserved(clients[i], &found), index >= 0);
+                assert_int_equal(found, (uint32_t)index);
+        }
+}
+
 static struct vds_client_device *open_nth(struct pair *pair, struct vds_client *client, uint32_t index)
 {
         struct vds_client_device *device;
@@ -752,6 +764,46 @@ static void two_that_pop_one_ring_abort(void **state)
         pair_deinit(&pair);
 }
 
+static void the_first_device_without_a_client_is_told(void **state)
+{
+        struct vds_client_device *devices[3];
+        struct vds_client *secondary;
+        struct pair pair;
+
+        (void)state;
+        up_to_devices(&pair, 3);
+        secondary = join(&pair);
+        expect_unserved(&pair, secondary, 0);
+        devices[0] = open_nth(&pair, secondary, 0);
+        expect_unserved(&pair, secondary, 1);
+        devices[2] = open_nth(&pair, pair.client, 2);
+        expect_unserved(&pair, secondary, 1);
+        devices[1] = open_nth(&pair, pair.client, 1);
+        expect_unserved(&pair, secondary, -1);
+        for (uint32_t i = 0; i < 3; i++) {
+                assert_int_equal(vds_server_device_close(pair.server_devices[i]), NOERROR);
+                expect_closed(devices[i]);
+        }
+        expect_unserved(&pair, secondary, -1);
+        leave(secondary);
+        pair_join_agent(&pair);
+        pair_deinit(&pair);
+}
+
+static void a_device_that_the_server_has_not_opened_needs_no_client(void **state)
+{
+        uint32_t found = UINT32_MAX;
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        assert_false(vds_client_unserved(pair.client, &found));
+        pair_configure(&pair);
+        assert_false(vds_client_unserved(pair.client, &found));
+        assert_int_equal(found, UINT32_MAX);
+        pair_deinit(&pair);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -774,6 +826,8 @@ int main(void)
                 cmocka_unit_test(every_held_command_has_its_own_handle),
                 cmocka_unit_test(handles_of_another_set_are_invalid),
                 cmocka_unit_test(a_handle_to_nowhere_is_invalid),
+                cmocka_unit_test(the_first_device_without_a_client_is_told),
+                cmocka_unit_test(a_device_that_the_server_has_not_opened_needs_no_client),
                 cmocka_unit_test(two_that_pop_one_ring_abort),
         };
 
