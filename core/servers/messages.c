@@ -28,7 +28,11 @@ static const struct message_row {
         [MESSAGE_NO_NAME] = { 1038, 15, 4, ERR_USAGE,
                               "An object or column name is missing or empty: a name of no characters is not allowed." },
         [MESSAGE_NO_DATABASE] = { 911, 16, 1, ERR_USAGE,
-                                  "Database '%1' does not exist. Make sure that the name is entered correctly." },
+                                  "Database '%1' does not exist. Make sure that the name is entered correctly: one "
+                                  "with a "
+                                  "'/' in it is a path, such as [./app.db]; any other is a section of the "
+                                  "configuration "
+                                  "file." },
         [MESSAGE_NAME_MISSING] = { 3025, 16, 1, ERR_USAGE,
                                    "Missing database name. Reissue the statement specifying a valid database name." },
 

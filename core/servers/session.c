@@ -279,8 +279,8 @@ static int raise_device_count(struct session *session, struct error *err)
         snprintf(has, sizeof has, "%u", session->config.deviceCount);
         snprintf(given, sizeof given, "%u", session->job->device_count);
         session_explain(session, MESSAGE_DEVICE_COUNT, has, given);
-        return error_raise(err, ERR_USAGE, "the device set '%s' has %s devices, the server was told of %s",
-                           session->job->set_name, has, given);
+        return error_raise(err, ERR_USAGE, "the device set '%s' has %s device%s, the server was told of %s",
+                           session->job->set_name, has, session->config.deviceCount == 1 ? "" : "s", given);
 }
 
 int session_join(struct session *session, const struct server_job *job, const struct vds_options *options,

@@ -59,9 +59,13 @@ static int check_target(struct restore *restore, struct error *err)
         case SERVER_REPLACE_IN_PLACE:
                 if (target->exists[0])
                         return replace_probe_in_place(&replacement, err);
-                return error_raise(err, ERR_USAGE, "'%s' exists without its database: use --replace=aside", path);
+                return error_raise(
+                        err, ERR_USAGE,
+                        "'%s' exists without its database: move it away, or use vdipipe restore --replace=aside", path);
         default:
-                return error_raise(err, ERR_USAGE, "'%s' exists: use --replace to write over the database", path);
+                return error_raise(
+                        err, ERR_USAGE,
+                        "'%s' exists: only RESTORE ... WITH REPLACE (vdipipe restore --replace) writes over it", path);
         }
 }
 

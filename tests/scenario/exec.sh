@@ -141,6 +141,9 @@ test_refusals() {
 3115|3013|RESTORE DATABASE [app.db] FROM VIRTUAL_DEVICE='d' WITH PARTIAL
 3205|3013|RESTORE HEADERONLY FROM VIRTUAL_DEVICE='d', VIRTUAL_DEVICE='e'
 ROWS
+    # A new database of a name without folder could be meant to be a path.
+    expect_exit 2 vdipipe exec "RESTORE DATABASE [new.db] FROM VIRTUAL_DEVICE='d'"
+    grep -qF "[./app.db]" err
     expect_exit 2 vdipipe exec
     expect_error "which statement"
     no_leftovers

@@ -238,7 +238,7 @@ static void refusals_come_first(void **state)
         assert_false(restore->configured);
         assert_int_equal(restore->verdict, VDS_VERDICT_FAILED);
         assert_int_equal(restore->report.code, ERR_USAGE);
-        assert_non_null(strstr(restore->report.message, "use --replace"));
+        assert_non_null(strstr(restore->report.message, "WITH REPLACE"));
         run_deinit(restore);
         run_deinit(backup);
 
