@@ -216,9 +216,21 @@ wait_for_file() { # PATH SECONDS
     wait_until "$2" test -e "$1"
 }
 
+# The promised time in milliseconds, for this machine now: the promises are made for one that has a processor for who wants
+# to run. Where N times as many want one, it is N times as long, 5 times at most, so that a hang stays one.
+fair_ms() { # SECONDS
+    awk -v seconds="$1" -v processors="$(nproc)" '{
+        split($4, tasks, "/")
+        share = ($1 > tasks[1] ? $1 : tasks[1]) / processors
+        print int(seconds * 1000 * (share < 1 ? 1 : share > 5 ? 5 : share))
+    }' /proc/loadavg
+}
+
 # Waits for the end of any process, and fails when it takes longer.
 wait_for_pid_end() { # PID SECONDS
-    helper tools wait-pid "$1" "$(($2 * 1000))" || fail "process $1 still lives after $2 s"
+    local ms
+    ms=$(fair_ms "$2")
+    helper tools wait-pid "$1" "$ms" || fail "process $1 still lives after $ms ms"
 }
 
 # Waits for a child of this shell that must end by itself, and checks its exit status.
@@ -234,7 +246,7 @@ no_leftovers() { # [FOLDER]
     local folder=${1:-.} found pid
     # Whoever was told to end may still be about it; the promise is two seconds.
     for pid in $(strays "$VDIPIPE_RUNTIME_DIR"); do
-        helper tools wait-pid "$pid" 2000 || fail "still alive: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+        helper tools wait-pid "$pid" "$(fair_ms 2)" || fail "still alive: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
     done
     found=$(find "$folder" "$VDIPIPE_RUNTIME_DIR" -mindepth 1 \( -name '.*.partial-*' -o -name '.*.restore-*' -o -name '.*.aside-*' -o -name '.vdipipe-*' -o \
         -path "$VDIPIPE_RUNTIME_DIR/*" \))
