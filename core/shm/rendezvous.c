@@ -193,6 +193,17 @@ static int keep_own_lock(int folder_fd, const char *name, int fd, struct error *
                            name, (unsigned long)st.st_uid);
 }
 
+static int raise_no_lock(int folder_fd, const char *name, int sys_errno, struct error *err)
+{
+        const char *why = "";
+
+        if (sys_errno == EACCES)
+                why = faccessat(folder_fd, name, F_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) == 0
+                              ? ": another user may have the name"
+                              : ": the runtime folder is not ours to write to";
+        return error_raise_errno(err, sys_errno, "open lock file '%s'%s", name, why);
+}
+
 /* One attempt to own the name. Returns 1 when it is ours, 0 when somebody holds it now, -1 on failure. */
 static int try_lock(int folder_fd, const char *name, int *ret_fd, struct error *err)
 {
@@ -201,8 +212,7 @@ static int try_lock(int folder_fd, const char *name, int *ret_fd, struct error *
         int own;
 
         if (fd < 0)
-                return error_raise_errno(err, errno, "open lock file '%s'%s", name,
-                                         errno == EACCES ? ": another user may have the name" : "");
+                return raise_no_lock(folder_fd, name, errno, err);
         if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
                 if (errno == EWOULDBLOCK || errno == EINTR)
                         return 0;
