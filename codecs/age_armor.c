@@ -208,8 +208,8 @@ static bool line_is(const char *line, size_t length, const char *text)
 
 static int read_begin(struct armor_source *armor, struct error *err)
 {
-        const char *line;
-        size_t length, taken;
+        const char *line = "";
+        size_t length = 0, taken = 0;
         int whole = peek_line(armor, &line, &length, &taken, err);
 
         if (whole < 0)
@@ -223,6 +223,11 @@ static int read_begin(struct armor_source *armor, struct error *err)
         return 0;
 }
 
+static bool is_space(uint8_t byte)
+{
+        return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
 /* Behind the end line only white space may follow. */
 static int read_end(struct armor_source *armor, struct error *err)
 {
@@ -232,7 +237,7 @@ static int read_end(struct armor_source *armor, struct error *err)
         if (n < 0)
                 return -1;
         for (ssize_t i = 0; i < n; i++)
-                if (n > SPACE_MAX || !memchr(" \t\r\n", bytes[i], 4))
+                if (n > SPACE_MAX || !is_space(bytes[i]))
                         return raise_malformed(armor, "something follows the end of its age armor", err);
         intake_skip(&armor->intake, (size_t)n);
         armor->ended = true;
@@ -242,8 +247,8 @@ static int read_end(struct armor_source *armor, struct error *err)
 /* Decodes the next line to `bytes`, LINE_BYTES of room. Returns how many, 0 at the end, -1. */
 static ssize_t read_line(struct armor_source *armor, uint8_t *bytes, struct error *err)
 {
-        const char *line;
-        size_t length, taken, size;
+        const char *line = "";
+        size_t length = 0, taken = 0, size;
         int whole = peek_line(armor, &line, &length, &taken, err);
 
         if (whole < 0)

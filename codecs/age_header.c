@@ -135,8 +135,8 @@ static int read_version(struct age_header *header, struct intake *intake, struct
 {
         CLEANUP(freep) char *version = NULL;
         size_t prefix = strlen(AGE_VERSION_PREFIX);
-        const char *line;
-        size_t size;
+        const char *line = "";
+        size_t size = 0;
 
         if (next_line(header, intake, &line, &size, err) < 0)
                 return -1;
@@ -170,8 +170,8 @@ static bool arguments_are_valid(const char *text, size_t size)
 static int read_body(struct age_header *header, struct intake *intake, struct age_stanza *stanza, struct error *err)
 {
         uint8_t bytes[AGE_LINE_BYTES];
-        const char *line;
-        size_t length, size;
+        const char *line = "";
+        size_t length = 0, size = 0;
 
         do {
                 if (next_line(header, intake, &line, &length, err) < 0)
@@ -230,8 +230,8 @@ static bool begins(const char *line, size_t length, const char *with)
 
 int age_header_read(struct age_header *header, struct intake *intake, struct error *err)
 {
-        const char *line;
-        size_t length;
+        const char *line = "";
+        size_t length = 0;
 
         *header = (struct age_header){ 0 };
         if (read_version(header, intake, err) < 0)

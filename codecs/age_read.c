@@ -102,11 +102,10 @@ static int raise_fault(const struct age_source *age, const struct segment *segme
                 [FAULT_FORGED] = "it was changed or cut off, since what stands there is not authentic",
                 [FAULT_CUT] = "it was cut off, since its final part is missing",
         };
-        uint64_t chunk = segment->counter + segment->opened / AGE_CHUNK_SIZE;
+        unsigned long long chunk = segment->counter + segment->opened / AGE_CHUNK_SIZE;
 
         return error_raise(err, ERR_DAMAGED, "%s is damaged in the %d bytes from byte %llu on: %s", age->label,
-                           SEALED_SIZE, (unsigned long long)(age->payload + chunk * SEALED_SIZE),
-                           words[segment->fault]);
+                           SEALED_SIZE, age->payload + chunk * SEALED_SIZE, words[segment->fault]);
 }
 
 /* ---- segments ---- */
