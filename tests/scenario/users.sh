@@ -128,7 +128,7 @@ test_a_set_of_create_and_a_name_taken() {
     wait_until 10 "$program" status demo
     # The name is taken for everybody, whether he may join or not.
     for who in "$member" "$stranger" 0; do
-        expect_exit 1 as "$who" '' "$program" create demo
+        expect_exit 5 as "$who" '' "$program" create demo
         expect_error "'demo'"
     done
     expect_exit 6 as "$supplementary" "$gid" "$program" config demo --group "$group" --open-timeout 0.2
