@@ -100,11 +100,17 @@ static bool tell(const struct client_member *member, const void *message, size_t
         return peer_send(member->fd, message, size, pass, no_wait, NULL) == PEER_OK;
 }
 
+/* It cannot be told any more. It may have left in order: that is read first. */
+static void end_member(struct vds_client *client, struct client_member *member)
+{
+        client_serve_member(client, member, /* dead= */ true);
+}
+
 void client_tell_members(struct vds_client *client, const void *message, size_t size, int pass)
 {
         for (int i = 0; i < CLIENT_MEMBERS_MAX; i++)
                 if (client->members[i].fd >= 0 && !tell(&client->members[i], message, size, pass))
-                        member_left(client, &client->members[i]);
+                        end_member(client, &client->members[i]);
 }
 
 /* The areas so far and the configuration. */
@@ -149,6 +155,6 @@ void client_welcome_secondary(struct vds_client *client, struct half_open *half)
                 pthread_mutex_unlock(&client->set.lock);
                 fault_point("client.service.secondary");
                 if (!tell(member, &answer, sizeof answer, client->set.control.fd) || !tell_all(client, member))
-                        member_left(client, member);
+                        end_member(client, member);
         }
 }

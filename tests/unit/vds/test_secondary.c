@@ -153,6 +153,36 @@ static void secondaries_serve_devices(void **state)
         pair_deinit(&pair);
 }
 
+static void *leave_on_a_thread(void *client)
+{
+        leave(client);
+        return NULL;
+}
+
+/* The primary may be passing an area on at that moment, and find nobody to take it. */
+static void who_leaves_while_an_area_comes_has_not_died(void **state)
+{
+        enum { ROUNDS = 100 };
+        struct vds_secondaries now;
+        struct pair pair;
+
+        (void)state;
+        up_to_devices(&pair, 1);
+        for (uint32_t round = 1; round <= ROUNDS; round++) {
+                struct vds_client *secondary = join(&pair);
+                pthread_t thread;
+
+                assert_int_equal(pthread_create(&thread, NULL, leave_on_a_thread, secondary), 0);
+                assert_int_equal(vds_server_request_buffers(pair.server, PAIR_TRANSFER, 0, 1), NOERROR);
+                pthread_join(thread, NULL);
+                do
+                        vds_client_secondaries(pair.client, &now);
+                while (now.left + now.died < round && sched_yield() == 0);
+                assert_int_equal(now.died, 0);
+        }
+        pair_deinit(&pair);
+}
+
 /* ---- getting in ---- */
 
 static void a_secondary_gets_in_when_the_set_is_configured(void **state)
@@ -808,6 +838,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(secondaries_serve_devices),
+                cmocka_unit_test(who_leaves_while_an_area_comes_has_not_died),
                 cmocka_unit_test(a_secondary_gets_in_when_the_set_is_configured),
                 cmocka_unit_test(there_is_room_for_as_many_as_devices),
                 cmocka_unit_test(texts_and_names_reach_secondaries),
