@@ -107,7 +107,7 @@ test_members_do_a_backup_together() {
     wait_until 10 "$program" status demo
     # A stranger is no server and no secondary.
     expect_exit 1 as "$stranger" '' "$program" exec --group "$group" "$statement"
-    expect_exit 6 as "$stranger" '' "$program" attach demo second --group "$group" --open-timeout 0.3 -o secondary/no
+    expect_exit 6 as "$stranger" '' "$program" attach demo second --group "$group" --open-timeout 0.3 -o /dev/null
     as "$supplementary" "50,$gid" "$program" attach demo second --group "$group" --raw -o secondary/two >/dev/null 2>attached &
     secondary=$!
     setpriv --reuid "$member" --regid "$gid" --clear-groups "$program" exec --group "$group" "$statement" >/dev/null 2>executed &
@@ -121,14 +121,14 @@ test_members_do_a_backup_together() {
 }
 
 test_a_set_of_create_and_a_name_taken() {
-    local owner_groups=$gid
+    local who owner_groups=$gid
     meet
     as "$owner" "$gid" "$program" create demo --group "$group" >/dev/null 2>why &
     set_pid=$!
     wait_until 10 "$program" status demo
-    # The name is taken for everybody, whether he may join or not.
-    for who in "$member" "$stranger" 0; do
-        expect_exit 5 as "$who" '' "$program" create demo
+    # The name is taken for everybody, whether he may join or not; only root can see that it is.
+    for who in "$member:1" "$stranger:1" 0:5; do
+        expect_exit "${who#*:}" as "${who%:*}" '' "$program" create demo
         expect_error "'demo'"
     done
     expect_exit 6 as "$supplementary" "$gid" "$program" config demo --group "$group" --open-timeout 0.2
