@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 #include <string.h>
+#include <jansson.h>
+#include <sodium.h>
 #include <xxhash.h>
 #include <zstd.h>
 
@@ -154,6 +156,7 @@ void render_version(FILE *out)
 {
         unsigned xxh = XXH_VERSION_NUMBER; /* compiled in */
 
-        fprintf(out, "vdipipe %s\nsqlite %s\nzstd %s\nxxhash %u.%u.%u\n", VDIPIPE_VERSION, sqlite3_libversion(),
-                ZSTD_versionString(), xxh / 10000, xxh / 100 % 100, xxh % 100);
+        fprintf(out, "vdipipe %s\nsqlite %s\nzstd %s\nlibsodium %s\njansson %s\nxxhash %u.%u.%u\n", VDIPIPE_VERSION,
+                sqlite3_libversion(), ZSTD_versionString(), sodium_version_string(), jansson_version_str(), xxh / 10000,
+                xxh / 100 % 100, xxh % 100);
 }
