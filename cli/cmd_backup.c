@@ -28,11 +28,6 @@ static const struct opt_spec backup_options[] = {
           .help = "write to FILE, which appears when the backup is complete; {db} {date} {type} {device} are "
                   "replaced" },
         { .type = OPT_FLAG,
-          .name = "force",
-          .letter = 'f',
-          .offset = offsetof(struct args, force),
-          .help = "replace an existing FILE, once the new backup is complete" },
-        { .type = OPT_FLAG,
           .name = "raw",
           .offset = offsetof(struct args, raw),
           .help = "write the bare data, without any protection against truncation" },
@@ -43,13 +38,6 @@ static const struct opt_spec backup_options[] = {
           .min = 1,
           .max = VDS_DEVICES_MAX,
           .help = "stripe over N devices, one file each (default: 1)" },
-        { .type = OPT_SECONDS,
-          .name = "max-lock",
-          .value = "SECONDS",
-          .offset = offsetof(struct args, max_lock_ms),
-          .min = 0,
-          .max = 86400000,
-          .help = "keep writers of a rollback-mode database out no longer; the rest is spooled (default: 5)" },
         { .type = OPT_SIZE,
           .name = "max-wal",
           .value = "SIZE",
@@ -69,13 +57,12 @@ static const struct opt_spec backup_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = { backup_options,     options_writing,
-                                                        options_encrypting, options_passphrase,
-                                                        options_threads,    options_set,
-                                                        options_open,       options_server_wait,
-                                                        options_group,      options_stall,
-                                                        options_trace,      options_progress,
-                                                        options_common,     NULL };
+static const struct opt_spec *const option_tables[] = {
+        backup_options,     options_force,       options_lock,    options_writing,
+        options_encrypting, options_passphrase,  options_threads, options_set,
+        options_open,       options_server_wait, options_group,   options_stall,
+        options_trace,      options_progress,    options_common,  NULL
+};
 
 static int check_args(const struct args *args, struct error *err)
 {
@@ -85,11 +72,7 @@ static int check_args(const struct args *args, struct error *err)
                 return error_raise(err, ERR_USAGE,
                                    "--raw and --zstd exclude each other; to compress a raw image: vdipipe "
                                    "backup --raw DB | zstd");
-        if (args->zstd && args->zstd_level == 0)
-                return error_raise(err, ERR_USAGE, "--zstd has no level 0; leave --zstd out to store");
-        if (args->zstd_long && !args->zstd)
-                return error_raise(err, ERR_USAGE, "--zstd-long goes with --zstd");
-        if (operation_check_args(args, err) < 0)
+        if (coding_check_zstd(args, err) < 0 || operation_check_args(args, err) < 0)
                 return -1;
         if (args->force && !args->output)
                 return error_raise(err, ERR_USAGE, "--force goes with -o FILE");

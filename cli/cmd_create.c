@@ -51,31 +51,14 @@ static const struct opt_spec create_options[] = {
           .name = "append",
           .offset = offsetof(struct args, append),
           .help = "begin with the tape that FILE holds already" },
-        { .type = OPT_FLAG,
-          .name = "force",
-          .letter = 'f',
-          .offset = offsetof(struct args, force),
-          .help = "replace an existing FILE, once the new backup is complete" },
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = { options_files,
-                                                        options_bare,
-                                                        create_options,
-                                                        options_writing,
-                                                        options_encrypting,
-                                                        options_decrypting,
-                                                        options_passphrase,
-                                                        options_threads,
-                                                        options_reading,
-                                                        options_group,
-                                                        options_open,
-                                                        options_server_wait,
-                                                        options_stall,
-                                                        options_trace,
-                                                        options_progress,
-                                                        options_common,
-                                                        NULL };
+static const struct opt_spec *const option_tables[] = {
+        options_files,       options_bare,       create_options,  options_force,    options_writing, options_encrypting,
+        options_decrypting,  options_passphrase, options_threads, options_reading,  options_group,   options_open,
+        options_server_wait, options_stall,      options_trace,   options_progress, options_common,  NULL
+};
 
 static int check_tape_args(const struct args *args, struct error *err)
 {

@@ -6,7 +6,7 @@
 #include "cli/exec_statement.h"
 #include "cli/set_options.h"
 
-static const struct opt_spec *const option_tables[] = { options_script, options_statement, options_group,
+static const struct opt_spec *const option_tables[] = { options_script, options_statement, options_lock, options_group,
                                                         options_trace,  options_common,    NULL };
 
 static int run_exec(const struct args *args, struct error *err)

@@ -70,6 +70,15 @@ static bool has_passphrase(const struct args *args)
         return args->passphrase_file || args->passphrase_fd >= 0 || args->ask_passphrase;
 }
 
+int coding_check_zstd(const struct args *args, struct error *err)
+{
+        if (args->zstd && args->zstd_level == 0)
+                return error_raise(err, ERR_USAGE, "--zstd has no level 0; leave --zstd out to store");
+        if (args->zstd_long && !args->zstd)
+                return error_raise(err, ERR_USAGE, "--zstd-long goes with --zstd");
+        return 0;
+}
+
 bool coding_encrypts(const struct args *args)
 {
         return args->recipients.count || args->recipients_files.count || has_passphrase(args);

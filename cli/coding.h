@@ -24,6 +24,9 @@ extern const struct opt_spec options_encrypting[]; /* for whom */
 extern const struct opt_spec options_decrypting[]; /* with what */
 extern const struct opt_spec options_passphrase[]; /* for both */
 
+/* Do the options of compression fit together? */
+int coding_check_zstd(const struct args *args, struct error *err);
+
 /* Whether the options ask for encryption. */
 bool coding_encrypts(const struct args *args);
 

@@ -116,6 +116,26 @@ const struct opt_spec options_server_wait[] = {
         { .type = OPT_END },
 };
 
+const struct opt_spec options_force[] = {
+        { .type = OPT_FLAG,
+          .name = "force",
+          .letter = 'f',
+          .offset = offsetof(struct args, force),
+          .help = "replace an existing FILE, once the new backup is complete" },
+        { .type = OPT_END },
+};
+
+const struct opt_spec options_lock[] = {
+        { .type = OPT_SECONDS,
+          .name = "max-lock",
+          .value = "SECONDS",
+          .offset = offsetof(struct args, max_lock_ms),
+          .min = 0,
+          .max = 86400000,
+          .help = "keep writers of a rollback-mode database out no longer; the rest is spooled (default: 5)" },
+        { .type = OPT_END },
+};
+
 const struct opt_spec options_stall[] = {
         { .type = OPT_SECONDS,
           .name = "stall-timeout",

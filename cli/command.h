@@ -52,6 +52,8 @@ extern const struct opt_spec options_progress[];    /* of a transfer */
 extern const struct opt_spec options_set[];         /* shape of the device set */
 extern const struct opt_spec options_open[];        /* time-out of the other side's coming */
 extern const struct opt_spec options_server_wait[]; /* the server's, for the client */
+extern const struct opt_spec options_force[];       /* what becomes of an existing output */
+extern const struct opt_spec options_lock[];        /* how long a backup may keep writers out */
 extern const struct opt_spec options_stall[];       /* time-out of input and output */
 extern const struct opt_spec options_trace[];       /* what is written about a set's commands */
 extern const struct opt_spec options_files[];       /* files behind devices */

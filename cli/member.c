@@ -42,11 +42,7 @@ int member_check_args(const struct args *args, struct error *err)
                 return error_raise(err, ERR_USAGE, "-o is for a backup and -i for a restore; give one of them");
         if (args->raw && args->zstd)
                 return error_raise(err, ERR_USAGE, "--raw and --zstd exclude each other");
-        if (args->zstd && args->zstd_level == 0)
-                return error_raise(err, ERR_USAGE, "--zstd has no level 0; leave --zstd out to store");
-        if (args->zstd_long && !args->zstd)
-                return error_raise(err, ERR_USAGE, "--zstd-long goes with --zstd");
-        if (check_direction_of_options(args, err) < 0)
+        if (coding_check_zstd(args, err) < 0 || check_direction_of_options(args, err) < 0)
                 return -1;
         return set_options_check(args, err);
 }
