@@ -17,6 +17,7 @@
 #include "cli/operation.h"
 #include "cli/set_options.h"
 #include "codecs/codecs.h"
+#include "codecs/pool.h"
 #include "core/base/deadline.h"
 
 static const struct opt_spec backup_options[] = {
@@ -105,6 +106,7 @@ static int build_chains(const struct operation *operation, struct outputs *outpu
         if (operation->info.part_count != operation->job.device_count)
                 return error_raise(err, ERR_PROTOCOL, "the server speaks of %u devices, not %u",
                                    operation->info.part_count, operation->job.device_count);
+        pool_share(operation->serving.args->pool, outputs->count);
         for (uint32_t i = 0; i < outputs->count; i++) {
                 struct stage *chain = NULL;
                 struct stage *sink = outputs->sinks[i];

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/coding.h"
+#include "codecs/pool.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 
@@ -299,6 +300,7 @@ int inputs_open(struct inputs *inputs, const struct args *args, const atomic_boo
         if (inputs->count == 1 && first->has_info && first->info.device_count > 1 &&
             add_siblings(inputs, args, cancel, err) < 0)
                 return -1;
+        pool_share(args->pool, inputs->count);
         return check_set(inputs, err);
 }
 

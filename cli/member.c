@@ -9,6 +9,7 @@
 #include "cli/message.h"
 #include "cli/outputs.h"
 #include "cli/set_options.h"
+#include "codecs/pool.h"
 #include "core/base/deadline.h"
 
 enum {
@@ -143,6 +144,7 @@ int member_add_volume(struct member *member, uint32_t device, uint32_t device_co
                             : device_count == 1 ? FILE_EXISTING_KEPT_FORCE_HELPS
                                                 : FILE_EXISTING_KEPT,
         };
+        pool_share(args->pool, member->volume_count);
         if (volume_open(volume, cancel_flag(member), err) < 0)
                 return serving_failed(&member->serving, err);
         return check_source(member, volume, err);

@@ -168,6 +168,40 @@ static void read_ahead(struct age_source *age)
         }
 }
 
+static void free_ring(struct age_source *age)
+{
+        for (size_t i = 0; age->ring && i < age->ring_size; i++)
+                free(age->ring[i].bytes);
+        free(age->ring);
+        age->ring = NULL;
+}
+
+static int make_ring(struct age_source *age, size_t size, struct error *err)
+{
+        free_ring(age);
+        age->oldest = 0;
+        age->ring_size = size;
+        age->ring = calloc(size, sizeof *age->ring);
+        if (!age->ring)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        for (size_t i = 0; i < size; i++) {
+                age->ring[i].bytes = malloc(SEGMENT_BYTES + 1);
+                if (!age->ring[i].bytes)
+                        return error_raise(err, ERR_MEMORY, "out of memory");
+        }
+        return 0;
+}
+
+/* How many streams share the pool is known when all were opened, and what is inside each was looked at by then. */
+static int adapt_ring(struct age_source *age, struct error *err)
+{
+        unsigned ahead = pool_ahead(age->pool);
+
+        if (age->submitted > 0 || age->chunks == 0 || age->ring_size == ahead)
+                return 0;
+        return make_ring(age, ahead, err);
+}
+
 static void retire_oldest(struct age_source *age)
 {
         age->oldest = (age->oldest + 1) % age->ring_size;
@@ -199,11 +233,14 @@ static ssize_t age_source_read(struct source *source, void *buffer, size_t size,
         struct age_source *age = (struct age_source *)source;
 
         for (;;) {
-                struct segment *segment = &age->ring[age->oldest];
+                struct segment *segment;
                 size_t done;
 
+                if (adapt_ring(age, err) < 0)
+                        return -1;
                 if (!age->waited)
                         read_ahead(age);
+                segment = &age->ring[age->oldest];
                 if (age->submitted == 0) {
                         if (age->input_failed && err)
                                 *err = age->failure;
@@ -237,9 +274,7 @@ static void age_source_free(struct source *source)
                         pool_wait(age->pool, &age->ring[age->oldest].job);
                 retire_oldest(age);
         }
-        for (size_t i = 0; age->ring && i < age->ring_size; i++)
-                free(age->ring[i].bytes);
-        free(age->ring);
+        free_ring(age);
         free(age->carried);
         intake_deinit(&age->intake);
         secret_freep(&age->payload_key);
@@ -351,23 +386,6 @@ static int open_header(struct age_source *age, const struct age_header *header, 
 
 /* ---- making ---- */
 
-static int prepare_ring(struct age_source *age, struct error *err)
-{
-        unsigned threads = age->pool ? pool_threads(age->pool) : 0;
-
-        age->ring_size = threads > 1 ? threads + 1 : 1;
-        age->ring = calloc(age->ring_size, sizeof *age->ring);
-        age->carried = malloc(SEALED_SIZE);
-        if (!age->ring || !age->carried)
-                return error_raise(err, ERR_MEMORY, "out of memory");
-        for (size_t i = 0; i < age->ring_size; i++) {
-                age->ring[i].bytes = malloc(SEGMENT_BYTES + 1);
-                if (!age->ring[i].bytes)
-                        return error_raise(err, ERR_MEMORY, "out of memory");
-        }
-        return 0;
-}
-
 /* Puts what takes the armor off in front, if there is one. */
 static int peel_armor(struct age_source *age, const atomic_bool *cancel, struct error *err)
 {
@@ -395,7 +413,10 @@ static int prepare(struct age_source *age, const struct reader_options *options,
         if (result == 0)
                 result = open_header(age, &header, options, err);
         age_header_deinit(&header);
-        return result < 0 ? -1 : prepare_ring(age, err);
+        if (result < 0)
+                return -1;
+        age->carried = malloc(SEALED_SIZE);
+        return age->carried ? make_ring(age, 1, err) : error_raise(err, ERR_MEMORY, "out of memory");
 }
 
 int age_source_new(struct source *next, const char *label, const struct reader_options *options,

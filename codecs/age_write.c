@@ -358,10 +358,7 @@ static int prepare_keys(struct age_writer *writer, const struct age_options *opt
 
 static int prepare_ring(struct age_writer *writer, struct error *err)
 {
-        unsigned threads = writer->pool ? pool_threads(writer->pool) : 0;
-
-        /* While all threads are at work, one more is filled. */
-        writer->ring_size = threads > 1 ? threads + 1 : 1;
+        writer->ring_size = pool_ahead(writer->pool);
         writer->ring = calloc(writer->ring_size, sizeof *writer->ring);
         if (!writer->ring)
                 return error_raise(err, ERR_MEMORY, "out of memory");

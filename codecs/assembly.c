@@ -3,9 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Beside one buffer for each thread: one that is filled, and one that waits to be begun or written. */
-enum { SPARE_BUFFERS = 2 };
-
 struct buffer {
         struct pool_job job; /* first */
         struct frame_encoder *encoder;
@@ -44,8 +41,7 @@ static struct buffer *nth(struct assembly *assembly, unsigned n)
 int assembly_new(const struct frame_settings *settings, struct pool *pool, struct assembly **ret_assembly,
                  struct error *err)
 {
-        unsigned threads = pool_threads(pool);
-        unsigned count = threads > 1 ? threads + SPARE_BUFFERS : 1;
+        unsigned count = pool_ahead(pool);
         struct assembly *assembly = calloc(1, sizeof *assembly + count * sizeof assembly->buffers[0]);
         int result = 0;
 

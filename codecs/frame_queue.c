@@ -4,9 +4,7 @@
 
 #include "codecs/bytes.h"
 
-/* SPARE_SLOTS: beside one for each thread, one that is read from and one that is loaded. ROOM_FIRST: what a slot begins
- * with. */
-enum { SPARE_SLOTS = 2, ROOM_FIRST = 64 << 10 };
+enum { ROOM_FIRST = 64 << 10 /* what a slot begins with */ };
 
 struct slot {
         struct pool_job job; /* first */
@@ -51,8 +49,7 @@ static void decompress(struct pool_job *job)
 
 struct frame_queue *frame_queue_new(struct intake *intake, struct pool *pool)
 {
-        unsigned threads = pool_threads(pool);
-        unsigned count = threads > 1 ? threads + SPARE_SLOTS : 1;
+        unsigned count = pool_ahead(pool);
         struct frame_queue *queue = calloc(1, sizeof *queue + count * sizeof queue->slots[0]);
 
         if (!queue)

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* AHEAD_SPARE: beside one for each thread, a stream may have one that is filled or read from, and one that waits. */
+enum { AHEAD_SPARE = 2, AHEAD_FOR_EACH_THREAD = 4 };
+
 enum job_state { JOB_IDLE = 0, JOB_QUEUED, JOB_RUNNING, JOB_DONE };
 
 struct pool {
@@ -15,7 +18,8 @@ struct pool {
         struct pool_job *first;
         struct pool_job *last;
         unsigned threads;
-        unsigned working; /* jobs being run, also by waiting threads */
+        unsigned streams; /* that share what may be on its way */
+        unsigned working; /* jobs being run, also by waiting threads: at most `threads` */
         bool begun;       /* the workers were started, as far as they could be */
         bool ending;
         unsigned started;
@@ -71,6 +75,8 @@ static void run_queued(struct pool *pool, struct pool_job *job)
         pthread_mutex_lock(&pool->lock);
         pool->working--;
         job->state = JOB_DONE;
+        if (pool->first)
+                pthread_cond_signal(&pool->work);
         pthread_cond_broadcast(&pool->done);
 }
 
@@ -82,11 +88,10 @@ static void *worker_main(void *argument)
 
         pthread_mutex_lock(&pool->lock);
         while (!pool->ending) {
-                if (pool->first) {
+                if (pool->first && pool->working < pool->threads)
                         run_queued(pool, pool->first);
-                        continue;
-                }
-                pthread_cond_wait(&pool->work, &pool->lock);
+                else
+                        pthread_cond_wait(&pool->work, &pool->lock);
         }
         pthread_mutex_unlock(&pool->lock);
         return NULL;
@@ -117,6 +122,7 @@ int pool_new(unsigned threads, struct pool **ret_pool, struct error *err)
         if (!pool)
                 return error_raise(err, ERR_MEMORY, "out of memory");
         pool->threads = count;
+        pool->streams = 1;
         pthread_mutex_init(&pool->lock, NULL);
         pthread_cond_init(&pool->work, NULL);
         pthread_cond_init(&pool->done, NULL);
@@ -127,6 +133,30 @@ int pool_new(unsigned threads, struct pool **ret_pool, struct error *err)
 unsigned pool_threads(const struct pool *pool)
 {
         return pool ? pool->threads : 1;
+}
+
+void pool_share(struct pool *pool, unsigned streams)
+{
+        if (!pool)
+                return;
+        pthread_mutex_lock(&pool->lock);
+        pool->streams = streams > 0 ? streams : 1;
+        pthread_mutex_unlock(&pool->lock);
+}
+
+unsigned pool_ahead(struct pool *pool)
+{
+        unsigned most, ahead;
+
+        if (!pool || pool->threads == 1)
+                return 1;
+        most = pool->threads + AHEAD_SPARE;
+        pthread_mutex_lock(&pool->lock);
+        ahead = AHEAD_FOR_EACH_THREAD * pool->threads / pool->streams;
+        pthread_mutex_unlock(&pool->lock);
+        if (ahead > most)
+                return most;
+        return ahead > 0 ? ahead : 1;
 }
 
 void pool_free(struct pool *pool)
@@ -193,10 +223,8 @@ void pool_wait(struct pool *pool, struct pool_job *job)
         }
         pthread_mutex_lock(&pool->lock);
         while (job->state != JOB_DONE) {
-                if (job->state == JOB_QUEUED)
-                        run_queued(pool, job);
-                else if (pool->first && pool->working < pool->threads)
-                        run_queued(pool, pool->first);
+                if (pool->first && pool->working < pool->threads)
+                        run_queued(pool, job->state == JOB_QUEUED ? job : pool->first);
                 else
                         pthread_cond_wait(&pool->done, &pool->lock);
         }

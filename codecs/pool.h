@@ -5,8 +5,9 @@
  * by what the owners have, and nothing is allocated here. Order is the owner's affair too: it keeps its jobs in a ring,
  * and waits for the oldest.
  *
- * The thread that waits for a job that nobody has begun does it itself. So a pool of no threads is no special case, and
- * no job waits for another: jobs neither submit nor wait.
+ * The thread that waits for a job that nobody has begun does it itself, as soon as fewer than the pool's number of
+ * threads are at work. So a pool of no threads is no special case, and no job waits for another: jobs neither submit
+ * nor wait.
  *
  * The threads take no signals and hold no descriptors. They do not exist in a child of fork(): a child that does not
  * exec leaves the pool alone.
@@ -32,13 +33,20 @@ struct pool_job {
 
 enum { POOL_THREADS_MAX = 256 };
 
-/* `threads` that work at a time, the waiting one included: threads - 1 are started, with the first job. 0: as many as
- * there are processors that this process may use. At most POOL_THREADS_MAX. Where the system refuses a thread there are
- * fewer. */
+/* `threads` that work at a time, waiting ones included, however many wait: threads - 1 are started, with the first job.
+ * 0: as many as there are processors that this process may use. At most POOL_THREADS_MAX. Where the system refuses a
+ * thread there are fewer. */
 int pool_new(unsigned threads, struct pool **ret_pool, struct error *err);
 
 /* NULL: 1. */
 unsigned pool_threads(const struct pool *pool);
+
+/* So many streams are coded at a time; 1, unless this is called. NULL is allowed. */
+void pool_share(struct pool *pool, unsigned streams);
+
+/* How many jobs a stream should have on their way at most, which bounds what it keeps for them: enough for all threads
+ * if it is the only one. All streams together have 4 for each thread, or one each where that is more. NULL: 1. */
+unsigned pool_ahead(struct pool *pool);
 
 /* No job may be in it. NULL is allowed. */
 void pool_free(struct pool *pool);

@@ -1,8 +1,10 @@
 #include "support.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -191,6 +193,81 @@ static void taking_back(void **state)
         sem_destroy(&go);
 }
 
+/* How many of them run at a time. */
+struct crowd {
+        struct pool *pool;
+        atomic_int running;
+        atomic_int most;
+};
+
+struct crowd_job {
+        struct pool_job job; /* first */
+        struct crowd *crowd;
+};
+
+static void run_in_crowd(struct pool_job *job)
+{
+        struct crowd *crowd = ((struct crowd_job *)job)->crowd;
+        int running = atomic_fetch_add(&crowd->running, 1) + 1;
+        int most = atomic_load(&crowd->most);
+
+        while (running > most && !atomic_compare_exchange_weak(&crowd->most, &most, running))
+                ;
+        sched_yield();
+        atomic_fetch_sub(&crowd->running, 1);
+}
+
+static void *wait_in_crowd(void *argument)
+{
+        struct crowd *crowd = argument;
+        struct crowd_job own = { .job.run = run_in_crowd, .crowd = crowd };
+
+        for (int i = 0; i < JOBS; i++) {
+                pool_submit(crowd->pool, &own.job);
+                pool_wait(crowd->pool, &own.job);
+        }
+        return NULL;
+}
+
+static void no_more_jobs_than_threads_at_a_time(void **state)
+{
+        enum { OWNERS = 8 };
+        pthread_t owners[OWNERS];
+
+        (void)state;
+        for (int threads = 1; threads <= 3; threads++) {
+                struct crowd crowd = { .pool = make_pool((unsigned)threads) };
+
+                for (size_t i = 0; i < OWNERS; i++)
+                        assert_int_equal(pthread_create(&owners[i], NULL, wait_in_crowd, &crowd), 0);
+                for (size_t i = 0; i < OWNERS; i++)
+                        assert_int_equal(pthread_join(owners[i], NULL), 0);
+                assert_in_range(atomic_load(&crowd.most), 1, threads);
+                pool_free(crowd.pool);
+        }
+}
+
+static void streams_share_what_is_on_its_way(void **state)
+{
+        static const struct {
+                unsigned threads, streams, ahead;
+        } rows[] = {
+                { 1, 1, 1 },  { 1, 64, 1 }, { 2, 0, 4 },  { 2, 1, 4 },  { 2, 2, 4 },   { 2, 3, 2 },
+                { 2, 64, 1 }, { 8, 1, 10 }, { 8, 3, 10 }, { 8, 64, 1 }, { 64, 64, 4 }, { 256, 1, 258 },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+                struct pool *pool = make_pool(rows[i].threads);
+
+                pool_share(pool, rows[i].streams);
+                assert_int_equal(pool_ahead(pool), rows[i].ahead);
+                pool_free(pool);
+        }
+        pool_share(NULL, 2);
+        assert_int_equal(pool_ahead(NULL), 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -199,6 +276,8 @@ int main(void)
                 cmocka_unit_test(as_many_threads_as_processors),
                 cmocka_unit_test(who_waits_helps),
                 cmocka_unit_test(taking_back),
+                cmocka_unit_test(no_more_jobs_than_threads_at_a_time),
+                cmocka_unit_test(streams_share_what_is_on_its_way),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
