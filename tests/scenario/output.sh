@@ -260,7 +260,7 @@ on_a_small_disk() { # SIZE SHELL-COMMAND
     export test_log test_reason patience
     # shellcheck disable=SC2016 # expanded by the inner shell
     unshare -m bash -c 'mount -t tmpfs -o size="$1" none disk && set -eE -o pipefail && eval "$2"' bash "$1" \
-        "$(declare -f expect_exit expect_error fail note_failure vdipipe no_leftovers strays helper); $2" || fail "on the small disk"
+        "$(declare -f expect_exit expect_error drop_checker_words fail note_failure vdipipe no_leftovers strays helper); $2" || fail "on the small disk"
 }
 
 test_a_full_disk() {
