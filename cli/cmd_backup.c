@@ -15,6 +15,7 @@
 #include "cli/message.h"
 #include "cli/outputs.h"
 #include "cli/operation.h"
+#include "cli/operation_sqlite.h"
 #include "cli/set_options.h"
 #include "codecs/codecs.h"
 #include "codecs/pool.h"
@@ -80,20 +81,21 @@ static int check_args(const struct args *args, struct error *err)
         return outputs_check(args, err);
 }
 
-static int fill_job(struct operation *operation, const struct database *database, struct error *err)
+static int use_sqlite(struct operation *operation, const struct database *database, struct error *err)
 {
-        struct stat st;
         const struct args *args = operation->serving.args;
+        struct server_job *job;
+        struct stat st;
 
-        if (operation_prepare_job(operation, database->kind, database->path, (uint32_t)args->devices, err) < 0)
+        if (operation_use_sqlite(operation, database->path, (uint32_t)args->devices, &job, err) < 0)
                 return -1;
-        operation->job.verb = SERVER_BACKUP;
-        operation->job.max_lock_ms = args->max_lock_ms;
-        operation->job.max_wal = (uint64_t)args->max_wal;
-        operation->job.immutable = args->immutable;
+        job->verb = SERVER_BACKUP;
+        job->max_lock_ms = args->max_lock_ms;
+        job->max_wal = (uint64_t)args->max_wal;
+        job->immutable = args->immutable;
         if (args->spool_dir) {
-                operation->job.spool_dir = realpath(args->spool_dir, NULL);
-                if (!operation->job.spool_dir || stat(operation->job.spool_dir, &st) < 0 || !S_ISDIR(st.st_mode))
+                job->spool_dir = realpath(args->spool_dir, NULL);
+                if (!job->spool_dir || stat(job->spool_dir, &st) < 0 || !S_ISDIR(st.st_mode))
                         return error_raise(err, ERR_USAGE, "--spool-dir '%s' is no folder", args->spool_dir);
         }
         return 0;
@@ -103,9 +105,9 @@ static int fill_job(struct operation *operation, const struct database *database
 static int build_chains(const struct operation *operation, struct outputs *outputs,
                         const struct backup_parties *parties, struct stream_info *info, struct error *err)
 {
-        if (operation->info.part_count != operation->job.device_count)
+        if (operation->info.part_count != operation->device_count)
                 return error_raise(err, ERR_PROTOCOL, "the server speaks of %u devices, not %u",
-                                   operation->info.part_count, operation->job.device_count);
+                                   operation->info.part_count, operation->device_count);
         pool_share(operation->serving.args->pool, outputs->count);
         for (uint32_t i = 0; i < outputs->count; i++) {
                 struct stage *chain = NULL;
@@ -157,8 +159,8 @@ static void summarise(const struct operation *operation, const struct database *
         double seconds = (double)(monotonic_ns() - operation->serving.progress.started_ns) / 1e9;
         uint64_t bytes = 0;
 
-        if (operation->report.note[0])
-                message_warning("%s", operation->report.note);
+        if (operation->note[0])
+                message_warning("%s", operation->note);
         progress_format_bytes(operation->info.size, size);
         if (operation->serving.args->zstd) {
                 for (uint32_t i = 0; i < outputs->count; i++)
@@ -195,7 +197,7 @@ static int backup(struct operation *operation, const struct database *database, 
 
         describe_time(time_text);
         outputs_date(time_text, date);
-        if (fill_job(operation, database, err) < 0 ||
+        if (use_sqlite(operation, database, err) < 0 ||
             outputs_open(outputs, operation->serving.args, &words, operation->set_id,
                          supervisor_cancel_flag(operation->serving.supervisor), err) < 0)
                 return operation_failed(operation, err);

@@ -14,6 +14,7 @@
 #include "cli/message.h"
 #include "cli/origin.h"
 #include "cli/operation.h"
+#include "cli/operation_sqlite.h"
 #include "cli/set_options.h"
 #include "core/base/deadline.h"
 
@@ -104,14 +105,14 @@ static int check_target(const struct args *args, const struct database *database
         return 0;
 }
 
-static int fill_job(struct operation *operation, const struct database *database, const struct inputs *inputs,
-                    struct error *err)
+static int use_sqlite(struct operation *operation, const struct database *database, const struct inputs *inputs,
+                      struct error *err)
 {
         const struct args *args = operation->serving.args;
         const struct stream_info *info = inputs_info(inputs);
-        struct server_job *job = &operation->job;
+        struct server_job *job;
 
-        if (operation_prepare_job(operation, database->kind, database->path, inputs->count, err) < 0)
+        if (operation_use_sqlite(operation, database->path, inputs->count, &job, err) < 0)
                 return -1;
         job->verb = SERVER_RESTORE;
         job->replace = (enum server_replace)args->replace;
@@ -166,8 +167,8 @@ static void summarise(const struct operation *operation, const struct database *
         char size[32];
         double seconds = (double)(monotonic_ns() - operation->serving.progress.started_ns) / 1e9;
 
-        if (operation->report.note[0])
-                message_warning("%s", operation->report.note);
+        if (operation->note[0])
+                message_warning("%s", operation->note);
         progress_format_bytes(atomic_load(&operation->serving.progress.done), size);
         message_summary("restore of '%s': %s in %.1f s", database->path, size, seconds);
 }
@@ -191,7 +192,7 @@ static int restore(struct operation *operation, struct database *database, struc
         }
         if (info && info->has_extent)
                 atomic_store(&operation->serving.progress.total, info->total_size);
-        if (fill_job(operation, database, inputs, err) < 0 || operation_connect(operation, err) < 0 ||
+        if (use_sqlite(operation, database, inputs, err) < 0 || operation_connect(operation, err) < 0 ||
             transfer(operation, inputs, err) < 0)
                 return operation_failed(operation, err);
         summarise(operation, database);

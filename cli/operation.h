@@ -1,30 +1,47 @@
 /*
- * operation.h - one backup or restore on a device set of our own: create it, start its server, move the data, learn the
- * verdict
+ * operation.h - one backup or restore on a device set of our own: create it, have a server open it, move the data,
+ * learn the verdict
  *
- * operation_open, operation_connect, operation_transfer, and in any case operation_close. Used by backup and restore
- * from the main thread.
+ * operation_open; the server's part (operation_sqlite.h or operation_mssql.h); operation_connect, operation_transfer,
+ * and in any case operation_close. From the main thread.
  */
 #ifndef VDIPIPE_CLI_OPERATION_H
 #define VDIPIPE_CLI_OPERATION_H
 
 #include "cli/args.h"
-#include "cli/server_process.h"
 #include "cli/serving.h"
 #include "core/base/ident.h"
 #include "core/servers/server.h"
 #include "core/vds/vds.h"
 
+struct operation;
+
+/* What the kinds of server do in their own ways. All but `end` are called in this order, once for each set. */
+struct operation_server {
+        /* The set is made: makes the server open it. */
+        int (*start)(struct operation *operation, struct error *err);
+        /* Configuration has ended: fills operation->info. */
+        int (*joined)(struct operation *operation, struct error *err);
+        /* All devices are closed in order. Returns 0 when the server said success; else raises its words. */
+        int (*await_success)(struct operation *operation, struct error *err);
+        /* The set is aborted, or the server did not succeed: raises why, in the server's words if it has any. -1. */
+        int (*raise_failure)(struct operation *operation, struct error *err);
+        /* Ends what is left of the server, once the set is left. Idempotent. */
+        void (*end)(struct operation *operation);
+};
+
 struct operation {
         struct serving serving;
         char set_id[IDENT_UUID_SIZE];
+        char *devices[VDS_DEVICES_MAX]; /* names, the first of which is the set's */
+        uint32_t device_count;
 
-        struct server_job job;
-        struct server_process process;
-        bool server_lost;            /* its process ended other than well, and may have left files */
-        bool joined;                 /* the server has ended configuration */
-        struct server_info info;     /* valid after operation_connect() */
-        struct server_report report; /* the server's last words; valid after operation_transfer() */
+        const struct operation_server *server; /* NULL until it is chosen */
+        void *part;                            /* the server's */
+        bool started;                          /* the server was made to open the set */
+        bool joined;                           /* it has ended configuration */
+        struct server_info info;               /* valid after operation_connect() */
+        char note[ERROR_MESSAGE_MAX];          /* the user should know after a success: "" or one line */
 };
 
 /* Whether the options of the set's shape are such that a server could agree to them. */
@@ -33,11 +50,10 @@ int operation_check_args(const struct args *args, struct error *err);
 /* Gives the operation its identity and starts the supervisor. `verb` is for progress. */
 int operation_open(struct operation *operation, const struct args *args, const char *verb, struct error *err);
 
-/* Fills the job's common fields from the options. The caller sets verb and what is particular to it. */
-int operation_prepare_job(struct operation *operation, const char *kind, const char *path, uint32_t devices,
-                          struct error *err);
+/* Names the devices of the set. Again, with another set, once operation_leave() was called. */
+int operation_name_devices(struct operation *operation, uint32_t devices, struct error *err);
 
-/* Creates the set, starts the server process, waits until configuration has ended. */
+/* Creates the set, starts the server, waits until configuration has ended. */
 int operation_connect(struct operation *operation, struct error *err);
 
 /* Serves every device by media[i] until the server has closed it, then waits for the verdict. Returns 0 only when every
@@ -46,7 +62,10 @@ int operation_connect(struct operation *operation, struct error *err);
 int operation_transfer(struct operation *operation, struct media *const *media, const char *doing,
                        const char *const *names, struct error *err);
 
-/* Aborts what is left, ends the server process, removes what it left behind if it was killed. Idempotent. */
+/* Leaves the set, aborting what is not done; another may be made for the same server. Idempotent. */
+void operation_leave(struct operation *operation);
+
+/* The same, and ends the server and the supervisor. Idempotent. */
 void operation_close(struct operation *operation);
 
 /* A failure after a cancellation is the cancellation's: replaces *err by the reason if there was one. Returns -1. */

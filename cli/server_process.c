@@ -119,6 +119,18 @@ int server_process_raise_end(bool signalled, int number, struct error *err)
         return error_raise(err, ERR_PEER_DIED, "the server process ended with status %d before it was done", number);
 }
 
+bool server_process_ended(void *process_at, struct error *reason)
+{
+        const struct server_process *process = process_at;
+        siginfo_t info = { 0 };
+        int rc = waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
+
+        if (rc < 0 || info.si_pid == 0 || (info.si_code == CLD_EXITED && info.si_status == 0))
+                return false;
+        server_process_raise_end(info.si_code != CLD_EXITED, info.si_status, reason);
+        return true;
+}
+
 /* The engine notices the parent's death and the work unwinds by itself; this only bounds how long that may take. */
 static void end_soon(int signal_number)
 {

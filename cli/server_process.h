@@ -32,6 +32,10 @@ int server_process_end(struct server_process *process, int grace_ms, bool *ret_k
  * Returns -1. */
 int server_process_raise_end(bool signalled, int number, struct error *err);
 
+/* A supervised_end: `process` is a struct server_process whose pidfd became readable. Where the main thread has waited
+ * for it before, there is nothing to say. */
+bool server_process_ended(void *process, struct error *reason);
+
 /* The child's side: becomes the server for the job that server_process_start() left on its descriptor. */
 int server_process_main(const char *parent_pid, struct error *err);
 

@@ -7,18 +7,17 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/server_process.h"
 #include "core/base/cleanup.h"
 #include "core/base/deadline.h"
 #include "core/base/fd_io.h"
 
 enum {
-        TICK_MS = 200,     /* progress, stalls */
-        ABORT_MS = 500,    /* from an abort by others to the interruption of workers that are still busy */
-        INTERRUPT_MS = 20, /* between two interruptions of workers that have not left yet */
+        TICK_MS = 200,          /* progress, stalls */
+        ABORT_MS = 500,         /* from an abort by others to the interruption of workers that are still busy */
+        SERVER_ABORT_MS = 3000, /* the same where the server's end will say why */
+        INTERRUPT_MS = 20,      /* between two interruptions of workers that have not left yet */
         INTERRUPT_SIGNAL = SIGUSR1,
 };
 
@@ -38,8 +37,10 @@ struct supervisor {
         bool serving;             /* workers serve the client's devices */
         int64_t aborted_since_ns; /* 0: the set is not aborted, as far as we know */
         int64_t absent_since_ns;  /* 0: each device that the server has opened is served, as far as we know */
-        int child_pidfd;          /* borrowed; -1: none */
-        bool child_joined;
+        int server_fd;            /* borrowed; -1: none */
+        bool server_joined;
+        supervised_end *server_ended;
+        void *server_context;
         struct worker *workers;
         struct error reason;
 };
@@ -75,21 +76,16 @@ static void take_signal(struct supervisor *supervisor)
         cancel(supervisor, &reason);
 }
 
-/* A server that ends other than well leaves nobody behind who would take a blocked worker's bytes. Where the set is
- * already being closed the main thread may have waited for it before us; then there is nothing to say. */
-static void take_child_end(struct supervisor *supervisor)
+/* A server that ends other than well leaves nobody behind who would take a blocked worker's bytes. */
+static void take_server_end(struct supervisor *supervisor)
 {
         struct error reason = ERROR_INIT;
-        siginfo_t info = { 0 };
-        int rc = waitid(P_PIDFD, (id_t)supervisor->child_pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
 
-        supervisor->child_pidfd = -1;
-        if (!supervisor->child_joined && supervisor->client)
+        supervisor->server_fd = -1;
+        if (!supervisor->server_joined && supervisor->client)
                 vds_client_signal_abort(supervisor->client);
-        if (rc < 0 || info.si_pid == 0 || (info.si_code == CLD_EXITED && info.si_status == 0))
-                return;
-        server_process_raise_end(info.si_code != CLD_EXITED, info.si_status, &reason);
-        cancel(supervisor, &reason);
+        if (supervisor->server_ended(supervisor->server_context, &reason))
+                cancel(supervisor, &reason);
 }
 
 static void look_for_stalls(struct supervisor *supervisor)
@@ -138,23 +134,23 @@ static bool any_busy(const struct supervisor *supervisor)
         return false;
 }
 
-/* An abort by others wakes who waits for commands, not who is blocked on a file. A server that is a child says more by
- * its end. */
+/* An abort by others wakes who waits for commands, not who is blocked on a file. A server that is watched says more by
+ * its end, and gets time for it. */
 static void look_for_abort(struct supervisor *supervisor)
 {
+        int64_t patience_ms = supervisor->server_fd >= 0 ? SERVER_ABORT_MS : ABORT_MS;
         struct error reason = ERROR_INIT;
         enum vds_abort_reason why;
         int64_t now = monotonic_ns();
 
-        if (!supervisor->serving || !supervisor->client || supervisor->child_pidfd >= 0 ||
-            atomic_load(&supervisor->cancel))
+        if (!supervisor->serving || !supervisor->client || atomic_load(&supervisor->cancel))
                 return;
         why = vds_client_abort_reason(supervisor->client);
         if (why == VDS_ABORT_NONE)
                 return;
         if (!supervisor->aborted_since_ns)
                 supervisor->aborted_since_ns = now;
-        if (now - supervisor->aborted_since_ns < (int64_t)ABORT_MS * 1000000 || !any_busy(supervisor))
+        if (now - supervisor->aborted_since_ns < patience_ms * 1000000 || !any_busy(supervisor))
                 return;
         error_raise(&reason, ERR_ABORTED, "the device set was aborted: %s", vds_abort_text(why));
         cancel(supervisor, &reason);
@@ -175,8 +171,8 @@ static void handle(struct supervisor *supervisor, const struct pollfd *fds)
                 take_signal(supervisor);
         if (fds[1].revents)
                 eventfd_read(supervisor->wake_fd, &ignored);
-        if (fds[2].revents && fds[2].fd == supervisor->child_pidfd)
-                take_child_end(supervisor);
+        if (fds[2].revents && fds[2].fd == supervisor->server_fd)
+                take_server_end(supervisor);
         look_for_stalls(supervisor);
         look_for_absence(supervisor);
         look_for_abort(supervisor);
@@ -210,7 +206,7 @@ static void *watch(void *argument)
 
                 pthread_mutex_lock(&supervisor->lock);
                 stopping = supervisor->stopping;
-                fds[2].fd = supervisor->child_pidfd;
+                fds[2].fd = supervisor->server_fd;
                 pthread_mutex_unlock(&supervisor->lock);
                 if (stopping)
                         return NULL;
@@ -257,7 +253,7 @@ int supervisor_start(int64_t stall_timeout_ms, struct progress *progress, struct
         if (!supervisor)
                 return error_raise(err, ERR_MEMORY, "out of memory");
         pthread_mutex_init(&supervisor->lock, NULL);
-        supervisor->child_pidfd = -1;
+        supervisor->server_fd = -1;
         supervisor->stall_timeout_ns = stall_timeout_ms * 1000000;
         supervisor->progress = progress;
         sigaction(INTERRUPT_SIGNAL, &action, NULL);
@@ -310,19 +306,21 @@ void supervisor_set_serving(struct supervisor *supervisor, bool serving)
         pthread_mutex_unlock(&supervisor->lock);
 }
 
-void supervisor_watch_child(struct supervisor *supervisor, int pidfd)
+void supervisor_watch_server(struct supervisor *supervisor, int fd, supervised_end *ended, void *context)
 {
         pthread_mutex_lock(&supervisor->lock);
-        supervisor->child_pidfd = pidfd;
-        supervisor->child_joined = false;
+        supervisor->server_fd = fd;
+        supervisor->server_joined = false;
+        supervisor->server_ended = ended;
+        supervisor->server_context = context;
         pthread_mutex_unlock(&supervisor->lock);
         wake(supervisor);
 }
 
-void supervisor_child_joined(struct supervisor *supervisor)
+void supervisor_server_joined(struct supervisor *supervisor)
 {
         pthread_mutex_lock(&supervisor->lock);
-        supervisor->child_joined = true;
+        supervisor->server_joined = true;
         pthread_mutex_unlock(&supervisor->lock);
 }
 

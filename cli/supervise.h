@@ -46,10 +46,14 @@ void supervisor_watch_client(struct supervisor *supervisor, struct vds_client *c
  * busy half a second later: it may be blocked on a file. */
 void supervisor_set_serving(struct supervisor *supervisor, bool serving);
 
-/* The server's process. Its end aborts the set until it has joined (the engine cannot notice it so early); an end other
- * than well cancels the operation with ERR_PEER_DIED at any time. -1: none, or no longer of interest. */
-void supervisor_watch_child(struct supervisor *supervisor, int pidfd);
-void supervisor_child_joined(struct supervisor *supervisor);
+/* Whether a server whose descriptor became readable ended other than well; then *reason says how. */
+typedef bool supervised_end(void *context, struct error *reason);
+
+/* The server: its process, or its statement. `fd` becomes readable at its end, which aborts the set until the server
+ * has joined (the engine cannot notice it so early); an end other than well cancels the operation with ERR_PEER_DIED at
+ * any time. -1: none, or no longer of interest. `ended` is called on the supervisor's thread. */
+void supervisor_watch_server(struct supervisor *supervisor, int fd, supervised_end *ended, void *context);
+void supervisor_server_joined(struct supervisor *supervisor);
 
 /* Called by the thread itself. supervisor_leave() must follow before the thread ends. */
 void supervisor_enter(struct supervisor *supervisor, struct worker *worker, const char *doing, const char *what);
