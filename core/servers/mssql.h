@@ -15,7 +15,7 @@
 #include "core/base/error.h"
 #include "core/servers/messages.h"
 
-/* "FreeTDS v1.3.17", or NULL in a build without it. */
+/* FreeTDS's, "1.3.17"; NULL in a build without it. */
 const char *mssql_library_version(void);
 
 /* ---- mssql://[user@]host[:port]/DATABASE ---- */
