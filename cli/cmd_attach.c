@@ -51,7 +51,7 @@ static int find_device(struct member *member, const char *text, uint32_t *ret_de
 
         for (uint32_t i = 0; i < count; i++) {
                 char name[VDS_NAME_MAX + 1];
-                int rc = vds_client_device_name(member->serving.client, i, args->open_timeout_ms, name);
+                int rc = engine_device_name(member->serving.engine, i, args->open_timeout_ms, name);
 
                 *ret_device = i;
                 if (rc == NOERROR && strcmp(name, text) == 0)

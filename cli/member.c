@@ -77,7 +77,7 @@ static bool take_servers_words(struct member *member, struct error *err)
         enum vds_verdict verdict = VDS_VERDICT_NONE;
         char text[VDS_TEXT_MAX] = "";
 
-        if (vds_client_verdict(member->serving.client, LAST_WORDS_MS, &verdict, text) != NOERROR || !text[0])
+        if (engine_verdict(member->serving.engine, LAST_WORDS_MS, &verdict, text) != NOERROR || !text[0])
                 return false;
         server_report_decode(text, &member->report);
         if (member->report.code == ERR_NONE || !member->report.message[0])
@@ -90,12 +90,12 @@ static bool take_servers_words(struct member *member, struct error *err)
 /* Why the set was aborted, or its server failed: a death by its name, then the server's words, then the engine's. */
 int member_raise_reason(struct member *member, struct error *err)
 {
-        struct vds_client *client = member->serving.client;
-        enum vds_abort_reason reason = vds_client_abort_reason(client);
+        struct engine *engine = member->serving.engine;
+        enum vds_abort_reason reason = engine_abort_reason(engine);
         struct vds_secondaries secondaries = { 0 };
 
         if (reason == VDS_ABORT_SECONDARY_DIED && !member->secondary) {
-                vds_client_secondaries(client, &secondaries);
+                vds_client_secondaries(engine_vds(engine), &secondaries);
                 return error_raise(err, ERR_ABORTED,
                                    "the device set was aborted: process %d, which served a part of its devices, died",
                                    secondaries.last_died_pid);
@@ -172,14 +172,13 @@ static void learn_about_server(struct member *member)
 {
         char text[VDS_TEXT_MAX] = "";
 
-        member->has_server = vds_client_server_info(member->serving.client, text) == NOERROR && text[0] &&
+        member->has_server = engine_server_info(member->serving.engine, text) == NOERROR && text[0] &&
                              server_info_decode(text, &member->server, /* err= */ NULL) == 0;
         message_verbose("device set '%s': %u device%s, server process %d%s%s; blocks of %u, transfers up to %u",
                         member->set_name, member->serving.config.deviceCount,
-                        member->serving.config.deviceCount == 1 ? "" : "s",
-                        vds_client_server_pid(member->serving.client), member->has_server ? ", " : "",
-                        member->has_server ? member->server.kind : "", member->serving.config.blockSize,
-                        member->serving.config.maxTransferSize);
+                        member->serving.config.deviceCount == 1 ? "" : "s", engine_server_pid(member->serving.engine),
+                        member->has_server ? ", " : "", member->has_server ? member->server.kind : "",
+                        member->serving.config.blockSize, member->serving.config.maxTransferSize);
 }
 
 static int configure(struct member *member, struct error *err)
@@ -217,7 +216,7 @@ int member_join(struct member *member, struct error *err)
         member->secondary = true;
         if (serving_join(&member->serving, &options, member->set_name, err) < 0)
                 return serving_failed(&member->serving, err);
-        if (vds_client_primary_info(member->serving.client, text) == NOERROR &&
+        if (vds_client_primary_info(engine_vds(member->serving.engine), text) == NOERROR &&
             primary_info_decode(text, &member->primary, err) < 0)
                 return -1;
         return configure(member, err);
@@ -290,7 +289,7 @@ static bool lost_secondary(struct member *member, struct error *err)
 
         if (member->secondary || !(member->serving.config.features & VDF_WriteMedia))
                 return false;
-        vds_client_secondaries(member->serving.client, &secondaries);
+        vds_client_secondaries(engine_vds(member->serving.engine), &secondaries);
         if (!secondaries.died)
                 return false;
         error_raise(err, ERR_FAILED,

@@ -47,13 +47,13 @@ static int start(struct operation *operation, struct error *err)
 static int raise_failure(struct operation *operation, struct error *err)
 {
         struct sqlite_part *part = part_of(operation);
-        enum vds_abort_reason reason = vds_client_abort_reason(operation->serving.client);
+        enum vds_abort_reason reason = engine_abort_reason(operation->serving.engine);
         enum vds_verdict verdict = VDS_VERDICT_NONE;
         char text[VDS_TEXT_MAX] = "";
         bool killed;
         int status;
 
-        if (vds_client_verdict(operation->serving.client, LAST_WORDS_MS, &verdict, text) == NOERROR && text[0]) {
+        if (engine_verdict(operation->serving.engine, LAST_WORDS_MS, &verdict, text) == NOERROR && text[0]) {
                 server_report_decode(text, &part->report);
                 if (part->report.code != ERR_NONE && part->report.message[0])
                         return error_raise(err, part->report.code, "%s", part->report.message);
@@ -74,7 +74,7 @@ static int raise_failure(struct operation *operation, struct error *err)
 static int joined(struct operation *operation, struct error *err)
 {
         char text[VDS_TEXT_MAX];
-        int rc = vds_client_server_info(operation->serving.client, text);
+        int rc = engine_server_info(operation->serving.engine, text);
 
         if (rc == VD_E_ABORT)
                 return raise_failure(operation, err);
@@ -83,7 +83,7 @@ static int joined(struct operation *operation, struct error *err)
         if (server_info_decode(text, &operation->info, err) < 0)
                 return -1;
         message_verbose("server: %s %s, process %d", operation->info.kind, operation->info.version,
-                        vds_client_server_pid(operation->serving.client));
+                        engine_server_pid(operation->serving.engine));
         return 0;
 }
 

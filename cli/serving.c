@@ -34,20 +34,33 @@ static enum err_code class_of_refusal(int result)
         return result == VD_E_PROTOCOL ? ERR_BUSY : ERR_FAILED;
 }
 
-int serving_create(struct serving *serving, const struct vds_options *options, const char *name,
-                   const struct VDConfig *wishes, struct error *err)
+/* On serving->engine, NULL if there was no memory for it. */
+static int create(struct serving *serving, const char *name, const struct VDConfig *wishes, struct error *err)
 {
         int rc;
 
-        serving->client = vds_client_new(options);
-        if (!serving->client)
+        if (!serving->engine)
                 return error_raise(err, ERR_MEMORY, "out of memory");
-        rc = vds_client_create(serving->client, name, wishes);
+        rc = engine_create(serving->engine, name, wishes);
         if (rc != NOERROR)
                 return error_raise(err, class_of_refusal(rc), "the device set cannot be created: %s (%s)",
-                                   vds_client_error_text(serving->client), vds_result_name(rc));
-        supervisor_watch_client(serving->supervisor, serving->client);
+                                   engine_error_text(serving->engine), vds_result_name(rc));
+        supervisor_watch_engine(serving->supervisor, serving->engine);
         return 0;
+}
+
+int serving_create(struct serving *serving, const struct vds_options *options, const char *name,
+                   const struct VDConfig *wishes, struct error *err)
+{
+        serving->engine = engine_embedded_new(options);
+        return create(serving, name, wishes, err);
+}
+
+int serving_create_library(struct serving *serving, const struct sqlvdi_library *library, const char *name,
+                           const struct VDConfig *wishes, struct error *err)
+{
+        serving->engine = engine_library_new(library);
+        return create(serving, name, wishes, err);
 }
 
 int serving_join(struct serving *serving, const struct vds_options *options, const char *name, struct error *err)
@@ -56,10 +69,10 @@ int serving_join(struct serving *serving, const struct vds_options *options, con
         int rc;
 
         serving->secondary = true;
-        serving->client = vds_client_new(options);
-        if (!serving->client)
+        serving->engine = engine_embedded_new(options);
+        if (!serving->engine)
                 return error_raise(err, ERR_MEMORY, "out of memory");
-        while ((rc = vds_client_open_in_secondary(serving->client, name)) != NOERROR) {
+        while ((rc = vds_client_open_in_secondary(engine_vds(serving->engine), name)) != NOERROR) {
                 if (supervisor_check(serving->supervisor, err) < 0)
                         return -1;
                 if (rc == VD_E_MEMORY || rc == VD_E_INVALID || deadline_passed(deadline))
@@ -75,13 +88,13 @@ int serving_join(struct serving *serving, const struct vds_options *options, con
                                    "there was no configured device set of that name to join within %g s "
                                    "(--open-timeout); 'vdipipe create' makes one, and its server configures it",
                                    (double)serving->args->open_timeout_ms / 1000);
-        supervisor_watch_client(serving->supervisor, serving->client);
+        supervisor_watch_engine(serving->supervisor, serving->engine);
         return 0;
 }
 
 int serving_configure(struct serving *serving, struct error *err)
 {
-        int rc = vds_client_get_configuration(serving->client, serving->args->open_timeout_ms, &serving->config);
+        int rc = engine_get_configuration(serving->engine, serving->args->open_timeout_ms, &serving->config);
 
         if (rc == VD_E_TIMEOUT)
                 return error_raise(err, ERR_TIMEOUT,
@@ -100,7 +113,7 @@ static int start_transfers(struct serving *serving, const struct served *devices
         for (uint32_t i = 0; i < count; i++) {
                 struct transfer *transfer = &serving->transfers[i];
 
-                transfer->client = serving->client;
+                transfer->engine = serving->engine;
                 transfer->device = devices[i].device;
                 transfer->device_name = devices[i].name;
                 transfer->media = devices[i].media;
@@ -146,7 +159,7 @@ static int join_transfers(struct serving *serving, struct error *err)
         if (!error_is_set(&own))
                 return closed && !error_is_set(&interrupted) ? 0 : 1;
         if (opened || !serving->secondary)
-                vds_client_signal_abort(serving->client);
+                engine_signal_abort(serving->engine);
         *err = own;
         return -1;
 }
@@ -158,7 +171,7 @@ int serving_transfer(struct serving *serving, const struct served *devices, uint
 
         if (start_transfers(serving, devices, count, doing, err) == 0)
                 return join_transfers(serving, err);
-        vds_client_signal_abort(serving->client);
+        engine_signal_abort(serving->engine);
         join_transfers(serving, &ignored);
         return -1;
 }
@@ -181,10 +194,10 @@ enum vds_verdict serving_verdict(struct serving *serving, char *text)
         int rc;
 
         do
-                rc = vds_client_verdict(serving->client, VERDICT_SLICE_MS, &verdict, text);
+                rc = engine_verdict(serving->engine, VERDICT_SLICE_MS, &verdict, text);
         while (rc == VD_E_TIMEOUT && supervisor_check(serving->supervisor, /* err= */ NULL) == 0);
         if (rc == VD_E_TIMEOUT)
-                rc = vds_client_verdict(serving->client, LAST_WORDS_MS, &verdict, text);
+                rc = engine_verdict(serving->engine, LAST_WORDS_MS, &verdict, text);
         if (rc != NOERROR)
                 verdict = VDS_VERDICT_FAILED;
         trace_event(serving->trace, /* device= */ 0, "verdict", serving_verdict_name(verdict));
@@ -193,10 +206,10 @@ enum vds_verdict serving_verdict(struct serving *serving, char *text)
 
 int serving_abort_reason(struct serving *serving, struct error *err)
 {
-        enum vds_abort_reason reason = vds_client_abort_reason(serving->client);
+        enum vds_abort_reason reason = engine_abort_reason(serving->engine);
 
         return error_raise(err, reason == VDS_ABORT_TIMEOUT ? ERR_TIMEOUT : ERR_ABORTED,
-                           "the device set was aborted: %s", vds_abort_text(reason));
+                           "the device set was aborted: %s", engine_abort_text(serving->engine));
 }
 
 int serving_failed(struct serving *serving, struct error *err)
@@ -209,9 +222,9 @@ int serving_failed(struct serving *serving, struct error *err)
 void serving_leave(struct serving *serving)
 {
         if (serving->supervisor)
-                supervisor_watch_client(serving->supervisor, NULL);
-        vds_client_free(serving->client);
-        serving->client = NULL;
+                supervisor_watch_engine(serving->supervisor, NULL);
+        engine_free(serving->engine);
+        serving->engine = NULL;
         free(serving->transfers);
         serving->transfers = NULL;
         serving->transfer_count = 0;

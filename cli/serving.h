@@ -12,7 +12,6 @@
 #include "cli/supervise.h"
 #include "cli/transfer.h"
 #include "core/vds/trace.h"
-#include "core/vds/vds.h"
 
 struct serving {
         const struct args *args;
@@ -21,7 +20,7 @@ struct serving {
         struct worker worker; /* the main thread */
         struct trace *trace;  /* NULL: none */
 
-        struct vds_client *client;
+        struct engine *engine;
         bool secondary;         /* the set is another process's */
         struct VDConfig config; /* as negotiated; valid after serving_configure() */
         struct transfer *transfers;
@@ -39,9 +38,15 @@ struct served {
 /* Starts the supervisor and opens the trace. `verb` is for progress. */
 int serving_open(struct serving *serving, const struct args *args, const char *verb, struct error *err);
 
-/* Makes the set. */
+/* Makes the set on our own engine. */
 int serving_create(struct serving *serving, const struct vds_options *options, const char *name,
                    const struct VDConfig *wishes, struct error *err);
+
+/* Makes the set by a library (core/sqlvdi/library.h), which outlives serving_leave(). Such a set has no verdict
+ * (serving_verdict() says VDS_VERDICT_NONE), and devices need their names, all but the first of which the caller chose.
+ */
+int serving_create_library(struct serving *serving, const struct sqlvdi_library *library, const char *name,
+                           const struct VDConfig *wishes, struct error *err);
 
 /* Joins another process's set as a secondary client; waits for it to be made and configured as long as --open-timeout
  * says. */
@@ -56,8 +61,8 @@ int serving_configure(struct serving *serving, struct error *err);
 int serving_transfer(struct serving *serving, const struct served *devices, uint32_t count, const char *doing,
                      struct error *err);
 
-/* Waits for the server's verdict without limit (a check of a restored database may take long), but not past a
- * cancellation. `text` holds VDS_TEXT_MAX bytes. */
+/* Waits for the server's verdict, if the engine has one, without limit (a check of a restored database may take long),
+ * but not past a cancellation. `text` holds VDS_TEXT_MAX bytes. */
 enum vds_verdict serving_verdict(struct serving *serving, char *text);
 
 /* "none", "success", "failed", "unconfirmed". Static. */

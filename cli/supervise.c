@@ -33,8 +33,8 @@ struct supervisor {
 
         pthread_mutex_t lock; /* everything below */
         bool stopping;
-        struct vds_client *client;
-        bool serving;             /* workers serve the client's devices */
+        struct engine *engine;
+        bool serving;             /* workers serve the engine's devices */
         int64_t aborted_since_ns; /* 0: the set is not aborted, as far as we know */
         int64_t absent_since_ns;  /* 0: each device that the server has opened is served, as far as we know */
         int server_fd;            /* borrowed; -1: none */
@@ -60,8 +60,8 @@ static void cancel(struct supervisor *supervisor, const struct error *reason)
 {
         error_keep_first(&supervisor->reason, reason);
         atomic_store(&supervisor->cancel, true);
-        if (supervisor->client)
-                vds_client_signal_abort(supervisor->client);
+        if (supervisor->engine)
+                engine_signal_abort(supervisor->engine);
 }
 
 static void take_signal(struct supervisor *supervisor)
@@ -82,8 +82,8 @@ static void take_server_end(struct supervisor *supervisor)
         struct error reason = ERROR_INIT;
 
         supervisor->server_fd = -1;
-        if (!supervisor->server_joined && supervisor->client)
-                vds_client_signal_abort(supervisor->client);
+        if (!supervisor->server_joined && supervisor->engine)
+                engine_signal_abort(supervisor->engine);
         if (supervisor->server_ended(supervisor->server_context, &reason))
                 cancel(supervisor, &reason);
 }
@@ -111,7 +111,7 @@ static void look_for_absence(struct supervisor *supervisor)
         int64_t now = monotonic_ns();
         uint32_t device;
 
-        if (!supervisor->client || !vds_client_unserved(supervisor->client, &device)) {
+        if (!supervisor->engine || !engine_unserved(supervisor->engine, &device)) {
                 supervisor->absent_since_ns = 0;
                 return;
         }
@@ -143,16 +143,16 @@ static void look_for_abort(struct supervisor *supervisor)
         enum vds_abort_reason why;
         int64_t now = monotonic_ns();
 
-        if (!supervisor->serving || !supervisor->client || atomic_load(&supervisor->cancel))
+        if (!supervisor->serving || !supervisor->engine || atomic_load(&supervisor->cancel))
                 return;
-        why = vds_client_abort_reason(supervisor->client);
+        why = engine_abort_reason(supervisor->engine);
         if (why == VDS_ABORT_NONE)
                 return;
         if (!supervisor->aborted_since_ns)
                 supervisor->aborted_since_ns = now;
         if (now - supervisor->aborted_since_ns < patience_ms * 1000000 || !any_busy(supervisor))
                 return;
-        error_raise(&reason, ERR_ABORTED, "the device set was aborted: %s", vds_abort_text(why));
+        error_raise(&reason, ERR_ABORTED, "the device set was aborted: %s", engine_abort_text(supervisor->engine));
         cancel(supervisor, &reason);
 }
 
@@ -290,12 +290,12 @@ const atomic_bool *supervisor_cancel_flag(const struct supervisor *supervisor)
         return &supervisor->cancel;
 }
 
-void supervisor_watch_client(struct supervisor *supervisor, struct vds_client *client)
+void supervisor_watch_engine(struct supervisor *supervisor, struct engine *engine)
 {
         pthread_mutex_lock(&supervisor->lock);
-        supervisor->client = client;
-        if (client && atomic_load(&supervisor->cancel))
-                vds_client_signal_abort(client);
+        supervisor->engine = engine;
+        if (engine && atomic_load(&supervisor->cancel))
+                engine_signal_abort(engine);
         pthread_mutex_unlock(&supervisor->lock);
 }
 

@@ -16,7 +16,7 @@
 
 #include "cli/progress.h"
 #include "core/base/error.h"
-#include "core/vds/vds.h"
+#include "core/sqlvdi/engine.h"
 
 struct supervisor;
 
@@ -40,7 +40,7 @@ void supervisor_stop(struct supervisor *supervisor);
 const atomic_bool *supervisor_cancel_flag(const struct supervisor *supervisor);
 
 /* The set to abort when cancelled; NULL to forget it, after which it is not touched any more. */
-void supervisor_watch_client(struct supervisor *supervisor, struct vds_client *client);
+void supervisor_watch_engine(struct supervisor *supervisor, struct engine *engine);
 
 /* While devices are served, an abort of the set by others cancels the operation with ERR_ABORTED if a worker is still
  * busy half a second later: it may be blocked on a file. */

@@ -20,26 +20,26 @@ static long execute(struct transfer *transfer, const struct VDC_Command *command
 }
 
 /* Commands are executed in the order of the queue, which every personality allows. */
-static int serve_one(struct transfer *transfer, struct vds_client_device *device, uint64_t serial)
+static int serve_one(struct transfer *transfer, struct engine_device *device, uint64_t serial)
 {
         struct media_outcome outcome = { .bytes = 0 };
         struct VDC_Command *command;
         uint32_t number = transfer->device + 1;
         int32_t what;
         long code;
-        int rc = vds_client_device_get_command(device, /* timeout_ms= */ -1, &command);
+        int rc = engine_get_command(transfer->engine, device, &command);
 
         if (rc != NOERROR)
                 return rc;
         what = command->commandCode;
         trace_command(transfer->trace, number, serial, what, command->size, command->position);
         code = execute(transfer, command, &outcome);
-        rc = vds_client_device_complete_command(device, command, (int)code, outcome.bytes, outcome.position);
+        rc = engine_complete_command(transfer->engine, device, command, (int)code, outcome.bytes, outcome.position);
         trace_completion(transfer->trace, number, serial, what, (int32_t)code, outcome.bytes, outcome.position);
         return rc;
 }
 
-static void serve(struct transfer *transfer, struct vds_client_device *device)
+static void serve(struct transfer *transfer, struct engine_device *device)
 {
         uint64_t serial = 0;
         int rc;
@@ -49,22 +49,22 @@ static void serve(struct transfer *transfer, struct vds_client_device *device)
         while (rc == NOERROR);
         transfer->closed = rc == VD_E_CLOSE;
         trace_event(transfer->trace, transfer->device + 1, transfer->closed ? "close" : "abort",
-                    transfer->closed ? NULL : vds_abort_text(vds_client_abort_reason(transfer->client)));
+                    transfer->closed ? NULL : engine_abort_text(transfer->engine));
         if (rc != VD_E_CLOSE && rc != VD_E_ABORT)
                 error_raise(&transfer->err, ERR_PROTOCOL, "device '%s': %s", transfer->device_name,
                             vds_result_name(rc));
 }
 
-static int open_device(struct transfer *transfer, struct vds_client_device **ret_device)
+static int open_device(struct transfer *transfer, struct engine_device **ret_device)
 {
         int rc = NOERROR;
 
         if (transfer->device_name)
                 snprintf(transfer->name, sizeof transfer->name, "%s", transfer->device_name);
         else
-                rc = vds_client_device_name(transfer->client, transfer->device, /* timeout_ms= */ -1, transfer->name);
+                rc = engine_device_name(transfer->engine, transfer->device, /* timeout_ms= */ -1, transfer->name);
         if (rc == NOERROR)
-                rc = vds_client_open_device(transfer->client, transfer->name, ret_device);
+                rc = engine_open_device(transfer->engine, transfer->name, ret_device);
         transfer->opened = rc == NOERROR;
         return rc;
 }
@@ -83,7 +83,7 @@ static void raise_not_opened(struct transfer *transfer, int rc)
 static void *transfer_main(void *argument)
 {
         struct transfer *transfer = argument;
-        struct vds_client_device *device;
+        struct engine_device *device;
         int rc;
 
         supervisor_enter(transfer->supervisor, &transfer->worker, transfer->doing, transfer->what);
@@ -95,7 +95,7 @@ static void *transfer_main(void *argument)
         supervisor_leave(transfer->supervisor, &transfer->worker);
         /* One device alone does not make a backup: without this one the others need not go on. */
         if (!transfer->closed && (transfer->opened || !transfer->secondary))
-                vds_client_signal_abort(transfer->client);
+                engine_signal_abort(transfer->engine);
         return NULL;
 }
 

@@ -10,12 +10,12 @@
 #include "cli/media.h"
 #include "cli/progress.h"
 #include "cli/supervise.h"
+#include "core/sqlvdi/engine.h"
 #include "core/vds/trace.h"
-#include "core/vds/vds.h"
 
 struct transfer {
         /* set before transfer_start() */
-        struct vds_client *client;
+        struct engine *engine;
         uint32_t device;         /* from 0, in the server's order */
         const char *device_name; /* NULL: what the server calls it */
         struct media *media;
