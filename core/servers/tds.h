@@ -47,6 +47,7 @@ struct tds_server {
         int (*authenticate)(const struct tds_login *login, struct server_message *refusal, void *context);
         void *context;
         int64_t login_timeout_ms;
+        uint16_t session_id; /* @@SPID, which drivers show; 0: none */
 };
 
 struct tds_session;
@@ -115,6 +116,7 @@ enum tds_type {
 struct tds_column {
         const char *name; /* "": without a name */
         enum tds_type type;
+        uint16_t length; /* of TEXT: characters at most, 1 to 4000, longer ones are cut; 0: nvarchar(max) */
 };
 
 struct tds_value {
