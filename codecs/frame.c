@@ -157,15 +157,28 @@ void frame_decoder_free(struct frame_decoder *decoder)
         free(decoder);
 }
 
-enum frame_result frame_decode(struct frame_decoder *decoder, const void *frame, size_t size, void *content,
-                               size_t content_size, const char **ret_fault)
+enum frame_result frame_decode_unsized(struct frame_decoder *decoder, const void *frame, size_t size, void *content,
+                                       size_t room, size_t *ret_content_size, const char **ret_fault)
 {
-        size_t result = ZSTD_decompressDCtx(decoder->context, content, content_size, frame, size);
+        size_t result = ZSTD_decompressDCtx(decoder->context, content, room, frame, size);
 
         if (ZSTD_isError(result)) {
                 *ret_fault = ZSTD_getErrorName(result);
                 return ZSTD_getErrorCode(result) == ZSTD_error_checksum_wrong ? FRAME_WRONG_CHECKSUM : FRAME_CORRUPT;
         }
+        *ret_content_size = result;
+        return FRAME_OK;
+}
+
+enum frame_result frame_decode(struct frame_decoder *decoder, const void *frame, size_t size, void *content,
+                               size_t content_size, const char **ret_fault)
+{
+        size_t decoded = 0;
+        enum frame_result result =
+                frame_decode_unsized(decoder, frame, size, content, content_size, &decoded, ret_fault);
+
+        if (result != FRAME_OK || decoded == content_size)
+                return result;
         *ret_fault = "it holds less than it announces";
-        return result == content_size ? FRAME_OK : FRAME_CORRUPT;
+        return FRAME_CORRUPT;
 }

@@ -96,4 +96,8 @@ enum frame_result { FRAME_OK = 0, FRAME_WRONG_CHECKSUM, FRAME_CORRUPT };
 enum frame_result frame_decode(struct frame_decoder *decoder, const void *frame, size_t size, void *content,
                                size_t content_size, const char **ret_fault);
 
+/* The same for a frame of which only is known that it holds at most `room` bytes. */
+enum frame_result frame_decode_unsized(struct frame_decoder *decoder, const void *frame, size_t size, void *content,
+                                       size_t room, size_t *ret_content_size, const char **ret_fault);
+
 #endif

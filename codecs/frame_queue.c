@@ -16,6 +16,7 @@ struct slot {
         uint8_t *content;
         size_t content_room;
         size_t content_size;
+        bool sized; /* content_size is what the frame says, and no bound */
         enum frame_result result;
         const char *fault;
         bool submitted; /* and not yet waited for */
@@ -30,6 +31,7 @@ struct frame_queue {
         bool loading;
         enum part part;
         bool last_block;
+        bool has_checksum;
         size_t wanted; /* of the frame that is loaded: up to the end of the part */
         size_t bound;  /* of its size */
         unsigned last; /* the slot that became whole last */
@@ -43,8 +45,12 @@ static void decompress(struct pool_job *job)
 {
         struct slot *slot = (struct slot *)job;
 
-        slot->result = frame_decode(slot->decoder, slot->frame, slot->frame_size, slot->content, slot->content_size,
-                                    &slot->fault);
+        if (slot->sized)
+                slot->result = frame_decode(slot->decoder, slot->frame, slot->frame_size, slot->content,
+                                            slot->content_size, &slot->fault);
+        else
+                slot->result = frame_decode_unsized(slot->decoder, slot->frame, slot->frame_size, slot->content,
+                                                    slot->content_size, &slot->content_size, &slot->fault);
 }
 
 struct frame_queue *frame_queue_new(struct intake *intake, struct pool *pool)
@@ -117,7 +123,9 @@ int frame_queue_begin(struct frame_queue *queue, const struct frame_header *head
         slot->start = queue->intake->position;
         slot->frame_size = 0;
         slot->content_size = content_size;
+        slot->sized = header->has_content_size;
         queue->loading = true;
+        queue->has_checksum = header->has_checksum;
         queue->part = PART_HEADER;
         queue->wanted = header->size;
         queue->bound = frame_bound(content_size);
@@ -149,21 +157,23 @@ static int raise_damaged(const struct frame_queue *queue, uint64_t position, con
                            (unsigned long long)position, what);
 }
 
-/* A part is there: what comes next? Returns 1 when the frame is whole. */
-static int next_part(struct frame_queue *queue, const struct slot *slot, struct error *err)
+/* A part is there: what comes next? */
+static enum frame_load next_part(struct frame_queue *queue, const struct slot *slot, struct error *err)
 {
         size_t size = FRAME_BLOCK_HEADER_SIZE;
 
-        if (queue->part == PART_CHECKSUM)
-                return 1;
+        if (queue->part == PART_CHECKSUM || (queue->part == PART_BLOCK && queue->last_block && !queue->has_checksum))
+                return FRAME_LOAD_WHOLE;
         if (queue->part == PART_BLOCK_HEADER) {
                 uint32_t header = get_le24(slot->frame + slot->frame_size - FRAME_BLOCK_HEADER_SIZE);
                 enum frame_block type = (enum frame_block)(header >> 1 & 3);
 
                 size = type == FRAME_BLOCK_RLE ? 1 : header >> 3;
-                if (size > FRAME_BLOCK_MAX || type == FRAME_BLOCK_RESERVED)
-                        return raise_damaged(queue, queue->intake->position - FRAME_BLOCK_HEADER_SIZE,
-                                             "a block header is wrong", err);
+                if (size > FRAME_BLOCK_MAX || type == FRAME_BLOCK_RESERVED) {
+                        raise_damaged(queue, queue->intake->position - FRAME_BLOCK_HEADER_SIZE,
+                                      "a block header is wrong", err);
+                        return FRAME_LOAD_FAILED;
+                }
                 queue->last_block = header & 1;
                 queue->part = PART_BLOCK;
         } else if (queue->part == PART_BLOCK && queue->last_block) {
@@ -172,22 +182,24 @@ static int next_part(struct frame_queue *queue, const struct slot *slot, struct 
         } else {
                 queue->part = PART_BLOCK_HEADER;
         }
-        if (size > queue->bound - slot->frame_size)
-                return raise_damaged(queue, slot->start, "a data frame is longer than it can be", err);
+        if (size > queue->bound - slot->frame_size) {
+                raise_damaged(queue, slot->start, "a data frame is longer than it can be", err);
+                return FRAME_LOAD_LONG;
+        }
         queue->wanted = slot->frame_size + size;
-        return 0;
+        return FRAME_LOAD_WAITS;
 }
 
 enum frame_load frame_queue_load(struct frame_queue *queue, bool wait, struct error *err)
 {
         struct slot *slot = loaded_slot(queue);
-        int whole = 0;
+        enum frame_load next = FRAME_LOAD_WAITS;
 
-        while (whole == 0) {
+        while (next == FRAME_LOAD_WAITS) {
                 ssize_t n;
 
                 if (slot->frame_size == queue->wanted) {
-                        whole = next_part(queue, slot, err);
+                        next = next_part(queue, slot, err);
                         continue;
                 }
                 if (!wait && !intake_ready(queue->intake))
@@ -199,14 +211,24 @@ enum frame_load frame_queue_load(struct frame_queue *queue, bool wait, struct er
                         return n < 0 ? FRAME_LOAD_FAILED : FRAME_LOAD_CUT;
                 slot->frame_size += (size_t)n;
         }
-        if (whole < 0)
-                return FRAME_LOAD_FAILED;
+        if (next != FRAME_LOAD_WHOLE)
+                return next;
         queue->loading = false;
         queue->last = (unsigned)(slot - queue->slots);
         queue->whole++;
         slot->submitted = true;
         pool_submit(queue->pool, &slot->job);
         return FRAME_LOAD_WHOLE;
+}
+
+const uint8_t *frame_queue_give_up(struct frame_queue *queue, uint64_t *ret_start, size_t *ret_size)
+{
+        const struct slot *slot = loaded_slot(queue);
+
+        queue->loading = false;
+        *ret_start = slot->start;
+        *ret_size = slot->frame_size;
+        return slot->frame;
 }
 
 const uint8_t *frame_queue_last(const struct frame_queue *queue, size_t *ret_size)
@@ -225,6 +247,7 @@ void frame_queue_oldest(struct frame_queue *queue, struct queued_frame *ret_fram
         slot->submitted = false;
         *ret_frame = (struct queued_frame){ .start = slot->start,
                                             .size = slot->frame_size,
+                                            .bytes = slot->frame,
                                             .content = slot->content,
                                             .content_size = slot->content_size,
                                             .result = slot->result,

@@ -30,8 +30,9 @@ bool frame_queue_is_empty(const struct frame_queue *queue);
 bool frame_queue_is_full(const struct frame_queue *queue);
 bool frame_queue_is_loading(const struct frame_queue *queue);
 
-/* Begins the frame whose header was found at the intake's position. The caller has checked it: a checksum, a content
- * size that it accepts, no dictionary. Only when not full and not loading. */
+/* Begins the frame whose header was found at the intake's position. The caller has checked it: a content size that it
+ * accepts, no dictionary. Where the frame does not say how much it holds (has_content_size), content_size is what the
+ * caller bounds it by. Only when not full and not loading. */
 int frame_queue_begin(struct frame_queue *queue, const struct frame_header *header, struct error *err);
 
 enum frame_load {
@@ -39,10 +40,15 @@ enum frame_load {
         FRAME_LOAD_WAITS = 0,   /* the input has nothing right now; only where it may not wait */
         FRAME_LOAD_WHOLE = 1,   /* the frame is with the pool; frame_queue_last() has its bytes */
         FRAME_LOAD_CUT = 2,     /* the input ended inside */
+        FRAME_LOAD_LONG = 3,    /* the frame is longer than one of its content can be; err says so */
 };
 
 /* Goes on loading the frame that was begun. Without `wait` it reads only what is there. */
 enum frame_load frame_queue_load(struct frame_queue *queue, bool wait, struct error *err);
+
+/* Gives up the frame that is being loaded. Its bytes so far, which began at *ret_start, stay until the next one is
+ * begun. */
+const uint8_t *frame_queue_give_up(struct frame_queue *queue, uint64_t *ret_start, size_t *ret_size);
 
 /* The bytes of the frame that became whole last. Nobody changes them before the next frame is begun. */
 const uint8_t *frame_queue_last(const struct frame_queue *queue, size_t *ret_size);
@@ -50,6 +56,7 @@ const uint8_t *frame_queue_last(const struct frame_queue *queue, size_t *ret_siz
 struct queued_frame {
         uint64_t start; /* position of its first byte */
         size_t size;
+        const uint8_t *bytes;   /* until released */
         const uint8_t *content; /* until released */
         size_t content_size;
         enum frame_result result;

@@ -19,7 +19,7 @@ void intake_deinit(struct intake *intake)
         intake->buffer = NULL;
 }
 
-static int look_at_cancel(const struct intake *intake, struct error *err)
+int intake_look_at_cancel(const struct intake *intake, struct error *err)
 {
         if (intake->cancel && atomic_load_explicit(intake->cancel, memory_order_relaxed))
                 return error_raise(err, ERR_ABORTED, "reading %s was interrupted", intake->label);
@@ -43,7 +43,7 @@ bool intake_ready(const struct intake *intake)
 
 static ssize_t look(struct intake *intake, size_t size, bool wait, const uint8_t **ret_bytes, struct error *err)
 {
-        if (look_at_cancel(intake, err) < 0)
+        if (intake_look_at_cancel(intake, err) < 0)
                 return -1;
         if (intake->end - intake->start < size && intake->start > 0) {
                 memmove(intake->buffer, intake->buffer + intake->start, intake->end - intake->start);
@@ -84,7 +84,7 @@ ssize_t intake_some(struct intake *intake, void *buffer, size_t size, struct err
         const uint8_t *bytes;
         ssize_t n;
 
-        if (look_at_cancel(intake, err) < 0)
+        if (intake_look_at_cancel(intake, err) < 0)
                 return -1;
         if (intake->start == intake->end && size >= INTAKE_DIRECT) {
                 n = from_source(intake, buffer, size, err);

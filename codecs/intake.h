@@ -35,6 +35,9 @@ int intake_init(struct intake *intake, struct source *from, const char *label, c
                 struct error *err);
 void intake_deinit(struct intake *intake);
 
+/* -1 (ERR_ABORTED) when the run was cancelled. All calls below look themselves. */
+int intake_look_at_cancel(const struct intake *intake, struct error *err);
+
 /* Makes `size` (at most INTAKE_ROOM) bytes visible at *ret_bytes. Returns how many there are, fewer only before the
  * end; -1 on failure. Nothing is taken. */
 ssize_t intake_peek(struct intake *intake, size_t size, const uint8_t **ret_bytes, struct error *err);

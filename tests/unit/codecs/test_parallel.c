@@ -265,6 +265,99 @@ static int tear_down(void **state)
         return test_folder_teardown(state);
 }
 
+/* ---- frames of other tools ---- */
+
+/* Each makes many frames, whose sizes are in their headers, in front of them, or not known. */
+static const char *const foreign_frames[] = {
+        "pzstd -qc -1 -p 3 \"$F\"",
+        "pzstd -qc -1 -p 3 < \"$F\" | cat",
+        "pzstd -qc -1 --no-check -p 3 \"$F\"",
+        "cd \"${F%/*}\" && split -b 300000 \"$F\" piece. && zstd -qc piece.* && rm piece.*",
+        "cd \"${F%/*}\" && split -b 300000 \"$F\" piece. && for p in piece.*; do zstd -qc < $p; done && rm piece.*",
+        "cd \"${F%/*}\" && split -b 300000 \"$F\" piece. && zstd -qc piece.* && cat \"$F\" | pzstd -qc -1 && rm "
+        "piece.* && "
+        "zstd -qc < \"$F\" && pzstd -qc -1 \"$F\"",
+};
+
+static void make_foreign(const char *command, size_t size, struct bytes *compressed)
+{
+        CLEANUP(freep) uint8_t *data = calloc(1, size);
+
+        assert_non_null(data);
+        for (size_t i = 0; i < size; i += 2048)
+                fill_random(data + i, size - i < 1024 ? size - i : 1024, i + 1);
+        memcpy(data, "TAPE\0\0\3\0", 8);
+        assert_int_equal(shell_on(command, data, size, compressed), 0);
+}
+
+/* Both ways of reading agree: on the content where it is whole, on the fault and on what is before it where not. */
+static void assert_reads_alike(const struct bytes *input, size_t size)
+{
+        struct reader_options one = { .name = "f" }, many = { .name = "f", .pool = pool };
+        struct outcome with = read_bytes(input->data, size, 65521, &many);
+        struct outcome without = read_bytes(input->data, size, 65521, &one);
+        size_t common = with.content.size < without.content.size ? with.content.size : without.content.size;
+
+        assert_int_equal(with.ended, without.ended);
+        assert_int_equal(with.error.code, without.error.code);
+        if (without.ended || strstr(without.error.message, "cut off")) {
+                assert_string_equal(with.error.message, without.error.message);
+                assert_int_equal(with.content.size, without.content.size);
+        }
+        if (common > 0)
+                assert_memory_equal(with.content.data, without.content.data, common);
+        outcome_free(&with);
+        outcome_free(&without);
+}
+
+static void foreign_frames_are_read_alike(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < sizeof foreign_frames / sizeof foreign_frames[0]; i++) {
+                struct bytes input = { 0 };
+                struct outcome outcome;
+
+                make_foreign(foreign_frames[i], 9 << 20, &input);
+                outcome = read_bytes(input.data, input.size, 1 << 20,
+                                     &(struct reader_options){ .pool = pool, .name = "f" });
+                if (!outcome.ended || outcome.content.size % (9 << 20))
+                        fail_msg("%s: %zu bytes, %s", foreign_frames[i], outcome.content.size, outcome.error.message);
+                outcome_free(&outcome);
+                assert_reads_alike(&input, input.size);
+                for (size_t cut = 1; cut < 12; cut++)
+                        assert_reads_alike(&input, input.size * cut / 12 + cut);
+                for (size_t at = 1; at < 24; at++) {
+                        input.data[input.size * at / 24] ^= 0x10;
+                        assert_reads_alike(&input, input.size);
+                        input.data[input.size * at / 24] ^= 0x10;
+                }
+                bytes_free(&input);
+        }
+}
+
+/* A frame that says it holds little, or is announced as small, and holds much more. */
+static void a_frame_longer_than_announced(void **state)
+{
+        static const char *const commands[] = {
+                "head -c 99 \"$F\" | zstd -qc && printf '\\120\\052\\115\\030\\004\\000\\000\\000\\100\\000\\000\\000' "
+                "&& "
+                "zstd -qc -1 < \"$F\"",
+                "head -c 99 \"$F\" | zstd -qc && printf '\\120\\052\\115\\030\\004\\000\\000\\000\\100\\000\\000\\000' "
+                "&& "
+                "head -c 60000000 /dev/zero | zstd -qc -1",
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+                struct bytes input = { 0 };
+
+                make_foreign(commands[i], 9 << 20, &input);
+                assert_reads_alike(&input, input.size);
+                assert_reads_alike(&input, input.size - 9);
+                bytes_free(&input);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -274,6 +367,8 @@ int main(void)
                 cmocka_unit_test(aborted_while_working),
                 cmocka_unit_test(a_write_error_comes_up),
                 cmocka_unit_test(an_open_pipe_is_read_up_to_its_last_flush),
+                cmocka_unit_test(foreign_frames_are_read_alike),
+                cmocka_unit_test(a_frame_longer_than_announced),
         };
 
         return cmocka_run_group_tests(tests, set_up, tear_down);
