@@ -1,16 +1,10 @@
 #include "cli/coding.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "cli/message.h"
-#include "cli/prompt.h"
+#include "cli/secrets.h"
 #include "core/base/cleanup.h"
 
 static const char secret_prefix[] = "AGE-SECRET-KEY-";
@@ -65,9 +59,13 @@ const struct opt_spec options_passphrase[] = {
         { .type = OPT_END },
 };
 
-static bool has_passphrase(const struct args *args)
+static struct secret_source passphrase_source(const struct args *args)
 {
-        return args->passphrase_file || args->passphrase_fd >= 0 || args->ask_passphrase;
+        return (struct secret_source){ .name = "passphrase",
+                                       .question = "Passphrase: ",
+                                       .file = args->passphrase_file,
+                                       .fd = args->passphrase_fd,
+                                       .ask = args->ask_passphrase };
 }
 
 int coding_check_zstd(const struct args *args, struct error *err)
@@ -81,7 +79,9 @@ int coding_check_zstd(const struct args *args, struct error *err)
 
 bool coding_encrypts(const struct args *args)
 {
-        return args->recipients.count || args->recipients_files.count || has_passphrase(args);
+        struct secret_source source = passphrase_source(args);
+
+        return args->recipients.count || args->recipients_files.count || secret_source_given(&source);
 }
 
 /* An argument can be read by every process of the machine: what stands there is no secret any more. */
@@ -96,69 +96,9 @@ static int check_no_secrets(const char *option, const struct string_list *values
         return 0;
 }
 
-static int check_passphrase_options(const struct args *args, struct error *err)
-{
-        if ((args->passphrase_file != NULL) + (args->passphrase_fd >= 0) + args->ask_passphrase > 1)
-                return error_raise(err, ERR_USAGE,
-                                   "--passphrase-file, --passphrase-fd and --ask-passphrase exclude each other");
-        return 0;
-}
-
-/* Nobody may look into this process but root, and should it die of a fault, no core file is written. */
-static int protect_memory(struct error *err)
-{
-        if (prctl(PR_SET_DUMPABLE, 0) < 0)
-                return error_raise_errno(err, errno, "protecting the keys in memory");
-        return 0;
-}
-
-static void warn_of_exposure(const char *path)
-{
-        message_warning("others can read '%s'; forbid it: chmod go-r", path);
-}
-
-static int open_passphrase_file(const char *path, int *ret_fd, struct error *err)
-{
-        struct stat st;
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-
-        if (fd < 0 || fstat(fd, &st) < 0) {
-                error_raise_errno(err, errno, "passphrase file '%s' cannot be read", path);
-                err->code = ERR_USAGE;
-                fd_closep(&fd);
-                return -1;
-        }
-        if (S_ISREG(st.st_mode) && st.st_mode & (S_IRGRP | S_IROTH))
-                warn_of_exposure(path);
-        *ret_fd = fd;
-        return 0;
-}
-
-/* Where the passphrase can be read. *ret_own is to be closed; *ret_fd may be the user's. */
-static int open_passphrase(const struct args *args, bool twice, int *ret_fd, int *ret_own, const char **ret_name,
-                           struct error *err)
-{
-        *ret_own = -1;
-        if (args->passphrase_fd >= 0) {
-                *ret_fd = (int)args->passphrase_fd;
-                *ret_name = "the passphrase's descriptor";
-                if (fcntl(*ret_fd, F_GETFD) < 0)
-                        return error_raise(err, ERR_USAGE, "--passphrase-fd %d is no open descriptor", *ret_fd);
-                /* Whatever else is started here has no business with it. */
-                if (*ret_fd > STDERR_FILENO)
-                        fcntl(*ret_fd, F_SETFD, FD_CLOEXEC);
-                return 0;
-        }
-        *ret_name = args->passphrase_file ? args->passphrase_file : "the terminal";
-        if (args->passphrase_file ? open_passphrase_file(args->passphrase_file, ret_own, err) < 0
-                                  : prompt_passphrase(twice, ret_own, err) < 0)
-                return -1;
-        *ret_fd = *ret_own;
-        return 0;
-}
-
 static int add_recipients(const struct args *args, struct age_recipients *recipients, struct error *err)
 {
+        struct secret_source source = passphrase_source(args);
         CLEANUP(fd_closep) int own = -1;
         const char *name;
         int fd;
@@ -169,8 +109,9 @@ static int add_recipients(const struct args *args, struct age_recipients *recipi
         for (size_t i = 0; i < args->recipients_files.count; i++)
                 if (age_recipients_add_file(recipients, args->recipients_files.items[i], err) < 0)
                         return -1;
-        if (has_passphrase(args) && (open_passphrase(args, /* twice= */ true, &fd, &own, &name, err) < 0 ||
-                                     age_recipients_set_passphrase(recipients, fd, name, err) < 0))
+        if (secret_source_given(&source) &&
+            (secret_source_open(&source, /* twice= */ true, &fd, &own, &name, err) < 0 ||
+             age_recipients_set_passphrase(recipients, fd, name, err) < 0))
                 return -1;
         if (age_recipients_count(recipients) == 0)
                 return error_raise(err, ERR_USAGE, "'%s' names no recipient", args->recipients_files.items[0]);
@@ -189,22 +130,24 @@ static void summarise(struct coding *coding)
 
 int coding_load_writing(const struct args *args, struct error *err)
 {
+        struct secret_source source = passphrase_source(args);
+
         if (check_no_secrets("recipient", &args->recipients, "give its public key: --recipient age1...", err) < 0 ||
             check_no_secrets("recipients-file", &args->recipients_files, "give a file of public keys", err) < 0 ||
-            check_passphrase_options(args, err) < 0)
+            secret_source_check(&source, err) < 0)
                 return -1;
         if (!coding_encrypts(args))
                 return args->armor ? error_raise(err, ERR_USAGE,
                                                  "--armor is for what is encrypted; add --recipient age1..., or leave "
                                                  "--armor out")
                                    : 0;
-        if (has_passphrase(args) && args->recipients.count + args->recipients_files.count)
+        if (secret_source_given(&source) && args->recipients.count + args->recipients_files.count)
                 return error_raise(err, ERR_USAGE,
                                    "a passphrase and recipients exclude each other: that is how age has it");
         args->coding->recipients = age_recipients_new();
         if (!args->coding->recipients)
                 return error_raise(err, ERR_MEMORY, "out of memory");
-        if (protect_memory(err) < 0)
+        if (secrets_protect_memory(err) < 0)
                 return -1;
         if (add_recipients(args, args->coding->recipients, err) < 0)
                 return -1;
@@ -214,6 +157,7 @@ int coding_load_writing(const struct args *args, struct error *err)
 
 static int add_identities(const struct args *args, struct age_identities *identities, struct error *err)
 {
+        struct secret_source source = passphrase_source(args);
         CLEANUP(fd_closep) int own = -1;
         const char *name;
         bool exposed;
@@ -224,20 +168,23 @@ static int add_identities(const struct args *args, struct age_identities *identi
                 if (age_identities_add_file(identities, args->identities.items[i], &exposed, err) < 0)
                         return -1;
                 if (exposed)
-                        warn_of_exposure(args->identities.items[i]);
+                        secrets_warn_of_exposure(args->identities.items[i]);
         }
-        if (has_passphrase(args) && (open_passphrase(args, /* twice= */ false, &fd, &own, &name, err) < 0 ||
-                                     age_identities_set_passphrase(identities, fd, name, err) < 0))
+        if (secret_source_given(&source) &&
+            (secret_source_open(&source, /* twice= */ false, &fd, &own, &name, err) < 0 ||
+             age_identities_set_passphrase(identities, fd, name, err) < 0))
                 return -1;
         return 0;
 }
 
 int coding_load_reading(const struct args *args, bool from_stdin, struct error *err)
 {
+        struct secret_source source = passphrase_source(args);
+
         if (check_no_secrets("identity", &args->identities, "give the file that holds it: --identity FILE", err) < 0 ||
-            check_passphrase_options(args, err) < 0)
+            secret_source_check(&source, err) < 0)
                 return -1;
-        if (!args->identities.count && !has_passphrase(args))
+        if (!args->identities.count && !secret_source_given(&source))
                 return 0;
         if (from_stdin && args->passphrase_fd == STDIN_FILENO)
                 return error_raise(
@@ -246,7 +193,7 @@ int coding_load_reading(const struct args *args, bool from_stdin, struct error *
         args->coding->identities = age_identities_new();
         if (!args->coding->identities)
                 return error_raise(err, ERR_MEMORY, "out of memory");
-        if (protect_memory(err) < 0)
+        if (secrets_protect_memory(err) < 0)
                 return -1;
         return add_identities(args, args->coding->identities, err);
 }

@@ -72,7 +72,8 @@ static void restore(struct quiet_terminal *terminal)
 }
 
 /* One line without its newline, into ANSWER_MAX bytes. A signal can end nothing but the wait. */
-static int ask(const struct quiet_terminal *terminal, const char *question, char *answer, struct error *err)
+static int ask(const struct quiet_terminal *terminal, const char *question, const char *what, char *answer,
+               struct error *err)
 {
         struct pollfd fd = { .fd = terminal->fd, .events = POLLIN };
         ssize_t n = -1;
@@ -93,21 +94,22 @@ static int ask(const struct quiet_terminal *terminal, const char *question, char
         if (n < 0)
                 return error_raise_errno(err, errno, "the terminal");
         if (n == 0 || answer[n - 1] != '\n')
-                return error_raise(err, ERR_USAGE, n ? "the passphrase is too long" : "no passphrase was typed");
+                return error_raise(err, ERR_USAGE, n ? "the %s is too long" : "no %s was typed", what);
         answer[n - 1] = '\0';
         return 0;
 }
 
-static int ask_all(const struct quiet_terminal *terminal, bool twice, char (*answers)[ANSWER_MAX], struct error *err)
+static int ask_all(const struct quiet_terminal *terminal, const struct secret_source *source, bool twice,
+                   char (*answers)[ANSWER_MAX], struct error *err)
 {
-        if (ask(terminal, "Passphrase: ", answers[0], err) < 0)
+        if (ask(terminal, source->question, source->name, answers[0], err) < 0)
                 return -1;
         if (!answers[0][0])
-                return error_raise(err, ERR_USAGE, "the passphrase is empty");
-        if (twice && ask(terminal, "Once more: ", answers[1], err) < 0)
+                return error_raise(err, ERR_USAGE, "the %s is empty", source->name);
+        if (twice && ask(terminal, "Once more: ", source->name, answers[1], err) < 0)
                 return -1;
         if (twice && strcmp(answers[0], answers[1]) != 0)
-                return error_raise(err, ERR_USAGE, "the passphrases differ");
+                return error_raise(err, ERR_USAGE, "the two %ss differ", source->name);
         return 0;
 }
 
@@ -116,16 +118,16 @@ static int to_pipe(const char *answer, int *ret_fd, struct error *err)
         int ends[2];
 
         if (pipe2(ends, O_CLOEXEC) < 0)
-                return error_raise_errno(err, errno, "a pipe for the passphrase");
+                return error_raise_errno(err, errno, "a pipe for what was typed");
         *ret_fd = ends[0];
         if (fd_write_full(ends[1], answer, strlen(answer), /* cancel= */ NULL) < 0 ||
             fd_write_full(ends[1], "\n", 1, /* cancel= */ NULL) < 0)
-                error_raise_errno(err, errno, "a pipe for the passphrase");
+                error_raise_errno(err, errno, "a pipe for what was typed");
         close(ends[1]);
         return error_is_set(err) ? -1 : 0;
 }
 
-int prompt_passphrase(bool twice, int *ret_fd, struct error *err)
+int prompt_secret(const struct secret_source *source, bool twice, int *ret_fd, struct error *err)
 {
         CLEANUP(fd_closep) int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
         struct quiet_terminal terminal = { .fd = tty };
@@ -133,13 +135,13 @@ int prompt_passphrase(bool twice, int *ret_fd, struct error *err)
         int rc;
 
         if (tty < 0)
-                return error_raise(err, ERR_USAGE,
-                                   "there is no terminal to ask for the passphrase at; give --passphrase-file FILE");
+                return error_raise(err, ERR_USAGE, "there is no terminal to ask for the %s at; give --%s-file FILE",
+                                   source->name, source->name);
         if (mlock(answers, sizeof answers) < 0)
-                return error_raise_errno(err, errno, "locking memory for the passphrase (ulimit -l)");
+                return error_raise_errno(err, errno, "locking memory for the %s (ulimit -l)", source->name);
         rc = quieten(&terminal, err);
         if (rc == 0)
-                rc = ask_all(&terminal, twice, answers, err);
+                rc = ask_all(&terminal, source, twice, answers, err);
         if (rc == 0)
                 rc = to_pipe(answers[0], ret_fd, err);
         explicit_bzero(answers, sizeof answers);

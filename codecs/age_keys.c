@@ -67,31 +67,25 @@ static int make_passphrase(const void *bytes, size_t size, struct age_passphrase
         return 0;
 }
 
-/* Byte by byte, so that what follows the newline stays in the descriptor. */
 static int read_passphrase(int fd, const char *name, struct age_passphrase **ret_passphrase, struct error *err)
 {
         CLEANUP(secret_freep) struct age_passphrase *passphrase = secret_new(sizeof *passphrase);
-        CLEANUP(secret_freep) uint8_t *byte = secret_new(1);
         char label[LABEL_MAX];
+        ssize_t size;
 
-        if (!passphrase || !byte)
+        if (!passphrase)
                 return raise_memory(err);
         if (label_of_input(name, label, err) < 0)
                 return -1;
-        for (;;) {
-                ssize_t n = fd_read_some(fd, byte, 1, /* cancel= */ NULL);
-
-                if (n < 0)
-                        return error_raise_errno(err, errno, "cannot read a passphrase from %s", label);
-                if (n == 0 || *byte == '\n')
-                        break;
-                if (passphrase->size == AGE_PASSPHRASE_MAX)
-                        return error_raise(err, ERR_USAGE, "the passphrase in %s is longer than %d bytes", label,
-                                           AGE_PASSPHRASE_MAX);
-                passphrase->bytes[passphrase->size++] = *byte;
-        }
-        if (passphrase->size == 0)
+        size = secret_read_line(fd, passphrase->bytes, AGE_PASSPHRASE_MAX);
+        if (size < 0 && errno == EMSGSIZE)
+                return error_raise(err, ERR_USAGE, "the passphrase in %s is longer than %d bytes", label,
+                                   AGE_PASSPHRASE_MAX);
+        if (size < 0)
+                return error_raise_errno(err, errno, "cannot read a passphrase from %s", label);
+        if (size == 0)
                 return error_raise(err, ERR_USAGE, "%s holds no passphrase: its first line is empty", label);
+        passphrase->size = (size_t)size;
         secret_freep(ret_passphrase);
         *ret_passphrase = take_ptr(&passphrase);
         return 0;

@@ -13,7 +13,7 @@
 /* Lives in secret memory. */
 struct age_passphrase {
         size_t size;
-        uint8_t bytes[AGE_PASSPHRASE_MAX];
+        uint8_t bytes[AGE_PASSPHRASE_MAX + 1]; /* and what ends it where it was read */
 };
 
 struct age_recipient {

@@ -1,0 +1,74 @@
+#include "cli/secrets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/message.h"
+#include "cli/prompt.h"
+#include "core/base/cleanup.h"
+
+bool secret_source_given(const struct secret_source *source)
+{
+        return source->file || source->fd >= 0 || source->ask;
+}
+
+int secret_source_check(const struct secret_source *source, struct error *err)
+{
+        if ((source->file != NULL) + (source->fd >= 0) + source->ask > 1)
+                return error_raise(err, ERR_USAGE, "--%s-file, --%s-fd and --ask-%s exclude each other", source->name,
+                                   source->name, source->name);
+        return 0;
+}
+
+int secrets_protect_memory(struct error *err)
+{
+        if (prctl(PR_SET_DUMPABLE, 0) < 0)
+                return error_raise_errno(err, errno, "protecting the keys in memory");
+        return 0;
+}
+
+void secrets_warn_of_exposure(const char *path)
+{
+        message_warning("others can read '%s'; forbid it: chmod go-r", path);
+}
+
+static int open_file(const struct secret_source *source, int *ret_fd, struct error *err)
+{
+        struct stat st;
+        int fd = open(source->file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+        if (fd < 0 || fstat(fd, &st) < 0) {
+                error_raise_errno(err, errno, "%s file '%s' cannot be read", source->name, source->file);
+                err->code = ERR_USAGE;
+                fd_closep(&fd);
+                return -1;
+        }
+        if (S_ISREG(st.st_mode) && st.st_mode & (S_IRGRP | S_IROTH))
+                secrets_warn_of_exposure(source->file);
+        *ret_fd = fd;
+        return 0;
+}
+
+int secret_source_open(const struct secret_source *source, bool twice, int *ret_fd, int *ret_own, const char **ret_name,
+                       struct error *err)
+{
+        *ret_own = -1;
+        if (source->fd >= 0) {
+                *ret_fd = (int)source->fd;
+                *ret_name = "the descriptor";
+                if (fcntl(*ret_fd, F_GETFD) < 0)
+                        return error_raise(err, ERR_USAGE, "--%s-fd %d is no open descriptor", source->name, *ret_fd);
+                /* Whatever else is started here has no business with it. */
+                if (*ret_fd > STDERR_FILENO)
+                        fcntl(*ret_fd, F_SETFD, FD_CLOEXEC);
+                return 0;
+        }
+        *ret_name = source->file ? source->file : "the terminal";
+        if (source->file ? open_file(source, ret_own, err) < 0 : prompt_secret(source, twice, ret_own, err) < 0)
+                return -1;
+        *ret_fd = *ret_own;
+        return 0;
+}
