@@ -21,6 +21,8 @@ void args_init(struct args *args)
                 .progress = PROGRESS_AUTO,
                 .progress_fd = -1,
                 .passphrase_fd = -1,
+                .password_fd = -1,
+                .login_timeout_ms = 15 * MS_PER_S,
                 .layer = -1,
         };
 }

@@ -47,6 +47,7 @@ struct args {
         bool raw;
         bool force;
         bool json;
+        bool null_separated;
         bool dry_run;
 
         int64_t devices;
@@ -81,6 +82,14 @@ struct args {
         bool ask_passphrase;
         bool armor;
         int64_t layer; /* enum layer_kind, to be taken off alone; -1: all */
+
+        const char *user; /* of a SQL Server */
+        const char *password_file;
+        int64_t password_fd; /* -1: none */
+        bool ask_password;
+        int64_t encryption;           /* enum mssql_encryption */
+        const char *application_name; /* NULL: our own */
+        int64_t login_timeout_ms;
 
         int64_t replace; /* enum server_replace */
         int64_t check;   /* enum server_check */

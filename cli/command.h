@@ -40,6 +40,7 @@ extern const struct command command_exec;
 extern const struct command command_extract;
 extern const struct command command_keygen;
 extern const struct command command_list;
+extern const struct command command_list_databases;
 extern const struct command command_status;
 extern const struct command command_config;
 extern const struct command command_abort;

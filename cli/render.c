@@ -19,7 +19,7 @@ void render_overview(FILE *out)
               out);
         for (const struct command *const *command = commands; *command; command++)
                 if (!(*command)->hidden)
-                        fprintf(out, "  %-10s %s\n", (*command)->name, (*command)->summary);
+                        fprintf(out, "  %-15s %s\n", (*command)->name, (*command)->summary);
         fputs("\n'vdipipe COMMAND --help' shows a command's options; 'vdipipe --version' the versions in use.\n", out);
 }
 

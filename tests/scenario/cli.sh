@@ -4,7 +4,7 @@
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
-commands='backup restore create attach exec list status config abort verify info extract keygen'
+commands='backup restore create attach exec list list-databases status config abort verify info extract keygen'
 
 test_help_of_every_command() {
     local command
