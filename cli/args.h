@@ -41,6 +41,9 @@ struct args {
 
         const char *group; /* whose members may take part in a set; NULL: nobody else's */
 
+        const char *sqlvdi; /* path of SQL Server's library; NULL: the usual one */
+        const char *run_as; /* who root becomes; NULL: nobody else */
+
         const char *output;
         struct string_list outputs; /* of commands that take several */
         struct string_list inputs;

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/tracing.h"
 #include "core/base/deadline.h"
@@ -59,6 +60,8 @@ int serving_create(struct serving *serving, const struct vds_options *options, c
 int serving_create_library(struct serving *serving, const struct sqlvdi_library *library, const char *name,
                            const struct VDConfig *wishes, struct error *err)
 {
+        /* The server is another user's process, or another member of its group; nobody else has business there. */
+        umask(007);
         serving->engine = engine_library_new(library);
         return create(serving, name, wishes, err);
 }

@@ -1,8 +1,18 @@
 #include "core/sqlvdi/library.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "core/base/cleanup.h"
+#include "core/sqlvdi/marker.h"
+
+/* What the remedy for a wrong file is. */
+#define NAME_ANOTHER "; name SQL Server's own with --sqlvdi PATH, which is usually " SQLVDI_LIBRARY_DEFAULT
 
 /* Where a symbol's address goes; functions and objects have addresses of one size here, as dlsym() demands. */
 static const struct {
@@ -24,35 +34,97 @@ static const struct {
           offsetof(struct sqlvdi_members, device_complete_command) },
 };
 
+static int raise_unopened(const char *path, int sys_errno, struct error *err)
+{
+        if (sys_errno == ENOENT || sys_errno == ENOTDIR)
+                return error_raise(
+                        err, ERR_USAGE,
+                        "there is no library '%s'; the package mssql-server brings it, and --sqlvdi PATH names "
+                        "another place",
+                        path);
+        if (sys_errno == EACCES || sys_errno == EPERM)
+                return error_raise(
+                        err, ERR_FAILED,
+                        "'%s' may not be read by this user; run as SQL Server's (--run-as mssql), or join its "
+                        "group",
+                        path);
+        return error_raise_errno(err, sys_errno, "cannot open '%s'", path);
+}
+
+/* What can be known of the file without running its code. */
+static int check_file(const char *path, bool dropin_wanted, struct error *err)
+{
+        struct error unread = ERROR_INIT;
+        struct sqlvdi_file file;
+        char machine[64];
+
+        if (access(path, R_OK) < 0)
+                return raise_unopened(path, errno, err);
+        if (sqlvdi_read_file(path, &file, &unread) < 0) {
+                /* What is there is not the library, unless the disk failed. */
+                if (unread.code == ERR_FAILED)
+                        return error_raise(err, ERR_USAGE, "%s" NAME_ANOTHER, unread.message);
+                return error_raise(err, unread.code, "%s", unread.message);
+        }
+        if (!file.shared_object)
+                return error_raise(err, ERR_USAGE, "'%s' is no shared library" NAME_ANOTHER, path);
+        if (!sqlvdi_runs_here(&file))
+                return error_raise(err, ERR_USAGE, "'%s' is for another processor (%s) than this program" NAME_ANOTHER,
+                                   path, sqlvdi_machine_text(&file, machine, sizeof machine));
+        if (file.dropin && !dropin_wanted)
+                return error_raise(err, ERR_USAGE,
+                                   "'%s' is vdipipe's own drop-in library, which reaches 'vdipipe serve' and 'vdipipe "
+                                   "exec' but no SQL Server" NAME_ANOTHER,
+                                   path);
+        return 0;
+}
+
 static int find_members(struct sqlvdi_library *library, const char *path, struct error *err)
 {
         for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
                 void *address = dlsym(library->handle, members[i].symbol);
 
                 if (!address)
-                        return error_raise(
-                                err, ERR_FAILED,
-                                "'%s' lacks the symbol %s; it is not Microsoft's libsqlvdi.so, or of another "
-                                "version; name the right one with --sqlvdi",
-                                path, members[i].symbol);
+                        return error_raise(err, ERR_USAGE, "'%s' lacks the symbol %s" NAME_ANOTHER, path,
+                                           members[i].symbol);
                 memcpy((char *)&library->members + members[i].offset, &address, sizeof address);
         }
         return 0;
 }
 
-int sqlvdi_library_open(const char *path, struct sqlvdi_library **ret_library, struct error *err)
+/* What the loader says begins with a path, mostly this one's. */
+static int raise_unloaded(const char *path, struct error *err)
 {
-        struct sqlvdi_library *library = calloc(1, sizeof *library);
+        const char *words = dlerror();
+        size_t length = strlen(path);
 
+        if (words && strncmp(words, path, length) == 0 && strncmp(words + length, ": ", 2) == 0)
+                words += length + 2;
+        return error_raise(err, ERR_FAILED, "'%s' cannot be loaded: %s; 'ldd %s' shows what it needs", path,
+                           words ? words : "no reason is known", path);
+}
+
+/* A name without a slash would be looked for along the loader's path. */
+static int load(struct sqlvdi_library *library, const char *path, struct error *err)
+{
+        CLEANUP(freep) char *beside = NULL;
+
+        if (!strchr(path, '/') && asprintf(&beside, "./%s", path) < 0)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        library->handle = dlopen(beside ? beside : path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+        return library->handle ? 0 : raise_unloaded(path, err);
+}
+
+int sqlvdi_library_open(const char *path, bool dropin_wanted, struct sqlvdi_library **ret_library, struct error *err)
+{
+        struct sqlvdi_library *library;
+
+        if (check_file(path, dropin_wanted, err) < 0)
+                return -1;
+        library = calloc(1, sizeof *library);
         if (!library)
                 return error_raise(err, ERR_MEMORY, "out of memory");
-        library->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-        if (!library->handle) {
-                error_raise(err, ERR_FAILED, "'%s' cannot be loaded: %s", path, dlerror());
-                sqlvdi_library_close(library);
-                return -1;
-        }
-        if (find_members(library, path, err) < 0) {
+        if (load(library, path, err) < 0 || find_members(library, path, err) < 0) {
                 sqlvdi_library_close(library);
                 return -1;
         }
@@ -62,5 +134,7 @@ int sqlvdi_library_open(const char *path, struct sqlvdi_library **ret_library, s
 
 void sqlvdi_library_close(struct sqlvdi_library *library)
 {
+        if (library && library->handle)
+                dlclose(library->handle);
         free(library);
 }

@@ -7,6 +7,7 @@
 #ifndef VDIPIPE_CORE_SQLVDI_LIBRARY_H
 #define VDIPIPE_CORE_SQLVDI_LIBRARY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -34,9 +35,11 @@ struct sqlvdi_library {
         struct sqlvdi_members members;
 };
 
-/* Opens the library at `path` and finds its members. *ret_library stays the caller's, sqlvdi_library_close() ends it.
- */
-int sqlvdi_library_open(const char *path, struct sqlvdi_library **ret_library, struct error *err);
+/* Opens the library at `path`, having looked at the file before any code of it runs. The drop-in of ours is a mistake
+ * unless `dropin_wanted`: no SQL Server is at its other end. *ret_library stays the caller's, sqlvdi_library_close()
+ * ends it. Errors: ERR_USAGE where another path is the remedy (nothing there, no ELF file, another processor's, the
+ * drop-in, a symbol that it lacks, which is named), ERR_FAILED where the file is right but cannot be read or loaded. */
+int sqlvdi_library_open(const char *path, bool dropin_wanted, struct sqlvdi_library **ret_library, struct error *err);
 
 /* Frees what was made here. The code stays loaded until the process ends, since threads of the library's own may run in
  * it. NULL is allowed. */
