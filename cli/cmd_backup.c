@@ -113,6 +113,9 @@ static int build_chains(const struct operation *operation, struct outputs *outpu
                 struct stage *chain = NULL;
                 struct stage *sink = outputs->sinks[i];
 
+                /* A passphrase takes a second for each. */
+                if (supervisor_check(operation->serving.supervisor, err) < 0)
+                        return -1;
                 describe_device(parties, i, info);
                 outputs->sinks[i] = NULL;
                 if (chain_new(operation->serving.args, info, sink, &chain, err) < 0)

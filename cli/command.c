@@ -239,6 +239,7 @@ const struct opt_spec options_reading[] = {
           .offset = offsetof(struct args, memory_limit),
           .min = 1 << 20,
           .max = (int64_t)1 << 32,
-          .help = "largest window of a foreign zstd frame (default: 8M)" },
+          .help = "largest window of a foreign zstd frame (default: 8M), and what trying a passphrase may take "
+                  "(default: 256M)" },
         { .type = OPT_END },
 };

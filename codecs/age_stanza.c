@@ -1,6 +1,7 @@
 #include "codecs/age_stanza.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,16 +74,23 @@ int age_stanza_wrap_x25519(struct age_header *header, const uint8_t recipient[AG
 
 /* ---- scrypt ---- */
 
+/* Each takes 256 MiB and more: those of several streams come one after the other. */
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+
 static int scrypt_wrap_key(struct working *working, const struct age_passphrase *passphrase,
                            const uint8_t salt[SALT_SIZE], unsigned work_factor, struct error *err)
 {
         uint8_t salted[sizeof SCRYPT_INFO - 1 + SALT_SIZE];
+        int result;
 
         memcpy(salted, SCRYPT_INFO, sizeof SCRYPT_INFO - 1);
         memcpy(salted + sizeof SCRYPT_INFO - 1, salt, SALT_SIZE);
-        if (crypto_pwhash_scryptsalsa208sha256_ll(passphrase->bytes, passphrase->size, salted, sizeof salted,
-                                                  (uint64_t)1 << work_factor, SCRYPT_R, SCRYPT_P, working->wrap_key,
-                                                  sizeof working->wrap_key) == 0)
+        pthread_mutex_lock(&one_at_a_time);
+        result = crypto_pwhash_scryptsalsa208sha256_ll(passphrase->bytes, passphrase->size, salted, sizeof salted,
+                                                       (uint64_t)1 << work_factor, SCRYPT_R, SCRYPT_P,
+                                                       working->wrap_key, sizeof working->wrap_key);
+        pthread_mutex_unlock(&one_at_a_time);
+        if (result == 0)
                 return 0;
         return error_raise(err, ERR_MEMORY, "out of memory: scrypt needs %llu MiB for a work factor of %u",
                            AGE_SCRYPT_MEMORY(work_factor) >> 20, work_factor);

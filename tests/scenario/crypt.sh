@@ -100,6 +100,12 @@ test_several_recipients_each_read_it() {
         vdipipe verify --identity "$key" f
         age -d -i "$key" f | zstd -dcq | cmp - app.db
     done
+    # Stock age takes the same file of recipients.
+    vdipipe backup app.db | age -R people -r "$recipient" >h
+    for key in key other third; do
+        expect_exit 0 vdipipe verify --identity "$key" h
+        expect_silence
+    done
     # A file of several keys, and several files.
     cat other key >both
     vdipipe verify --identity both f
@@ -227,6 +233,26 @@ test_a_passphrase_from_a_file_and_from_a_descriptor() {
     expect_exit 2 vdipipe backup app.db --passphrase-file phrase
     expect_exit 2 vdipipe backup app.db --passphrase-file missing
     expect_error "'missing'"
+}
+
+# scrypt takes 256 MiB for each stream: they are derived one after the other.
+test_a_passphrase_for_several_devices() {
+    local device peak
+    needs_age
+    make_db app.db 400
+    echo 'correct horse' >phrase
+    chmod 600 phrase
+    peak=$(helper tools peak "$VDIPIPE" backup app.db --devices 3 --passphrase-file phrase -o 'f.{device}')
+    [[ -n $VDIPIPE_SANITIZED || $peak -lt 400000 ]] || fail "backup took $peak KiB"
+    peak=$(helper tools peak "$VDIPIPE" restore copy.db --passphrase-file phrase -i f.2)
+    [[ -n $VDIPIPE_SANITIZED || $peak -lt 400000 ]] || fail "restore took $peak KiB"
+    cmp app.db copy.db
+    for device in 1 2 3; do
+        grep -aq '^-> scrypt [^ ]* 18$' "f.$device" || fail "$(head -n 2 "f.$device")"
+    done
+    [[ $(grep -ah '^-> scrypt' f.? | sort -u | wc -l) -eq 3 ]] || fail "a salt was used twice"
+    expect_exit 2 vdipipe verify --passphrase-file phrase --memory-limit 100M f.1
+    expect_error "'f.1'" 256M
 }
 
 # A terminal of its own: keystrokes are sent by `type_at`, what appears is in `screen`.

@@ -7,7 +7,8 @@
  *     tools vary FILE FOLDER change MASK             writes FOLDER/change-N with byte N exclusive-ored, for every N
  *     tools find-secret PID FILE                     counts how often the secret in FILE's last line is in that
  * process's memory: as text, and a secret key of age also as bytes tools flock FILE                               holds
- * a flock; says "locked", ends with its standard input
+ * a flock; says "locked", ends with its standard input tools peak COMMAND...                          runs it, prints
+ * the KiB that the largest of its processes took
  */
 #include <ctype.h>
 #include <errno.h>
@@ -18,8 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -213,6 +216,22 @@ static int find_secret(const char *pid, const char *path)
         return 0;
 }
 
+static int peak(char **command)
+{
+        struct rusage usage;
+        int status = -1;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                execvp(command[0], command);
+                _exit(127);
+        }
+        if (pid < 0 || waitpid(pid, &status, 0) != pid || getrusage(RUSAGE_CHILDREN, &usage) < 0)
+                return 2;
+        printf("%ld\n", usage.ru_maxrss);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
 int main(int argc, char **argv)
 {
         const char *verb = argc > 2 ? argv[1] : "";
@@ -227,5 +246,7 @@ int main(int argc, char **argv)
                 return find_secret(argv[2], argv[3]);
         if (strcmp(verb, "flock") == 0)
                 return flock_hold(argv[2]);
+        if (strcmp(verb, "peak") == 0)
+                return peak(argv + 2);
         return 2;
 }

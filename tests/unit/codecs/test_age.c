@@ -8,7 +8,7 @@
 
 #include "codecs/pool.h"
 
-enum { CHUNK = AGE_CHUNK_SIZE, DATA_SIZE = 5 << 20 };
+enum { CHUNK = AGE_CHUNK_SIZE, DATA_SIZE = 17 << 20 };
 
 static uint8_t *data;
 static struct age_pair pair;
@@ -61,7 +61,7 @@ static void check_stock(const struct bytes *file, size_t size)
 }
 
 static const size_t sizes[] = { 0,         1,          CHUNK - 1,      CHUNK,          CHUNK + 1,  2 * CHUNK,
-                                3 * CHUNK, 16 * CHUNK, 16 * CHUNK + 1, 17 * CHUNK - 1, 32 * CHUNK, DATA_SIZE };
+                                3 * CHUNK, 16 * CHUNK, 16 * CHUNK + 1, 17 * CHUNK - 1, 32 * CHUNK, 5 << 20 };
 
 static void round_trip(size_t size, size_t piece, size_t flush_every, bool armor, struct pool *with, bool stock)
 {
@@ -85,6 +85,8 @@ static void every_size_is_what_stock_age_reads(void **state)
                 round_trip(sizes[i], 16 << 20, 0, /* armor= */ false, NULL, /* stock= */ true);
                 round_trip(sizes[i], 16 << 20, 0, /* armor= */ true, pool, /* stock= */ true);
         }
+        round_trip(DATA_SIZE, 16 << 20, 0, /* armor= */ false, pool, /* stock= */ true);
+        round_trip(DATA_SIZE, 16 << 20, 1, /* armor= */ true, NULL, /* stock= */ true);
 }
 
 static void every_piece_gives_the_same(void **state)
@@ -107,6 +109,7 @@ static void files_of_stock_age_are_read(void **state)
                 "age -r \"$TO\" < \"$F\"",
                 "age -a -r \"$TO\" < \"$F\"",
                 "age -e -i \"$KEY\" < \"$F\"",
+                "printf '# for\\n\\n%s\\n' \"$TO\" > \"$F.to\" && age -R \"$F.to\" < \"$F\"",
         };
         struct reader_options reading = { .identities = identities, .pool = pool };
 
