@@ -1,4 +1,4 @@
 #!/bin/sh
-# Every C file is as clang-format would write it.
+# Every C and C++ file is as clang-format would write it.
 set -eu
-git ls-files --cached --others --exclude-standard '*.c' '*.h' | xargs clang-format --dry-run --Werror
+git ls-files --cached --others --exclude-standard '*.c' '*.h' '*.cpp' | xargs clang-format --dry-run --Werror

@@ -54,7 +54,7 @@ operate() { # CLIENT SERVER write|read FILE
     start_client "$1" "$4"
     timeout -k 5 "$patience" "$2" demo "$3" >server.out 2>&1 || fail "$2: $(<server.out) -- $(<client.out)"
     wait "$client" || fail "$1: $(<client.out)"
-    [[ $(<client.out) == "demo: VD_E_CLOSE "* ]] || fail "$(<client.out)"
+    [[ $(<client.out) == "demo: VD_E_CLOSE"* ]] || fail "$(<client.out)"
     [[ $(<server.out) == "demo: NOERROR "* ]] || fail "$(<server.out)"
 }
 
@@ -73,6 +73,29 @@ test_every_client_serves_every_server() {
             operate "./client.$client" "./server.$server" read data
         done
     done
+    no_leftovers
+}
+
+# The drop-in, from an installed copy: found by the program itself, and by no loader that is not told.
+test_a_program_for_libsqlvdi_is_served() {
+    local compiler
+    local -a flags
+    install_copy "$PWD/copy"
+    build c server ./server
+    eval "flags=($(pkg-config --cflags --libs vdipipe-sqlvdi))"
+    for compiler in $(compilers_of c++); do
+        # shellcheck disable=SC2046,SC2086 # lists of words
+        "$compiler" -std=c++11 $strict $(sanitize) "$source_dir/sqlvdi_client.cpp" "${flags[@]}" -o ./sqlvdi_client
+        readelf -d ./sqlvdi_client | grep -q 'NEEDED.*\[libsqlvdi\.so\]' || fail "$(readelf -d ./sqlvdi_client)"
+        rm -f data
+        operate ./sqlvdi_client ./server write data
+        [[ $(stat -c %s data) -eq $((64 * 65536)) ]] || fail "$(stat -c %s data) bytes"
+        operate ./sqlvdi_client ./server read data
+    done
+    [[ $(find copy -name libsqlvdi.so) == copy/lib*/vdipipe/libsqlvdi.so ]] || fail "$(find copy -name libsqlvdi.so)"
+    mv copy/lib*/vdipipe/libsqlvdi.so .
+    fails ./sqlvdi_client demo data
+    LD_LIBRARY_PATH=$PWD operate ./sqlvdi_client ./server read data
     no_leftovers
 }
 

@@ -184,7 +184,7 @@ needs_root() {
 # Ids of living processes (not zombies) that have a runtime folder below FOLDER.
 strays() { # FOLDER
     local pid state
-    for pid in $(pgrep -f 'vdipipe|writer|tools|sqlite3'); do
+    for pid in $(pgrep -f 'vdipipe|writer|tools|sqlite3|_client'); do
         [[ $pid -ne $$ && $pid -ne $BASHPID ]] || continue
         grep -qzF -e "VDIPIPE_RUNTIME_DIR=$1" "/proc/$pid/environ" 2>/dev/null || continue
         state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$pid/status" 2>/dev/null)
