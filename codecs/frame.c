@@ -56,8 +56,13 @@ void frame_stored_tail(uint8_t tail[FRAME_STORED_TAIL_SIZE], uint32_t checksum)
         put_le32(tail + FRAME_BLOCK_HEADER_SIZE, checksum);
 }
 
+/* What an encoder may keep from one frame to the next. At the high levels zstd takes 70 MiB and more; it costs little
+ * beside the work there to ask for them anew, and then only the frames being compressed have them. */
+#define KEPT_MAX ((size_t)8 << 20)
+
 struct frame_encoder {
-        ZSTD_CCtx *context;
+        struct frame_settings settings;
+        ZSTD_CCtx *context; /* NULL: given back after the last frame */
 };
 
 size_t frame_content_max(const struct frame_settings *settings)
@@ -88,18 +93,28 @@ static int set_up(ZSTD_CCtx *context, const struct frame_settings *settings, str
         return 0;
 }
 
+static void drop_context(struct frame_encoder *encoder)
+{
+        ZSTD_freeCCtx(encoder->context);
+        encoder->context = NULL;
+}
+
+static int make_context(struct frame_encoder *encoder, struct error *err)
+{
+        encoder->context = ZSTD_createCCtx();
+        if (!encoder->context)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        return set_up(encoder->context, &encoder->settings, err);
+}
+
 int frame_encoder_new(const struct frame_settings *settings, struct frame_encoder **ret_encoder, struct error *err)
 {
         struct frame_encoder *encoder = calloc(1, sizeof *encoder);
 
         if (!encoder)
                 return error_raise(err, ERR_MEMORY, "out of memory");
-        encoder->context = ZSTD_createCCtx();
-        if (!encoder->context) {
-                frame_encoder_free(encoder);
-                return error_raise(err, ERR_MEMORY, "out of memory");
-        }
-        if (set_up(encoder->context, settings, err) < 0) {
+        encoder->settings = *settings;
+        if (make_context(encoder, err) < 0) {
                 frame_encoder_free(encoder);
                 return -1;
         }
@@ -111,7 +126,7 @@ void frame_encoder_free(struct frame_encoder *encoder)
 {
         if (!encoder)
                 return;
-        ZSTD_freeCCtx(encoder->context);
+        drop_context(encoder);
         free(encoder);
 }
 
@@ -123,8 +138,13 @@ size_t frame_bound(size_t content_size)
 int frame_encode(struct frame_encoder *encoder, const void *content, size_t content_size, void *frame, size_t room,
                  size_t *ret_size, struct error *err)
 {
-        size_t result = ZSTD_compress2(encoder->context, frame, room, content, content_size);
+        size_t result;
 
+        if (!encoder->context && make_context(encoder, err) < 0)
+                return -1;
+        result = ZSTD_compress2(encoder->context, frame, room, content, content_size);
+        if (ZSTD_sizeof_CCtx(encoder->context) > KEPT_MAX)
+                drop_context(encoder);
         if (ZSTD_isError(result))
                 return error_raise(err, ERR_FAILED, "zstd: %s", ZSTD_getErrorName(result));
         *ret_size = result;
