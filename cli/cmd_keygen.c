@@ -12,6 +12,7 @@
 
 #include "cli/command.h"
 #include "cli/message.h"
+#include "cli/secrets.h"
 #include "codecs/age.h"
 #include "core/base/cleanup.h"
 
@@ -85,6 +86,8 @@ static int run_keygen(const struct args *args, struct error *err)
 {
         char recipient[AGE_RECIPIENT_SIZE];
 
+        if (secrets_protect_memory(err) < 0)
+                return -1;
         if (args->output) {
                 if (to_file(args->output, recipient, err) < 0)
                         return -1;

@@ -29,6 +29,9 @@ static void say_ok(const struct input *input, uint64_t bytes)
         progress_format_bytes(bytes, size);
         if (!reader->has_info && is_sealed(reader))
                 message_summary("'%s': raw image, %s, authentic to its end", input->name, size);
+        else if (reader->layers[reader->layer_count - 1] == LAYER_MTF)
+                message_warning("'%s': raw SQL Server backup, %s: nothing here can tell whether it is whole",
+                                input->name, size);
         else if (!reader->has_info)
                 message_warning("'%s': raw image, %s: complete by its own header, but nothing protects its content",
                                 input->name, size);

@@ -7,8 +7,6 @@
 #include "cli/secrets.h"
 #include "core/base/cleanup.h"
 
-static const char secret_prefix[] = "AGE-SECRET-KEY-";
-
 const struct opt_spec options_encrypting[] = {
         { .type = OPT_STRINGS,
           .name = "recipient",
@@ -87,8 +85,10 @@ bool coding_encrypts(const struct args *args)
 /* An argument can be read by every process of the machine: what stands there is no secret any more. */
 static int check_no_secrets(const char *option, const struct string_list *values, const char *remedy, struct error *err)
 {
+        size_t size;
+
         for (size_t i = 0; i < values->count; i++)
-                if (strncasecmp(values->items[i], secret_prefix, sizeof secret_prefix - 1) == 0)
+                if (age_find_secret(values->items[i], &size))
                         return error_raise(err, ERR_USAGE,
                                            "--%s was given a secret key itself, which every process of this machine "
                                            "can now read; make a new one, and %s",

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "codecs/age.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 #include "core/base/text.h"
@@ -32,6 +33,19 @@ void message_set_line_clearer(void (*clear)(void))
         clear_line = clear;
 }
 
+/* A secret key that was typed in a wrong place is not repeated: messages end up in logs. */
+static void hide_secrets(char *text)
+{
+        const char *secret;
+        size_t size;
+
+        for (char *from = text; (secret = age_find_secret(from, &size)) != NULL;) {
+                from = text + (secret - text);
+                memset(from, '.', size);
+                from += size;
+        }
+}
+
 static __attribute__((format(printf, 2, 0))) void say(const char *kind, const char *format, va_list args)
 {
         CLEANUP(freep) char *text = NULL;
@@ -45,6 +59,8 @@ static __attribute__((format(printf, 2, 0))) void say(const char *kind, const ch
                 return;
         }
         safe = text_escape(text, (size_t)length);
+        if (safe)
+                hide_secrets(safe);
         length = asprintf(&line, "vdipipe: %s%s\n", kind, safe ? safe : "out of memory");
         if (length < 0) {
                 line = NULL;

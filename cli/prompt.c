@@ -137,8 +137,8 @@ int prompt_secret(const struct secret_source *source, bool twice, int *ret_fd, s
         if (tty < 0)
                 return error_raise(err, ERR_USAGE, "there is no terminal to ask for the %s at; give --%s-file FILE",
                                    source->name, source->name);
-        if (mlock(answers, sizeof answers) < 0)
-                return error_raise_errno(err, errno, "locking memory for the %s (ulimit -l)", source->name);
+        /* Where locking is not allowed, it is wiped all the same. */
+        (void)mlock(answers, sizeof answers);
         rc = quieten(&terminal, err);
         if (rc == 0)
                 rc = ask_all(&terminal, source, twice, answers, err);

@@ -75,6 +75,10 @@ int age_identities_set_passphrase_bytes(struct age_identities *identities, const
  * gets its public key. */
 int age_keygen(int fd, const char *name, char recipient[AGE_RECIPIENT_SIZE], struct error *err);
 
+/* Where a secret key's characters begin in text that was not meant to hold one, in any case and behind anything; what
+ * is before them may be shown. *ret_size says how many they are. NULL: there is none. */
+const char *age_find_secret(const char *text, size_t *ret_size);
+
 /* ---- the layer ---- */
 
 struct age_options {

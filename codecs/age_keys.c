@@ -1,5 +1,6 @@
 #include "codecs/age_keys.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -48,6 +49,23 @@ static const char *find_foreign(const struct foreign *table, size_t count, const
                 if (size >= strlen(table[i].begins) && memcmp(text, table[i].begins, strlen(table[i].begins)) == 0)
                         return table[i].what;
         return NULL;
+}
+
+const char *age_find_secret(const char *text, size_t *ret_size)
+{
+        static const char *const begins[] = { SECRET_PREFIX "1", SECRET_PREFIX "PQ-1" };
+        const char *first = NULL;
+
+        for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++) {
+                const char *at = strcasestr(text, begins[i]);
+
+                if (at && (!first || at + strlen(begins[i]) < first))
+                        first = at + strlen(begins[i]);
+        }
+        *ret_size = 0;
+        while (first && isalnum((unsigned char)first[*ret_size]))
+                ++*ret_size;
+        return first;
 }
 
 /* ---- passphrases ---- */
@@ -267,8 +285,9 @@ int age_recipients_add(struct age_recipients *recipients, const char *text, stru
         if (take_recipient(recipients, text, size, err) == 0)
                 return 0;
         /* What may be a secret, given by mistake, is not shown. */
-        if (strncasecmp(text, "AGE-", 4) == 0)
+        if (strncasecmp(text, "AGE-", 4) == 0 || age_find_secret(text, &size))
                 return error_prefix(err, "recipient: ");
+        size = strlen(text);
         shown = text_escape(text, size < TEXT_SHOWN ? size : TEXT_SHOWN);
         return error_prefix(err, "recipient '%s': ", shown ? shown : "");
 }

@@ -307,6 +307,20 @@ test_a_signal_at_the_prompt_leaves_the_terminal_as_it_was() {
     [[ ! -e f ]]
 }
 
+# Memory that may not be locked is wiped all the same.
+test_a_passphrase_typed_where_nothing_may_be_locked() {
+    needs_terminal
+    make_db app.db 50
+    echo 'typed phrase' >phrase
+    chmod 600 phrase
+    vdipipe backup app.db --passphrase-file phrase -o f
+    chmod 777 .
+    command -v setpriv >/dev/null || skip "needs setpriv"
+    on_a_terminal "$(printf '%q ' setpriv --bounding-set -all --inh-caps -all prlimit --memlock=0 "$VDIPIPE") verify --ask-passphrase f"
+    type_at 'Passphrase: ' 'typed phrase'
+    expect_end "$terminal" 30 0
+}
+
 test_no_terminal_to_ask_at() {
     make_db app.db 10
     expect_exit 2 setsid -w "$VDIPIPE" backup app.db --ask-passphrase -o f
@@ -395,6 +409,15 @@ test_secrets_as_arguments_are_refused_and_not_repeated() {
     expect_exit 2 vdipipe backup app.db --passphrase="$secret" -o f
     expect_error 'unknown option'
     ! grep -qi "${secret:20:10}" err || fail "--passphrase= repeats it"
+    # The whole file's text instead of its name, and a key where nobody expects one.
+    for words in "backup app.db -o f --recipient" "backup app.db -o f --recipients-file" "backup app.db -o f --passphrase-file" \
+        "backup" "verify --identity" "verify --passphrase-file" "verify" "extract" "info" "abort" ""; do
+        for text in "$(<key)" " $secret" "x/$secret/x" "${secret,,}"; do
+            # shellcheck disable=SC2086 # a list of words
+            vdipipe $words "$text" >out 2>err && fail "$words takes it"
+            ! grep -qi "${secret:17:10}" err out || fail "$words repeats it: $(<err)"
+        done
+    done
     # A file of secret keys where public ones are wanted, and the other way round.
     expect_exit 2 vdipipe backup app.db -R key -o f
     expect_error key
@@ -585,6 +608,22 @@ test_no_core_file_and_no_look_from_outside() {
     kill -ABRT "$stopped"
     kill -CONT "$stopped"
     expect_end "$stopped" 30 134
+    [[ $pattern == '|'* || $pattern == /* ]] || [[ -z $(find . -name 'core*') ]] || fail "a core file: $(find . -name 'core*')"
+}
+
+test_no_core_file_of_keygen() {
+    local pattern pid
+    ulimit -c unlimited 2>/dev/null || skip "no core files may be had here"
+    pattern=$(</proc/sys/kernel/core_pattern)
+    mkfifo pipe
+    exec 9<>pipe
+    # It stands in a write to a full pipe.
+    dd if=/dev/zero of=pipe oflag=nonblock bs=4096 status=none 2>/dev/null || :
+    "$VDIPIPE" keygen >&9 2>err &
+    pid=$!
+    wait_until 20 grep -q pipe "/proc/$pid/wchan" || wait_until 20 grep -q '^State:.S' "/proc/$pid/status"
+    kill -ABRT "$pid"
+    expect_end "$pid" 30 134
     [[ $pattern == '|'* || $pattern == /* ]] || [[ -z $(find . -name 'core*') ]] || fail "a core file: $(find . -name 'core*')"
 }
 

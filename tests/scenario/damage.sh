@@ -254,6 +254,16 @@ test_bytes_that_are_no_backup() {
     no_leftovers
 }
 
+# Of the two kinds of raw image only one says how long it is.
+test_what_is_said_of_raw_images() {
+    make_db app.db 10
+    expect_exit 0 vdipipe verify app.db
+    expect_error "raw image" "complete by its own header" "nothing protects its content"
+    printf 'TAPE and more' >app.bak
+    expect_exit 0 vdipipe verify app.bak
+    expect_error "'app.bak': raw SQL Server backup" "nothing here can tell whether it is whole"
+}
+
 test_other_formats_are_named_with_the_tool() {
     local tool
     small_stream f
