@@ -1,5 +1,6 @@
 #include "cli/coding.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -118,14 +119,32 @@ static int add_recipients(const struct args *args, struct age_recipients *recipi
         return 0;
 }
 
+/* Appends to `text`, which has room for it. */
+static __attribute__((format(printf, 2, 3))) void append(char text[CODING_WORDS_MAX], const char *format, ...)
+{
+        size_t used = strlen(text);
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(text + used, CODING_WORDS_MAX - used, format, args);
+        va_end(args);
+}
+
 static void summarise(struct coding *coding)
 {
         size_t count = age_recipients_count(coding->recipients);
-        size_t used = 0;
 
-        for (size_t i = 0; i < count && used < sizeof coding->summary; i++)
-                used += (size_t)snprintf(coding->summary + used, sizeof coding->summary - used, "%s%s",
-                                         i ? ", " : ", encrypted for ", age_recipients_text(coding->recipients, i));
+        append(coding->summary, ", encrypted for ");
+        append(coding->json, ",\"recipients\":[");
+        for (size_t i = 0; i < count && i < CODING_RECIPIENTS_NAMED; i++) {
+                const char *text = age_recipients_text(coding->recipients, i);
+
+                append(coding->summary, "%s%s", i ? ", " : "", text);
+                append(coding->json, "%s\"%s\"", i ? "," : "", text);
+        }
+        if (count > CODING_RECIPIENTS_NAMED)
+                append(coding->summary, " and %zu more", count - CODING_RECIPIENTS_NAMED);
+        append(coding->json, "],\"recipient_count\":%zu", count);
 }
 
 int coding_load_writing(const struct args *args, struct error *err)

@@ -14,10 +14,14 @@
 #include "codecs/age.h"
 #include "core/base/error.h"
 
+/* Of more recipients than this only their number is told. */
+enum { CODING_RECIPIENTS_NAMED = 16, CODING_WORDS_MAX = (CODING_RECIPIENTS_NAMED + 1) * (AGE_RECIPIENT_SIZE + 8) };
+
 struct coding {
         struct age_recipients *recipients; /* NULL: what is written is not encrypted */
         struct age_identities *identities; /* NULL: there is no key to read with */
-        char summary[512];                 /* ", encrypted for age1..., age1...", cut to fit; "" */
+        char summary[CODING_WORDS_MAX];    /* ", encrypted for age1..., age1... and 3 more"; "" */
+        char json[CODING_WORDS_MAX];       /* ",\"recipients\":[...],\"recipient_count\":19"; "" */
 };
 
 extern const struct opt_spec options_encrypting[]; /* for whom */

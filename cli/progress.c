@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/coding.h"
 #include "cli/message.h"
 #include "core/base/deadline.h"
 #include "core/base/fd_io.h"
@@ -54,6 +55,7 @@ int progress_init(struct progress *progress, const struct args *args, const char
         }
         progress->fd = args->progress_fd >= 0 ? (int)args->progress_fd : STDERR_FILENO;
         progress->verb = verb;
+        progress->about = args->coding ? args->coding->json : "";
         progress->mode = (enum progress_mode)args->progress;
         progress->started_ns = progress->drawn_ns = monotonic_ns();
         terminal = isatty(progress->fd);
@@ -109,14 +111,15 @@ static void draw(struct progress *progress, bool last)
         uint64_t total = atomic_load_explicit(&progress->total, memory_order_relaxed);
         double seconds = (double)(monotonic_ns() - progress->started_ns) / NS_PER_S;
         char text[256];
-        char line[320];
+        char line[320 + CODING_WORDS_MAX];
         int length;
 
         if (progress->mode == PROGRESS_JSON) {
-                length = snprintf(line, sizeof line,
-                                  "{\"operation\":\"%s\",\"bytes\":%llu,\"total\":%llu,\"seconds\":%.3f,\"last\":%s}\n",
-                                  progress->verb, (unsigned long long)done, (unsigned long long)total, seconds,
-                                  last ? "true" : "false");
+                length = snprintf(
+                        line, sizeof line,
+                        "{\"operation\":\"%s\"%s,\"bytes\":%llu,\"total\":%llu,\"seconds\":%.3f,\"last\":%s}\n",
+                        progress->verb, progress->about, (unsigned long long)done, (unsigned long long)total, seconds,
+                        last ? "true" : "false");
         } else {
                 format_people(progress, done, total, seconds, text, sizeof text);
                 length = snprintf(line, sizeof line, progress->bar ? "\r\033[K%s" : "%s\n", text);

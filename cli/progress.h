@@ -17,7 +17,8 @@ struct progress {
         enum progress_mode mode; /* never PROGRESS_AUTO once initialised */
         bool bar;                /* redraw one line of a terminal */
         int fd;
-        const char *verb; /* "backup", "restore" */
+        const char *verb;  /* "backup", "restore" */
+        const char *about; /* further members for JSON, each with a comma in front; borrowed */
         int64_t started_ns;
         int64_t drawn_ns;
         _Atomic uint64_t done;

@@ -95,7 +95,10 @@ test_several_recipients_each_read_it() {
     make_db app.db 50
     third=$(vdipipe keygen -o third)
     printf '# people\n\n%s\n# machines\n%s\n' "$other_recipient" "$third" >people
-    vdipipe backup app.db -r "$recipient" -R people >f
+    vdipipe backup app.db -r "$recipient" -R people --progress json -v >f 2>said
+    grep -qF "encrypted for $recipient, $other_recipient, $third" said || fail "$(<said)"
+    grep -h '"last":true' said | jq -e --arg a "$recipient" --arg b "$other_recipient" --arg c "$third" \
+        '.recipients == [$a, $b, $c] and .recipient_count == 3'
     for key in key other third; do
         vdipipe verify --identity "$key" f
         age -d -i "$key" f | zstd -dcq | cmp - app.db
@@ -128,6 +131,18 @@ test_what_the_stock_age_wrote() {
     for copy in 1 2 3; do
         cmp app.db "$copy.db"
     done
+}
+
+test_a_crowd_of_recipients_is_counted() {
+    local i
+    make_db app.db 5
+    for i in {1..20}; do
+        vdipipe keygen -o "key.$i" >>people
+    done
+    vdipipe backup app.db -R people --progress json -v >f 2>said
+    grep -qF "$(sed -n 16p people) and 4 more" said || fail "$(<said)"
+    grep -h '"last":true' said | jq -e '.recipient_count == 20 and (.recipients | length) == 16'
+    vdipipe verify --identity key.20 f
 }
 
 test_armor() {
