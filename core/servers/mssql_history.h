@@ -45,20 +45,26 @@ struct mssql_backup_record {
 int mssql_history_find(struct mssql *connection, const char *device_name, struct mssql_backup_record *ret_record,
                        struct error *err);
 
-/* Allocated JSON object, and back. Decoding takes nothing on trust. */
+/* Allocated JSON object, and back; NULL when memory is short. Decoding takes nothing on trust; ERR_DAMAGED. */
 char *mssql_record_encode(const struct mssql_backup_record *record);
 int mssql_record_decode(const char *json, struct mssql_backup_record *ret_record, struct error *err);
 
-/* Compares two LSNs as numbers. */
+/* Compares two LSNs as numbers; "" is less than any other. */
 int mssql_lsn_compare(const char *a, const char *b);
 
 enum mssql_step_state {
         MSSQL_STEP_APPLIES, /* in its turn */
-        MSSQL_STEP_COVERED, /* what it holds is in an earlier step already, or its base is older than the one chosen */
+        MSSQL_STEP_COVERED, /* what it holds is in another step already, or its base is not the one chosen */
         MSSQL_STEP_GAP,     /* applies only after something that is missing: `missing` says what */
-        MSSQL_STEP_FORK,    /* belongs to another recovery path */
-        MSSQL_STEP_FOREIGN, /* of another database */
+        MSSQL_STEP_FORK,    /* belongs to another recovery path than the newest backup */
+        MSSQL_STEP_FOREIGN, /* of another database than the first record */
+        MSSQL_STEP_DAMAGED, /* was taken of damaged pages, so a restore refuses it */
+        MSSQL_STEP_UNKNOWN, /* holds some files only, or lacks its LSNs: its place is not worked out */
+        MSSQL_STEP_STATES,
 };
+
+/* "applies", "covered", ... Static. */
+const char *mssql_step_state_name(enum mssql_step_state state);
 
 struct mssql_step {
         size_t record; /* index in what was given */
@@ -66,9 +72,11 @@ struct mssql_step {
         char missing[256]; /* one clause */
 };
 
-/* Puts records in the order in which they are restored: the newest full backup that others build on, the newest
- * differential on it, the logs from there on. `steps` has `count` places; all records are in it, those that apply
- * first. Returns how many apply. */
-size_t mssql_chain(const struct mssql_backup_record *records, size_t count, struct mssql_step *steps);
+/* Puts records in the order in which they are restored: a full backup, the newest differential on it, the logs from
+ * there on; of several full backups the one that leads furthest, and then that with the least left to roll forward.
+ * `steps` has `count` places; all records are in it, those that apply first. Returns how many apply; *ret_lsn is where
+ * the database then stands ("" when none do), and points into the records. */
+size_t mssql_chain(const struct mssql_backup_record *records, size_t count, struct mssql_step *steps,
+                   const char **ret_lsn);
 
 #endif
