@@ -17,8 +17,10 @@
 #include "codecs/record.h"
 
 #define WINDOW_LIMIT_DEFAULT ((uint64_t)8 << 20)
+#define WINDOW_MAX           ((uint64_t)1 << WINDOW_LOG_MAX)
 
 enum {
+        WINDOW_LOG_MAX = 31, /* libzstd's, with 64 bits */
         SKIPPABLE_HEADER = 8,
         HINT_SIZE = SKIPPABLE_HEADER + 4, /* pzstd: a skippable frame with the size of the frame behind it */
         HINT_WINDOWS = 4,                 /* the content of a frame of pzstd is at most so many windows */
@@ -249,6 +251,12 @@ static int check_window(const struct zstd_source *zs, const struct frame_header 
                 return error_raise(err, ERR_USAGE,
                                    "%s was compressed with a dictionary; pipe it through `zstd -dc -D DICTIONARY`",
                                    zs->label);
+        if (header->window > WINDOW_MAX)
+                return error_raise(err, ERR_DAMAGED,
+                                   "%s is damaged at byte %llu: a zstd frame asks for a window of %llu bytes, and no "
+                                   "zstd takes more than %llu",
+                                   zs->label, position(zs), (unsigned long long)header->window,
+                                   (unsigned long long)WINDOW_MAX);
         if (header->window > zs->window_limit)
                 return error_raise(err, ERR_USAGE,
                                    "%s needs a window of %llu bytes to be decompressed; --memory-limit %lluM allows it",
@@ -404,8 +412,7 @@ static int prepare(struct zstd_source *zs, const char *label, const struct reade
         if (!zs->label || !zs->context)
                 return error_raise(err, ERR_MEMORY, "out of memory");
         /* The exact limit is checked frame by frame; this one only must not be in its way. */
-        while (window_log < ZSTD_dParam_getBounds(ZSTD_d_windowLogMax).upperBound &&
-               (uint64_t)1 << window_log < zs->window_limit)
+        while (window_log < WINDOW_LOG_MAX && (uint64_t)1 << window_log < zs->window_limit)
                 window_log++;
         if (ZSTD_isError(ZSTD_DCtx_setParameter(zs->context, ZSTD_d_windowLogMax, window_log)))
                 return error_raise(err, ERR_FAILED, "zstd refuses a window of 2^%d bytes", window_log);

@@ -119,6 +119,41 @@ static void long_windows_need_permission(void **state)
         bytes_free(&image);
 }
 
+/* Every window that a header can ask for: the limit that the message names is the least that does. */
+static void the_limit_that_is_named_does(void **state)
+{
+        uint8_t frame[] = { 0x28, 0xB5, 0x2F, 0xFD, 0, /* window */ 0, /* an empty block, the last */ 1, 0, 0 };
+        const uint64_t default_limit = 8 << 20, most = (uint64_t)1 << 31, tried = 300 << 20;
+
+        (void)state;
+        for (unsigned window = 0; window < 256; window++) {
+                uint64_t bytes = (8 + (window & 7)) << 7;
+                struct reader_options options = { .name = "f" };
+                struct outcome outcome;
+                unsigned long long named;
+                const char *words;
+
+                bytes <<= window >> 3;
+                frame[5] = (uint8_t)window;
+                if (bytes <= default_limit || bytes > most) {
+                        check_fails(frame, sizeof frame, ERR_DAMAGED, bytes > most ? "no zstd takes more" : "is empty");
+                        continue;
+                }
+                outcome = read_bytes(frame, sizeof frame, 1, &options);
+                assert_int_equal(outcome.error.code, ERR_USAGE);
+                words = strstr(outcome.error.message, "--memory-limit ");
+                assert_non_null(words);
+                named = strtoull(words + strlen("--memory-limit "), NULL, 10);
+                assert_true(named << 20 >= bytes && (named - 1) << 20 < bytes);
+                outcome_free(&outcome);
+                options.memory_limit = (uint64_t)named << 20;
+                outcome = read_bytes(frame, bytes > tried ? 0 : sizeof frame, 1, &options);
+                assert_int_equal(outcome.error.code, ERR_DAMAGED);
+                assert_non_null(strstr(outcome.error.message, "is empty"));
+                outcome_free(&outcome);
+        }
+}
+
 static void vdi_stream_inside_zstd(void **state)
 {
         uint8_t data[70000];
@@ -391,6 +426,7 @@ int main(void)
                 cmocka_unit_test(foreign_zstd),
                 cmocka_unit_test(foreign_zstd_damaged),
                 cmocka_unit_test(long_windows_need_permission),
+                cmocka_unit_test(the_limit_that_is_named_does),
                 cmocka_unit_test(vdi_stream_inside_zstd),
                 cmocka_unit_test(headless_vdi_stream_is_no_zstd),
                 cmocka_unit_test(raw_images),

@@ -267,26 +267,29 @@ static int tear_down(void **state)
 
 /* ---- frames of other tools ---- */
 
+#define SPLIT "cd \"${F%/*}\" && split -b 300000 \"$F\" piece. && "
+
 /* Each makes many frames, whose sizes are in their headers, in front of them, or not known. */
+static const char mixed[] = SPLIT "zstd -qc piece.* && cat \"$F\" | pzstd -qc -1 && rm piece.* && zstd -qc < \"$F\" && "
+                                  "pzstd -qc -1 \"$F\"";
 static const char *const foreign_frames[] = {
         "pzstd -qc -1 -p 3 \"$F\"",
         "pzstd -qc -1 -p 3 < \"$F\" | cat",
         "pzstd -qc -1 --no-check -p 3 \"$F\"",
-        "cd \"${F%/*}\" && split -b 300000 \"$F\" piece. && zstd -qc piece.* && rm piece.*",
-        "cd \"${F%/*}\" && split -b 300000 \"$F\" piece. && for p in piece.*; do zstd -qc < $p; done && rm piece.*",
-        "cd \"${F%/*}\" && split -b 300000 \"$F\" piece. && zstd -qc piece.* && cat \"$F\" | pzstd -qc -1 && rm "
-        "piece.* && "
-        "zstd -qc < \"$F\" && pzstd -qc -1 \"$F\"",
+        SPLIT "zstd -qc piece.* && rm piece.*",
+        SPLIT "for p in piece.*; do zstd -qc < $p; done && rm piece.*",
+        mixed,
 };
 
 static void make_foreign(const char *command, size_t size, struct bytes *compressed)
 {
+        static const uint8_t head[] = { 'T', 'A', 'P', 'E', 0, 0, 3, 0 };
         CLEANUP(freep) uint8_t *data = calloc(1, size);
 
         assert_non_null(data);
         for (size_t i = 0; i < size; i += 2048)
                 fill_random(data + i, size - i < 1024 ? size - i : 1024, i + 1);
-        memcpy(data, "TAPE\0\0\3\0", 8);
+        memcpy(data, head, sizeof head);
         assert_int_equal(shell_on(command, data, size, compressed), 0);
 }
 
