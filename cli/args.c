@@ -23,6 +23,7 @@ void args_init(struct args *args)
                 .passphrase_fd = -1,
                 .password_fd = -1,
                 .login_timeout_ms = 15 * MS_PER_S,
+                .type = -1,
                 .layer = -1,
         };
 }
@@ -36,6 +37,9 @@ void args_deinit(struct args *args)
         free(args->recipients.items);
         free(args->recipients_files.items);
         free(args->identities.items);
+        free(args->files.items);
+        free(args->filegroups.items);
+        free(args->moves.items);
         memset(args, 0, sizeof *args);
 }
 

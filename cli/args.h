@@ -93,6 +93,31 @@ struct args {
         int64_t encryption;           /* enum mssql_encryption */
         const char *application_name; /* NULL: our own */
         int64_t login_timeout_ms;
+        int64_t server_timeout_ms; /* without a sign of life; 0: none */
+
+        /* what to say in a statement for SQL Server */
+        int64_t type; /* enum mssql_backup_type; -1: not said */
+        bool copy_only;
+        bool no_copy_only;
+        struct string_list files; /* logical names */
+        struct string_list filegroups;
+        const char *label;
+        const char *description;
+        bool checksum;
+        bool no_checksum;
+        const char *sql; /* instead of all of these */
+        bool accept_pipe_risk;
+        bool recovery;
+        bool norecovery;
+        const char *standby;
+        struct string_list moves; /* LOGICAL=PATH */
+        const char *move_to;
+        const char *stop_at;
+        bool no_preverify;
+        bool verify_only;
+        bool header_only;
+        bool filelist_only;
+        bool label_only;
 
         int64_t replace; /* enum server_replace */
         int64_t check;   /* enum server_check */

@@ -4,19 +4,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "cli/backup.h"
 #include "cli/chain.h"
 #include "cli/coding.h"
 #include "cli/command.h"
-#include "cli/database.h"
 #include "cli/describe.h"
 #include "cli/media.h"
 #include "cli/message.h"
 #include "cli/outputs.h"
-#include "cli/operation.h"
-#include "cli/operation_sqlite.h"
+#include "cli/mssql_login.h"
+#include "cli/mssql_options.h"
+#include "cli/server_options.h"
 #include "cli/set_options.h"
+#include "cli/sqlvdi.h"
 #include "codecs/codecs.h"
 #include "codecs/pool.h"
 #include "core/base/deadline.h"
@@ -40,31 +41,36 @@ static const struct opt_spec backup_options[] = {
           .min = 1,
           .max = VDS_DEVICES_MAX,
           .help = "stripe over N devices, one file each (default: 1)" },
-        { .type = OPT_SIZE,
-          .name = "max-wal",
-          .value = "SIZE",
-          .offset = offsetof(struct args, max_wal),
-          .min = 1,
-          .max = INT64_MAX,
-          .help = "spool the rest once the log has grown to SIZE (default: warn at 1G)" },
         { .type = OPT_STRING,
-          .name = "spool-dir",
-          .value = "FOLDER",
-          .offset = offsetof(struct args, spool_dir),
-          .help = "where to spool (default: beside the database)" },
-        { .type = OPT_FLAG,
-          .name = "immutable",
-          .offset = offsetof(struct args, immutable),
-          .help = "read without locks; only for a database that nobody writes to" },
+          .name = "label",
+          .value = "TEXT",
+          .offset = offsetof(struct args, label),
+          .help = "name the backup set" },
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = {
-        backup_options,     options_force,       options_lock,    options_writing,
-        options_encrypting, options_passphrase,  options_threads, options_set,
-        options_open,       options_server_wait, options_group,   options_stall,
-        options_trace,      options_progress,    options_common,  NULL
-};
+static const struct opt_spec *const option_tables[] = { backup_options,
+                                                        options_force,
+                                                        options_lock,
+                                                        options_backup_sqlite,
+                                                        options_writing,
+                                                        options_encrypting,
+                                                        options_passphrase,
+                                                        options_threads,
+                                                        options_set,
+                                                        options_open,
+                                                        options_group,
+                                                        options_server_wait,
+                                                        options_stall,
+                                                        options_mssql_login,
+                                                        options_sqlvdi,
+                                                        options_server_timeout,
+                                                        options_statement_mssql,
+                                                        options_backup_mssql,
+                                                        options_trace,
+                                                        options_progress,
+                                                        options_common,
+                                                        NULL };
 
 static int check_args(const struct args *args, struct error *err)
 {
@@ -81,33 +87,10 @@ static int check_args(const struct args *args, struct error *err)
         return outputs_check(args, err);
 }
 
-static int use_sqlite(struct operation *operation, const struct database *database, struct error *err)
-{
-        const struct args *args = operation->serving.args;
-        struct server_job *job;
-        struct stat st;
-
-        if (operation_use_sqlite(operation, database->path, (uint32_t)args->devices, &job, err) < 0)
-                return -1;
-        job->verb = SERVER_BACKUP;
-        job->max_lock_ms = args->max_lock_ms;
-        job->max_wal = (uint64_t)args->max_wal;
-        job->immutable = args->immutable;
-        if (args->spool_dir) {
-                job->spool_dir = realpath(args->spool_dir, NULL);
-                if (!job->spool_dir || stat(job->spool_dir, &st) < 0 || !S_ISDIR(st.st_mode))
-                        return error_raise(err, ERR_USAGE, "--spool-dir '%s' is no folder", args->spool_dir);
-        }
-        return 0;
-}
-
 /* Builds the chain of every device on its sink. */
 static int build_chains(const struct operation *operation, struct outputs *outputs,
                         const struct backup_parties *parties, struct stream_info *info, struct error *err)
 {
-        if (operation->info.part_count != operation->device_count)
-                return error_raise(err, ERR_PROTOCOL, "the server speaks of %u devices, not %u",
-                                   operation->info.part_count, operation->device_count);
         pool_share(operation->serving.args->pool, outputs->count);
         for (uint32_t i = 0; i < outputs->count; i++) {
                 struct stage *chain = NULL;
@@ -140,22 +123,29 @@ static int transfer(struct operation *operation, struct outputs *outputs, struct
 }
 
 /* The server has said success: the verdict enters the streams, and the files get their names. */
-static int finish(struct operation *operation, struct outputs *outputs, struct stage *const *files, struct error *err)
+static int finish(struct backup *backup, struct stage *const *files, struct error *err)
 {
+        struct operation *operation = &backup->operation;
+        struct outputs *outputs = &backup->outputs;
+
+        if (backup->server->succeeded)
+                backup->server->succeeded(backup);
         worker_begin(&operation->serving.worker);
         for (uint32_t i = 0; i < outputs->count; i++)
-                if (stage_finish(outputs->sinks[i], /* report_json= */ NULL, err) < 0)
+                if (stage_finish(outputs->sinks[i], backup->report_json, err) < 0)
                         return operation_failed(operation, err);
         if (supervisor_check(operation->serving.supervisor, err) < 0)
                 return -1;
-        if (!outputs->to_stdout && file_sink_publish(files, outputs->count, err) < 0)
+        if (!outputs->to_stdout && run_as_publish(backup->run_as, files, outputs->count, err) < 0)
                 return -1;
         worker_end(&operation->serving.worker);
         return 0;
 }
 
-static void summarise(const struct operation *operation, const struct database *database, const struct outputs *outputs)
+static void summarise(const struct backup *backup)
 {
+        const struct operation *operation = &backup->operation;
+        const struct outputs *outputs = &backup->outputs;
         char size[32];
         char written[32];
         char compressed[64] = "";
@@ -164,89 +154,125 @@ static void summarise(const struct operation *operation, const struct database *
 
         if (operation->note[0])
                 message_warning("%s", operation->note);
-        progress_format_bytes(operation->info.size, size);
-        if (operation->serving.args->zstd) {
+        progress_format_bytes(atomic_load(&operation->serving.progress.done), size);
+        if (backup->args->zstd) {
                 for (uint32_t i = 0; i < outputs->count; i++)
                         bytes += vdistream_writer_bytes_out(outputs->sinks[i]);
                 progress_format_bytes(bytes, written);
                 snprintf(compressed, sizeof compressed, ", compressed to %s,", written);
         }
-        message_summary("backup of '%s': %s%s in %.1f s to %s%s%s", database->name, size, compressed, seconds,
-                        outputs->names[0], outputs->count > 1 ? " and its siblings" : "",
-                        operation->serving.args->coding->summary);
-        if (operation->serving.args->raw && !coding_encrypts(operation->serving.args))
+        message_summary("backup of '%s'%s: %s%s in %.1f s to %s%s%s", backup->database.name, backup->kind, size,
+                        compressed, seconds, outputs->names[0], outputs->count > 1 ? " and its siblings" : "",
+                        backup->args->coding->summary);
+        if (backup->args->raw && !coding_encrypts(backup->args))
                 message_verbose("raw image: nothing in it tells a truncated copy from a whole one");
 }
 
-static int backup(struct operation *operation, const struct database *database, struct outputs *outputs,
-                  struct error *err)
+/* Moves the data into the chains that were built on what the server said. */
+static int fill_outputs(struct backup *backup, const char *time_text, struct error *err)
 {
-        struct stage *files[VDS_DEVICES_MAX];
+        struct operation *operation = &backup->operation;
         struct stream_info info;
-        char time_text[32];
-        char date[32];
         const struct backup_parties parties = {
                 .set_id = operation->set_id,
                 .time = time_text,
-                .database = database->name,
-                .origin = database->path,
+                .database = backup->database.name,
+                .origin = backup->database.origin,
+                .type = backup->type,
+                .label = backup->label,
                 .server = &operation->info,
                 .config = &operation->serving.config,
         };
+        int rc = describe_backup(&parties, &info, err);
+
+        if (rc == 0)
+                rc = build_chains(operation, &backup->outputs, &parties, &info, err);
+        coding_forget(backup->args);
+        stream_info_deinit(&info);
+        return rc < 0 ? rc : transfer(operation, &backup->outputs, err);
+}
+
+static int run_operation(struct backup *backup, struct error *err)
+{
+        struct operation *operation = &backup->operation;
+        struct stage *files[VDS_DEVICES_MAX];
+        char time_text[32];
+        char date[32];
         const struct output_words words = {
-                .db = database->name, .source = database->path, .type = "full", .date = date
+                .db = backup->database.name, .source = backup->database.path, .type = backup->type, .date = date
         };
         int rc;
 
         describe_time(time_text);
         outputs_date(time_text, date);
-        if (use_sqlite(operation, database, err) < 0 ||
-            outputs_open(outputs, operation->serving.args, &words, operation->set_id,
+        if (outputs_open(&backup->outputs, backup->args, &words, operation->set_id,
                          supervisor_cancel_flag(operation->serving.supervisor), err) < 0)
                 return operation_failed(operation, err);
-        memcpy(files, outputs->sinks, sizeof files);
-        if (operation_connect(operation, err) < 0)
+        memcpy(files, backup->outputs.sinks, sizeof files);
+        if (run_as_begin(backup->args, files, backup->outputs.to_stdout ? 0 : backup->outputs.count, &backup->run_as,
+                         err) < 0 ||
+            backup->server->use(backup, err) < 0)
+                return operation_failed(operation, err);
+        if (operation_connect(operation, err) < 0 ||
+            (backup->server->joined && backup->server->joined(backup, err) < 0))
                 return -1;
         atomic_store(&operation->serving.progress.total, operation->info.size);
-        rc = describe_backup(&parties, &info, err);
-        if (rc == 0)
-                rc = build_chains(operation, outputs, &parties, &info, err);
-        coding_forget(operation->serving.args);
-        stream_info_deinit(&info);
-        if (rc == 0)
-                rc = transfer(operation, outputs, err);
-        if (rc == 0 && (rc = finish(operation, outputs, files, err)) < 0)
+        rc = fill_outputs(backup, time_text, err);
+        if (rc == 0 && (rc = finish(backup, files, err)) < 0)
                 error_prefix(err, "the server counts this backup as taken, but it is not complete: ");
         if (rc == 0)
-                summarise(operation, database, outputs);
+                summarise(backup);
         return rc;
+}
+
+/* Everything that can be found wrong, or has to be asked for, before anything is started. */
+static int prepare(struct backup *backup, struct error *err)
+{
+        const struct args *args = backup->args;
+
+        if (check_args(args, err) < 0 || run_as_check(args, err) < 0 ||
+            database_from_args(args, &backup->database, err) < 0 ||
+            server_options_check(args, &backup->database, err) < 0)
+                return -1;
+        backup->server = database_is_mssql(&backup->database) ? &backup_mssql : &backup_sqlite;
+        if (backup->server->check(backup, err) < 0 || coding_load_writing(args, err) < 0)
+                return -1;
+        return database_is_mssql(&backup->database)
+                       ? mssql_login_load(args, &backup->database.uri, /* from_stdin= */ false, &backup->login, err)
+                       : 0;
+}
+
+static void backup_deinit(struct backup *backup)
+{
+        outputs_deinit(&backup->outputs);
+        mssql_login_forget(&backup->login);
+        database_deinit(&backup->database);
+        free(backup->report_json);
 }
 
 static int run_backup(const struct args *args, struct error *err)
 {
-        struct operation operation;
-        struct database database = { 0 };
-        struct outputs outputs;
+        struct backup backup;
         int rc;
 
-        memset(&outputs, 0, sizeof outputs);
-        if (check_args(args, err) < 0 || database_from_args(args, &database, err) < 0 ||
-            coding_load_writing(args, err) < 0) {
-                database_deinit(&database);
+        memset(&backup, 0, sizeof backup);
+        backup.args = args;
+        if (prepare(&backup, err) < 0) {
+                backup_deinit(&backup);
                 return -1;
         }
-        rc = operation_open(&operation, args, "backup", err);
+        rc = operation_open(&backup.operation, args, "backup", err);
         if (rc == 0)
-                rc = backup(&operation, &database, &outputs, err);
+                rc = run_operation(&backup, err);
         if (rc < 0) {
-                for (uint32_t i = 0; i < outputs.count; i++)
-                        if (outputs.sinks[i])
-                                stage_abort(outputs.sinks[i], err->message);
-                error_prefix(err, "backup of '%s': ", database.name);
+                for (uint32_t i = 0; i < backup.outputs.count; i++)
+                        if (backup.outputs.sinks[i])
+                                stage_abort(backup.outputs.sinks[i], err->message);
+                error_prefix(err, "backup of '%s': ", backup.database.name);
         }
-        operation_close(&operation);
-        outputs_deinit(&outputs);
-        database_deinit(&database);
+        operation_close(&backup.operation);
+        run_as_end(backup.run_as);
+        backup_deinit(&backup);
         return rc;
 }
 
@@ -254,14 +280,19 @@ const struct command command_backup = {
         .name = "backup",
         .operands = "DB [-o FILE | > FILE | | COMMAND]",
         .summary = "back a database up to standard output or to files",
-        .text = "Writes a consistent image of the SQLite database DB while others read and write it. DB is a path, "
-                "sqlite:PATH,\n"
-                "or @NAME (or NAME, where no such file is) for a section of the configuration.\n"
+        .text = "Writes a consistent image of the SQLite database DB while others read and write it, or has a SQL "
+                "Server on "
+                "this\n"
+                "machine back one of its databases up. DB is a path, sqlite:PATH, mssql://[USER@]HOST[:PORT]/DATABASE, "
+                "or @NAME\n"
+                "(or NAME, where no such file is) for a section of the configuration.\n"
                 "The output is a vdi stream: zstd frames that stock zstd unpacks to the database, and that every "
                 "reader\n"
                 "refuses unless the backup was completed. With -o, FILE appears when it is complete and on disk.",
         .example = "  vdipipe backup app.db | zstd > app.vdi.zst\n"
-                   "  vdipipe backup app.db --zstd -o '/backup/{db}-{date}.vdi'\n",
+                   "  vdipipe backup app.db --zstd -o '/backup/{db}-{date}.vdi'\n"
+                   "  vdipipe backup mssql://sa@localhost/pubs --devices 2 --zstd -o 'pubs.{device}.vdi'\n"
+                   "  vdipipe backup mssql://sa@localhost/pubs --type log -o '/backup/{db}-{type}-{date}.vdi'\n",
         .options = option_tables,
         .operands_max = 1,
         .takes_database = true,

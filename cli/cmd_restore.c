@@ -89,7 +89,7 @@ static int choose_target(const struct args *args, const struct inputs *inputs, s
         if (args->operands.count)
                 return database_from_args(args, database, err);
         rc = origin_check(info, args->config, args->inputs.count ? "-i FILE" : "< FILE", err);
-        return rc < 0 ? rc : database_parse(info->origin, database, err);
+        return rc < 0 ? rc : database_parse_file(info->origin, database, err);
 }
 
 static int check_target(const struct args *args, const struct database *database, const struct stream_info *info,

@@ -220,14 +220,15 @@ static const struct opt_spec *find_option(const struct parse *parse, const char 
 
 static int check_database(struct parse *parse, const char *value)
 {
-        static const char *const beginnings[] = { "/", "sqlite:/", "mssql:" };
+        static const char *const beginnings[] = { "/", "sqlite:/", "mssql://" };
 
         if (strcmp(parse->section, defaults) == 0)
                 return fault(parse, "'%s' belongs into a section of its own, not into [%s]", database_key, defaults);
         for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++)
                 if (strncmp(value, beginnings[i], strlen(beginnings[i])) == 0)
                         return 0;
-        return fault(parse, "'%s' takes an absolute path such as /srv/app.db, not '%s'", database_key, value);
+        return fault(parse, "'%s' takes an absolute path such as /srv/app.db, or mssql://USER@HOST/NAME, not '%s'",
+                     database_key, value);
 }
 
 static int check_option(struct parse *parse, const char *key, const char *value)
@@ -433,6 +434,11 @@ const char *config_database(const struct config *config, const char *section)
         const struct config_entry *entry = config ? lookup(config, section, database_key) : NULL;
 
         return entry ? entry->value : NULL;
+}
+
+bool config_says(const struct config *config, const char *section, const char *option)
+{
+        return config && section && lookup(config, section, option);
 }
 
 bool config_names_path(const struct config *config, const char *path)

@@ -24,7 +24,26 @@ static int refuse_foreign(const char *text, struct error *err)
         return 0;
 }
 
+static int parse_uri(const char *text, struct database *ret_database, struct error *err)
+{
+        struct database database = { .kind = "mssql" };
+
+        if (mssql_uri_parse(text, &database.uri, err) < 0) {
+                database_deinit(&database);
+                return -1;
+        }
+        database.name = strdup(database.uri.database ? database.uri.database : database.uri.host);
+        database.origin = strdup(text);
+        *ret_database = database;
+        return database.name && database.origin ? 0 : error_raise(err, ERR_MEMORY, "out of memory");
+}
+
 int database_parse(const char *text, struct database *ret_database, struct error *err)
+{
+        return mssql_uri_is(text) ? parse_uri(text, ret_database, err) : database_parse_file(text, ret_database, err);
+}
+
+int database_parse_file(const char *text, struct database *ret_database, struct error *err)
 {
         static const char prefix[] = "sqlite:";
         CLEANUP(freep) char *folder = NULL;
@@ -60,7 +79,8 @@ int database_parse(const char *text, struct database *ret_database, struct error
         if (asprintf(&full, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name) < 0)
                 return error_raise(err, ERR_MEMORY, "out of memory");
         *ret_database = (struct database){ .kind = "sqlite", .path = full, .name = take_ptr(&name) };
-        return 0;
+        ret_database->origin = strdup(full);
+        return ret_database->origin ? 0 : error_raise(err, ERR_MEMORY, "out of memory");
 }
 
 int database_find_section(const struct config *config, const char *text, const char **ret_section, struct error *err)
@@ -97,6 +117,8 @@ void database_deinit(struct database *database)
 {
         free(database->path);
         free(database->name);
+        free(database->origin);
+        mssql_uri_deinit(&database->uri);
         memset(database, 0, sizeof *database);
 }
 

@@ -1,5 +1,5 @@
 /*
- * database.h - what a DB argument names
+ * database.h - what a DB argument names: a SQLite file, or a database of a SQL Server
  */
 #ifndef VDIPIPE_CLI_DATABASE_H
 #define VDIPIPE_CLI_DATABASE_H
@@ -9,15 +9,26 @@
 
 #include "cli/args.h"
 #include "core/base/error.h"
+#include "core/servers/mssql.h"
 
 struct database {
-        const char *kind; /* "sqlite" */
-        char *path;       /* absolute; its folder exists and has no symbolic links in it; owned */
-        char *name;       /* last part of the path, for people; owned */
+        const char *kind;     /* "sqlite", "mssql" */
+        char *path;           /* sqlite: absolute; its folder exists and has no symbolic links in it; owned */
+        char *name;           /* for people: last part of the path, or the database's name at its server; owned */
+        char *origin;         /* what a backup's header calls it: the path or the URI; owned */
+        struct mssql_uri uri; /* mssql; its database may be NULL */
 };
 
-/* A path, or "sqlite:PATH". Only the folder has to exist. */
+/* A path, "sqlite:PATH", or "mssql://[user@]host[:port]/DATABASE". Of a path only the folder has to exist. */
 int database_parse(const char *text, struct database *ret_database, struct error *err);
+
+/* The same, but only a file. */
+int database_parse_file(const char *text, struct database *ret_database, struct error *err);
+
+static inline bool database_is_mssql(const struct database *database)
+{
+        return database->uri.host != NULL;
+}
 
 /* The section of the configuration that `text` names: with "@name" always, with a bare name when there is such a
  * section and no such file. NULL: none, it is a path. ERR_USAGE when there is no section of that name, or when it names

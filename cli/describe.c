@@ -28,6 +28,7 @@ static int copy_names(const struct backup_parties *parties, struct stream_info *
         const struct server_info *server = parties->server;
         const char *database = parties->database;
         const char *origin = parties->origin;
+        const char *label = parties->label ? parties->label : server ? server->backup_name : NULL;
 
         if (!*origin && server && server->origin[0] == '/') {
                 origin = server->origin;
@@ -35,8 +36,8 @@ static int copy_names(const struct backup_parties *parties, struct stream_info *
         }
         info->database = strdup(database);
         info->origin = strdup(origin);
-        if (server && server->backup_name[0]) {
-                info->label = strdup(server->backup_name);
+        if (label && *label) {
+                info->label = strdup(label);
                 if (!info->label)
                         return -1;
         }
@@ -56,15 +57,17 @@ int describe_backup(const struct backup_parties *parties, struct stream_info *re
         copy_text(info->tool_version, sizeof info->tool_version, VDIPIPE_VERSION);
         copy_text(info->server_kind, sizeof info->server_kind, server ? server->kind : foreign_kind);
         copy_text(info->server_version, sizeof info->server_version, server ? server->version : "");
-        copy_text(info->type, sizeof info->type, "full");
+        copy_text(info->type, sizeof info->type, parties->type ? parties->type : "full");
         if (copy_names(parties, info) < 0)
                 return error_raise(err, ERR_MEMORY, "out of memory");
-        if (server) {
+        if (server)
+                info->total_size = server->size;
+        /* A SQL Server's database is no file. */
+        if (server && strcmp(server->kind, "mssql") != 0) {
                 info->has_owner = true;
                 info->uid = server->uid;
                 info->gid = server->gid;
                 info->mode = server->mode;
-                info->total_size = server->size;
         }
         info->device_count = parties->config->deviceCount;
         info->features = parties->config->features;

@@ -13,7 +13,9 @@ struct backup_parties {
         const char *set_id;
         const char *time;                 /* UTC, as in the header */
         const char *database;             /* as people call it */
-        const char *origin;               /* path of the database; "" when it is not known */
+        const char *origin;               /* path or URI of the database; "" when it is not known */
+        const char *type;                 /* "full"; NULL: that is what it is taken for */
+        const char *label;                /* NULL: what the server says of it */
         const struct server_info *server; /* NULL: it says nothing that we understand */
         const struct VDConfig *config;    /* as negotiated */
 };

@@ -118,7 +118,7 @@ static int find_path(const struct args *args, const char *name, char **ret_path,
                 text = config_database(args->config, section);
         else if (!strchr(name, '/') && !database_exists(name))
                 return 0;
-        rc = database_parse(text, &database, err);
+        rc = database_parse_file(text, &database, err);
         *ret_path = take_ptr(&database.path);
         database_deinit(&database);
         return rc;
@@ -144,7 +144,7 @@ static int place_restore(struct execution *execution, struct error *err)
 
         if (server_job_move(job, &execution->statement, &message) < 0)
                 return refuse(execution, &message, err);
-        rc = database_parse(job->database, &database, err);
+        rc = database_parse_file(job->database, &database, err);
         if (rc < 0 && err->code == ERR_USAGE)
                 rc = refuse_place(execution, job->database, err);
         if (rc == 0) {

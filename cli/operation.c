@@ -75,6 +75,9 @@ static int create_set(struct operation *operation, struct error *err)
         };
         struct vds_options options;
 
+        if (operation->library)
+                return serving_create_library(&operation->serving, operation->library, operation->devices[0], &wishes,
+                                              err);
         options = set_options(operation->serving.args);
         return serving_create(&operation->serving, &options, operation->devices[0], &wishes, err);
 }

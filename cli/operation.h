@@ -15,6 +15,7 @@
 #include "core/vds/vds.h"
 
 struct operation;
+struct sqlvdi_library;
 
 /* What the kinds of server do in their own ways. All but `end` are called in this order, once for each set. */
 struct operation_server {
@@ -38,6 +39,7 @@ struct operation {
 
         const struct operation_server *server; /* NULL until it is chosen */
         void *part;                            /* the server's */
+        const struct sqlvdi_library *library;  /* what carries the set; NULL: our own engine */
         bool started;                          /* the server was made to open the set */
         bool joined;                           /* it has ended configuration */
         struct server_info info;               /* valid after operation_connect() */

@@ -56,7 +56,9 @@ int outputs_expand(const char *pattern, const struct output_words *words, uint32
                         fclose(out);
                         return -1;
                 }
-                fputs(word, out);
+                /* A database of a SQL Server may be called anything. */
+                for (; *word; word++)
+                        fputc(*word == '/' ? '_' : *word, out);
                 pattern = end + 1;
         }
         if (fclose(out) != 0)
@@ -138,7 +140,7 @@ static bool same_file(const char *a, const char *b)
 /* An output that would overwrite what is being backed up. */
 static int check_apart(const char *output, const char *shown, const char *database, struct error *err)
 {
-        for (size_t i = 0; i < DATABASE_FILES; i++) {
+        for (size_t i = 0; database && i < DATABASE_FILES; i++) {
                 CLEANUP(freep) char *file = database_file(database, i);
 
                 if (!file)

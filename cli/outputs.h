@@ -23,12 +23,13 @@ struct outputs {
 /* What the placeholders of a name pattern stand for. */
 struct output_words {
         const char *db;
-        const char *source; /* path of the database: no placeholder, but no output may be a file of it */
+        const char *source; /* path of the database: no placeholder, but no output may be a file of it; NULL: none */
         const char *type;
         const char *date; /* 20260131T235959Z */
 };
 
-/* Expands {db} {date} {type} {device} in `pattern`; `device` counts from 1. Unknown placeholders are errors. Allocated.
+/* Expands {db} {date} {type} {device} in `pattern`, a slash in them becomes '_'; `device` counts from 1. Unknown
+ * placeholders are errors. Allocated.
  */
 int outputs_expand(const char *pattern, const struct output_words *words, uint32_t device, char **ret_name,
                    struct error *err);

@@ -47,6 +47,8 @@ int progress_init(struct progress *progress, const struct args *args, const char
         int flags;
 
         memset(progress, 0, sizeof *progress);
+        pthread_mutex_init(&progress->lock, NULL);
+        atomic_store(&progress->percent, -1);
         if (args->progress_fd >= 0) {
                 flags = fcntl((int)args->progress_fd, F_GETFL);
                 if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
@@ -89,20 +91,67 @@ void progress_format_bytes(uint64_t bytes, char text[32])
         snprintf(text, 32, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
 }
 
-static int format_people(const struct progress *progress, uint64_t done, uint64_t total, double seconds, char *line,
-                         size_t size)
+void progress_set_note(struct progress *progress, const char *note)
 {
+        size_t used = 0;
+
+        pthread_mutex_lock(&progress->lock);
+        /* It stands in a line of a terminal, and in a string of JSON. */
+        for (; *note && used < sizeof progress->note - 1; note++)
+                progress->note[used++] =
+                        (char)(*note < ' ' || *note > '~' || *note == '"' || *note == '\\' ? '?' : *note);
+        progress->note[used] = '\0';
+        pthread_mutex_unlock(&progress->lock);
+}
+
+static void take_note(struct progress *progress, char note[PROGRESS_NOTE_MAX])
+{
+        pthread_mutex_lock(&progress->lock);
+        memcpy(note, progress->note, sizeof progress->note);
+        pthread_mutex_unlock(&progress->lock);
+}
+
+/* How much of the whole there is, as far as that is known: of the bytes, or as the server says. Negative: not known. */
+static double share_of(const struct progress *progress, uint64_t done, uint64_t total)
+{
+        return total ? 100.0 * (double)done / (double)total : atomic_load(&progress->percent);
+}
+
+static void format_people(struct progress *progress, uint64_t done, uint64_t total, double seconds, char *line,
+                          size_t size)
+{
+        double share = share_of(progress, done, total);
+        char share_text[16] = "";
         char done_text[32];
         char total_text[32];
         char rate_text[32];
+        char note[PROGRESS_NOTE_MAX];
 
         progress_format_bytes(done, done_text);
         progress_format_bytes(total, total_text);
         progress_format_bytes(seconds > 0 ? (uint64_t)((double)done / seconds) : 0, rate_text);
-        if (!total)
-                return snprintf(line, size, "%s: %s, %s/s", progress->verb, done_text, rate_text);
-        return snprintf(line, size, "%s: %3.0f %%, %s of %s, %s/s", progress->verb,
-                        100.0 * (double)done / (double)total, done_text, total_text, rate_text);
+        if (share >= 0)
+                snprintf(share_text, sizeof share_text, "%3.0f %%, ", share);
+        take_note(progress, note);
+        snprintf(line, size, "%s: %s%s%s%s, %s/s%s%s", progress->verb, share_text, done_text, total ? " of " : "",
+                 total ? total_text : "", rate_text, note[0] ? "; " : "", note);
+}
+
+static int format_json(struct progress *progress, uint64_t done, uint64_t total, double seconds, bool last, char *line,
+                       size_t size)
+{
+        int percent = atomic_load(&progress->percent);
+        char percent_text[32] = "";
+        char note[PROGRESS_NOTE_MAX];
+
+        take_note(progress, note);
+        if (percent >= 0)
+                snprintf(percent_text, sizeof percent_text, "\"percent\":%d,", percent);
+        return snprintf(line, size,
+                        "{\"operation\":\"%s\"%s,\"bytes\":%llu,\"total\":%llu,%s%s%s%s\"seconds\":%.3f,\"last\":%s}\n",
+                        progress->verb, progress->about, (unsigned long long)done, (unsigned long long)total,
+                        percent_text, note[0] ? "\"server\":\"" : "", note, note[0] ? "\"," : "", seconds,
+                        last ? "true" : "false");
 }
 
 static void draw(struct progress *progress, bool last)
@@ -110,16 +159,12 @@ static void draw(struct progress *progress, bool last)
         uint64_t done = atomic_load_explicit(&progress->done, memory_order_relaxed);
         uint64_t total = atomic_load_explicit(&progress->total, memory_order_relaxed);
         double seconds = (double)(monotonic_ns() - progress->started_ns) / NS_PER_S;
-        char text[256];
-        char line[320 + CODING_WORDS_MAX];
+        char text[448];
+        char line[512 + CODING_WORDS_MAX];
         int length;
 
         if (progress->mode == PROGRESS_JSON) {
-                length = snprintf(
-                        line, sizeof line,
-                        "{\"operation\":\"%s\"%s,\"bytes\":%llu,\"total\":%llu,\"seconds\":%.3f,\"last\":%s}\n",
-                        progress->verb, progress->about, (unsigned long long)done, (unsigned long long)total, seconds,
-                        last ? "true" : "false");
+                length = format_json(progress, done, total, seconds, last, line, sizeof line);
         } else {
                 format_people(progress, done, total, seconds, text, sizeof text);
                 length = snprintf(line, sizeof line, progress->bar ? "\r\033[K%s" : "%s\n", text);

@@ -6,12 +6,15 @@
 #ifndef VDIPIPE_CLI_PROGRESS_H
 #define VDIPIPE_CLI_PROGRESS_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "cli/args.h"
 #include "core/base/error.h"
+
+enum { PROGRESS_NOTE_MAX = 160 };
 
 struct progress {
         enum progress_mode mode; /* never PROGRESS_AUTO once initialised */
@@ -23,6 +26,9 @@ struct progress {
         int64_t drawn_ns;
         _Atomic uint64_t done;
         _Atomic uint64_t total; /* 0: unknown */
+        _Atomic int percent;    /* as the server says it; -1: it has not */
+        pthread_mutex_t lock;   /* of the note */
+        char note[PROGRESS_NOTE_MAX];
 };
 
 /* ERR_USAGE when --progress-fd names a descriptor that cannot be written to. */
@@ -30,6 +36,9 @@ int progress_init(struct progress *progress, const struct args *args, const char
 
 /* From any thread. */
 void progress_add(struct progress *progress, uint64_t bytes);
+
+/* What keeps the server, in a few words; "" when nothing does. Cut to fit. From any thread. */
+void progress_set_note(struct progress *progress, const char *note);
 
 /* Draws if it is time to; `last` draws in any case, and ends a bar's line. */
 void progress_tick(struct progress *progress, bool last);

@@ -358,6 +358,24 @@ void worker_end(struct worker *worker)
         atomic_store(&worker->busy_since, 0);
 }
 
+bool supervisor_is_busy(struct supervisor *supervisor)
+{
+        bool busy;
+
+        pthread_mutex_lock(&supervisor->lock);
+        busy = any_busy(supervisor);
+        pthread_mutex_unlock(&supervisor->lock);
+        return busy;
+}
+
+void supervisor_cancel(struct supervisor *supervisor, const struct error *reason)
+{
+        pthread_mutex_lock(&supervisor->lock);
+        cancel(supervisor, reason);
+        pthread_mutex_unlock(&supervisor->lock);
+        wake(supervisor);
+}
+
 int supervisor_check(const struct supervisor *supervisor, struct error *err)
 {
         if (!atomic_load(&supervisor->cancel))

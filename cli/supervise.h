@@ -63,6 +63,12 @@ void supervisor_leave(struct supervisor *supervisor, struct worker *worker);
 void worker_begin(struct worker *worker);
 void worker_end(struct worker *worker);
 
+/* Whether it is our side's turn: a worker is at its input or output. */
+bool supervisor_is_busy(struct supervisor *supervisor);
+
+/* Ends the operation early, for that reason unless there is one already. */
+void supervisor_cancel(struct supervisor *supervisor, const struct error *reason);
+
 /* Returns 0 while nothing cancelled the operation, else -1 with the reason (ERR_SIGNAL, ERR_TIMEOUT, ERR_PEER_DIED,
  * ERR_ABORTED). */
 int supervisor_check(const struct supervisor *supervisor, struct error *err);

@@ -77,7 +77,7 @@ static int parse_user(const char *part, size_t length, struct mssql_uri *uri, st
         if (memchr(part, ':', length))
                 return error_raise(err, ERR_USAGE,
                                    "a password in the URI can be read by every process of this machine; change it, and "
-                                   "give the new one by --password-file, --password-fd or --ask-password");
+                                   "give the new one by --password-file or --password-fd");
         if (length == 0)
                 return error_raise(err, ERR_USAGE, "the URI has nothing before its '@'; write %s", form);
         return decode(part, length, "user", &uri->user, err);

@@ -180,8 +180,8 @@ static void what_is_wrong_is_told_with_file_and_line(void **state)
                 { "[ ]\n", "conf:1: the section has no name" },
                 { "[/srv/a]\n", "conf:1: a section's name holds no '/'" },
                 { "[@a]\n", "conf:1: a section's name holds no" },
-                { "[a]\ndatabase = a.db\n",
-                  "conf:2: 'database' takes an absolute path such as /srv/app.db, not 'a.db'" },
+                { "[a]\ndatabase = a.db\n", "conf:2: 'database' takes an absolute path such as /srv/app.db, or "
+                                            "mssql://USER@HOST/NAME, not 'a.db'" },
                 { "[a]\ndatabase = @b\n", "conf:2: 'database' takes an absolute path" },
                 { "[defaults]\ndatabase = /a\n", "conf:2: 'database' belongs into a section of its own" },
         };

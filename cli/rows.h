@@ -1,0 +1,39 @@
+/*
+ * rows.h - the rows that a SQL Server answers with, kept as text, and printed
+ */
+#ifndef VDIPIPE_CLI_ROWS_H
+#define VDIPIPE_CLI_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "core/base/error.h"
+#include "core/servers/mssql.h"
+
+enum {
+        ROWS_COLUMNS_MAX = 128,
+        ROWS_CELLS_MAX = 1 << 18, /* of all rows */
+};
+
+struct rows {
+        char **names;
+        size_t column_count;
+        char **cells; /* row by row; NULL is NULL */
+        size_t row_count;
+        bool failed; /* rows are missing: memory is short, or there were too many, or of two shapes */
+};
+
+/* Zero-initialised is empty. */
+void rows_deinit(struct rows *rows);
+
+/* Adds a row; as the member of struct mssql_events, with the rows as context. */
+void rows_add(struct rows *rows, const char *const *names, const struct mssql_value *values, size_t count);
+
+/* The cell in the column of that name, in any letter case; NULL when it is NULL, or there is no such column. */
+const char *rows_cell(const struct rows *rows, size_t row, const char *name);
+
+/* A table, or, of rows that are too wide for one, a line for each value. */
+int rows_print(const struct rows *rows, bool json, FILE *out, struct error *err);
+
+#endif
