@@ -25,6 +25,7 @@ enum {
         TDS_REQUEST_MAX = 4 << 20, /* bytes of one request */
         TDS_LOGIN_TEXT_MAX = 128,  /* characters of a login's field, as the protocol has it */
         TDS_COLUMNS_MAX = 64,
+        TDS_PARAMETERS_MAX = 2100,
 };
 
 /* What the client says of itself. The password is wiped when tds_accept() returns. */
@@ -63,7 +64,7 @@ void tds_free(struct tds_session *session);
 const struct tds_login *tds_session_login(const struct tds_session *session);
 
 enum tds_request_kind {
-        TDS_REQUEST_BATCH,  /* text is a batch; of sp_executesql and the like the statement inside */
+        TDS_REQUEST_BATCH,  /* text is a batch; of sp_executesql, sp_prepexec and sp_execute the statement inside */
         TDS_REQUEST_RPC,    /* another procedure: text is its name */
         TDS_REQUEST_CANCEL, /* an attention signal that came between requests: answered already */
         TDS_REQUEST_CLOSED, /* the client has gone */
@@ -80,6 +81,8 @@ struct tds_request {
         char *text;
         struct tds_parameter *parameters;
         size_t parameter_count;
+        bool reset;          /* before it, everything becomes as after the login: the database above all */
+        bool in_transaction; /* that the driver began for itself; nothing else is done about it here */
 };
 
 /* The next request, waiting without limit, or until tds_shutdown(). 0, or -1 when the client broke the protocol or the

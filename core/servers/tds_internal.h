@@ -38,6 +38,7 @@ enum {
         TDS_LOGIN_MESSAGE_MAX = (128 << 10) - 1, /* bytes, as the protocol has it */
         TDS_QUEUE_MAX = 16,                      /* requests that wait while one is answered */
         TDS_PREPARED_MAX = 64,
+        TDS_PREPARED_BYTES_MAX = 2 * TDS_REQUEST_MAX, /* of all together */
 };
 
 #define TDS_VERSION_7_1 0x71000000u
@@ -155,6 +156,7 @@ struct tds_session {
         char *name;
         uint16_t id;
         uint32_t version; /* of the protocol */
+        bool wants_encryption;
         struct tds_login login;
         char *database;
 
@@ -164,15 +166,19 @@ struct tds_session {
         /* the request that is being answered */
         struct tds_message *message; /* of several procedure calls the later ones are still in there */
         struct tds_cursor rest;
+        bool is_answering;     /* the end of the answer was not sent yet */
         bool is_call;          /* ends with RETURNSTATUS and DONEPROC */
         char *procedure;       /* named by messages; NULL in a batch */
         int32_t output_handle; /* returned in the first parameter, unless it is 0 */
+        char *output_name;     /* of that parameter, as the client has it */
         int32_t failed_number; /* of the last error of the answer: its RETURNSTATUS */
         size_t column_count;
         struct tds_column columns[TDS_COLUMNS_MAX]; /* without names */
 
         struct tds_prepared prepared[TDS_PREPARED_MAX];
         int32_t last_handle;
+        uint64_t transaction; /* 0: none */
+        uint64_t last_transaction;
 };
 
 /* ---- packets (tds_packet.c) ---- */
@@ -232,7 +238,7 @@ int tds_login_parse(const struct tds_message *message, struct tds_login *login, 
                     struct error *err);
 void tds_login_deinit(struct tds_login *login);
 
-/* ---- requests (tds_request.c, tds_call.c) ---- */
+/* ---- requests (tds_request.c, tds_call.c, tds_transaction.c) ---- */
 
 /* Refuses a request with message 50000; the connection stays. */
 void tds_refuse(struct tds_session *session, int32_t number, const char *format, ...)
@@ -249,11 +255,24 @@ int tds_skip_headers(const struct tds_session *session, struct tds_cursor *curso
 
 /* The procedure call at session->rest. */
 enum tds_parse_result tds_call_parse(struct tds_session *session, struct tds_request *request, struct error *err);
+void tds_forget_prepared(struct tds_session *session);
+
+/* Answers the request at session->rest to a transaction manager. */
+void tds_transaction_answer(struct tds_session *session);
 
 /* ---- tokens (tds_token.c) ---- */
 
 /* ENVCHANGE with texts. */
 void tds_send_change(struct tds_session *session, uint8_t what, const char *value, const char *old);
+
+/* The same with numbers, of which 0 is none. */
+void tds_send_change_number(struct tds_session *session, uint8_t what, uint64_t value, uint64_t old);
+
+/* The session is as after its login. */
+void tds_send_reset(struct tds_session *session);
+
+/* The database of the login. */
+const char *tds_first_database(const struct tds_session *session);
 
 /* The answer to a login that is let in. */
 void tds_send_login_answer(struct tds_session *session, const struct tds_server *server, size_t packet_size);

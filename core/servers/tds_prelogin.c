@@ -9,7 +9,13 @@ enum prelogin_option {
         OPTION_END = 0xff,
 };
 
-enum { OPTION_ENTRY = 5, OPTIONS_MAX = 32, ENCRYPTION_NOT_SUPPORTED = 2 };
+enum encryption {
+        ENCRYPTION_ON = 1,
+        ENCRYPTION_NOT_SUPPORTED = 2,
+        ENCRYPTION_REQUIRED = 3,
+};
+
+enum { OPTION_ENTRY = 5, OPTIONS_MAX = 32 };
 
 static uint16_t get_u16_big(struct tds_cursor *cursor)
 {
@@ -18,8 +24,8 @@ static uint16_t get_u16_big(struct tds_cursor *cursor)
         return (uint16_t)(high << 8 | tds_get_u8(cursor));
 }
 
-/* Nothing that a client says here changes the answer; it only has to be sound. */
-static int check_options(const struct tds_message *message, struct error *err)
+/* Of what a client says here only one thing matters: whether it wants encryption. */
+static int read_options(const struct tds_message *message, bool *ret_wants_encryption, struct error *err)
 {
         struct tds_cursor entries = tds_cursor_on(message->body, message->size);
 
@@ -34,6 +40,9 @@ static int check_options(const struct tds_message *message, struct error *err)
                 size = get_u16_big(&entries);
                 if (entries.bad || offset > message->size || size > message->size - offset)
                         break;
+                if (option == OPTION_ENCRYPTION && size > 0)
+                        *ret_wants_encryption =
+                                message->body[offset] == ENCRYPTION_ON || message->body[offset] == ENCRYPTION_REQUIRED;
         }
         return error_raise(err, ERR_PROTOCOL, "TDS client sent a pre-login message that cannot be read");
 }
@@ -62,7 +71,7 @@ int tds_prelogin_answer(struct tds_session *session, const struct tds_server *se
         struct tds_token answer = { .size = 0 };
         size_t offset = COUNT * OPTION_ENTRY + 1;
 
-        if (check_options(message, err) < 0)
+        if (read_options(message, &session->wants_encryption, err) < 0)
                 return -1;
         for (size_t i = 0; i < COUNT; i++) {
                 const uint8_t entry[OPTION_ENTRY] = { options[i].option, 0, (uint8_t)offset, 0, options[i].size };

@@ -16,11 +16,13 @@ void tds_request_deinit(struct tds_request *request)
         *request = (struct tds_request){ .kind = request->kind };
 }
 
+/* Further calls of the same message stay. */
 void tds_forget_request(struct tds_session *session)
 {
-        tds_message_free(take_ptr(&session->message));
+        if (session->rest.left == 0 || atomic_load(&session->ended))
+                tds_message_free(take_ptr(&session->message));
         freep(&session->procedure);
-        session->rest = tds_cursor_on(NULL, 0);
+        freep(&session->output_name);
         session->is_call = false;
         session->output_handle = 0;
         session->failed_number = 0;
@@ -68,6 +70,35 @@ static enum tds_parse_result parse_batch(struct tds_session *session, struct tds
         return TDS_PARSE_REQUEST;
 }
 
+/* A pool of connections hands this one to somebody else: nothing of the former user stays. */
+static int reset_session(struct tds_session *session, struct error *err)
+{
+        char *database = strdup(tds_first_database(session));
+
+        if (!database)
+                return error_raise(err, ERR_MEMORY, "out of memory for a reset of a connection");
+        free(session->database);
+        session->database = database;
+        session->transaction = 0;
+        tds_forget_prepared(session);
+        tds_send_reset(session);
+        return 0;
+}
+
+static enum tds_parse_result parse_body(struct tds_session *session, struct tds_request *request, struct error *err)
+{
+        switch (session->message->type) {
+        case TDS_PACKET_BATCH:
+                return parse_batch(session, request, err);
+        case TDS_PACKET_RPC:
+                return tds_call_parse(session, request, err);
+        default:
+                tds_transaction_answer(session);
+                session->rest.left = 0;
+                return TDS_PARSE_ANSWERED;
+        }
+}
+
 static enum tds_parse_result parse_message(struct tds_session *session, struct tds_request *request, struct error *err)
 {
         const struct tds_message *message = session->message;
@@ -83,11 +114,10 @@ static enum tds_parse_result parse_message(struct tds_session *session, struct t
         session->rest = tds_cursor_on(message->body, message->size);
         if (tds_skip_headers(session, &session->rest, err) < 0)
                 return TDS_PARSE_FAILED;
-        if (message->type == TDS_PACKET_BATCH)
-                return parse_batch(session, request, err);
-        session->rest.left = 0;
-        tds_refuse(session, NUMBER_WORDS, "Transactions and procedure calls are not offered here.");
-        return TDS_PARSE_ANSWERED;
+        request->reset = (message->status & (TDS_STATUS_RESET | TDS_STATUS_RESET_KEEP)) != 0;
+        if (request->reset && reset_session(session, err) < 0)
+                return TDS_PARSE_FAILED;
+        return parse_body(session, request, err);
 }
 
 /* Waits for the next message. False: `request` says what came instead, or there is an error. */
@@ -112,7 +142,28 @@ static bool await_message(struct tds_session *session, struct tds_request *reque
                                 return false;
                 }
         }
+        session->is_answering = true;
         return true;
+}
+
+static enum tds_parse_result next_request(struct tds_session *session, struct tds_request *request, struct error *err)
+{
+        enum tds_parse_result result;
+        bool reset = request->reset;
+
+        tds_forget_request(session);
+        tds_request_deinit(request);
+        request->kind = TDS_REQUEST_CLOSED;
+        if (session->message)
+                result = tds_call_parse(session, request, err);
+        else if (await_message(session, request, err))
+                result = parse_message(session, request, err);
+        else
+                return error_is_set(err) ? TDS_PARSE_FAILED : TDS_PARSE_REQUEST;
+        /* One that was answered here, or refused, leaves it to the next. */
+        request->reset |= reset;
+        request->in_transaction = session->transaction != 0;
+        return result;
 }
 
 int tds_next(struct tds_session *session, struct tds_request *ret_request, struct error *err)
@@ -122,17 +173,14 @@ int tds_next(struct tds_session *session, struct tds_request *ret_request, struc
 
         *ret_request = (struct tds_request){ .kind = TDS_REQUEST_CLOSED };
         tds_acknowledge(session);
-        while (result == TDS_PARSE_ANSWERED && !atomic_load(&session->ended)) {
-                tds_forget_request(session);
-                tds_request_deinit(ret_request);
-                ret_request->kind = TDS_REQUEST_CLOSED;
-                if (!await_message(session, ret_request, &own))
-                        break;
-                result = parse_message(session, ret_request, &own);
-        }
-        if (!error_is_set(&own))
+        while (result == TDS_PARSE_ANSWERED && !atomic_load(&session->ended))
+                result = next_request(session, ret_request, &own);
+        if (result == TDS_PARSE_REQUEST)
                 return 0;
         tds_request_deinit(ret_request);
+        ret_request->kind = TDS_REQUEST_CLOSED;
+        if (result == TDS_PARSE_ANSWERED)
+                return 0;
         error_keep_first(err, &own);
         return -1;
 }

@@ -34,6 +34,7 @@ void tds_free(struct tds_session *session)
 {
         if (!session)
                 return;
+        session->rest.left = 0;
         tds_forget_request(session);
         tds_input_drop(session);
         for (size_t i = 0; i < TDS_PREPARED_MAX; i++) {
@@ -142,25 +143,36 @@ static uint32_t agreed_version(uint32_t wanted)
         return wanted > TDS_VERSION_7_4 ? TDS_VERSION_7_4 | 4 : wanted;
 }
 
+/* What of a login cannot be served, whoever asks; NULL when all can. */
+static const char *unserved(const struct tds_session *session, const struct tds_login_wishes *wishes)
+{
+        if (wishes->version < TDS_VERSION_7_1)
+                return "The client speaks TDS before 7.1; set its TDS version to 7.4.";
+        /* Told that there is no encryption, it logs in nevertheless: its user would not know. */
+        if (session->wants_encryption)
+                return "Encryption is not offered here; connect with encryption off.";
+        if (wishes->foreign_numbers)
+                return "The client wants numbers in another form than little-endian and IEEE.";
+        if (wishes->integrated)
+                return "Integrated authentication is not offered here; give a user and a password.";
+        return NULL;
+}
+
 static int judge(const struct tds_session *session, const struct tds_server *server,
                  const struct tds_login_wishes *wishes, struct server_message *refusal)
 {
+        const char *why = unserved(session, wishes);
+
         *refusal = (struct server_message){
-                .number = LOGIN_FAILED, .severity = 14, .state = 1, .class = ERR_USAGE, .line = 1
+                .number = wishes->integrated ? LOGIN_UNTRUSTED : LOGIN_FAILED,
+                .severity = 14,
+                .state = 1,
+                .class = ERR_USAGE,
+                .line = 1,
         };
-        if (wishes->version < TDS_VERSION_7_1)
-                return snprintf(refusal->text, sizeof refusal->text,
-                                "Login failed. The client speaks TDS before 7.1; set its TDS version to 7.4."),
-                       -1;
-        if (wishes->foreign_numbers)
-                return snprintf(refusal->text, sizeof refusal->text,
-                                "Login failed. The client wants numbers in another form than little-endian and IEEE."),
-                       -1;
-        if (wishes->integrated) {
-                refusal->number = LOGIN_UNTRUSTED;
-                return snprintf(refusal->text, sizeof refusal->text,
-                                "Login failed. Integrated authentication is not offered; give a user and a password."),
-                       -1;
+        if (why) {
+                snprintf(refusal->text, sizeof refusal->text, "Login failed. %s", why);
+                return -1;
         }
         snprintf(refusal->text, sizeof refusal->text, "Login failed for user '%.200s'.", session->login.user);
         return server->authenticate(&session->login, refusal, server->context);

@@ -32,6 +32,7 @@ enum change {
         CHANGE_LANGUAGE = 2,
         CHANGE_PACKET_SIZE = 4,
         CHANGE_COLLATION = 7,
+        CHANGE_RESET = 18,
 };
 
 enum {
@@ -95,6 +96,35 @@ void tds_send_change(struct tds_session *session, uint8_t what, const char *valu
         tds_output_token(session, &token);
 }
 
+static void put_change_number(struct tds_token *token, uint64_t value)
+{
+        tds_put_number(token, value != 0 ? sizeof value : 0, 1);
+        if (value != 0)
+                tds_put_number(token, value, sizeof value);
+}
+
+void tds_send_change_number(struct tds_session *session, uint8_t what, uint64_t value, uint64_t old)
+{
+        struct tds_token token;
+
+        tds_token_open(&token, TOKEN_CHANGE);
+        tds_put_number(&token, what, 1);
+        put_change_number(&token, value);
+        put_change_number(&token, old);
+        tds_token_close(&token);
+        tds_output_token(session, &token);
+}
+
+void tds_send_reset(struct tds_session *session)
+{
+        tds_send_change_number(session, CHANGE_RESET, 0, 0);
+}
+
+const char *tds_first_database(const struct tds_session *session)
+{
+        return session->login.database[0] ? session->login.database : "master";
+}
+
 static void send_collation(struct tds_session *session)
 {
         struct tds_token token;
@@ -155,7 +185,7 @@ void tds_send_login_answer(struct tds_session *session, const struct tds_server 
 
         snprintf(new_size, sizeof new_size, "%zu", packet_size);
         snprintf(old_size, sizeof old_size, "%d", TDS_PACKET_DEFAULT);
-        tds_send_database(session, session->login.database[0] ? session->login.database : "master");
+        tds_send_database(session, tds_first_database(session));
         send_collation(session);
         tds_send_change(session, CHANGE_LANGUAGE, "us_english", "");
         send_note(session, NUMBER_LANGUAGE_CHANGED, "Changed language setting to us_english.");
@@ -217,13 +247,20 @@ static void send_handle(struct tds_session *session)
 
         tds_put_number(&token, TOKEN_RETURN_VALUE, 1);
         tds_put_number(&token, 0, 2);
-        tds_put_text(&token, "", 1, NAME_MAX_UNITS);
+        tds_put_text(&token, session->output_name, 1, NAME_MAX_UNITS);
         tds_put_number(&token, VALUE_IS_OUTPUT, 1);
         tds_put_number(&token, 0, wide(session));
         tds_put_number(&token, 0, 2);
         tds_put_type(&token, session->version, &column);
         tds_output_token(session, &token);
         tds_send_value(session, &column, &value);
+}
+
+static void end_answer(struct tds_session *session, uint16_t status, uint64_t rows)
+{
+        session->is_answering = false;
+        send_done_token(session, session->is_call ? TOKEN_DONE_CALL : TOKEN_DONE, status, rows);
+        tds_output_flush(session, /* end= */ true);
 }
 
 static void end_call(struct tds_session *session, uint16_t status)
@@ -236,15 +273,21 @@ static void end_call(struct tds_session *session, uint16_t status)
         tds_output_token(session, &token);
         if (session->output_handle != 0)
                 send_handle(session);
-        send_done_token(session, TOKEN_DONE_CALL, (status & DONE_ERROR) | (more_calls ? DONE_MORE : 0), 0);
-        if (!more_calls)
-                tds_output_flush(session, /* end= */ true);
+        if (more_calls)
+                send_done_token(session, TOKEN_DONE_CALL, (status & DONE_ERROR) | DONE_MORE, 0);
+        else
+                end_answer(session, status & DONE_ERROR, 0);
 }
 
 void tds_acknowledge(struct tds_session *session)
 {
         if (!atomic_exchange(&session->unacked, false))
                 return;
+        /* Procedure calls that were to follow are cancelled as well. */
+        session->rest.left = 0;
+        /* In a message of its own: tedious waits for two, FreeTDS takes either. */
+        if (session->is_answering)
+                end_answer(session, DONE_ERROR, 0);
         send_done_token(session, TOKEN_DONE, DONE_ATTENTION, 0);
         tds_output_flush(session, /* end= */ true);
 }
@@ -264,8 +307,7 @@ int tds_send_done(struct tds_session *session, const struct tds_done *done)
                         send_done_token(session, TOKEN_DONE_IN_CALL, status | DONE_MORE, rows);
                 end_call(session, status);
         } else {
-                send_done_token(session, TOKEN_DONE, status, rows);
-                tds_output_flush(session, /* end= */ true);
+                end_answer(session, status, rows);
         }
         return tds_output_result(session);
 }

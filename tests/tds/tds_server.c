@@ -168,6 +168,13 @@ static void answer_hang(const struct answer *answer, const char *arguments)
         stopped(answer, -1);
 }
 
+/* Nothing at all until it is cancelled. */
+static void answer_silent(const struct answer *answer, const char *arguments)
+{
+        (void)arguments;
+        stopped(answer, -1);
+}
+
 /* Rows without end. */
 static void answer_flood(const struct answer *answer, const char *arguments)
 {
@@ -233,13 +240,11 @@ static const struct word {
         const char *word;
         void (*answer)(const struct answer *answer, const char *arguments);
 } words[] = {
-        { "types", answer_types }, { "raise", answer_raise },
-        { "mixed", answer_mixed }, { "echo", answer_echo },
-        { "short", answer_short }, { "long", answer_long },
-        { "use", answer_use },     { "hang", answer_hang },
-        { "flood", answer_flood }, { "die", answer_die },
-        { "login", answer_login }, { "set", answer_set },
-        { "SET", answer_set },     { "parameters", answer_parameters },
+        { "types", answer_types }, { "raise", answer_raise }, { "mixed", answer_mixed },
+        { "echo", answer_echo },   { "short", answer_short }, { "long", answer_long },
+        { "use", answer_use },     { "hang", answer_hang },   { "silent", answer_silent },
+        { "flood", answer_flood }, { "die", answer_die },     { "login", answer_login },
+        { "set", answer_set },     { "SET", answer_set },     { "parameters", answer_parameters },
 };
 
 static void answer_words(const struct answer *answer)
