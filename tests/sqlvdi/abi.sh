@@ -26,6 +26,10 @@ dynamic() { # TAG
 
 compare "symbols that the library shows" "$(part symbol | sort)" \
     "$(nm -D --defined-only "$library" | awk '{ print $2, $3 }' | sort)"
+for function in 19ClientVirtualDevice{C,D} 22ClientVirtualDeviceSet{C,D}; do
+    compare "places of _ZN${function}1Ev and _ZN${function}2Ev" 1 \
+        "$(nm -D --defined-only "$library" | awk -v f="_ZN$function" '$3 == f "1Ev" || $3 == f "2Ev" { print $1 }' | sort -u | wc -l)"
+done
 compare "the library's name" libsqlvdi.so "$(dynamic SONAME)"
 others=$(comm -23 <(nm -D --undefined-only "$client" | awk '/ClientVirtualDevice/ { print "T", $2 }' | sort) <(part symbol | sort))
 [[ -z $others ]] || wrong "symbols that a client needs and the library must have:" "$others"

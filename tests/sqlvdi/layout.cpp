@@ -204,8 +204,6 @@ int main()
         print_features();
         print_commands();
         print_codes();
-        printf("same %d %d %d %d\n", device_construct == device_construct_base, device_destroy == device_destroy_base,
-               set_construct == set_construct_base, set_destroy == set_destroy_base);
         call_device(device_construct, device_destroy);
         call_device(device_construct_base, device_destroy_base);
         call_set(set_construct, set_destroy);

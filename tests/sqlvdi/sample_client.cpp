@@ -19,6 +19,8 @@ namespace
 const time_t configuration_timeout = 10000;
 const time_t command_timeout = 90;
 
+ClientVirtualDeviceSet *set; /* here, for leak checkers: it is never deleted */
+
 struct arguments {
         bool backup;
         bool log;
@@ -106,7 +108,7 @@ int transfer(ClientVirtualDevice *device, const arguments &given)
         return result;
 }
 
-int serve(ClientVirtualDeviceSet *set, char *name, const arguments &given)
+int serve(char *name, const arguments &given)
 {
         ClientVirtualDevice *device = nullptr;
         VDConfig config;
@@ -133,7 +135,6 @@ int finish_statement(FILE *statement)
 
 int main(int argc, char **argv)
 {
-        ClientVirtualDeviceSet *set;
         arguments given;
         char name[50] = "";
         VDConfig config;
@@ -156,7 +157,7 @@ int main(int argc, char **argv)
         statement = start_statement(given, name);
         if (!statement)
                 return 1;
-        result = serve(set, name, given);
+        result = serve(name, given);
         set->Close();
         printf("transfer: x%X\n", (unsigned)result);
         return finish_statement(statement) == 0 && result == VD_E_CLOSE ? 0 : 1;
