@@ -5,6 +5,7 @@
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
+: "${VDIPIPE_DROPIN:?the library to test}"
 tools=$(cd "$(dirname "$0")/../sqlvdi" && pwd)
 export PATH=$tools:$PATH VDIPIPE
 
@@ -172,6 +173,17 @@ test_a_client_without_our_headers() {
     server 0 "RESTORE DATABASE [$PWD/copy.db] FROM VIRTUAL_DEVICE='demo'"
     headerless_ends 0
     cmp app.db copy.db
+    no_leftovers
+}
+
+test_a_program_without_a_cxx_library() {
+    make_db app.db 500
+    expect_exit 2 "$VDIPIPE_HELPERS/plain_host_client" ./none demo out.bak
+    "$VDIPIPE_HELPERS/plain_host_client" "$VDIPIPE_DROPIN" demo out.bak >client.out 2>client.err &
+    client=$!
+    server 0 "BACKUP DATABASE [$PWD/app.db] TO VIRTUAL_DEVICE='demo'"
+    headerless_ends 0
+    cmp app.db out.bak
     no_leftovers
 }
 

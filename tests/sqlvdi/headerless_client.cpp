@@ -1,9 +1,12 @@
 /*
  * headerless_client SET FILE - a client that was compiled without any header of ours: it declares by itself, as others
  * do, what it needs of the interface. It keeps in FILE what a server writes, and gives it back when the server reads.
+ * It has an allocator of its own, which takes back nothing but what it gave.
  */
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include <stdint.h>
 #include <time.h>
@@ -65,6 +68,50 @@ class ClientVirtualDeviceSet
 };
 #pragma pack(pop)
 }
+
+/* ---- an allocator: what it gives has its mark in front ---- */
+
+static const uint64_t MARK = 0x6d696e65206d696eu;
+
+void *operator new(size_t size, const std::nothrow_t &) noexcept
+{
+        uint64_t *memory = (uint64_t *)malloc(16 + size);
+
+        if (!memory)
+                return nullptr;
+        memory[0] = MARK;
+        return memory + 2;
+}
+
+void *operator new(size_t size)
+{
+        void *memory = operator new(size, std::nothrow);
+
+        if (!memory)
+                throw std::bad_alloc();
+        return memory;
+}
+
+void operator delete(void *memory) noexcept
+{
+        uint64_t *start = (uint64_t *)memory - 2;
+
+        if (!memory)
+                return;
+        if (start[0] != MARK) {
+                fprintf(stderr, "not from this allocator\n");
+                abort();
+        }
+        start[0] = 0;
+        free(start);
+}
+
+void operator delete(void *memory, size_t) noexcept
+{
+        operator delete(memory);
+}
+
+/* ---- the client ---- */
 
 static const int CLOSED = (int)0x8077000E;
 

@@ -705,6 +705,47 @@ void a_buffer_is_shared_by_its_handle(void **)
         assert_int_equal(server.failures(), 0);
 }
 
+/* A child is made while other threads are in calls: what it does with sets of its own must not hang on what those held.
+ */
+int use_a_set_of_its_own()
+{
+        char name[] = "child's";
+        VDConfig config = {};
+
+        alarm(60);
+        set_pointer set = new_set();
+        config.deviceCount = 1;
+        if (set->Create(name, &config) != NOERROR || set->GetConfiguration(0, &config) != VD_E_TIMEOUT)
+                return 10;
+        return set->Close() == NOERROR ? 0 : 11;
+}
+
+void forking_amid_calls(void **)
+{
+        set_pointer set = new_set();
+        std::vector<std::thread> threads;
+        std::atomic<bool> stop{ false };
+
+        assert_int_equal(create(set.get(), 1), NOERROR);
+        for (int i = 0; i < 3; i++)
+                threads.emplace_back([&] {
+                        VDConfig config;
+
+                        while (!stop)
+                                set->GetConfiguration(0, &config);
+                });
+        for (int i = 0; i < 50; i++) {
+                pid_t child = fork();
+
+                if (child == 0)
+                        _exit(use_a_set_of_its_own());
+                expect_child(child);
+        }
+        stop = true;
+        for (std::thread &thread : threads)
+                thread.join();
+}
+
 /* ---- time-outs ---- */
 
 int64_t now_ms()
@@ -827,6 +868,7 @@ int main()
                 cmocka_unit_test(a_constructor_builds_where_it_is_told),
                 cmocka_unit_test(forked_secondaries_serve_the_devices),
                 cmocka_unit_test(a_buffer_is_shared_by_its_handle),
+                cmocka_unit_test(forking_amid_calls),
                 cmocka_unit_test(the_unit_of_time),
                 cmocka_unit_test(a_time_out_that_is_huge),
                 cmocka_unit_test(the_caller_keeps_its_signals),
