@@ -8,6 +8,7 @@
 #include <zstd.h>
 
 #include "cli/exit_status.h"
+#include "codecs/age_fast.h"
 #include "core/servers/mssql.h"
 
 enum { HELP_WIDTH = 100, HELP_COLUMN = 28, LABEL_MAX = 64 };
@@ -160,6 +161,8 @@ void render_version(FILE *out)
         fprintf(out, "vdipipe %s\nsqlite %s\nzstd %s\nlibsodium %s\njansson %s\nxxhash %u.%u.%u\n", VDIPIPE_VERSION,
                 sqlite3_libversion(), ZSTD_versionString(), sodium_version_string(), jansson_version_str(), xxh / 10000,
                 xxh / 100 % 100, xxh % 100);
+        if (age_fast_version())
+                fprintf(out, "libcrypto %s\n", age_fast_version());
         if (mssql_library_version())
                 fprintf(out, "freetds %s\n", mssql_library_version());
 }

@@ -4,7 +4,12 @@
 
 #include <sodium.h>
 
-enum { CHUNK_NONCE_SIZE = 12 };
+#include "codecs/age_fast.h"
+
+enum {
+        CHUNK_NONCE_SIZE = AGE_FAST_NONCE_SIZE,
+        FAST_MIN = 4096, /* for less than this, setting libcrypto up takes longer than it saves */
+};
 
 static void hmac(uint8_t mac[AGE_MAC_SIZE], const uint8_t *key, size_t key_size, const void *text, size_t size,
                  const void *more, size_t more_size)
@@ -72,13 +77,19 @@ static void chunk_nonce(uint8_t nonce[CHUNK_NONCE_SIZE], uint64_t counter, bool 
                 nonce[CHUNK_NONCE_SIZE - 2 - i] = (uint8_t)(counter >> 8 * i);
 }
 
-void age_chunk_seal(uint8_t *chunk, size_t size, uint64_t counter, bool final, const uint8_t key[AGE_KEY_SIZE])
+bool age_chunk_seal(uint8_t *chunk, size_t size, uint64_t counter, bool final, const uint8_t key[AGE_KEY_SIZE])
 {
+        enum age_fast_result fast = AGE_FAST_ABSENT;
         uint8_t nonce[CHUNK_NONCE_SIZE];
 
         chunk_nonce(nonce, counter, final);
+        if (size >= FAST_MIN)
+                fast = age_fast_seal(chunk, size, nonce, key);
+        if (fast != AGE_FAST_ABSENT)
+                return fast == AGE_FAST_OK;
         crypto_aead_chacha20poly1305_ietf_encrypt_detached(chunk, chunk + size, NULL, chunk, size, NULL, 0, NULL, nonce,
                                                            key);
+        return true;
 }
 
 static bool open_chunk(uint8_t *plain, const uint8_t *chunk, size_t size, uint64_t counter, bool final,
@@ -93,6 +104,14 @@ static bool open_chunk(uint8_t *plain, const uint8_t *chunk, size_t size, uint64
 
 bool age_chunk_open(uint8_t *chunk, size_t size, uint64_t counter, bool final, const uint8_t key[AGE_KEY_SIZE])
 {
+        enum age_fast_result fast = AGE_FAST_ABSENT;
+        uint8_t nonce[CHUNK_NONCE_SIZE];
+
+        chunk_nonce(nonce, counter, final);
+        if (size >= FAST_MIN)
+                fast = age_fast_open(chunk, size, nonce, key);
+        if (fast != AGE_FAST_ABSENT)
+                return fast == AGE_FAST_OK;
         return open_chunk(chunk, chunk, size, counter, final, key);
 }
 

@@ -34,8 +34,9 @@ void age_wrap(uint8_t wrapped[AGE_WRAPPED_SIZE], const uint8_t file_key[AGE_FILE
 bool age_unwrap(uint8_t file_key[AGE_FILE_KEY_SIZE], const uint8_t wrapped[AGE_WRAPPED_SIZE],
                 const uint8_t wrap_key[AGE_KEY_SIZE]);
 
-/* A chunk of the payload, in place. `size` is that of the plaintext; the tag stands behind it. */
-void age_chunk_seal(uint8_t *chunk, size_t size, uint64_t counter, bool final, const uint8_t key[AGE_KEY_SIZE]);
+/* A chunk of the payload, in place. `size` is that of the plaintext; the tag stands behind it. False: it could not be
+ * sealed, or is not authentic; the bytes are lost. */
+bool age_chunk_seal(uint8_t *chunk, size_t size, uint64_t counter, bool final, const uint8_t key[AGE_KEY_SIZE]);
 bool age_chunk_open(uint8_t *chunk, size_t size, uint64_t counter, bool final, const uint8_t key[AGE_KEY_SIZE]);
 /* Only looks: a chunk that cannot be opened is lost. */
 bool age_chunk_is_authentic(const uint8_t *chunk, size_t size, uint64_t counter, bool final,

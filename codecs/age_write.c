@@ -35,6 +35,7 @@ struct segment {
         size_t size; /* of plaintext */
         uint64_t counter;
         bool final; /* the last chunk is the payload's last */
+        bool sealed;
 };
 
 struct age_writer {
@@ -72,11 +73,13 @@ static void seal_segment(struct pool_job *job)
         size_t left = segment->size;
         uint8_t *chunk = segment->bytes;
 
+        segment->sealed = true;
         for (uint64_t counter = segment->counter;; counter++) {
                 size_t size = left < AGE_CHUNK_SIZE ? left : AGE_CHUNK_SIZE;
 
                 left -= size;
-                age_chunk_seal(chunk, size, counter, segment->final && left == 0, segment->key);
+                if (!age_chunk_seal(chunk, size, counter, segment->final && left == 0, segment->key))
+                        segment->sealed = false;
                 if (left == 0)
                         break;
                 chunk += SEALED_SIZE;
@@ -93,6 +96,8 @@ static int send_oldest(struct age_writer *writer, struct error *err)
         pool_wait(writer->pool, &segment->job);
         writer->submitted--;
         segment->size = 0;
+        if (!segment->sealed)
+                return error_raise(err, ERR_FAILED, "libcrypto cannot encrypt");
         return stage_write(writer->stage.next, segment->bytes, sealed, err);
 }
 

@@ -183,7 +183,8 @@ static void seed_file(bool passphrase, bool other, bool armor, size_t size)
             age_header_end(&header, file_key, NULL) < 0)
                 abort();
         age_payload_key(key, file_key, nonce);
-        age_chunk_seal(chunk, size, 0, true, key);
+        if (!age_chunk_seal(chunk, size, 0, true, key))
+                abort();
         if (stage_write(sink, header.text, header.size, NULL) < 0 || stage_write(sink, nonce, sizeof nonce, NULL) < 0 ||
             stage_write(sink, chunk, size + AGE_TAG_SIZE, NULL) < 0 || stage_finish(sink, NULL, NULL) < 0)
                 abort();

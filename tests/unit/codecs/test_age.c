@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
+#include "codecs/age_fast.h"
 #include "codecs/pool.h"
 
 enum { CHUNK = AGE_CHUNK_SIZE, DATA_SIZE = 17 << 20 };
@@ -126,12 +129,44 @@ static void files_of_stock_age_are_read(void **state)
                 }
 }
 
+/* What libcrypto makes of a chunk, if it is there, is what libsodium makes of it. */
+static void both_libraries_agree(void **state)
+{
+        static const size_t chunk_sizes[] = { 1, 4095, 4096, 50001, CHUNK };
+        static uint8_t fast[CHUNK + 16], slow[CHUNK + 16];
+        const uint8_t nonce[AGE_FAST_NONCE_SIZE] = { 1, 2, 3 };
+        uint8_t key[32];
+
+        (void)state;
+        fill_random(key, sizeof key, 4);
+        for (size_t i = 0; i < sizeof chunk_sizes / sizeof chunk_sizes[0]; i++) {
+                size_t size = chunk_sizes[i];
+
+                memcpy(fast, data, size);
+                if (age_fast_seal(fast, size, nonce, key) == AGE_FAST_ABSENT)
+                        skip();
+                crypto_aead_chacha20poly1305_ietf_encrypt_detached(slow, slow + size, NULL, data, size, NULL, 0, NULL,
+                                                                   nonce, key);
+                assert_memory_equal(fast, slow, size + 16);
+                assert_int_equal(age_fast_open(fast, size, nonce, key), AGE_FAST_OK);
+                assert_memory_equal(fast, data, size);
+                for (size_t at = 0; at < size + 16; at += 1 + at * 3) {
+                        memcpy(fast, slow, size + 16);
+                        fast[at] ^= 0x20;
+                        assert_int_equal(age_fast_open(fast, size, nonce, key), AGE_FAST_FAILED);
+                        for (size_t byte = 0; byte < size; byte++)
+                                assert_int_equal(fast[byte], 0);
+                }
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_size_is_what_stock_age_reads),
                 cmocka_unit_test(every_piece_gives_the_same),
                 cmocka_unit_test(files_of_stock_age_are_read),
+                cmocka_unit_test(both_libraries_agree),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);

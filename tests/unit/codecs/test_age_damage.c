@@ -117,7 +117,7 @@ static void expand(struct bytes *file, const char *template)
                 at += 2;
         }
         age_payload_key(key, file_key, nonce);
-        age_chunk_seal(chunk, 5, 0, true, key);
+        assert_true(age_chunk_seal(chunk, 5, 0, true, key));
         bytes_append(file, nonce, sizeof nonce);
         bytes_append(file, chunk, sizeof chunk);
 }
@@ -420,7 +420,7 @@ static void append_chunk(struct bytes *file, char kind, uint64_t counter, const 
         size_t size = kind == 'e' ? 0 : kind == 's' ? 100 : CHUNK;
 
         assert_non_null(chunk);
-        age_chunk_seal(chunk, size, kind == 'x' ? counter - 1 : counter, kind == 'f' || kind == 'e', key);
+        assert_true(age_chunk_seal(chunk, size, kind == 'x' ? counter - 1 : counter, kind == 'f' || kind == 'e', key));
         bytes_append(file, chunk, size + AGE_TAG_SIZE);
 }
 
