@@ -209,8 +209,10 @@ static int run_operation(struct backup *backup, struct error *err)
                          supervisor_cancel_flag(operation->serving.supervisor), err) < 0)
                 return operation_failed(operation, err);
         memcpy(files, backup->outputs.sinks, sizeof files);
-        if (run_as_begin(backup->args, files, backup->outputs.to_stdout ? 0 : backup->outputs.count, &backup->run_as,
-                         err) < 0 ||
+        /* The configuration may name a user for all databases; SQLite's need none. */
+        if ((database_is_mssql(&backup->database) &&
+             run_as_begin(backup->args, files, backup->outputs.to_stdout ? 0 : backup->outputs.count, &backup->run_as,
+                          err) < 0) ||
             backup->server->use(backup, err) < 0)
                 return operation_failed(operation, err);
         if (operation_connect(operation, err) < 0 ||
@@ -230,9 +232,9 @@ static int prepare(struct backup *backup, struct error *err)
 {
         const struct args *args = backup->args;
 
-        if (check_args(args, err) < 0 || run_as_check(args, err) < 0 ||
-            database_from_args(args, &backup->database, err) < 0 ||
-            server_options_check(args, &backup->database, err) < 0)
+        if (check_args(args, err) < 0 || database_from_args(args, &backup->database, err) < 0 ||
+            server_options_check(args, &backup->database, err) < 0 ||
+            (database_is_mssql(&backup->database) && run_as_check(args, err) < 0))
                 return -1;
         backup->server = database_is_mssql(&backup->database) ? &backup_mssql : &backup_sqlite;
         if (backup->server->check(backup, err) < 0 || coding_load_writing(args, err) < 0)

@@ -17,6 +17,7 @@ struct command {
         const struct opt_spec *const *options; /* NULL-terminated list of tables */
         size_t operands_max;
         bool hidden;         /* not for people: left out of help and completions, no configuration file */
+        bool reads_config;   /* by itself, since it reports what is wrong in it */
         bool takes_set;      /* the first operand is the name of a live set */
         bool takes_database; /* the first operand is a DB, which may be a section of the configuration */
 
@@ -44,6 +45,7 @@ extern const struct command command_list_databases;
 extern const struct command command_status;
 extern const struct command command_config;
 extern const struct command command_abort;
+extern const struct command command_doctor;
 extern const struct command command_server;
 extern const struct command command_complete;
 

@@ -456,6 +456,17 @@ bool config_names_path(const struct config *config, const char *path)
         return false;
 }
 
+bool config_names_scheme(const struct config *config, const char *scheme)
+{
+        for (size_t i = 0; config && i < config->count; i++) {
+                const char *named = config_database(config, config->entries[i].section);
+
+                if (named && strncmp(named, scheme, strlen(scheme)) == 0)
+                        return true;
+        }
+        return false;
+}
+
 const char *config_files(const struct config *config)
 {
         return config->files;

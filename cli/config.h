@@ -54,6 +54,9 @@ bool config_says(const struct config *config, const char *section, const char *o
 /* Whether the database at `path` (absolute) is one that a section names. `config` may be NULL. */
 bool config_names_path(const struct config *config, const char *path);
 
+/* Whether the database of some section begins with `scheme`: "mssql://". `config` may be NULL. */
+bool config_names_scheme(const struct config *config, const char *scheme);
+
 /* The files that were read, for messages: "'/etc/vdipipe.conf', 'x'" or "none". Belongs to the configuration. */
 const char *config_files(const struct config *config);
 

@@ -50,7 +50,7 @@ static int flush_stdout(void)
 /* What the configuration files say to options that the command line leaves open. */
 static int configure(const struct command *command, struct args *args, struct config **config, struct error *err)
 {
-        if (command->hidden)
+        if (command->hidden || command->reads_config)
                 return 0;
         if (config_load(command->options, args, config, err) < 0)
                 return -1;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -47,7 +48,7 @@ static int find_user(const struct args *args, const struct passwd **ret_user, st
         user = getpwnam(args->run_as);
         if (!user)
                 return error_raise(err, ERR_USAGE,
-                                   "--run-as: there is no user '%s'; SQL Server's is usually " SQLVDI_ACCOUNT,
+                                   "--run-as: there is no user '%s'; the package mssql-server makes " SQLVDI_ACCOUNT,
                                    args->run_as);
         if (user->pw_uid == geteuid() && user->pw_uid == getuid())
                 return 0;
@@ -87,6 +88,7 @@ static void keep_nothing_else(const struct args *args)
 
         sigfillset(&all);
         sigprocmask(SIG_SETMASK, &all, NULL);
+        prctl(PR_SET_DUMPABLE, 0);
         coding_forget(args);
         for (int i = STDIN_FILENO; null >= 0 && i <= STDOUT_FILENO; i++)
                 dup2(null, i);

@@ -2,8 +2,10 @@
  * Observers of vds.h. An observer connects, asks one thing and hears one answer; it maps no memory and believes nothing
  * but sizes, so it may look at sets of anybody who lets it in.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/cleanup.h"
 #include "core/shm/fork_guard.h"
@@ -336,4 +338,21 @@ int vds_observe_abort(const struct vds_options *options, const char *set_name)
         if (result == NOERROR)
                 result = message.welcome.result;
         return result_of(result);
+}
+
+int vds_runtime_folder(const struct vds_options *options, char *text)
+{
+        CLEANUP(fd_closep) int fd = -1;
+        struct error err = ERROR_INIT;
+        char link[64];
+        ssize_t length;
+
+        if (folder_open_own(folder_of(options), &fd, &err) < 0) {
+                snprintf(text, VDS_TEXT_MAX, "%s", err.message);
+                return VD_E_SECURITY;
+        }
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        length = readlink(link, text, VDS_TEXT_MAX - 1);
+        text[length > 0 ? length : 0] = '\0';
+        return NOERROR;
 }

@@ -7,7 +7,7 @@
  *          _open_device for each device, a thread in _execute_completion_agent, _allocate_buffer, _device_send_command,
  *          ..., _device_close for each device, _set_verdict, _close, _free.
  * Secondary client: vds_client_new, _open_in_secondary, then as a client.
- * Observer: vds_observe, _observe_all, _observe_configuration, _observe_abort.
+ * Observer: vds_observe, _observe_all, _observe_configuration, _observe_abort, vds_runtime_folder.
  *
  * Functions return NOERROR or a VD_E_ code of abi.h; which call is legal in which state is the table in state.c.
  * Every function may be called from any thread, at any time; a device is meant for one thread at a time, and several
@@ -342,6 +342,10 @@ int vds_observe_abort(const struct vds_options *options, const char *set_name);
 /* Calls `each` for every live set that answers, in the order of their names. */
 int vds_observe_all(const struct vds_options *options, void (*each)(const struct vds_status *status, void *context),
                     void *context);
+
+/* The folder in which sets made with these options meet, made if need be. `text` holds VDS_TEXT_MAX bytes: its path, or
+ * with VD_E_SECURITY why there is none that can be used. options may be NULL. */
+int vds_runtime_folder(const struct vds_options *options, char *text);
 
 #ifdef __cplusplus
 }

@@ -358,7 +358,8 @@ static void test_there_is_no_such_user(void **state)
         (void)state;
         assert_int_equal(run_as_check(&args, &err), -1);
         assert_int_equal(err.code, ERR_USAGE);
-        assert_string_equal(err.message, "--run-as: there is no user 'no-such-user'; SQL Server's is usually mssql");
+        assert_string_equal(err.message,
+                            "--run-as: there is no user 'no-such-user'; the package mssql-server makes mssql");
         args.run_as = NULL;
         assert_int_equal(run_as_check(&args, &err), 0);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/shm/peer.h"
@@ -519,9 +520,35 @@ static void sets_of_several_folders_are_listed(void **state)
         }
 }
 
+/* The place is said before any set is made there, and so is what is wrong with it. */
+static void the_folder_is_said(void **state)
+{
+        struct vds_options options = { 0 };
+        char folder[] = "/tmp/vdipipe-test-XXXXXX";
+        char text[VDS_TEXT_MAX];
+        char path[64];
+
+        (void)state;
+        assert_non_null(mkdtemp(folder));
+        snprintf(path, sizeof path, "%s/made", folder);
+        options.runtime_dir = path;
+        assert_int_equal(vds_runtime_folder(&options, text), NOERROR);
+        assert_string_equal(text, path);
+        assert_int_equal(chmod(path, 0777), 0);
+        assert_int_equal(vds_runtime_folder(&options, text), VD_E_SECURITY);
+        assert_non_null(strstr(text, "is writable by others"));
+        assert_int_equal(rmdir(path), 0);
+        assert_int_equal(setenv("VDIPIPE_RUNTIME_DIR", folder, 1), 0);
+        assert_int_equal(vds_runtime_folder(NULL, text), NOERROR);
+        assert_string_equal(text, folder);
+        assert_int_equal(rmdir(folder), 0);
+        assert_int_equal(unsetenv("VDIPIPE_RUNTIME_DIR"), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(the_folder_is_said),
                 cmocka_unit_test(every_state_is_seen),
                 cmocka_unit_test(an_observer_aborts),
                 cmocka_unit_test(commands_are_counted),

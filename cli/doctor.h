@@ -1,0 +1,36 @@
+/*
+ * doctor.h - what would go wrong on this machine, found before it does: one line a check
+ *
+ * Each group of checks says what it finds by doctor_say(). What is right is said as well, since it tells which folder,
+ * which library, which limit is meant.
+ */
+#ifndef VDIPIPE_CLI_DOCTOR_H
+#define VDIPIPE_CLI_DOCTOR_H
+
+#include <jansson.h>
+
+#include "cli/args.h"
+#include "cli/config.h"
+
+enum doctor_level {
+        DOCTOR_OK,
+        DOCTOR_WARNING, /* a backup works, and something about it may surprise */
+        DOCTOR_FAULT,   /* a backup would fail */
+};
+
+struct doctor {
+        const struct args *args;     /* with what the configuration says for all commands */
+        const struct config *config; /* NULL: it cannot be read */
+        json_t *checks;              /* an array of objects; NULL: lines on standard output */
+        unsigned counts[DOCTOR_FAULT + 1];
+};
+
+/* What was looked at, and one line: what was found, and with anything but DOCTOR_OK the remedy behind a semicolon. */
+void doctor_say(struct doctor *doctor, enum doctor_level level, const char *check, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
+
+void doctor_engine(struct doctor *doctor);    /* where sets meet, and whether one can be made */
+void doctor_system(struct doctor *doctor);    /* limits, memory, folders, the clock */
+void doctor_sqlserver(struct doctor *doctor); /* its library, its account, its shared memory, FreeTDS */
+
+#endif
