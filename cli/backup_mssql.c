@@ -11,6 +11,7 @@
 #include "cli/server_options.h"
 #include "codecs/codecs.h"
 #include "core/base/cleanup.h"
+#include "core/servers/mssql_history.h"
 #include "core/servers/sql_lexer.h"
 
 const struct opt_spec options_backup_mssql[] = {
@@ -216,4 +217,21 @@ static int use(struct backup *backup, struct error *err)
         return operation_mssql_send(operation, sql, /* rows= */ NULL, err);
 }
 
-const struct backup_server backup_mssql = { .check = check, .use = use };
+/* Without the record a chain can still be restored, but not be put in order from the files alone. */
+static void succeeded(struct backup *backup)
+{
+        struct operation *operation = &backup->operation;
+        struct mssql_backup_record record;
+        struct error err = ERROR_INIT;
+        int rc = mssql_history_find(operation_mssql_connection(operation), operation->devices[0], &record, &err);
+
+        if (rc == 0)
+                backup->report_json = mssql_record_encode(&record);
+        else
+                snprintf(operation->note, sizeof operation->note,
+                         "backup of '%s': the streams do not tell its place in the chain of backups: %s",
+                         backup->database.name,
+                         rc < 0 ? err.message : "the server's msdb has no record of it, or this login may not read it");
+}
+
+const struct backup_server backup_mssql = { .check = check, .use = use, .succeeded = succeeded };

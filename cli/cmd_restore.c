@@ -2,32 +2,24 @@
  * cmd_restore.c - a backup back into a database
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/coding.h"
 #include "cli/command.h"
-#include "cli/database.h"
-#include "cli/inputs.h"
 #include "cli/media.h"
-#include "cli/message.h"
+#include "cli/mssql_login.h"
+#include "cli/mssql_options.h"
 #include "cli/origin.h"
-#include "cli/operation.h"
-#include "cli/operation_sqlite.h"
+#include "cli/restore.h"
+#include "cli/server_options.h"
 #include "cli/set_options.h"
+#include "cli/sqlvdi.h"
 #include "core/base/deadline.h"
 
 static const struct opt_choice replace_modes[] = {
         { "in-place", SERVER_REPLACE_IN_PLACE },
         { "aside", SERVER_REPLACE_ASIDE },
-        { NULL, 0 },
-};
-
-static const struct opt_choice check_modes[] = {
-        { "none", SERVER_CHECK_NONE },
-        { "quick", SERVER_CHECK_QUICK },
-        { "full", SERVER_CHECK_FULL },
         { NULL, 0 },
 };
 
@@ -48,12 +40,6 @@ static const struct opt_spec restore_options[] = {
           .help = "replace an existing database: in-place (the default: in one transaction, also while it is open), or "
                   "aside "
                   "(rename the old one away; also a damaged one)" },
-        { .type = OPT_CHOICE,
-          .name = "check",
-          .value = "HOW",
-          .offset = offsetof(struct args, check),
-          .choices = check_modes,
-          .help = "check the restored database: none, quick (default) or full" },
         { .type = OPT_FLAG,
           .name = "dry-run",
           .letter = 'n',
@@ -62,13 +48,15 @@ static const struct opt_spec restore_options[] = {
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = { restore_options,    options_reading,
-                                                        options_decrypting, options_passphrase,
-                                                        options_threads,    options_set,
-                                                        options_open,       options_server_wait,
-                                                        options_group,      options_stall,
-                                                        options_trace,      options_progress,
-                                                        options_common,     NULL };
+static const struct opt_spec *const option_tables[] = {
+        restore_options,       options_restore_sqlite, options_reading,
+        options_decrypting,    options_passphrase,     options_threads,
+        options_set,           options_open,           options_server_wait,
+        options_group,         options_stall,          options_mssql_login,
+        options_sqlvdi,        options_server_timeout, options_statement_mssql,
+        options_restore_mssql, options_json,           options_trace,
+        options_progress,      options_common,         NULL
+};
 
 static int check_args(const struct args *args, struct error *err)
 {
@@ -79,144 +67,108 @@ static int check_args(const struct args *args, struct error *err)
         return 0;
 }
 
-/* The database to restore: the operand, or where the backup came from. */
-static int choose_target(const struct args *args, const struct inputs *inputs, struct database *database,
-                         struct error *err)
+/* What is to be restored is known: its server says whether the options suit it. */
+static int choose_server(struct restore *restore, struct error *err)
 {
-        const struct stream_info *info = inputs_info(inputs);
-        int rc;
-
-        if (args->operands.count)
-                return database_from_args(args, database, err);
-        rc = origin_check(info, args->config, args->inputs.count ? "-i FILE" : "< FILE", err);
-        return rc < 0 ? rc : database_parse_file(info->origin, database, err);
-}
-
-static int check_target(const struct args *args, const struct database *database, const struct stream_info *info,
-                        struct error *err)
-{
-        if (info && strcmp(info->server_kind, database->kind) != 0)
-                return error_raise(err, ERR_USAGE, "the backup is of kind '%s' and cannot become a %s database",
-                                   info->server_kind, database->kind);
-        if (args->replace == SERVER_REPLACE_NO && database_exists(database->path))
-                return error_raise(err, ERR_USAGE,
-                                   "'%s' exists (or its -wal, -journal or -shm does); to overwrite it add --replace",
-                                   database->path);
-        return 0;
-}
-
-static int use_sqlite(struct operation *operation, const struct database *database, const struct inputs *inputs,
-                      struct error *err)
-{
-        const struct args *args = operation->serving.args;
-        const struct stream_info *info = inputs_info(inputs);
-        struct server_job *job;
-
-        if (operation_use_sqlite(operation, database->path, inputs->count, &job, err) < 0)
+        restore->server = database_is_mssql(&restore->database) ? &restore_mssql : &restore_sqlite;
+        if (server_options_check(restore->args, &restore->database, err) < 0)
                 return -1;
-        job->verb = SERVER_RESTORE;
-        job->replace = (enum server_replace)args->replace;
-        job->check = (enum server_check)args->check;
-        if (!info)
-                return 0;
-        if (!job->block_size)
-                job->block_size = info->block_size;
-        job->has_owner = info->has_owner;
-        job->uid = info->uid;
-        job->gid = info->gid;
-        job->mode = info->mode;
-        job->has_parts = info->has_extent;
-        for (uint32_t i = 0; i < inputs->count && info->has_extent; i++) {
-                job->parts[i].offset = inputs->items[i].reader->info.part_offset;
-                job->parts[i].length = inputs->items[i].reader->info.part_length;
-        }
-        return 0;
+        return restore->server->check(restore, err);
 }
 
-static int transfer(struct operation *operation, struct inputs *inputs, struct error *err)
+/* Without the operand DB a backup goes back to where it came from. */
+static int choose_origin(struct restore *restore, struct error *err)
+{
+        const struct args *args = restore->args;
+        const struct stream_info *info = inputs_info(&restore->inputs);
+
+        if (origin_check(info, args->config, args->inputs.count ? "-i FILE" : "< FILE", err) < 0 ||
+            database_parse_file(info->origin, &restore->database, err) < 0)
+                return -1;
+        return choose_server(restore, err);
+}
+
+int restore_transfer(struct restore *restore, uint32_t count, struct error *err)
 {
         struct media_pipe pipes[VDS_DEVICES_MAX];
         struct media *media[VDS_DEVICES_MAX];
         const char *names[VDS_DEVICES_MAX];
 
-        for (uint32_t i = 0; i < inputs->count; i++) {
-                media_pipe_init_read(&pipes[i], operation->serving.config.features, inputs->items[i].reader->source);
+        for (uint32_t i = 0; i < count; i++) {
+                media_pipe_init_read(&pipes[i], restore->operation.serving.config.features,
+                                     restore->inputs.items[i].reader->source);
                 media[i] = &pipes[i].media;
-                names[i] = inputs->items[i].name;
+                names[i] = restore->inputs.items[i].name;
         }
-        return operation_transfer(operation, media, "reading", names, err);
+        return operation_transfer(&restore->operation, media, "reading", names, err);
 }
 
-static void print_plan(const struct args *args, const struct database *database, const struct inputs *inputs)
+void restore_amount(const struct restore *restore, char text[64])
 {
-        const struct stream_info *info = inputs_info(inputs);
-        static const char *const how[] = {
-                [SERVER_REPLACE_NO] = "create",
-                [SERVER_REPLACE_IN_PLACE] = "replace in place",
-                [SERVER_REPLACE_ASIDE] = "replace, the old one renamed aside,",
-        };
-        bool exists = database_exists(database->path);
-
-        message_notice("would %s '%s' from %u stream%s%s%s", how[exists ? args->replace : SERVER_REPLACE_NO],
-                       database->path, inputs->count, inputs->count == 1 ? "" : "s", info ? ", a backup of " : "",
-                       info ? info->time : "");
-}
-
-static void summarise(const struct operation *operation, const struct database *database)
-{
+        const struct progress *progress = &restore->operation.serving.progress;
+        double seconds = (double)(monotonic_ns() - progress->started_ns) / 1e9;
         char size[32];
-        double seconds = (double)(monotonic_ns() - operation->serving.progress.started_ns) / 1e9;
 
-        if (operation->note[0])
-                message_warning("%s", operation->note);
-        progress_format_bytes(atomic_load(&operation->serving.progress.done), size);
-        message_summary("restore of '%s': %s in %.1f s", database->path, size, seconds);
+        progress_format_bytes(atomic_load(&progress->done), size);
+        snprintf(text, 64, ": %s in %.1f s", size, seconds);
 }
 
-static int restore(struct operation *operation, struct database *database, struct inputs *inputs, struct error *err)
+static int run_operation(struct restore *restore, struct error *err)
 {
-        const struct args *args = operation->serving.args;
-        const struct stream_info *info;
+        struct operation *operation = &restore->operation;
 
         worker_begin(&operation->serving.worker);
-        if (inputs_open(inputs, args, supervisor_cancel_flag(operation->serving.supervisor), err) < 0)
+        if (inputs_open(&restore->inputs, restore->args, supervisor_cancel_flag(operation->serving.supervisor), err) <
+            0)
                 return operation_failed(operation, err);
         worker_end(&operation->serving.worker);
-        coding_forget(args);
-        info = inputs_info(inputs);
-        if (choose_target(args, inputs, database, err) < 0 || check_target(args, database, info, err) < 0)
+        if ((!restore->server && choose_origin(restore, err) < 0) || restore->server->check_target(restore, err) < 0)
                 return -1;
-        if (args->dry_run) {
-                print_plan(args, database, inputs);
-                return 0;
-        }
-        if (info && info->has_extent)
-                atomic_store(&operation->serving.progress.total, info->total_size);
-        if (use_sqlite(operation, database, inputs, err) < 0 || operation_connect(operation, err) < 0 ||
-            transfer(operation, inputs, err) < 0)
+        if (restore->args->dry_run)
+                return restore->server->show_plan(restore, err);
+        if (run_as_begin(restore->args, NULL, 0, &restore->run_as, err) < 0 || restore->server->run(restore, err) < 0)
                 return operation_failed(operation, err);
-        summarise(operation, database);
         return 0;
+}
+
+/* Everything that can be found wrong, or has to be asked for, before anything is started. */
+static int prepare(struct restore *restore, struct error *err)
+{
+        const struct args *args = restore->args;
+        bool from_stdin = !args->inputs.count;
+
+        if (check_args(args, err) < 0 || run_as_check(args, err) < 0)
+                return -1;
+        if (args->operands.count &&
+            (database_from_args(args, &restore->database, err) < 0 || choose_server(restore, err) < 0))
+                return -1;
+        if (coding_load_reading(args, from_stdin, err) < 0)
+                return -1;
+        if (!database_is_mssql(&restore->database) || args->dry_run)
+                return 0;
+        return mssql_login_load(args, &restore->database.uri, from_stdin, &restore->login, err);
 }
 
 static int run_restore(const struct args *args, struct error *err)
 {
-        struct operation operation;
-        struct database database = { 0 };
-        struct inputs inputs;
+        struct restore restore;
         int rc;
 
-        memset(&inputs, 0, sizeof inputs);
-        if (check_args(args, err) < 0 || coding_load_reading(args, !args->inputs.count, err) < 0)
-                return -1;
-        rc = operation_open(&operation, args, "restore", err);
-        if (rc == 0)
-                rc = restore(&operation, &database, &inputs, err);
-        if (rc < 0 && database.name)
-                error_prefix(err, "restore of '%s': ", database.name);
-        operation_close(&operation);
-        inputs_deinit(&inputs);
-        database_deinit(&database);
+        memset(&restore, 0, sizeof restore);
+        restore.args = args;
+        rc = prepare(&restore, err);
+        if (rc == 0) {
+                rc = operation_open(&restore.operation, args, "restore", err);
+                if (rc == 0)
+                        rc = run_operation(&restore, err);
+                if (rc < 0 && restore.database.name)
+                        error_prefix(err, "restore of '%s': ", restore.database.name);
+                operation_close(&restore.operation);
+        }
+        run_as_end(restore.run_as);
+        inputs_deinit(&restore.inputs);
+        mssql_login_forget(&restore.login);
+        database_deinit(&restore.database);
         return rc;
 }
 
@@ -228,9 +180,18 @@ const struct command command_restore = {
                 "it. Without DB\n"
                 "it goes back to where it came from, if the backup was made on this machine. An existing database is "
                 "only touched\n"
-                "with --replace, and stays as it was if anything fails.",
+                "with --replace, and stays as it was if anything fails.\n"
+                "\n"
+                "A backup of a SQL Server goes back to one on this machine, mssql://[USER@]HOST[:PORT]/DATABASE, as "
+                "the server says it:\n"
+                "with --recovery, --norecovery or --standby FILE. Its own --replace destroys the old database early, "
+                "so all streams\n"
+                "are read and checked first, which a pipe cannot be (--no-preverify).",
         .example = "  vdipipe restore copy.db < app.vdi\n"
-                   "  vdipipe restore --replace -i app.1.vdi\n",
+                   "  vdipipe restore --replace -i app.1.vdi\n"
+                   "  vdipipe restore mssql://sa@localhost/pubs --norecovery -i pubs.1.vdi\n"
+                   "  vdipipe restore mssql://sa@localhost/copy --recovery --move-to /data -i pubs.1.vdi\n"
+                   "  vdipipe restore mssql://sa@localhost --header-only -i pubs.1.vdi\n",
         .options = option_tables,
         .operands_max = 1,
         .takes_database = true,

@@ -32,7 +32,7 @@ int input_open(struct input *input, const char *path, struct error *err)
 {
         struct stat st;
 
-        *input = (struct input){ .fd = -1 };
+        *input = (struct input){ .fd = -1, .begin = -1 };
         input->name = strdup(path ? path : stdin_name);
         if (!input->name)
                 return error_raise(err, ERR_MEMORY, "out of memory");
@@ -49,6 +49,8 @@ int input_open(struct input *input, const char *path, struct error *err)
                 return error_raise(err, ERR_USAGE, "'%s' is a folder, not a backup", input->name);
         if (!path && isatty(STDIN_FILENO))
                 return error_raise(err, ERR_USAGE, "no backup on standard input; give -i FILE, or < FILE");
+        if (S_ISREG(st.st_mode))
+                input->begin = lseek(input->fd, 0, SEEK_CUR);
         return 0;
 }
 
@@ -245,12 +247,11 @@ static int check_complete(const struct inputs *inputs, struct error *err)
                 missing + 1, info->device_count, inputs->items[0].name);
 }
 
-/* The parts that the streams say they carry fit together without gap or overlap. */
-static int check_extents(const struct inputs *inputs, struct error *err)
+int inputs_check_extents(const struct inputs *inputs, struct error *err)
 {
         uint64_t offset = 0;
 
-        for (uint32_t i = 0; i < inputs->count; i++) {
+        for (uint32_t i = 0; i < inputs->count && inputs->items[0].reader->has_info; i++) {
                 const struct stream_info *info = &inputs->items[i].reader->info;
 
                 if (!info->has_extent)
@@ -264,16 +265,28 @@ static int check_extents(const struct inputs *inputs, struct error *err)
                                            inputs->items[i].name);
                 offset += info->part_length;
         }
-        if (offset != inputs->items[0].reader->info.total_size)
+        if (inputs->items[0].reader->has_info && offset != inputs->items[0].reader->info.total_size)
                 return error_raise(err, ERR_DAMAGED, "'%s' ends before the database does",
                                    inputs->items[inputs->count - 1].name);
         return 0;
 }
 
+/* Raw stripes of a SQL Server say in their own headers which they are. */
+static bool all_stripes(const struct inputs *inputs)
+{
+        for (uint32_t i = 0; i < inputs->count; i++) {
+                const struct reader *reader = inputs->items[i].reader;
+
+                if (reader->has_info || reader->layers[reader->layer_count - 1] != LAYER_MTF)
+                        return false;
+        }
+        return true;
+}
+
 static int check_set(struct inputs *inputs, struct error *err)
 {
         if (!inputs->items[0].reader->has_info) {
-                if (inputs->count > 1)
+                if (inputs->count > 1 && !all_stripes(inputs))
                         return error_raise(err, ERR_USAGE, "'%s' is no stream of a striped set; give one input",
                                            inputs->items[0].name);
                 return 0;
@@ -281,9 +294,7 @@ static int check_set(struct inputs *inputs, struct error *err)
         if (check_membership(inputs, err) < 0)
                 return -1;
         qsort(inputs->items, inputs->count, sizeof inputs->items[0], order_by_device);
-        if (check_complete(inputs, err) < 0)
-                return -1;
-        return check_extents(inputs, err);
+        return check_complete(inputs, err);
 }
 
 int inputs_open(struct inputs *inputs, const struct args *args, const atomic_bool *cancel, struct error *err)
@@ -302,6 +313,29 @@ int inputs_open(struct inputs *inputs, const struct args *args, const atomic_boo
                 return -1;
         pool_share(args->pool, inputs->count);
         return check_set(inputs, err);
+}
+
+bool inputs_are_files(const struct inputs *inputs)
+{
+        for (uint32_t i = 0; i < inputs->count; i++)
+                if (inputs->items[i].begin < 0)
+                        return false;
+        return true;
+}
+
+int inputs_restart(struct inputs *inputs, const struct args *args, const atomic_bool *cancel, struct error *err)
+{
+        for (uint32_t i = 0; i < inputs->count; i++) {
+                struct input *input = &inputs->items[i];
+
+                reader_freep(&input->reader);
+                memset(&input->facts, 0, sizeof input->facts);
+                if (lseek(input->fd, input->begin, SEEK_SET) < 0)
+                        return error_raise_errno(err, errno, "'%s' cannot be read again", input->name);
+                if (start(input, args, /* one_backup= */ true, cancel, err) < 0)
+                        return -1;
+        }
+        return 0;
 }
 
 void inputs_deinit(struct inputs *inputs)

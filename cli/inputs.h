@@ -5,7 +5,9 @@
 #define VDIPIPE_CLI_INPUTS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "cli/args.h"
 #include "codecs/codecs.h"
@@ -15,6 +17,7 @@
 struct input {
         char *name; /* as given, or as found; "standard input" */
         int fd;
+        off_t begin; /* where the descriptor stood; -1: it cannot be read again */
         struct reader *reader;
         struct layer_facts facts; /* once input_start() was called, also when it failed */
 };
@@ -41,6 +44,16 @@ int input_take(struct input *input, const char *path, const struct args *args, c
  * the file and its fault. */
 int inputs_open(struct inputs *inputs, const struct args *args, const atomic_bool *cancel, struct error *err);
 void inputs_deinit(struct inputs *inputs);
+
+/* The parts of a database that the streams say they carry fit together without gap or overlap; several streams have to
+ * say it. ERR_DAMAGED. */
+int inputs_check_extents(const struct inputs *inputs, struct error *err);
+
+/* Whether all inputs are files that can be read again. */
+bool inputs_are_files(const struct inputs *inputs);
+
+/* Has every stream begin anew, as inputs_open() left it. The keys are still needed. */
+int inputs_restart(struct inputs *inputs, const struct args *args, const atomic_bool *cancel, struct error *err);
 
 /* What the streams say of the backup; NULL when they say nothing (a raw image). */
 const struct stream_info *inputs_info(const struct inputs *inputs);

@@ -8,6 +8,7 @@
 
 #include "core/base/cleanup.h"
 #include "core/base/ident.h"
+#include "core/servers/mssql.h"
 
 /* A trailing star stands for any rest of the folder's name. */
 static const char *const system_folders[] = {
@@ -55,6 +56,11 @@ int origin_check(const struct stream_info *info, const struct config *config, co
         CLEANUP(freep) char *folder = NULL;
         struct stat st;
 
+        if (info && info->origin && mssql_uri_is(info->origin))
+                return error_raise(err, ERR_USAGE,
+                                   "the backup was made at '%s', and a password goes only to a server that you name: "
+                                   "vdipipe restore mssql://USER@localhost/DATABASE --recovery %s",
+                                   info->origin, input_hint);
         if (!info || !info->origin || info->origin[0] != '/')
                 return ask_for_target(input_hint, err, "the backup does not say which file it was made from", "");
         if (!made_here(info))
