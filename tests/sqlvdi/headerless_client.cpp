@@ -69,7 +69,9 @@ class ClientVirtualDeviceSet
 #pragma pack(pop)
 }
 
-/* ---- an allocator: what it gives has its mark in front ---- */
+/* ---- an allocator: what it gives has its mark in front. A sanitizer has its own, which looks for the same. ---- */
+
+#ifdef OWN_ALLOCATOR
 
 static const uint64_t MARK = 0x6d696e65206d696eu;
 
@@ -110,6 +112,8 @@ void operator delete(void *memory, size_t) noexcept
 {
         operator delete(memory);
 }
+
+#endif
 
 /* ---- the client ---- */
 
