@@ -110,7 +110,7 @@ int mssql_task_fd(const struct mssql_task *task);
 /* Waits for the end, `timeout_ms` at most (negative: no limit). 0: it has ended; 1: not yet. */
 int mssql_task_wait(struct mssql_task *task, int64_t timeout_ms);
 
-/* After the end: 0 when the server said success, else -1 with the error. */
+/* After the end: 0 when the server said success, else -1 with the error. Before: ERR_PROTOCOL. */
 int mssql_task_result(const struct mssql_task *task, struct error *err);
 
 /* Cancels what still runs, giving it `grace_ms`; joins the thread; frees. NULL is allowed. False when the server did

@@ -16,6 +16,7 @@ struct mssql_task {
         struct mssql_events events;
         pthread_t thread;
         int ended_fd;
+        atomic_bool ended; /* set after the two below, and before the descriptor is */
         int result;
         struct error error;
 };
@@ -25,6 +26,7 @@ static void *run_task(void *context)
         struct mssql_task *task = context;
 
         task->result = mssql_execute(task->connection, task->sql, /* timeout_ms= */ -1, &task->events, &task->error);
+        atomic_store(&task->ended, true);
         eventfd_write(task->ended_fd, 1);
         return NULL;
 }
@@ -82,6 +84,8 @@ int mssql_task_wait(struct mssql_task *task, int64_t timeout_ms)
 
 int mssql_task_result(const struct mssql_task *task, struct error *err)
 {
+        if (!atomic_load(&task->ended))
+                return error_raise(err, ERR_PROTOCOL, "the statement has not ended");
         if (task->result < 0 && err)
                 *err = task->error;
         return task->result;
