@@ -51,6 +51,7 @@ struct args {
         bool force;
         bool json;
         bool null_separated;
+        bool chain; /* of info */
         bool dry_run;
 
         int64_t devices;

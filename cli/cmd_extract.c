@@ -87,7 +87,7 @@ static int run_extract(const struct args *args, struct error *err)
                 return error_raise(err, ERR_USAGE, "extract takes one file");
         if (!args->output && outputs_check_stdout(args, err) < 0)
                 return -1;
-        return reading_run(args, "extract", extract_one, err);
+        return reading_run(args, "extract", extract_one, /* context= */ NULL, err);
 }
 
 const struct command command_extract = {

@@ -7,15 +7,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/backup_chain.h"
 #include "cli/coding.h"
 #include "cli/command.h"
+#include "cli/message.h"
 #include "cli/reading.h"
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
 
-static const struct opt_spec *const option_tables[] = { options_json,       options_streams,    options_reading,
-                                                        options_decrypting, options_passphrase, options_stall,
-                                                        options_progress,   options_common,     NULL };
+static const struct opt_spec own_options[] = {
+        { .type = OPT_FLAG,
+          .name = "chain",
+          .offset = offsetof(struct args, chain),
+          .help = "print the order in which these backups of a SQL Server restore their database, and what is "
+                  "missing" },
+        { .type = OPT_END },
+};
+
+static const struct opt_spec *const option_tables[] = {
+        own_options,        options_json,  options_streams,  options_reading, options_decrypting,
+        options_passphrase, options_stall, options_progress, options_common,  NULL
+};
 
 /* What was found out about one stream. */
 struct findings {
@@ -178,6 +190,17 @@ static void print_findings(const struct args *args, const struct findings *findi
         json_decref(object);
 }
 
+static int add_to_chain(struct backup_chain *chain, const struct findings *findings, struct error *err)
+{
+        const struct reader *reader = findings->input->reader;
+
+        if (!reader)
+                return error_raise(err, ERR_KEY, "'%s' is encrypted, so its place in a chain is not known",
+                                   findings->input->name);
+        return backup_chain_add(chain, findings->input->name, reader->has_info ? &reader->info : NULL,
+                                findings->report_json, err);
+}
+
 /* A bare vdi stream in a file is looked at from both ends. Returns 1 when that told everything. */
 static int look_at_ends(const struct input *input, struct findings *findings, struct error *err)
 {
@@ -245,30 +268,55 @@ static int info_one(struct reading *reading, const struct args *args, const char
                         rc = read_through(reading, &input, &findings, err);
                 else if (ends < 0 && !(fault.code == ERR_UNCONFIRMED && args->accept_unconfirmed))
                         rc = (*err = fault, -1);
-                print_findings(args, &findings);
+                if (!reading->context)
+                        print_findings(args, &findings);
+                else if (rc == 0)
+                        rc = add_to_chain(reading->context, &findings, err);
         }
         free(findings.report_json);
         input_deinit(&input);
         return rc;
 }
 
+static int run_chain(const struct args *args, struct error *err)
+{
+        struct backup_chain *chain = backup_chain_new();
+        struct error gap = ERROR_INIT;
+        int rc;
+
+        if (!chain)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        rc = reading_run(args, "info", info_one, chain, err);
+        if (err->code != ERR_SIGNAL && backup_chain_print(chain, args->json, stdout, &gap) < 0) {
+                if (rc < 0)
+                        message_error("%s", gap.message);
+                error_keep_first(err, &gap);
+                rc = -1;
+        }
+        backup_chain_free(chain);
+        return rc;
+}
+
 static int run_info(const struct args *args, struct error *err)
 {
-        return reading_run(args, "info", info_one, err);
+        return args->chain ? run_chain(args, err) : reading_run(args, "info", info_one, /* context= */ NULL, err);
 }
 
 const struct command command_info = {
         .name = "info",
-        .operands = "[--json] [FILE...]",
+        .operands = "[--chain] [--json] [FILE...]",
         .summary = "show what a backup says about itself",
         .text = "Shows layers, origin, devices, sizes, and whether the backup is complete and confirmed. A file is "
                 "looked at from both\n"
                 "ends; other input is read through. The content is not checked: that is what verify does. "
                 "Without a key only\n"
                 "the layers down to an encrypted one are shown, and for whom that is. With --json each FILE is one "
-                "line.",
+                "line. --chain takes\n"
+                "backups of SQL Servers and shows, for each database, what restores it in which order; it fails when "
+                "something is missing.",
         .example = "  vdipipe info app.vdi\n"
-                   "  vdipipe info --json /backup/*.vdi | jq -r .time\n",
+                   "  vdipipe info --json /backup/*.vdi | jq -r .time\n"
+                   "  vdipipe info --chain /backup/pubs*.vdi\n",
         .options = option_tables,
         .operands_max = 1 << 20,
         .run = run_info,

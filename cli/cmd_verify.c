@@ -60,7 +60,7 @@ static int verify_one(struct reading *reading, const struct args *args, const ch
 
 static int run_verify(const struct args *args, struct error *err)
 {
-        return reading_run(args, "verify", verify_one, err);
+        return reading_run(args, "verify", verify_one, /* context= */ NULL, err);
 }
 
 const struct command command_verify = {

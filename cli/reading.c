@@ -82,7 +82,7 @@ static void run_all(struct reading *reading, const struct args *args, reading_fu
         }
 }
 
-int reading_run(const struct args *args, const char *verb, reading_function each, struct error *err)
+int reading_run(const struct args *args, const char *verb, reading_function each, void *context, struct error *err)
 {
         struct error failures = ERROR_INIT;
         struct reading reading;
@@ -90,6 +90,7 @@ int reading_run(const struct args *args, const char *verb, reading_function each
         if (coding_load_reading(args, args->operands.count + args->inputs.count == 0, err) < 0 ||
             begin(&reading, args, verb, err) < 0)
                 return -1;
+        reading.context = context;
         if (args->operands.count + args->inputs.count == 0)
                 each(&reading, args, NULL, &failures);
         else
