@@ -33,7 +33,8 @@ struct engine *engine_embedded_new(const struct vds_options *options);
 /* The same by an opened library, which outlives the engine. NULL: memory is short. */
 struct engine *engine_library_new(const struct sqlvdi_library *library);
 
-/* Closes the set, aborting it if it is not done, and frees. NULL is allowed. No other call may be in progress. */
+/* Closes the set, aborting it if it is not done, and frees. NULL is allowed. No other call may be in progress. A
+ * library that does not come back from that within three seconds is left to itself. */
 void engine_free(struct engine *engine);
 
 /* The client behind engine_embedded_new(), for what only our own engine has: secondary clients, observers. NULL for a

@@ -15,6 +15,7 @@
 
 enum {
         OBJECT_SIZE = 256,   /* bytes for an object of the library's; the published header shows 8 */
+        LEAVE_MS = 3000,     /* for Close */
         PACE_MAX = 128,      /* units of one wait, once they are known to be milliseconds */
         PACE_SECONDS = 500,  /* a wait that took so many milliseconds, and much more than it was asked for ... */
         PACE_SECONDS_BY = 4, /* ... so many times, was counted in seconds */
@@ -35,7 +36,7 @@ struct library_device {
 
 struct library_engine {
         struct engine engine;
-        const struct sqlvdi_members *members;
+        struct sqlvdi_members members; /* a copy: an abandoned engine outlives the library */
         alignas(16) unsigned char set[OBJECT_SIZE];
         atomic_bool created;
         uint32_t device_count;
@@ -44,8 +45,10 @@ struct library_engine {
         char error_text[256];
         _Atomic int reason; /* an enum vds_abort_reason */
 
-        pthread_mutex_t lock; /* the list */
-        pthread_cond_t aborted;
+        pthread_mutex_t lock;   /* what follows */
+        pthread_cond_t changed; /* an abort, and the end of leaving */
+        bool left;
+        bool abandoned; /* by engine_free(): who leaves disposes */
         struct library_device *devices;
 };
 
@@ -61,7 +64,7 @@ static void note_abort(struct library_engine *self, enum vds_abort_reason reason
 
         pthread_mutex_lock(&self->lock);
         atomic_compare_exchange_strong(&self->reason, &none, (int)reason);
-        pthread_cond_broadcast(&self->aborted);
+        pthread_cond_broadcast(&self->changed);
         pthread_mutex_unlock(&self->lock);
 }
 
@@ -91,7 +94,7 @@ static void rest(struct library_engine *self, int64_t rest_ms)
 
         pthread_mutex_lock(&self->lock);
         while (rc == 0 && atomic_load(&self->reason) == VDS_ABORT_NONE)
-                rc = pthread_cond_timedwait(&self->aborted, &self->lock, &at);
+                rc = pthread_cond_timedwait(&self->changed, &self->lock, &at);
         pthread_mutex_unlock(&self->lock);
 }
 
@@ -106,8 +109,8 @@ struct wait {
 static int call(struct library_engine *self, const struct wait *wait, time_t timeout)
 {
         if (wait->device)
-                return self->members->device_get_command(wait->device->object, timeout, wait->ret_command);
-        return self->members->set_get_configuration(self->set, timeout, wait->config);
+                return self->members.device_get_command(wait->device->object, timeout, wait->ret_command);
+        return self->members.set_get_configuration(self->set, timeout, wait->config);
 }
 
 static int wait_until(struct library_engine *self, const struct wait *wait, struct deadline deadline)
@@ -162,7 +165,7 @@ static int library_create(struct engine *engine, const char *name, const struct 
         }
         free(self->name);
         self->name = copy;
-        rc = self->members->set_create(self->set, self->name, &config);
+        rc = self->members.set_create(self->set, self->name, &config);
         self->device_count = wishes->deviceCount;
         atomic_store(&self->created, rc == NOERROR);
         snprintf(self->error_text, sizeof self->error_text, "%s", rc == NOERROR ? "" : words_of_refusal(rc));
@@ -182,7 +185,7 @@ static int library_signal_abort(struct engine *engine)
         struct library_engine *self = self_of(engine);
 
         note_abort(self, VDS_ABORT_CLIENT);
-        return atomic_load(&self->created) ? self->members->set_signal_abort(self->set) : VD_E_PROTOCOL;
+        return atomic_load(&self->created) ? self->members.set_signal_abort(self->set) : VD_E_PROTOCOL;
 }
 
 static bool all_closed(const struct library_engine *self)
@@ -194,26 +197,79 @@ static bool all_closed(const struct library_engine *self)
         return closed >= self->device_count;
 }
 
-/* The devices' objects are the library's, and end with the set. */
-static void library_free(struct engine *engine)
+static void dispose(struct library_engine *self)
 {
-        struct library_engine *self = self_of(engine);
-
-        if (atomic_load(&self->created) && !all_closed(self))
-                self->members->set_signal_abort(self->set);
-        if (atomic_load(&self->created))
-                self->members->set_close(self->set);
-        self->members->set_destroy(self->set);
         while (self->devices) {
                 struct library_device *device = self->devices;
 
                 self->devices = device->next;
                 free(device);
         }
-        pthread_cond_destroy(&self->aborted);
+        pthread_cond_destroy(&self->changed);
         pthread_mutex_destroy(&self->lock);
         free(self->name);
         free(self);
+}
+
+/* The devices' objects are the library's, and end with the set. */
+static void leave(struct library_engine *self)
+{
+        if (atomic_load(&self->created) && !all_closed(self))
+                self->members.set_signal_abort(self->set);
+        if (atomic_load(&self->created))
+                self->members.set_close(self->set);
+        self->members.set_destroy(self->set);
+}
+
+static void *leave_main(void *argument)
+{
+        struct library_engine *self = argument;
+        bool abandoned;
+
+        leave(self);
+        pthread_mutex_lock(&self->lock);
+        self->left = true;
+        abandoned = self->abandoned;
+        pthread_cond_broadcast(&self->changed);
+        pthread_mutex_unlock(&self->lock);
+        if (abandoned)
+                dispose(self);
+        return NULL;
+}
+
+static bool await_leaving(struct library_engine *self)
+{
+        struct deadline deadline = deadline_after_ms(LEAVE_MS);
+        const struct timespec at = { .tv_sec = deadline.at_ns / 1000000000, .tv_nsec = deadline.at_ns % 1000000000 };
+        bool left;
+        int rc = 0;
+
+        pthread_mutex_lock(&self->lock);
+        while (rc == 0 && !self->left)
+                rc = pthread_cond_timedwait(&self->changed, &self->lock, &at);
+        left = self->left;
+        self->abandoned = !left;
+        pthread_mutex_unlock(&self->lock);
+        return left;
+}
+
+/* A library that does not come back from Close keeps nobody: what is its own is left to it. */
+static void library_free(struct engine *engine)
+{
+        struct library_engine *self = self_of(engine);
+        pthread_t thread;
+
+        if (!atomic_load(&self->created) || pthread_create(&thread, NULL, leave_main, self) != 0) {
+                leave(self);
+                dispose(self);
+                return;
+        }
+        if (!await_leaving(self)) {
+                pthread_detach(thread);
+                return;
+        }
+        pthread_join(thread, NULL);
+        dispose(self);
 }
 
 /* ---- devices ---- */
@@ -230,7 +286,7 @@ static int library_open_device(struct engine *engine, const char *name, struct e
                 return VD_E_MEMORY;
         device->pace.units = 1;
         snprintf(copy, sizeof copy, "%s", name);
-        rc = note_result(self, self->members->set_open_device(self->set, copy, &device->object));
+        rc = note_result(self, self->members.set_open_device(self->set, copy, &device->object));
         if (rc == NOERROR && !device->object)
                 rc = VD_E_UNEXPECTED;
         if (rc != NOERROR) {
@@ -271,8 +327,8 @@ static int library_complete_command(struct engine *engine, struct engine_device 
         struct library_engine *self = self_of(engine);
         struct library_device *device = (struct library_device *)opaque;
 
-        return note_result(self, self->members->device_complete_command(device->object, command, completion_code,
-                                                                        bytes_transferred, position));
+        return note_result(self, self->members.device_complete_command(device->object, command, completion_code,
+                                                                       bytes_transferred, position));
 }
 
 static int library_device_name(struct engine *engine, uint32_t index, int64_t timeout_ms, char *name)
@@ -327,13 +383,13 @@ struct engine *engine_library_new(const struct sqlvdi_library *library)
         if (!self)
                 return NULL;
         self->engine.table = &library_table;
-        self->members = &library->members;
+        self->members = library->members;
         self->pace.units = 1;
         pthread_mutex_init(&self->lock, NULL);
         pthread_condattr_init(&attributes);
         pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-        pthread_cond_init(&self->aborted, &attributes);
+        pthread_cond_init(&self->changed, &attributes);
         pthread_condattr_destroy(&attributes);
-        self->members->set_construct(self->set);
+        self->members.set_construct(self->set);
         return &self->engine;
 }

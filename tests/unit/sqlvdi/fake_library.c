@@ -118,6 +118,8 @@ int SET(5CloseEv)(void *set)
 {
         (void)set;
         lock('x');
+        while (fake_library.stuck)
+                pthread_cond_wait(&fake_library.changed, &fake_library.lock);
         return unlock(NOERROR);
 }
 #endif

@@ -30,6 +30,7 @@ struct fake_library {
         /* what it is to do */
         enum fake_unit unit;
         bool deaf;       /* SignalAbort frees nobody */
+        bool stuck;      /* Close does not come back while this is so */
         bool configured; /* GetConfiguration has what it waits for */
         int create_result;
         int open_result;

@@ -386,6 +386,37 @@ static void test_abort_frees_waiters_of_a_library_that_does_not_wait(void **stat
         check_abort_frees(FAKE_AT_ONCE, /* deaf= */ true, 130);
 }
 
+static bool all_is_called(const char *calls)
+{
+        bool same;
+
+        pthread_mutex_lock(&fake->lock);
+        same = strcmp(fake->calls, calls) == 0;
+        pthread_mutex_unlock(&fake->lock);
+        return same;
+}
+
+/* Whoever waits for the end does not wait for it; when it comes back after all, it ends as it should. */
+static void test_a_library_that_is_stuck_in_close(void **state)
+{
+        struct deadline deadline = deadline_after_ms(20000);
+        int64_t began = monotonic_ns();
+
+        (void)state;
+        fake->stuck = true;
+        create(1);
+        close_engine();
+        assert_in_range(ms_since(began), 3000, 3000 + SLACK_MS);
+        assert_true(all_is_called("+cax"));
+        pthread_mutex_lock(&fake->lock);
+        fake->stuck = false;
+        pthread_cond_broadcast(&fake->changed);
+        pthread_mutex_unlock(&fake->lock);
+        while (!all_is_called("+cax-") && !deadline_passed(deadline))
+                sched_yield();
+        assert_true(all_is_called("+cax-"));
+}
+
 static void test_an_abort_unasked_for(void **state)
 {
         struct VDC_Command *command;
@@ -520,6 +551,7 @@ int main(void)
                 TEST(test_abort_frees_waiters_of_a_deaf_library),
                 TEST(test_abort_frees_waiters_of_a_deaf_library_that_counts_seconds),
                 TEST(test_abort_frees_waiters_of_a_library_that_does_not_wait),
+                TEST(test_a_library_that_is_stuck_in_close),
                 TEST(test_an_abort_unasked_for),
                 cmocka_unit_test_setup_teardown(test_the_drop_in_serves_a_device, dropin_setup, dropin_teardown),
         };
