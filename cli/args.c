@@ -25,6 +25,8 @@ void args_init(struct args *args)
                 .login_timeout_ms = 15 * MS_PER_S,
                 .type = -1,
                 .layer = -1,
+                .listen = "127.0.0.1:1433",
+                .connections_max = 100,
         };
 }
 
@@ -40,6 +42,8 @@ void args_deinit(struct args *args)
         free(args->files.items);
         free(args->filegroups.items);
         free(args->moves.items);
+        free(args->databases.items);
+        free(args->faults.items);
         memset(args, 0, sizeof *args);
 }
 

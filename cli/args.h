@@ -125,6 +125,15 @@ struct args {
         bool accept_unconfirmed;
         int64_t memory_limit; /* bytes; 0: the codec's default */
 
+        const char *listen; /* of serve: address and port */
+        bool allow_remote;
+        struct string_list databases; /* NAME=PATH */
+        struct string_list faults;
+        const char *data_dir;       /* NULL: none */
+        const char *restore_script; /* NULL: that of every statement */
+        const char *server_name;
+        int64_t connections_max;
+
         const char *trace;   /* NULL: none */
         const char *script;  /* of exec; NULL: none */
         int64_t set_wait_ms; /* of exec: for the set to be created */

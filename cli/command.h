@@ -46,6 +46,7 @@ extern const struct command command_status;
 extern const struct command command_config;
 extern const struct command command_abort;
 extern const struct command command_doctor;
+extern const struct command command_serve;
 extern const struct command command_server;
 extern const struct command command_complete;
 

@@ -441,6 +441,38 @@ bool config_says(const struct config *config, const char *section, const char *o
         return config && section && lookup(config, section, option);
 }
 
+static const char *database_section(const struct config_entry *entry)
+{
+        return entry->key && strcmp(entry->key, database_key) == 0 ? entry->section : NULL;
+}
+
+/* A later file may name another database for a section: its place is where it was named first. */
+static bool is_named_before(const struct config *config, size_t index)
+{
+        const char *section = database_section(&config->entries[index]);
+
+        for (size_t i = 0; i < index; i++)
+                if (database_section(&config->entries[i]) && strcmp(config->entries[i].section, section) == 0)
+                        return true;
+        return false;
+}
+
+const char *config_next_database(const struct config *config, const char *section)
+{
+        bool behind = !section;
+
+        for (size_t i = 0; config && i < config->count; i++) {
+                const char *named = database_section(&config->entries[i]);
+
+                if (!named || is_named_before(config, i))
+                        continue;
+                if (behind)
+                        return named;
+                behind = strcmp(named, section) == 0;
+        }
+        return NULL;
+}
+
 bool config_names_path(const struct config *config, const char *path)
 {
         static const char prefix[] = "sqlite:";

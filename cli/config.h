@@ -51,6 +51,9 @@ const char *config_database(const struct config *config, const char *section);
 /* Whether the section itself gives that option. `config` and `section` may be NULL. */
 bool config_says(const struct config *config, const char *section, const char *option);
 
+/* One after the other, the sections that name a database; NULL behind the last one. `config` may be NULL. */
+const char *config_next_database(const struct config *config, const char *section);
+
 /* Whether the database at `path` (absolute) is one that a section names. `config` may be NULL. */
 bool config_names_path(const struct config *config, const char *path);
 

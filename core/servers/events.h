@@ -27,6 +27,8 @@ struct result_set {
         size_t row_count;
 };
 
+enum { SERVER_HOLD = 1 };
+
 struct server_events {
         void *context;
         void (*message)(const struct server_message *message, void *context);
@@ -34,6 +36,11 @@ struct server_events {
         /* Gives the way to end the run early, which any thread may take until this is called again with NULL. */
         void (*abortable)(void (*abort)(void *run), void *run, void *context);
         struct trace *trace; /* of the commands and their completions */
+        /* Hears of every transfer, on its device's thread. A failure that it raises is the run's; SERVER_HOLD keeps the
+         * device still until the run is aborted. */
+        int (*moved)(uint64_t bytes, void *context, struct error *err);
+        /* Everything is moved and every device closed, and the verdict is still to come: a failure is the run's. */
+        int (*concluding)(void *context, struct error *err);
 };
 
 #endif

@@ -33,8 +33,38 @@ static const struct message_row {
                                   "'/' in it is a path, such as [./app.db]; any other is a section of the "
                                   "configuration "
                                   "file." },
+        [MESSAGE_NO_SUCH_DATABASE] = { 911, 16, 1, ERR_USAGE,
+                                       "Database '%1' does not exist. Make sure that the name is entered correctly." },
         [MESSAGE_NAME_MISSING] = { 3025, 16, 1, ERR_USAGE,
                                    "Missing database name. Reissue the statement specifying a valid database name." },
+
+        [MESSAGE_FUNCTION] = { 195, 15, 10, ERR_USAGE, "'%1' is not a recognized built-in function name." },
+        [MESSAGE_SET_OPTION] = { 195, 15, 5, ERR_USAGE, "'%1' is not a recognized SET option." },
+        [MESSAGE_COLUMN] = { 207, 16, 1, ERR_USAGE, "Invalid column name '%1'." },
+        [MESSAGE_OBJECT] = { 208, 16, 1, ERR_USAGE, "Invalid object name '%1'." },
+        [MESSAGE_AMBIGUOUS] = { 209, 16, 1, ERR_USAGE, "Ambiguous column name '%1'." },
+        [MESSAGE_PROCEDURE] = { 2812, 16, 62, ERR_USAGE, "Could not find stored procedure '%1'." },
+        [MESSAGE_UNBOUND] = { 4104, 16, 1, ERR_USAGE, "The multi-part identifier \"%1\" could not be bound." },
+        [MESSAGE_IN_TRANSACTION] = { 3021, 16, 1, ERR_USAGE,
+                                     "Cannot perform a backup or restore operation within a transaction." },
+        [MESSAGE_NO_TRANSACTION] = { 3902, 16, 1, ERR_USAGE,
+                                     "The %1 TRANSACTION request has no corresponding BEGIN TRANSACTION." },
+
+        [MESSAGE_LOGIN] = { 18456, 14, 1, ERR_FAILED, "Login failed for user '%1'." },
+        [MESSAGE_LOGIN_UNTRUSTED] = { 18452, 14, 1, ERR_FAILED,
+                                      "Login failed. The login is from an untrusted domain and cannot be used with "
+                                      "Integrated authentication." },
+        [MESSAGE_LOGIN_DATABASE] = { 4060, 11, 1, ERR_FAILED,
+                                     "Cannot open database \"%1\" requested by the login. The login failed." },
+        [MESSAGE_CONNECTIONS] = { 17809, 20, 1, ERR_BUSY,
+                                  "Could not connect because the maximum number of '%1' user connections has already "
+                                  "been reached. The system administrator can raise it with --max-connections." },
+        [MESSAGE_NOT_PERMITTED] = { 262, 14, 1, ERR_FAILED, "%1 permission denied in database '%2'." },
+        [MESSAGE_NO_SELECT] = { 229, 14, 5, ERR_FAILED,
+                                "The SELECT permission was denied on the object '%1', database '%2', schema '%3'." },
+        [MESSAGE_NO_VIEW_STATE] = { 300, 14, 1, ERR_FAILED,
+                                    "VIEW SERVER STATE permission was denied on object 'server', database 'master'." },
+        [MESSAGE_SHUTDOWN] = { 6005, 10, 1, ERR_NONE, "SHUTDOWN is in progress." },
 
         [MESSAGE_CONFLICT] = { 3031, 16, 1, ERR_USAGE,
                                "Option '%1' conflicts with option(s) '%2'. Remove the conflicting option and reissue "
@@ -56,6 +86,8 @@ static const struct message_row {
         [MESSAGE_SIMPLE_RECOVERY] = { 4208, 16, 1, ERR_USAGE,
                                       "The statement %1 is not allowed while the recovery model is SIMPLE. Use BACKUP "
                                       "DATABASE instead." },
+        [MESSAGE_NO_LOG_CHAIN] = { 4214, 16, 1, ERR_USAGE,
+                                   "BACKUP LOG cannot be performed because there is no current database backup." },
         [MESSAGE_NO_ROLLFORWARD] = { 3117, 16, 1, ERR_USAGE,
                                      "The log or differential backup cannot be restored because no files are ready to "
                                      "rollforward." },
@@ -128,6 +160,12 @@ static const struct message_row {
 
         [MESSAGE_BUSY] = { 3101, 16, 1, ERR_BUSY,
                            "Exclusive access could not be obtained because the database is in use." },
+        [MESSAGE_IN_USE_HERE] = { 3102, 16, 1, ERR_BUSY,
+                                  "RESTORE cannot process database '%1' because it is in use by this session. It is "
+                                  "recommended that the master database be used when performing this operation." },
+        [MESSAGE_RESTORING] = { 927, 14, 2, ERR_BUSY,
+                                "Database '%1' cannot be opened. It is in the middle of a restore." },
+        [MESSAGE_CANCELLED] = { 3204, 16, 1, ERR_ABORTED, "The backup or restore was aborted." },
         [MESSAGE_WRITE] = { 3202, 16, 2, ERR_IO, "Write on \"%1\" failed: %2" },
         [MESSAGE_READ] = { 3203, 16, 1, ERR_IO, "Read on \"%1\" failed: %2" },
         [MESSAGE_COMMAND] = { 18210, 16, 2, ERR_IO,

@@ -20,12 +20,34 @@ enum server_message_id {
         MESSAGE_TOO_LONG,       /* what, its beginning, maximum */
         MESSAGE_UNCLOSED_QUOTE, /* what follows it */
         MESSAGE_UNCLOSED_COMMENT,
-        MESSAGE_VARIABLE,     /* name */
-        MESSAGE_OPTION,       /* option, BACKUP or RESTORE */
-        MESSAGE_KEYWORD,      /* near */
-        MESSAGE_NO_NAME,      /* an empty [] */
-        MESSAGE_NO_DATABASE,  /* name */
-        MESSAGE_NAME_MISSING, /* the statement names no database */
+        MESSAGE_VARIABLE,         /* name */
+        MESSAGE_OPTION,           /* option, BACKUP or RESTORE */
+        MESSAGE_KEYWORD,          /* near */
+        MESSAGE_NO_NAME,          /* an empty [] */
+        MESSAGE_NO_DATABASE,      /* name */
+        MESSAGE_NO_SUCH_DATABASE, /* name: not the server's */
+        MESSAGE_NAME_MISSING,     /* the statement names no database */
+
+        /* other statements */
+        MESSAGE_FUNCTION,   /* name */
+        MESSAGE_SET_OPTION, /* name */
+        MESSAGE_COLUMN,     /* name */
+        MESSAGE_OBJECT,     /* name */
+        MESSAGE_AMBIGUOUS,  /* name */
+        MESSAGE_PROCEDURE,  /* name */
+        MESSAGE_UNBOUND,    /* name */
+        MESSAGE_IN_TRANSACTION,
+        MESSAGE_NO_TRANSACTION, /* COMMIT, ROLLBACK */
+
+        /* who may what */
+        MESSAGE_LOGIN, /* user */
+        MESSAGE_LOGIN_UNTRUSTED,
+        MESSAGE_LOGIN_DATABASE, /* name */
+        MESSAGE_CONNECTIONS,    /* maximum */
+        MESSAGE_NOT_PERMITTED,  /* statement, database */
+        MESSAGE_NO_SELECT,      /* object, database, schema */
+        MESSAGE_NO_VIEW_STATE,
+        MESSAGE_SHUTDOWN,
 
         /* options */
         MESSAGE_CONFLICT,           /* option, option */
@@ -35,6 +57,7 @@ enum server_message_id {
         MESSAGE_BLOCK_SIZE_DIVIDES, /* block size, page size, database */
         MESSAGE_DIFFERENTIAL,       /* database */
         MESSAGE_SIMPLE_RECOVERY,    /* statement */
+        MESSAGE_NO_LOG_CHAIN,
         MESSAGE_NO_ROLLFORWARD,
         MESSAGE_STAYS_RECOVERED, /* option */
         MESSAGE_STOPAT,
@@ -66,6 +89,9 @@ enum server_message_id {
 
         /* the run */
         MESSAGE_BUSY,
+        MESSAGE_IN_USE_HERE, /* database */
+        MESSAGE_RESTORING,   /* database */
+        MESSAGE_CANCELLED,
         MESSAGE_WRITE,       /* device, reason */
         MESSAGE_READ,        /* device, reason */
         MESSAGE_COMMAND,     /* command, device, reason */

@@ -67,6 +67,7 @@ struct script_run {
         struct error fault; /* of the script, or of this process; the first one */
         bool agent_gone;
         bool stopping;       /* sequences go no further */
+        bool ended_early;    /* by whoever runs the script */
         bool closing;        /* a sequence asked for the set to be closed at once */
         bool abort_expected; /* by the script, or begun here: commands may come back with 995 */
         uint64_t done_count;

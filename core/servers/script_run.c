@@ -54,6 +54,26 @@ static int raise_result(struct script_run *run, int result, const char *doing, s
                            words[0] ? ": " : "", words);
 }
 
+static void end_early(void *run_at)
+{
+        struct script_run *run = run_at;
+
+        pthread_mutex_lock(&run->lock);
+        run->ended_early = true;
+        run->stopping = true;
+        run->abort_expected = true;
+        pthread_cond_broadcast(&run->changed);
+        pthread_mutex_unlock(&run->lock);
+        vds_server_signal_abort(run->server);
+}
+
+/* With a NULL abort nobody is in end_early() any more once this returns. */
+static void offer_abort(struct script_run *run, void (*abort_run)(void *run))
+{
+        if (run->call->abortable)
+                run->call->abortable(abort_run, run, run->call->context);
+}
+
 enum { OPEN_SLICE_MS = 50 };
 
 /* Nobody tells when a set appears, so one looks again. */
@@ -61,13 +81,16 @@ static bool wait_for_set(struct script_run *run, struct deadline deadline)
 {
         struct deadline slice = deadline_earlier(deadline, deadline_after_ms(OPEN_SLICE_MS));
         struct timespec until = { .tv_sec = slice.at_ns / 1000000000, .tv_nsec = slice.at_ns % 1000000000 };
+        bool ended;
 
         if (deadline_passed(deadline))
                 return false;
         pthread_mutex_lock(&run->lock);
-        pthread_cond_timedwait(&run->changed, &run->lock, &until);
+        if (!run->ended_early)
+                pthread_cond_timedwait(&run->changed, &run->lock, &until);
+        ended = run->ended_early;
         pthread_mutex_unlock(&run->lock);
-        return true;
+        return !ended;
 }
 
 static int join(struct script_run *run, struct error *err)
@@ -78,6 +101,7 @@ static int join(struct script_run *run, struct error *err)
         run->server = vds_server_new(run->call->options);
         if (!run->server)
                 return error_raise(err, ERR_MEMORY, "out of memory");
+        offer_abort(run, end_early);
         do
                 result = vds_server_open(run->server, run->call->set_name);
         while (result == VD_E_INVALID && wait_for_set(run, deadline));
@@ -323,6 +347,20 @@ static int play(struct script_run *run, struct error *err)
         return error_is_set(err) ? -1 : rc;
 }
 
+/* A sequence that was told to stop has no complaint of its own. */
+static int check_ended_early(struct script_run *run, struct error *err)
+{
+        bool ended;
+
+        pthread_mutex_lock(&run->lock);
+        ended = run->ended_early;
+        pthread_mutex_unlock(&run->lock);
+        if (!ended)
+                return 0;
+        return error_raise(err, ERR_ABORTED, "the device set '%s' was aborted: the run was ended early",
+                           run->call->set_name);
+}
+
 static void report_init(struct script_report *report, const struct script_call *call)
 {
         memset(report, 0, sizeof *report);
@@ -342,11 +380,14 @@ int script_run(const struct script *script, const struct script_call *call, stru
         rc = join(&run, &own);
         if (rc == 0) {
                 rc = play(&run, &own);
+                if (rc == 0)
+                        rc = check_ended_early(&run, &own);
                 state_verdict(&run, &own);
                 /* A client that waits for the configuration, or for devices, would wait for ever. */
                 if (rc < 0)
                         vds_server_signal_abort(run.server);
         }
+        offer_abort(&run, /* abort_run= */ NULL);
         close_set(&run);
         run_deinit(&run);
         if (rc == 0)
@@ -356,17 +397,33 @@ int script_run(const struct script *script, const struct script_call *call, stru
         return -1;
 }
 
-int script_main(const struct script_call *call, struct script_report *report, struct error *err)
+static int script_load(const char *path, struct script **ret_script, struct error *err)
 {
         CLEANUP(freep) char *text = NULL;
-        struct script *script;
         size_t size;
+
+        if (fd_read_file(AT_FDCWD, path, SCRIPT_SIZE_MAX, &text, &size) < 0)
+                return error_raise(err, ERR_USAGE, "cannot read the script '%s': %s", path, strerror(errno));
+        return script_parse(path, text, size, ret_script, err);
+}
+
+int script_check(const char *path, struct error *err)
+{
+        struct script *script;
+
+        if (script_load(path, &script, err) < 0)
+                return -1;
+        script_free(script);
+        return 0;
+}
+
+int script_main(const struct script_call *call, struct script_report *report, struct error *err)
+{
+        struct script *script;
         int rc;
 
         report_init(report, call);
-        if (fd_read_file(AT_FDCWD, call->path, SCRIPT_SIZE_MAX, &text, &size) < 0)
-                return error_raise(err, ERR_USAGE, "cannot read the script '%s': %s", call->path, strerror(errno));
-        if (script_parse(call->path, text, size, &script, err) < 0)
+        if (script_load(call->path, &script, err) < 0)
                 return -1;
         rc = script_run(script, call, report, err);
         script_free(script);

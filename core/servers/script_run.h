@@ -20,6 +20,8 @@ struct script_call {
         struct trace *trace; /* NULL: none */
         /* Called for the statement `exit`, from a thread of the run: reports, ends the process, never returns. */
         void (*leave)(const struct script_report *report, void *context);
+        /* Gives the way to end the run early, as that of struct server_events; NULL: nobody wants it. */
+        void (*abortable)(void (*abort)(void *run), void *run, void *context);
         void *context;
 };
 
@@ -29,7 +31,10 @@ struct script_call {
  * *report is filled in any case; it refers to the texts in *call. */
 int script_main(const struct script_call *call, struct script_report *report, struct error *err);
 
-/* The same for a script that has been read; call->path is only named. */
+/* Whether the script can be read, and is right: 0, or -1 with ERR_USAGE. */
+int script_check(const char *path, struct error *err);
+
+/* As script_main(), for a script that has been read; call->path is only named. */
 int script_run(const struct script *script, const struct script_call *call, struct script_report *report,
                struct error *err);
 

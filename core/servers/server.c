@@ -101,6 +101,8 @@ int server_run(const struct server_job *job, const struct vds_options *options, 
 
         if (result == 0)
                 result = run_joined(&session, note, &failure);
+        if (result == 0 && events && events->concluding)
+                result = events->concluding(events->context, &failure);
         session_end(&session, &failure, note);
         if (events && events->message) {
                 if (result == 0)

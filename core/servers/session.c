@@ -12,6 +12,7 @@ enum {
         ALIGNMENT = 4096,
         CONFIGURATION_TIMEOUT_MS = 60000,
         OPEN_SLICE_MS = 50, /* between two looks for a set that is not there yet */
+        HOLD_SLICE_MS = 50, /* between two looks at a client that may abort */
 };
 
 /* ---- failures ---- */
@@ -173,12 +174,44 @@ void session_set_total(struct session *session, uint64_t bytes, uint32_t page_si
         pthread_mutex_unlock(&session->telling);
 }
 
+/* Nobody tells when a client aborts, so one looks again. */
+static void hold(struct session *session)
+{
+        struct error err = ERROR_INIT;
+
+        pthread_mutex_lock(&session->lock);
+        while (!session_is_aborted(session) && !session_is_failing(session)) {
+                struct deadline slice = deadline_after_ms(HOLD_SLICE_MS);
+                struct timespec until = { .tv_sec = slice.at_ns / 1000000000, .tv_nsec = slice.at_ns % 1000000000 };
+
+                pthread_cond_timedwait(&session->met, &session->lock, &until);
+        }
+        pthread_mutex_unlock(&session->lock);
+        session_raise(session, VD_E_ABORT, "serve", &err);
+        session_fail(session, &err);
+}
+
+static void tell_moved(struct session *session, uint64_t bytes)
+{
+        struct error err = ERROR_INIT;
+        int rc;
+
+        if (!session->events->moved)
+                return;
+        rc = session->events->moved(bytes, session->events->context, &err);
+        if (rc < 0)
+                session_fail(session, &err);
+        else if (rc == SERVER_HOLD)
+                hold(session);
+}
+
 void session_progress(struct session *session, uint64_t bytes)
 {
         uint32_t stats = session->job->stats;
         uint32_t percent = 0;
         char shown[16];
 
+        tell_moved(session, bytes);
         if (!stats)
                 return;
         pthread_mutex_lock(&session->telling);

@@ -150,6 +150,7 @@ int sql_lexer_next(struct sql_lexer *lexer)
         if (skip_blanks(lexer) < 0)
                 return -1;
         lexer->token.line = lexer->line;
+        lexer->token.source = lexer->at;
         if ((lexer->at[0] == 'N' || lexer->at[0] == 'n') && lexer->at[1] == '\'')
                 lexer->at++;
         switch (*lexer->at) {

@@ -27,8 +27,9 @@ enum sql_kind {
 
 struct sql_token {
         enum sql_kind kind;
-        uint32_t line;    /* from 1 */
-        const char *text; /* without quotes and escapes; valid until the next call */
+        uint32_t line;      /* from 1 */
+        const char *source; /* where it begins in the statement's text, quotes and all; it ends where lexer->at is */
+        const char *text;   /* without quotes and escapes; valid until the next call */
         size_t length;
 };
 

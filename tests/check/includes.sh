@@ -25,5 +25,5 @@ allow core/vds core/base/ core/shm/ core/vds/ 'abi\.h'
 allow core/servers core/base/ core/servers/ 'core/vds/vds\.h' 'core/vds/trace\.h' 'core/vds/abi\.h'
 allow core/sqlvdi core/base/ core/sqlvdi/ 'abi\.h' 'core/vds/vds\.h' 'core/vds/trace\.h' 'core/vds/abi\.h'
 allow codecs core/base/ codecs/
-allow cli cli/ codecs/ core/base/ 'core/sqlvdi/(engine|library)\.h' 'core/vds/vds\.h' 'core/vds/trace\.h' 'core/vds/abi\.h' 'core/servers/server\.h' 'core/servers/script_run\.h' 'core/servers/events\.h' 'core/servers/statement\.h' 'core/servers/sql_lexer\.h' 'core/servers/mssql(_statement|_history)?\.h'
+allow cli cli/ codecs/ core/base/ 'core/sqlvdi/(engine|library)\.h' 'core/vds/vds\.h' 'core/vds/trace\.h' 'core/vds/abi\.h' 'core/servers/server\.h' 'core/servers/script_run\.h' 'core/servers/events\.h' 'core/servers/statement\.h' 'core/servers/sql_lexer\.h' 'core/servers/standin\.h' 'core/servers/mssql(_statement|_history)?\.h'
 exit $status
