@@ -23,9 +23,10 @@ enum {
         GUID_BYTES = 16,
         GUID_CHARACTERS = 36,
         CHUNK_UNITS = 1024,
-        SECONDS_OF_DAY = 86400,
         TICKS_OF_SECOND = 300,
+        TICKS_OF_DAY = 86400 * TICKS_OF_SECOND,
         EPOCH_OF_DATETIME = 693961, /* 1900-01-01, in days since the first day of the year 0 */
+        LAST_DAY = 3652424,         /* 9999-12-31 */
 };
 
 #define CHUNKED_NULL UINT64_MAX
@@ -208,7 +209,10 @@ static bool encode_datetime(const struct tds_value *value, uint8_t *bytes, size_
             second > 59 || milliseconds < 0)
                 return false;
         ticks = (hour * 3600 + minute * 60 + second) * (int64_t)TICKS_OF_SECOND + (milliseconds * 3 + 5) / 10;
-        if (ticks == (int64_t)SECONDS_OF_DAY * TICKS_OF_SECOND) {
+        /* Rounded up to the next day, of which the last has none. */
+        if (ticks == TICKS_OF_DAY && days == LAST_DAY) {
+                ticks--;
+        } else if (ticks == TICKS_OF_DAY) {
                 ticks = 0;
                 days++;
         }
