@@ -256,6 +256,7 @@ static int info_one(struct reading *reading, const struct args *args, const char
         int rc = input_open(&input, path, err);
         int ends = 0;
 
+        input.only_shown = true;
         /* Before the header is read, for a file is looked at from its start. */
         if (rc == 0)
                 ends = look_at_ends(&input, &findings, &fault);

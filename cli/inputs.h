@@ -17,7 +17,8 @@
 struct input {
         char *name; /* as given, or as found; "standard input" */
         int fd;
-        off_t begin; /* where the descriptor stood; -1: it cannot be read again */
+        off_t begin;     /* where the descriptor stood; -1: it cannot be read again */
+        bool only_shown; /* set before input_start(): a key may be given that is not needed */
         struct reader *reader;
         struct layer_facts facts; /* once input_start() was called, also when it failed */
 };

@@ -105,6 +105,7 @@ struct reader_options {
         uint64_t memory_limit;     /* largest window of a foreign zstd frame, and what scrypt may take, bytes; 0: the
                                     * defaults (8 MiB; 256 MiB) */
         const struct age_identities *identities; /* NULL: none; borrowed during reader_open() */
+        bool sealed_only;                        /* refuse (ERR_KEY) what is in no age layer */
         bool outermost_only; /* take off one layer, which must be `outermost`, and deliver what is inside */
         enum layer_kind outermost;
         struct layer_facts *facts; /* filled unless NULL; zeroed by the caller */

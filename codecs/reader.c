@@ -72,11 +72,23 @@ static int peel(struct opened *opened, const struct reader_options *options, cha
         return error_raise(err, ERR_USAGE, "%s: the layer '%s' is not known here", label, layer_name(kind));
 }
 
+/* Who gives a key relies on what it protects; a file that was put in the place of an encrypted one must not pass. */
+static int check_sealed(const struct reader *reader, const char *label, struct error *err)
+{
+        for (size_t i = 0; i < reader->layer_count; i++)
+                if (reader->layers[i] == LAYER_AGE)
+                        return 0;
+        return error_raise(err, ERR_KEY,
+                           "%s is not encrypted, although a key was given, so it may not be what it seems; to read it "
+                           "all the same, give no key",
+                           label);
+}
+
 int reader_open(int fd, const struct reader_options *options, struct reader **ret_reader, struct error *err)
 {
         CLEANUP(reader_freep) struct reader *reader = NULL;
         struct opened *opened = calloc(1, sizeof *opened);
-        char label[LABEL_MAX];
+        char label[LABEL_MAX], outermost[LABEL_MAX];
         int more;
 
         if (!opened)
@@ -85,10 +97,11 @@ int reader_open(int fd, const struct reader_options *options, struct reader **re
         if (label_of_input(options->name, label, err) < 0 ||
             fd_source_new(fd, label, options->cancel, &reader->source, err) < 0)
                 return -1;
+        memcpy(outermost, label, LABEL_MAX);
         do {
                 more = peel(opened, options, label, err);
         } while (more > 0 && !options->outermost_only);
-        if (more < 0)
+        if (more < 0 || (options->sealed_only && check_sealed(reader, outermost, err) < 0))
                 return -1;
         *ret_reader = take_ptr(&reader);
         return 0;

@@ -363,6 +363,38 @@ test_a_wrong_or_missing_key() {
     no_leftovers
 }
 
+# Anybody can make a stream that is not encrypted; whoever gives a key does not take it for the one that is.
+test_what_is_not_encrypted_although_a_key_is_given() {
+    local file
+    make_keys
+    make_db app.db 500
+    make_db precious.db 5
+    cp precious.db before
+    echo phrase >phrase
+    chmod 600 phrase
+    vdipipe backup app.db -o stream
+    zstd -q stream -o zstd
+    vdipipe backup app.db --raw >raw
+    for file in stream zstd raw; do
+        for words in 'verify' 'extract -o x' 'restore copy.db -i' 'restore --replace precious.db -i' 'create demo --open-timeout 5 -i'; do
+            # shellcheck disable=SC2086 # a list of words
+            expect_exit 4 vdipipe $words "$file" --identity key
+            expect_error "'$file' is not encrypted, although a key was given" 'give no key'
+        done
+        expect_exit 4 vdipipe restore copy.db --passphrase-file phrase <"$file"
+        expect_error 'standard input is not encrypted'
+        expect_exit 0 vdipipe info --identity key "$file"
+        expect_exit 0 vdipipe restore copy.db <"$file"
+        cmp copy.db app.db
+        rm copy.db
+    done
+    expect_exit 4 vdipipe create demo --open-timeout 5 --raw -i raw --identity key
+    vdipipe extract --layer zstd zstd --identity key | cmp - stream
+    cmp precious.db before
+    [[ ! -e x && ! -e copy.db ]]
+    no_leftovers
+}
+
 # It is found in the header: not one byte more than a read ahead of it is taken from a pipe.
 test_a_wrong_key_is_told_before_the_data_comes() {
     make_keys

@@ -21,8 +21,11 @@ take_keys() {
     chmod 600 key phrase
 }
 
+# Keys are given for what is encrypted, which its name says.
 read_it() { # COMMAND ARGUMENT...
-    vdipipe "$@" --identity key --passphrase-file phrase
+    local keys=()
+    [[ ${*//"$golden"/} != *age* ]] || keys=(--identity key --passphrase-file phrase)
+    vdipipe "$@" "${keys[@]}"
 }
 
 checksum_of() {
