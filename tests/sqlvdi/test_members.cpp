@@ -538,6 +538,61 @@ void destroying_a_set_ends_it(void **)
         assert_int_equal(server.reason(), VDS_ABORT_CLIENT_CLOSED);
 }
 
+/* Takes and gives back, without a look at what may be gone by now. */
+int serve_blindly(ClientVirtualDevice *device)
+{
+        VDC_Command *command;
+        int result;
+
+        do {
+                result = device->GetCommand(FOREVER, &command);
+                if (result == NOERROR)
+                        result = device->CompleteCommand(command, ERROR_SUCCESS, TRANSFER, 0);
+        } while (result == NOERROR);
+        return result;
+}
+
+/* The ways to end an operation, while its devices are at work. */
+void end_set(set_pointer &set, int way)
+{
+        if (way == 0)
+                set.reset();
+        else if (way == 1)
+                set->SignalAbort();
+        else
+                assert_true(set->Close() != VD_E_PROTOCOL);
+}
+
+void an_operation_may_end_at_any_moment(void **)
+{
+        const int devices = 2;
+
+        for (int i = 0; i < 150; i++) {
+                set_pointer set = new_set();
+                std::vector<std::thread> threads;
+                std::atomic<int> good{ 0 };
+
+                assert_int_equal(create(set.get(), devices), NOERROR);
+                test_server server(devices, VDC_Write);
+                configure(set.get(), devices);
+                for (int index = 0; index < devices; index++) {
+                        ClientVirtualDevice *device = open(set.get(), index);
+
+                        threads.emplace_back([&good, device] {
+                                int result = serve_blindly(device);
+
+                                good += result == VD_E_CLOSE || result == VD_E_ABORT || result == VD_E_PROTOCOL;
+                        });
+                }
+                for (int moment = 0; moment < i; moment++)
+                        std::this_thread::yield();
+                end_set(set, i % 3);
+                for (std::thread &thread : threads)
+                        thread.join();
+                assert_int_equal(good, devices);
+        }
+}
+
 void closing_wakes_who_waits(void **)
 {
         set_pointer set = new_set();
@@ -864,6 +919,7 @@ int main()
                 cmocka_unit_test(a_device_may_be_deleted_whenever),
                 cmocka_unit_test(devices_that_nobody_deletes),
                 cmocka_unit_test(destroying_a_set_ends_it),
+                cmocka_unit_test(an_operation_may_end_at_any_moment),
                 cmocka_unit_test(closing_wakes_who_waits),
                 cmocka_unit_test(a_constructor_builds_where_it_is_told),
                 cmocka_unit_test(forked_secondaries_serve_the_devices),
