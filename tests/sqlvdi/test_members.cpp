@@ -834,7 +834,7 @@ void the_unit_of_time(void **)
 {
         const int64_t much = 60000; /* for a machine with other things to do */
 
-        assert_in_range(waited_ms(nullptr, 0), 0, 900);
+        assert_in_range(waited_ms(nullptr, 0), 0, much);
         assert_in_range(waited_ms(nullptr, 1), 1000, much);
         assert_in_range(waited_ms("ms", 900), 900, much);
 }
