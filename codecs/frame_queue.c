@@ -22,17 +22,13 @@ struct slot {
         bool submitted; /* and not yet waited for */
 };
 
-/* What the bytes that are loaded next are. */
-enum part { PART_HEADER, PART_BLOCK_HEADER, PART_BLOCK, PART_CHECKSUM };
-
 struct frame_queue {
         struct intake *intake;
         struct pool *pool;
         bool loading;
-        enum part part;
-        bool last_block;
+        bool last_block; /* what is loaded goes up to the end of the frame */
         bool has_checksum;
-        size_t wanted; /* of the frame that is loaded: up to the end of the part */
+        size_t wanted; /* of the frame that is loaded: up to the next block's header, and with it */
         size_t bound;  /* of its size */
         unsigned last; /* the slot that became whole last */
         unsigned count;
@@ -126,8 +122,8 @@ int frame_queue_begin(struct frame_queue *queue, const struct frame_header *head
         slot->sized = header->has_content_size;
         queue->loading = true;
         queue->has_checksum = header->has_checksum;
-        queue->part = PART_HEADER;
-        queue->wanted = header->size;
+        queue->last_block = false;
+        queue->wanted = header->size + FRAME_BLOCK_HEADER_SIZE;
         queue->bound = frame_bound(content_size);
         return 0;
 }
@@ -157,31 +153,28 @@ static int raise_damaged(const struct frame_queue *queue, uint64_t position, con
                            (unsigned long long)position, what);
 }
 
-/* A part is there: what comes next? */
+/* A block's header is there, or the end. A block is asked for together with what follows it: so it goes where it
+ * belongs in one piece. */
 static enum frame_load next_part(struct frame_queue *queue, const struct slot *slot, struct error *err)
 {
-        size_t size = FRAME_BLOCK_HEADER_SIZE;
+        uint32_t header;
+        enum frame_block type;
+        size_t size;
 
-        if (queue->part == PART_CHECKSUM || (queue->part == PART_BLOCK && queue->last_block && !queue->has_checksum))
+        if (queue->last_block)
                 return FRAME_LOAD_WHOLE;
-        if (queue->part == PART_BLOCK_HEADER) {
-                uint32_t header = get_le24(slot->frame + slot->frame_size - FRAME_BLOCK_HEADER_SIZE);
-                enum frame_block type = (enum frame_block)(header >> 1 & 3);
-
-                size = type == FRAME_BLOCK_RLE ? 1 : header >> 3;
-                if (size > FRAME_BLOCK_MAX || type == FRAME_BLOCK_RESERVED) {
-                        raise_damaged(queue, queue->intake->position - FRAME_BLOCK_HEADER_SIZE,
-                                      "a block header is wrong", err);
-                        return FRAME_LOAD_FAILED;
-                }
-                queue->last_block = header & 1;
-                queue->part = PART_BLOCK;
-        } else if (queue->part == PART_BLOCK && queue->last_block) {
-                size = FRAME_CHECKSUM_SIZE;
-                queue->part = PART_CHECKSUM;
-        } else {
-                queue->part = PART_BLOCK_HEADER;
+        header = get_le24(slot->frame + slot->frame_size - FRAME_BLOCK_HEADER_SIZE);
+        type = (enum frame_block)(header >> 1 & 3);
+        size = type == FRAME_BLOCK_RLE ? 1 : header >> 3;
+        if (size > FRAME_BLOCK_MAX || type == FRAME_BLOCK_RESERVED) {
+                raise_damaged(queue, queue->intake->position - FRAME_BLOCK_HEADER_SIZE, "a block header is wrong", err);
+                return FRAME_LOAD_FAILED;
         }
+        queue->last_block = header & 1;
+        if (!queue->last_block)
+                size += FRAME_BLOCK_HEADER_SIZE;
+        else if (queue->has_checksum)
+                size += FRAME_CHECKSUM_SIZE;
         if (size > queue->bound - slot->frame_size) {
                 raise_damaged(queue, slot->start, "a data frame is longer than it can be", err);
                 return FRAME_LOAD_LONG;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* From here on a request goes past the buffer. */
-enum { INTAKE_DIRECT = 64 << 10 };
+enum { INTAKE_DIRECT = 32 << 10 };
 
 int intake_init(struct intake *intake, struct source *from, const char *label, const atomic_bool *cancel,
                 struct error *err)
