@@ -118,6 +118,15 @@ static void finish(struct sql_lexer *lexer, enum sql_kind kind, size_t length)
         lexer->token.length = length;
 }
 
+/* The length of a backslash and a line's end, which continue a string on the next line and are not part of it; 0: there
+ * are none. */
+static size_t continuation(const char *at)
+{
+        if (at[0] != '\\')
+                return 0;
+        return at[1] == '\n' ? 2 : at[1] == '\r' && at[2] == '\n' ? 3 : 0;
+}
+
 /* Behind an opening quote: up to `quote`, which stands for itself when it is doubled. */
 static int read_quoted(struct sql_lexer *lexer, enum sql_kind kind, char quote)
 {
@@ -129,6 +138,11 @@ static int read_quoted(struct sql_lexer *lexer, enum sql_kind kind, char quote)
                         return raise_unclosed(lexer, lexer->token.line, start);
                 if (*lexer->at == quote && *++lexer->at != quote)
                         break;
+                if (kind == SQL_STRING && continuation(lexer->at)) {
+                        lexer->at += continuation(lexer->at);
+                        lexer->line++;
+                        continue;
+                }
                 lexer->buffer[length++] = *lexer->at;
                 step(lexer);
         }
@@ -201,9 +215,14 @@ static char *quote(const char *text, const char *open, char close)
                 return NULL;
         memcpy(quoted, open, used);
         for (; *text; text++) {
+                size_t continued = close == '\'' ? continuation(text) : 0;
+
                 if (*text == close)
                         quoted[used++] = close;
                 quoted[used++] = *text;
+                /* What would be taken out is put in once more. */
+                memcpy(quoted + used, text, continued);
+                used += continued;
         }
         quoted[used++] = close;
         quoted[used] = '\0';

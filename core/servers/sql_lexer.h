@@ -20,7 +20,7 @@ enum sql_kind {
         SQL_WORD,   /* a keyword or a bare name */
         SQL_NAME,   /* [name] */
         SQL_DOUBLE, /* "name", or a string to clients that say so: whoever reads it knows which */
-        SQL_STRING, /* 'string' or N'string' */
+        SQL_STRING, /* 'string' or N'string'; a backslash at a line's end continues it on the next */
         SQL_NUMBER, /* digits */
         SQL_SIGN,   /* any other character, one at a time */
 };

@@ -1,7 +1,8 @@
 /*
  * Any bytes at all through the smaller readers of outside bytes: the command line, the configuration file, the texts
  * between the two processes, a stream's header, a set's description, a database's write-ahead log and the header of its
- * index, a statement. The first byte says which.
+ * index, a statement, the URI of a SQL Server, the record of its backup, an administrator's own statement. The first
+ * byte says which.
  */
 #include <stdalign.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include "cli/primary_info.h"
 #include "codecs/stream_info.h"
 #include "core/base/cleanup.h"
+#include "core/servers/mssql_history.h"
+#include "core/servers/mssql_statement.h"
 #include "core/servers/server.h"
 #include "core/servers/sql_lexer.h"
 #include "core/servers/sqlite_wal.h"
@@ -170,9 +173,60 @@ static void read_primary(const char *text, size_t size)
                 abort();
 }
 
+/* What was taken has sound parts. */
+static void read_uri(const char *text, size_t size)
+{
+        struct error err = ERROR_INIT;
+        struct mssql_uri uri;
+
+        (void)size;
+        if (mssql_uri_parse(text, &uri, &err) == 0 && (!*uri.host || uri.port == 0))
+                abort();
+        mssql_uri_deinit(&uri);
+}
+
+/* A record survives being written and read again. Several in a row, and that twice, have an order. */
+static void read_record(const char *text, size_t size)
+{
+        enum { COPIES = 4 };
+        static struct mssql_backup_record records[COPIES];
+        CLEANUP(freep) char *json = NULL;
+        struct mssql_step steps[COPIES];
+        struct mssql_backup_record again;
+        struct error err = ERROR_INIT;
+        const char *lsn;
+
+        (void)size;
+        if (mssql_record_decode(text, &records[0], &err) < 0)
+                return;
+        json = mssql_record_encode(&records[0]);
+        if (!json || mssql_record_decode(json, &again, &err) < 0 || memcmp(&again, &records[0], sizeof again) != 0)
+                abort();
+        if (mssql_chain(records, COPIES, steps, &lsn) > COPIES)
+                abort();
+        memmove(records + 1, records, (COPIES - 1) * sizeof records[0]);
+}
+
+/* What was expanded has nothing left to expand, and reads as it did. */
+static void read_own_statement(const char *text, size_t size)
+{
+        static const char *const names[] = { "it's" };
+        const struct mssql_devices devices = { .names = names, .count = 1 };
+        CLEANUP(freep) char *sql = NULL;
+        CLEANUP(freep) char *again = NULL;
+        struct error err = ERROR_INIT;
+
+        if (mssql_expand_statement(text, &devices, &sql, &err) < 0)
+                return;
+        if (strlen(sql) != strlen(text) - strlen("{devices}") + strlen("VIRTUAL_DEVICE = N'it''s'"))
+                abort();
+        if (size + 64 < SQL_TEXT_MAX && mssql_expand_statement(sql, &devices, &again, &err) == 0)
+                abort();
+}
+
 static void (*const readers[])(const char *, size_t) = {
-        read_arguments, read_report, read_info,   read_job,       read_stream_info,
-        read_log,       read_index,  read_config, read_statement, read_primary,
+        read_arguments, read_report,    read_info,    read_job, read_stream_info, read_log,           read_index,
+        read_config,    read_statement, read_primary, read_uri, read_record,      read_own_statement,
 };
 
 enum { READERS = sizeof readers / sizeof readers[0] };
@@ -222,6 +276,19 @@ void fuzz_make_seeds(void)
                 "RESTORE /* x /* y */ */ VERIFYONLY FROM VIRTUAL_DEVICE='s' WITH CHECKSUM, BLOCKSIZE = 4096",
                 "BACKUP DATABASE a TO VIRTUAL_DEVICE='s' WITH ENCRYPTION (ALGORITHM = AES_256, (x)), COMPRESSION = ON",
         };
+        static const char *const uris[] = { "mssql://sa@localhost:1433/a%20b", "mssql://D%5Cu@[::1]/x" };
+        static const char own[] = "BACKUP DATABASE [a] /* {devices} */ TO {devices} WITH NAME = N'{devices}' --";
+        static const struct mssql_backup_record record = { .type = 'L',
+                                                           .database = "a",
+                                                           .backup_set = "01234567-89ab-4def-8123-456789abcdef",
+                                                           .differential_base = "01234567-89ab-4def-8123-456789abcdef",
+                                                           .first_recovery_fork =
+                                                                   "01234567-89ab-4def-8123-456789abcdef",
+                                                           .last_recovery_fork = "01234567-89ab-4def-8123-456789abcdee",
+                                                           .first_lsn = "31000000043200037",
+                                                           .last_lsn = "31000000045600001",
+                                                           .fork_point_lsn = "31000000045500001" };
+        CLEANUP(freep) char *record_json = mssql_record_encode(&record);
         struct server_job job = { .verb = SERVER_RESTORE, .device_count = 1 };
         struct stream_info stream = { .device_count = 1, .has_extent = true };
         CLEANUP(freep) char *job_json = NULL;
@@ -252,6 +319,10 @@ void fuzz_make_seeds(void)
         for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++)
                 seed(8, statements[i], strlen(statements[i]));
         seed(9, primary, sizeof primary - 1);
+        for (size_t i = 0; i < sizeof uris / sizeof uris[0]; i++)
+                seed(10, uris[i], strlen(uris[i]));
+        seed(11, record_json, strlen(record_json));
+        seed(12, own, sizeof own - 1);
 }
 
 void fuzz_repair(uint8_t *data, size_t size)

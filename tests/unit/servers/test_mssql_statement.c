@@ -230,6 +230,18 @@ static void test_odd_names(void **state)
         }
 }
 
+/* As SQL Server reads it. */
+static void test_continued_string(void **state)
+{
+        struct statement statement;
+
+        (void)state;
+        parse("BACKUP DATABASE [a\\\nb] TO VIRTUAL_DEVICE='s' WITH NAME='a\\\nb\\\r\nc\\\\\n\nd\\n'", &statement);
+        assert_string_equal(statement.database, "a\\\nb");
+        assert_string_equal(statement.texts[OPTION_NAME], "abc\\\nd\\n");
+        statement_deinit(&statement);
+}
+
 static const struct {
         const char *sql;
         const char *expanded; /* NULL: refused */
@@ -290,7 +302,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_backups),    cmocka_unit_test(test_restores),
                 cmocka_unit_test(test_odd_names),  cmocka_unit_test(test_own_statements),
-                cmocka_unit_test(test_type_names),
+                cmocka_unit_test(test_type_names), cmocka_unit_test(test_continued_string),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
