@@ -191,7 +191,7 @@ static const struct table_column columns[] = {
         { .head = "FIRST LSN", .number = true },
         { .head = "LAST LSN", .number = true },
         { .head = "FILES" },
-        { .head = "" },
+        { .head = "REMARK" },
 };
 
 static char *join_files(const struct backup *backup)

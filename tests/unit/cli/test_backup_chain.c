@@ -85,7 +85,7 @@ static void test_table(void **state)
         };
         static const char *const lines[] = {
                 "database pubs of server HOST",
-                "STEP  TYPE  STARTED                  FIRST LSN  LAST LSN  FILES",
+                "STEP  TYPE  STARTED                  FIRST LSN  LAST LSN  FILES          REMARK",
                 "   1  full  2026-01-02 03:04:01.000        100       150  full.2 full.1",
                 "   2  log   2026-01-02 03:04:03.000        140       200  log 1",
                 "   3  log   2026-01-02 03:04:04.000        200       300  log 2",
