@@ -41,8 +41,9 @@ int age_recipients_add(struct age_recipients *recipients, const char *text, stru
 /* A file of recipients: one a line; blank lines and lines that begin with # are skipped. Errors name file and line. */
 int age_recipients_add_file(struct age_recipients *recipients, const char *path, struct error *err);
 
-/* Reads a passphrase from a descriptor, up to the first newline or the end; what follows the newline stays to be read.
- * Of 1 to AGE_PASSPHRASE_MAX bytes. `name` is for messages. Not together with public keys: the format forbids it. */
+/* Reads a passphrase from a descriptor, up to the first newline (LF or CRLF) or the end; what follows the newline stays
+ * to be read. Of 1 to AGE_PASSPHRASE_MAX bytes. `name` is for messages. Not together with public keys: the format
+ * forbids it. */
 int age_recipients_set_passphrase(struct age_recipients *recipients, int fd, const char *name, struct error *err);
 
 /* The same for one that was read elsewhere; the caller's copy is the caller's to wipe. */

@@ -45,6 +45,9 @@ ssize_t secret_read_line(int fd, void *line, size_t max)
                 }
                 size++;
         }
+        /* A line's end as Windows has it; what ends so cannot be typed. */
+        if (bytes[size] == '\n' && size > 0 && bytes[size - 1] == '\r')
+                bytes[--size] = '\0';
         bytes[size] = '\0';
         return (ssize_t)size;
 }

@@ -365,18 +365,17 @@ static int step_compressed(struct vdireader *reader, struct error *err)
 
         release_decoded(reader);
         if (!reader->failed && frame_queue_is_empty(reader->queue) && frame_queue_is_loading(reader->queue))
-                result = load_compressed(reader, /* wait= */ true, err);
+                result = load_compressed(reader, /* wait= */ true, &reader->failure);
         if (result >= 0 && !reader->failed)
-                result = read_ahead(reader, err);
-        if (result < 0) {
+                result = read_ahead(reader, &reader->failure);
+        if (result < 0)
                 reader->failed = true;
-                reader->failure = *err;
-        }
         if (!frame_queue_is_empty(reader->queue) && !(reader->failed && reader->failure.code == ERR_ABORTED))
                 return take_compressed(reader, err);
         if (!reader->failed)
                 return 0;
-        *err = reader->failure;
+        if (err)
+                *err = reader->failure;
         return -1;
 }
 

@@ -231,7 +231,9 @@ test_a_passphrase_from_a_file_and_from_a_descriptor() {
     # Only the first line counts, with or without its end.
     printf 'correct horse' >bare
     printf 'correct horse\nand more\n' >two_lines
-    chmod 600 bare two_lines
+    printf 'correct horse\r\n' >of_windows
+    chmod 600 bare two_lines of_windows
+    expect_exit 0 vdipipe verify --passphrase-file of_windows g
     expect_exit 0 vdipipe restore copy.db --passphrase-file two_lines -i g
     cmp app.db copy.db
     expect_exit 0 vdipipe verify --passphrase-file bare g
