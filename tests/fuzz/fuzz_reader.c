@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <zstd.h>
+
 #include "codecs/bytes.h"
 #include "codecs/codecs.h"
 #include "codecs/disk.h"
@@ -214,6 +216,34 @@ static void seed_stream(const struct vdistream_options *options, size_t size, bo
         fuzz_seed_end();
 }
 
+/* As others write: many frames, of which some say how much they hold, and some are announced as pzstd does it. */
+static void seed_foreign(int frames, bool sized)
+{
+        static const uint8_t hint[] = { 0x50, 0x2A, 0x4D, 0x18, 4, 0, 0, 0, 99, 0, 0, 0 };
+        ZSTD_CCtx *context = ZSTD_createCCtx();
+        uint8_t content[1200] = "TAPE";
+        uint8_t frame[2400];
+
+        if (!context)
+                abort();
+        for (int i = 0; i < frames; i++) {
+                size_t size;
+
+                for (size_t at = 8; at < sizeof content; at++)
+                        content[at] = (uint8_t)(at * at >> ((size_t)i + at / 300));
+                ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, sized);
+                ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, i % 2);
+                size = ZSTD_compress2(context, frame, sizeof frame, content, sizeof content);
+                if (ZSTD_isError(size))
+                        abort();
+                if (!sized)
+                        fuzz_seed_append(hint, sizeof hint);
+                fuzz_seed_append(frame, size);
+        }
+        ZSTD_freeCCtx(context);
+        fuzz_seed_end();
+}
+
 void fuzz_make_seeds(void)
 {
         static const uint8_t image[1024] = "SQLite format 3\0\4\0\1\1\0@  \0\0\0\1\0\0\0\1";
@@ -229,6 +259,8 @@ void fuzz_make_seeds(void)
         seed_stream(&compressed, 3000, true);
         seed_tape(&stored);
         seed_tape(&compressed);
+        seed_foreign(7, true);
+        seed_foreign(7, false);
         fuzz_seed_append(image, sizeof image);
         fuzz_seed_end();
         fuzz_seed_append(empty_zstd, sizeof empty_zstd);
