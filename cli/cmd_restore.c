@@ -126,7 +126,9 @@ static int run_operation(struct restore *restore, struct error *err)
                 return -1;
         if (restore->args->dry_run)
                 return restore->server->show_plan(restore, err);
-        if (run_as_begin(restore->args, NULL, 0, &restore->run_as, err) < 0 || restore->server->run(restore, err) < 0)
+        /* The configuration may name a user for all databases; SQLite's need none. */
+        if ((restore->server == &restore_mssql && run_as_begin(restore->args, NULL, 0, &restore->run_as, err) < 0) ||
+            restore->server->run(restore, err) < 0)
                 return operation_failed(operation, err);
         return 0;
 }
@@ -137,12 +139,13 @@ static int prepare(struct restore *restore, struct error *err)
         const struct args *args = restore->args;
         bool from_stdin = !args->inputs.count;
 
-        if (check_args(args, err) < 0 || run_as_check(args, err) < 0)
+        if (check_args(args, err) < 0)
                 return -1;
         if (args->operands.count &&
             (database_from_args(args, &restore->database, err) < 0 || choose_server(restore, err) < 0))
                 return -1;
-        if (coding_load_reading(args, from_stdin, err) < 0)
+        if ((restore->server == &restore_mssql && run_as_check(args, err) < 0) ||
+            coding_load_reading(args, from_stdin, err) < 0)
                 return -1;
         if (!database_is_mssql(&restore->database) || args->dry_run)
                 return 0;

@@ -69,6 +69,22 @@ test_a_library_carries_a_backup() {
     no_leftovers
 }
 
+# The database pubs is changed, and comes back as it was.
+expect_restored() { # OPTION...
+    cp "$data/app.db" before.db
+    "${server[@]}" sqlite3 "$data/app.db" 'delete from t where rowid % 2'
+    expect_exit 0 vdipipe restore "$uri" --password-file password --recovery --replace "$@"
+    same_content before.db "$data/app.db"
+}
+
+test_a_library_carries_a_restore() {
+    start_server
+    expect_exit 0 backup --devices 2 --zstd -o 'f.{device}'
+    expect_restored --sqlvdi "$drop_in" -i f.1 -i f.2
+    stop_server
+    no_leftovers
+}
+
 test_what_can_be_wrong_with_the_library() {
     local path
     start_server
@@ -173,6 +189,16 @@ test_files_get_their_names_from_root() {
     [[ -z $(compgen -G '.*.partial-*') ]] || fail "left: $(ls -A)"
 }
 
+# The backup, and the password, are in root's folder.
+test_a_restore_reads_what_root_opened() {
+    needs_nobody
+    start_server
+    expect_exit 0 backup --run-as nobody -o f
+    cp "$drop_in" "$data/drop-in.so"
+    expect_restored --run-as nobody -i f
+    expect_restored --run-as nobody --sqlvdi "$data/drop-in.so" -i f
+}
+
 test_standard_output_needs_no_keeper() {
     needs_nobody
     start_server
@@ -202,6 +228,8 @@ test_run_as_is_refused_before_anything_is_started() {
     # What the configuration says for all is no mistake for SQLite's databases.
     printf '[defaults]\nrun-as = nobody\n' >a.conf
     expect_exit 0 vdipipe backup app.db --config a.conf -o f
+    expect_exit 0 vdipipe restore new.db --config a.conf -i f
+    [[ $(stat -c %U new.db) == "$(id -un)" ]] || fail "$(stat -c %U new.db)"
     needs_nobody
     chmod 755 .
     cp "$VDIPIPE" program
