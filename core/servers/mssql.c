@@ -87,6 +87,39 @@ static void keep_failure(struct run *run, const struct server_message *message)
         run->failed = true;
 }
 
+/* Errors that are of a kind which callers tell apart from the others. */
+static enum err_code class_of(int number, int severity)
+{
+        static const struct {
+                int number;
+                enum err_code class;
+        } classes[] = {
+                { 927, ERR_BUSY },                             /* the database is being restored */
+                { 1222, ERR_BUSY },                            /* lock request time-out */
+                { 3023, ERR_BUSY },                            /* another backup of the database runs */
+                { 3101, ERR_BUSY },                            /* exclusive access could not be obtained */
+                { 3102, ERR_BUSY },                            /* the database is in use by this session */
+                { 17809, ERR_BUSY },                           /* too many connections */
+                { 3043, ERR_DAMAGED },                         /* BACKUP found an error on a page */
+                { 3183, ERR_DAMAGED },                         /* RESTORE did */
+                { 3189, ERR_DAMAGED },                         /* damage to the backup set */
+                { 3241, ERR_DAMAGED },                         /* the media family is incorrectly formed */
+                { 3242, ERR_DAMAGED },                         /* no backup set */
+                { 3254, ERR_DAMAGED },                         /* the volume is empty */
+                { 1105, ERR_NO_SPACE },                        /* the filegroup is full */
+                { 3257, ERR_NO_SPACE },                        /* no room for the database's files */
+                { 9002, ERR_NO_SPACE },                        /* the log is full */
+                { 701, ERR_MEMORY },    { 3229, ERR_TIMEOUT }, /* a device's */
+        };
+
+        if (severity < ERROR_SEVERITY)
+                return ERR_NONE;
+        for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
+                if (classes[i].number == number)
+                        return classes[i].class;
+        return ERR_FAILED;
+}
+
 static int on_message(DBPROCESS *process, DBINT number, int state, int severity, char *text, char *server,
                       char *procedure, int line)
 {
@@ -99,7 +132,7 @@ static int on_message(DBPROCESS *process, DBINT number, int state, int severity,
         if (!run || number == DATABASE_CHANGED || number == LANGUAGE_CHANGED)
                 return 0;
         message.line = line > 0 ? (uint32_t)line : 0;
-        message.class = severity >= ERROR_SEVERITY ? ERR_FAILED : ERR_NONE;
+        message.class = class_of(number, severity);
         snprintf(message.text, sizeof message.text, "%s", text ? text : "");
         if (severity >= ERROR_SEVERITY)
                 keep_failure(run, &message);

@@ -86,7 +86,8 @@ const char *mssql_server_version(const struct mssql *connection);
 bool mssql_is_stand_in(const struct mssql *connection);
 
 /* Runs a batch to its end. An error of severity 11 and more fails it: *err has the words of the first that says what
- * happened ("Msg 3201, Level 16, State 1: ..."), 3013 only when there is no other. Negative `timeout_ms`: no limit;
+ * happened ("Msg 3201, Level 16, State 1: ..."), 3013 only when there is no other; its class is ERR_FAILED, or by the
+ * number ERR_BUSY, ERR_DAMAGED, ERR_NO_SPACE, ERR_MEMORY or ERR_TIMEOUT. Negative `timeout_ms`: no limit;
  * ERR_TIMEOUT. ERR_ABORTED after mssql_cancel(). A connection that broke: ERR_PEER_DIED, and nothing but
  * mssql_close() is of use then. `events` may be NULL. */
 int mssql_execute(struct mssql *connection, const char *sql, int64_t timeout_ms, const struct mssql_events *events,
@@ -139,7 +140,7 @@ struct mssql_database {
         char *recovery_model; /* "FULL" */
 };
 
-/* The databases that can be backed up (not tempdb), by name. Freed with mssql_databases_free(). */
+/* The databases that can be backed up (not tempdb, no snapshots), by name. Freed with mssql_databases_free(). */
 int mssql_databases(struct mssql *connection, struct mssql_database **ret_databases, size_t *ret_count,
                     struct error *err);
 void mssql_databases_free(struct mssql_database *databases, size_t count);

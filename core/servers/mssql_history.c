@@ -123,7 +123,7 @@ static bool set_field(const struct field *field, const char *text, struct mssql_
                 *(uint64_t *)place(field, record) = strtoull(text, NULL, 10);
                 break;
         default:
-                strcpy(place(field, record), text);
+                memcpy(place(field, record), text, strlen(text) + 1);
                 break;
         }
         return true;

@@ -89,8 +89,10 @@ int mssql_databases(struct mssql *connection, struct mssql_database **ret_databa
 {
         struct database_list list = { 0 };
         struct mssql_events events = { .row = add_database, .context = &list };
-        int rc = mssql_execute(connection, "SELECT name, state_desc, recovery_model_desc FROM sys.databases",
-                               MSSQL_QUERY_TIMEOUT_MS, &events, err);
+        int rc = mssql_execute(
+                connection,
+                "SELECT name, state_desc, recovery_model_desc FROM sys.databases WHERE source_database_id IS NULL",
+                MSSQL_QUERY_TIMEOUT_MS, &events, err);
 
         if (rc == 0 && list.failed)
                 rc = error_raise(err, ERR_MEMORY, "out of memory");

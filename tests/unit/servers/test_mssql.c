@@ -170,6 +170,12 @@ static void answer_late_reason(struct tds_session *session)
         finish(session, true);
 }
 
+static void answer_busy(struct tds_session *session)
+{
+        say(session, 3101, 16, "Exclusive access could not be obtained because the database is in use.");
+        answer_bare_failure(session);
+}
+
 static void answer_warning(struct tds_session *session)
 {
         say(session, 3014, 10, "fine");
@@ -275,17 +281,12 @@ static const struct {
         const char *text;
         void (*answer)(struct tds_session *session);
 } answers[] = {
-        { "SELECT @@VERSION", answer_version },
-        { "TYPES", answer_types },
-        { "RESULTS", answer_results },
-        { "FAILURE AMID", answer_failure_amid },
-        { "PROGRESS", answer_progress },
-        { "WRITE FAILURE", answer_write_failure },
-        { "BARE FAILURE", answer_bare_failure },
-        { "LATE REASON", answer_late_reason },
-        { "WARNING", answer_warning },
-        { "LAST WORDS", answer_last_words },
-        { "BREAK", tds_break },
+        { "SELECT @@VERSION", answer_version },  { "TYPES", answer_types },
+        { "RESULTS", answer_results },           { "FAILURE AMID", answer_failure_amid },
+        { "PROGRESS", answer_progress },         { "WRITE FAILURE", answer_write_failure },
+        { "BARE FAILURE", answer_bare_failure }, { "LATE REASON", answer_late_reason },
+        { "WARNING", answer_warning },           { "BUSY", answer_busy },
+        { "LAST WORDS", answer_last_words },     { "BREAK", tds_break },
 };
 
 /* False ends the connection. */
@@ -650,11 +651,16 @@ static void test_failures(void **state)
         static const struct {
                 const char *sql;
                 const char *words;
+                enum err_code class;
         } failures[] = {
-                { "WRITE FAILURE", "Msg 3202, Level 16, State 7: Write on \"x\" failed:  995(aborted)" },
-                { "BARE FAILURE", "Msg 3013, Level 16, State 7: BACKUP DATABASE is terminating abnormally" },
-                { "LATE REASON", "Msg 18210, Level 16, State 7: The reason" },
-                { "FAILURE AMID", "Msg 4208, Level 16, State 7: This is not allowed" },
+                { "BUSY",
+                  "Msg 3101, Level 16, State 7: Exclusive access could not be obtained because the database is in use",
+                  ERR_BUSY },
+                { "WRITE FAILURE", "Msg 3202, Level 16, State 7: Write on \"x\" failed:  995(aborted)", ERR_FAILED },
+                { "BARE FAILURE", "Msg 3013, Level 16, State 7: BACKUP DATABASE is terminating abnormally",
+                  ERR_FAILED },
+                { "LATE REASON", "Msg 18210, Level 16, State 7: The reason", ERR_FAILED },
+                { "FAILURE AMID", "Msg 4208, Level 16, State 7: This is not allowed", ERR_FAILED },
         };
         CLEANUP(closep) struct mssql *connection = open_here();
 
@@ -664,6 +670,7 @@ static void test_failures(void **state)
 
                 assert_int_equal(mssql_execute(connection, failures[i].sql, LONG_WAIT_MS, NULL, &err), -1);
                 assert_string_equal(err.message, failures[i].words);
+                assert_int_equal(err.code, failures[i].class);
                 assert_runs(connection);
         }
 }
