@@ -104,6 +104,14 @@ static void split_address(const char *text, char *host, const char **ret_port)
                 snprintf(host, (size_t)(colon - text + 1), "%s", text);
 }
 
+/* getaddrinfo() takes what is too large, and cuts it. */
+static bool is_port(const char *text)
+{
+        size_t digits = strspn(text, "0123456789");
+
+        return digits > 0 && digits <= 5 && !text[digits] && strtoul(text, NULL, 10) <= UINT16_MAX;
+}
+
 static int resolve(const char *text, struct addrinfo **ret_found, struct error *err)
 {
         const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
@@ -114,7 +122,7 @@ static int resolve(const char *text, struct addrinfo **ret_found, struct error *
         if (!host)
                 return error_raise(err, ERR_MEMORY, "out of memory");
         split_address(text, host, &port);
-        result = *port ? getaddrinfo(host, port, &hints, ret_found) : EAI_SERVICE;
+        result = is_port(port) ? getaddrinfo(host, port, &hints, ret_found) : EAI_SERVICE;
         if (result)
                 return error_raise(err, ERR_USAGE, "cannot listen on '%s': %s; such as 127.0.0.1:1433", text,
                                    gai_strerror(result));

@@ -766,6 +766,8 @@ static int step(struct rewrite *rewrite)
                 rewrite->token++;
                 /* 1e5, 0x1f: one number, and no name behind it */
                 if (peek(rewrite, 0)->kind == SQL_WORD && peek(rewrite, 0)->begin == token->end) {
+                        if (!is_plain(peek(rewrite, 0)->text))
+                                return refuse_near(rewrite, peek(rewrite, 0));
                         put_sign(rewrite, rewrite->token);
                         rewrite->token++;
                 }
