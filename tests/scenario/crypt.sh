@@ -272,24 +272,6 @@ test_a_passphrase_for_several_devices() {
     expect_error "'f.1'" 256M
 }
 
-# A terminal of its own: keystrokes are sent by `type_at`, what appears is in `screen`.
-on_a_terminal() { # COMMAND
-    rm -f keyboard screen
-    mkfifo keyboard
-    exec 8<>keyboard
-    script -qfec "$1" screen <keyboard >/dev/null 2>&1 &
-    terminal=$!
-}
-
-type_at() { # PROMPT TEXT
-    wait_until 20 grep -qF "$1" screen
-    printf '%s\n' "$2" >&8
-}
-
-needs_terminal() {
-    command -v script >/dev/null || skip "needs script"
-}
-
 test_a_passphrase_typed_at_the_terminal() {
     needs_terminal
     make_db app.db 50

@@ -84,6 +84,22 @@ test_ways_to_give_the_password() {
     nothing_left
 }
 
+test_a_password_typed_at_the_terminal() {
+    needs_terminal
+    make_db a.db 10
+    serve --database "pubs=$PWD/a.db"
+    on_a_terminal "$(printf '%q ' "$VDIPIPE" list-databases "$url") --ask-password >names"
+    type_at 'Password: ' 'correct horse'
+    expect_end "$terminal" 30 0
+    [[ $(<names) == pubs ]]
+    fails grep -q horse screen
+    on_a_terminal "$(printf '%q ' "$VDIPIPE" list-databases "$url") --ask-password >names"
+    type_at 'Password: ' 'typo horse'
+    expect_end "$terminal" 30 1
+    grep -q 18456 screen
+    nothing_left
+}
+
 test_what_is_no_server() {
     expect_exit 2 vdipipe list-databases
     expect_error mssql://
@@ -147,8 +163,8 @@ test_a_chain_of_files() {
     expect_exit 1 vdipipe info --chain a.db 2
     expect_error "'a.db'" record
     grep -qF 'full copy-only' out
-    head -c 2000 2 >cut
-    expect_exit 3 vdipipe info --chain cut 3
+    head -c 2000 2 >part
+    expect_exit 3 vdipipe info --chain part 3
     grep -qF 'full copy-only' out
 }
 
