@@ -246,6 +246,53 @@ static void log_failures(struct transfer *transfer, const struct script_report *
                             report->failures[i].text);
 }
 
+/* What a scripted database consists of: two files, so that a restore has something to move. */
+enum { SCRIPTED_FILES = 2 };
+
+static const char *const scripted_files[SCRIPTED_FILES][4] = {
+        { "data", "/var/opt/mssql/data/data.mdf", "D", "PRIMARY" },
+        { "log", "/var/opt/mssql/data/log.ldf", "L", NULL },
+};
+
+static void list_scripted_files(struct transfer *transfer)
+{
+        static const char *const columns[] = { "LogicalName", "PhysicalName", "Type",  "FileGroupName",
+                                               "Size",        "MaxSize",      "FileId" };
+        enum { COLUMNS = sizeof columns / sizeof columns[0], TEXTS = 4 };
+        struct result_cell cells[SCRIPTED_FILES * COLUMNS];
+        struct result_set results = {
+                .columns = columns, .column_count = COLUMNS, .cells = cells, .row_count = SCRIPTED_FILES
+        };
+
+        for (int64_t file = 0; file < SCRIPTED_FILES; file++) {
+                struct result_cell *row = cells + file * COLUMNS;
+
+                for (int i = 0; i < COLUMNS; i++)
+                        row[i] = (struct result_cell){ .kind = RESULT_NUMBER, .number = 0 };
+                for (int i = 0; i < TEXTS; i++)
+                        row[i] = (struct result_cell){ .kind = scripted_files[file][i] ? RESULT_TEXT : RESULT_NULL,
+                                                       .text = scripted_files[file][i] };
+                row[COLUMNS - 1].number = file + 1;
+        }
+        on_results(&results, transfer);
+}
+
+static int check_scripted_moves(struct transfer *transfer)
+{
+        const struct statement *statement = transfer->statement;
+
+        for (uint32_t i = 0; i < statement->move_count; i++) {
+                const char *logical = statement->moves[i].logical;
+                bool found = false;
+
+                for (int file = 0; file < SCRIPTED_FILES; file++)
+                        found = found || strcasecmp(logical, scripted_files[file][0]) == 0;
+                if (!found)
+                        return FAIL(transfer, MESSAGE_NO_FILE_IN_SET, logical, statement->database);
+        }
+        return 0;
+}
+
 static int run_script(struct transfer *transfer, const char *path)
 {
         const struct standin_options *options = transfer->session->standin->options;
@@ -276,7 +323,12 @@ static int run_script(struct transfer *transfer, const char *path)
                 TELL(transfer, MESSAGE_TERMINATED, statement_verb_name(statement->verb));
                 return -1;
         }
-        TELL(transfer, MESSAGE_DONE, statement_verb_name(statement->verb), "0", "0.000", "0.000");
+        if (statement->verb == STATEMENT_FILELISTONLY)
+                list_scripted_files(transfer);
+        else if (statement->verb < STATEMENT_VERIFYONLY)
+                TELL(transfer, MESSAGE_DONE, statement_verb_name(statement->verb), "0", "0.000", "0.000");
+        else if (statement->verb == STATEMENT_VERIFYONLY)
+                TELL(transfer, MESSAGE_VALID, "1");
         return 0;
 }
 
@@ -416,6 +468,8 @@ static int run_scripted(struct transfer *transfer, const char *script)
         id = standin_check_chain(state, statement);
         if (id != MESSAGE_COUNT)
                 return FAIL(transfer, id, statement->database);
+        if (check_scripted_moves(transfer) < 0)
+                return -1;
         return run_script(transfer, script);
 }
 

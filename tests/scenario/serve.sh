@@ -441,6 +441,12 @@ EOF
     # Each log begins where the one before ended; the differential has the full backup for its base.
     [[ $(sql "SELECT COUNT(*) FROM msdb.dbo.backupset a JOIN msdb.dbo.backupset b ON a.last_lsn = b.first_lsn WHERE a.type = 'L' AND b.type = 'L'") == 1 ]]
     [[ $(sql "SELECT COUNT(*) FROM msdb.dbo.backupset d JOIN msdb.dbo.backupset f ON d.differential_base_lsn = f.checkpoint_lsn AND d.differential_base_guid = f.backup_set_uuid WHERE d.type = 'I'") == 1 ]]
+    client files --raw -i one.raw
+    expect_exit 0 sql "RESTORE FILELISTONLY FROM VIRTUAL_DEVICE='files'"
+    says 'data|/var/opt/mssql/data/data.mdf|D|PRIMARY|0|0|1'
+    wait_for_pid_end "$client" 5
+    expect_exit 1 sql "RESTORE DATABASE other FROM VIRTUAL_DEVICE='x' WITH MOVE 'nosuch' TO '/x'"
+    grep -q '^Msg 3234, ' out
     client two --raw -i one.raw
     sql "RESTORE DATABASE other FROM VIRTUAL_DEVICE='two' WITH NORECOVERY"
     wait_for_pid_end "$client" 5
