@@ -137,60 +137,140 @@ static char *path_of(const struct input *input)
         return strdup(path);
 }
 
-static bool holds_device_of(const char *path, const char *set_id, const struct args *args, uint32_t *ret_device)
-{
-        struct input input;
-        struct error ignored = ERROR_INIT;
-        struct stat st;
-        bool found = false;
+/* A name in the folder, and how much it looks like that of the first input. */
+struct candidate {
+        char *path;
+        size_t alike;
+};
 
-        if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
-                return false;
-        if (input_open(&input, path, &ignored) == 0 && input_start(&input, args, /* cancel= */ NULL, &ignored) == 0 &&
-            input.reader->has_info && strcmp(input.reader->info.set_id, set_id) == 0) {
-                *ret_device = input.reader->info.device;
-                found = true;
-        }
-        input_deinit(&input);
-        return found;
+struct candidates {
+        struct candidate *items;
+        size_t count;
+};
+
+static void candidates_deinit(struct candidates *candidates)
+{
+        for (size_t i = 0; i < candidates->count; i++)
+                free(candidates->items[i].path);
+        free(candidates->items);
 }
 
-/* Adds the files of the same set that lie in the first one's folder. Names come from the file system alone. */
-static int add_siblings(struct inputs *inputs, const struct args *args, const atomic_bool *cancel, struct error *err)
+/* Characters that two names have in common at either end. */
+static size_t alike(const char *a, const char *b)
 {
-        struct error damage = ERROR_INIT;
-        CLEANUP(freep) char *own_path = path_of(&inputs->items[0]);
+        size_t a_left = strlen(a), b_left = strlen(b), front = 0, back = 0;
+
+        for (; a_left && b_left && a[front] == b[front]; front++)
+                a_left--, b_left--;
+        for (; a_left && b_left && a[front + a_left - 1] == b[front + b_left - 1]; back++)
+                a_left--, b_left--;
+        return front + back;
+}
+
+static int most_alike_first(const void *a, const void *b)
+{
+        const struct candidate *x = a;
+        const struct candidate *y = b;
+
+        return x->alike != y->alike ? (x->alike < y->alike) - (x->alike > y->alike) : strcmp(x->path, y->path);
+}
+
+static int add_candidate(struct candidates *candidates, const char *folder, const char *name, const char *own_name,
+                         struct error *err)
+{
+        struct candidate *grown = reallocarray(candidates->items, candidates->count + 1, sizeof *grown);
+
+        if (!grown)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        candidates->items = grown;
+        grown += candidates->count;
+        grown->alike = alike(name, own_name);
+        if (asprintf(&grown->path, "%s/%s", folder, name) < 0)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        candidates->count++;
+        return 0;
+}
+
+/* The files beside the first input, those first that are named like it: each has to be opened to see what it is, which
+ * with a passphrase takes a second. */
+static int find_candidates(const struct input *first, struct candidates *ret_candidates, struct error *err)
+{
+        CLEANUP(freep) char *own_path = path_of(first);
         CLEANUP(freep) char *copy = own_path ? strdup(own_path) : NULL;
         CLEANUP(dir_closep) DIR *dir = NULL;
-        char set_id[IDENT_UUID_SIZE];
-        bool seen[VDS_DEVICES_MAX] = { false };
+        const char *own_name = own_path && strrchr(own_path, '/') ? strrchr(own_path, '/') + 1 : own_path;
         const char *folder;
         struct dirent *entry;
 
         if (!copy)
                 return 0;
-        memcpy(set_id, inputs->items[0].reader->info.set_id, sizeof set_id);
-        seen[inputs->items[0].reader->info.device] = true;
         folder = dirname(copy);
         dir = opendir(folder);
         while (dir && (entry = readdir(dir))) {
-                CLEANUP(freep) char *path = NULL;
-                uint32_t device;
-
                 /* Partials of running backups begin with a dot. */
-                if (entry->d_name[0] == '.')
+                if (entry->d_name[0] == '.' || strcmp(entry->d_name, own_name) == 0)
                         continue;
-                if (asprintf(&path, "%s/%s", folder, entry->d_name) < 0)
-                        return error_raise(err, ERR_MEMORY, "out of memory");
-                if (!holds_device_of(path, set_id, args, &device) || seen[device])
-                        continue;
-                /* A damaged copy counts only where no whole one lies beside it. */
-                if (add(inputs, path, args, cancel, &damage) == 0)
-                        seen[device] = true;
-                else
-                        input_deinit(&inputs->items[--inputs->count]);
+                if (add_candidate(ret_candidates, folder, entry->d_name, own_name, err) < 0)
+                        return -1;
         }
-        if (inputs->count == inputs->items[0].reader->info.device_count || !error_is_set(&damage))
+        if (ret_candidates->count)
+                qsort(ret_candidates->items, ret_candidates->count, sizeof *ret_candidates->items, most_alike_first);
+        return 0;
+}
+
+/* Whether the input holds a device of the set that was not seen yet. */
+static bool is_wanted(const struct input *input, const struct stream_info *set, const bool *seen)
+{
+        const struct stream_info *info = &input->reader->info;
+
+        return input->reader->has_info && strcmp(info->set_id, set->set_id) == 0 && !seen[info->device];
+}
+
+/* Adds the file if it holds a device that is wanted; if its end is damaged, that is told in `damage` instead. */
+static void try_sibling(struct inputs *inputs, const char *path, const struct args *args, const atomic_bool *cancel,
+                        bool *seen, struct error *damage)
+{
+        struct input *input = &inputs->items[inputs->count];
+        struct error ignored = ERROR_INIT;
+        struct error ends = ERROR_INIT;
+        struct stat st;
+        int rc;
+
+        if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+                return;
+        if (input_open(input, path, &ignored) == 0) {
+                rc = check_ends(input, args, &ends);
+                if (start(input, args, /* one_backup= */ true, cancel, &ignored) == 0 &&
+                    is_wanted(input, &inputs->items[0].reader->info, seen)) {
+                        if (rc == 0) {
+                                seen[input->reader->info.device] = true;
+                                inputs->count++;
+                                return;
+                        }
+                        *damage = ends;
+                }
+        }
+        input_deinit(input);
+}
+
+/* Adds the files of the same set that lie in the first one's folder. Names come from the file system alone. */
+static int add_siblings(struct inputs *inputs, const struct args *args, const atomic_bool *cancel, struct error *err)
+{
+        CLEANUP(candidates_deinit) struct candidates candidates = { 0 };
+        const struct stream_info *set = &inputs->items[0].reader->info;
+        struct error damage = ERROR_INIT;
+        bool seen[VDS_DEVICES_MAX] = { false };
+
+        if (find_candidates(&inputs->items[0], &candidates, err) < 0)
+                return -1;
+        seen[set->device] = true;
+        for (size_t i = 0; i < candidates.count && inputs->count < set->device_count; i++) {
+                if (cancel && atomic_load(cancel))
+                        return error_raise(err, ERR_ABORTED, "looking for the other files of the set was interrupted");
+                try_sibling(inputs, candidates.items[i].path, args, cancel, seen, &damage);
+        }
+        /* A damaged copy counts only where no whole one lies beside it. */
+        if (inputs->count == set->device_count || !error_is_set(&damage))
                 return 0;
         *err = damage;
         return -1;

@@ -83,6 +83,24 @@ test_the_others_are_found_under_any_name() {
     restores -i set/x.3.vdi
 }
 
+# A folder holds the backups of years; each file that is opened costs a look at its keys.
+test_files_with_like_names_are_looked_at_first() {
+    local i
+    needs_faults
+    make_db other.db 10
+    mkdir set
+    vdipipe backup other.db -o set/app-0.vdi
+    for i in {1..200}; do
+        cp set/app-0.vdi "set/app-$i.vdi"
+    done
+    make_db app.db 100
+    vdipipe backup app.db --devices 3 -o 'set/app-77.{device}.vdi'
+    VDIPIPE_FAULT=source-read=kill@100#client expect_exit 0 vdipipe restore copy.db -i set/app-77.2.vdi
+    cmp app.db copy.db
+    rm set/app-77.1.vdi
+    VDIPIPE_FAULT=source-read=kill@100#client expect_exit 137 vdipipe restore other-copy.db -i set/app-77.2.vdi
+}
+
 test_scattered_files_must_be_given() {
     make_set 2
     mkdir elsewhere
