@@ -148,7 +148,7 @@ static int add_section(struct service *service, const char *section, const char 
         struct error unfit = ERROR_INIT;
         const char *path;
 
-        if (database_parse(text, &database, &unfit) < 0) {
+        if (database_parse_file(text, &database, &unfit) < 0) {
                 message_verbose("[%s] of the configuration is left out: %s", section, unfit.message);
                 database_deinit(&database);
                 return 0;
@@ -174,7 +174,7 @@ static int add_given(struct service *service, const struct args *args, const cha
         if (!name)
                 return -1;
         if (equals) {
-                if (database_parse(equals + 1, &database, err) < 0) {
+                if (database_parse_file(equals + 1, &database, err) < 0) {
                         database_deinit(&database);
                         return -1;
                 }

@@ -29,11 +29,8 @@ const struct opt_spec options_statement_mssql[] = {
         { .type = OPT_FLAG,
           .name = "checksum",
           .offset = offsetof(struct args, checksum),
-          .help = "have the server check every page (default with SQL Server)" },
-        { .type = OPT_FLAG,
-          .name = "no-checksum",
-          .offset = offsetof(struct args, no_checksum),
-          .help = "have it check nothing" },
+          .help = "have the server check every page; with SQL Server the default for backups, while a restore "
+                  "checks what checksums there are" },
         { .type = OPT_END },
 };
 

@@ -100,6 +100,8 @@ static int await_configuration(struct operation *operation, struct error *err)
 {
         int rc = serving_configure(&operation->serving, err);
 
+        if (rc < 0 && err->code == ERR_TIMEOUT && operation->server->explain_absence)
+                operation->server->explain_absence(operation, err);
         if (rc != 0)
                 return rc < 0 ? -1 : operation->server->raise_failure(operation, err);
         supervisor_server_joined(operation->serving.supervisor);

@@ -27,6 +27,8 @@ struct operation_server {
         int (*await_success)(struct operation *operation, struct error *err);
         /* The set is aborted, or the server did not succeed: raises why, in the server's words if it has any. -1. */
         int (*raise_failure)(struct operation *operation, struct error *err);
+        /* The server did not open the set in time: adds to *err what is known of it. NULL: nothing is. */
+        void (*explain_absence)(struct operation *operation, struct error *err);
         /* Ends what is left of the server, once the set is left. Idempotent. */
         void (*end)(struct operation *operation);
 };

@@ -18,7 +18,9 @@ enum {
 
         SESSION_GRACE_MS = 8000, /* from the end of the set to the end of the statement by itself */
         CANCEL_GRACE_MS = 4000,  /* and then from our asking the server to cancel it */
-        VERDICT_SLICE_MS = 500,  /* between two looks at the cancel flag while the server finishes */
+        FURTHER_ERRORS = 8,      /* that are shown beside the one that says what happened */
+
+        VERDICT_SLICE_MS = 500, /* between two looks at the cancel flag while the server finishes */
 };
 
 struct mssql_part {
@@ -31,7 +33,11 @@ struct mssql_part {
         struct mssql_task *task;
         struct session_watch *watch;
         const struct mssql_login *login;
-        bool told; /* the error that the last line will repeat has come; the statement's thread's own */
+
+        /* The statement's thread's own until it has ended. */
+        bool told; /* the error that the last line will repeat has come */
+        struct server_message further[FURTHER_ERRORS];
+        size_t further_count;
 };
 
 static struct mssql_part *part_of(const struct operation *operation)
@@ -47,18 +53,18 @@ static bool is_chatter(int number)
                number == NUMBER_TERMINATED;
 }
 
-/* The first error that says what happened becomes the line that the command ends with, so it is not said twice. */
+/* The first error that says what happened becomes the line that the command ends with. What further ones say is for
+ * the end, too: they may be consequences of what failed here. */
 static void show(struct mssql_part *part, const struct server_message *message)
 {
         bool telling = message->severity >= ERROR_SEVERITY && message->number != NUMBER_TERMINATED;
 
-        if (is_chatter(message->number) || (telling && !part->told))
+        if (telling || is_chatter(message->number))
                 message_verbose("server: %d: %s", message->number, message->text);
-        else if (telling)
-                message_error("server: Msg %d, Level %d, State %d: %s", message->number, message->severity,
-                              message->state, message->text);
         else
                 message_summary("server: %s", message->text);
+        if (telling && part->told && part->further_count < FURTHER_ERRORS)
+                part->further[part->further_count++] = *message;
         part->told = part->told || telling;
 }
 
@@ -138,6 +144,36 @@ static void end_statement(struct operation *operation)
         session_watch_stop(take_ptr(&part->watch));
 }
 
+static void show_further(const struct mssql_part *part)
+{
+        struct error reason = ERROR_INIT;
+
+        if (supervisor_check(part->operation->serving.supervisor, &reason) < 0 && reason.code != ERR_PEER_DIED)
+                return;
+        for (size_t i = 0; i < part->further_count; i++)
+                message_error("server: Msg %d, Level %d, State %d: %s", part->further[i].number,
+                              part->further[i].severity, part->further[i].state, part->further[i].text);
+}
+
+/* The statement has ended. */
+static int raise_result(const struct mssql_part *part, struct error *err)
+{
+        if (mssql_task_result(part->task, err) == 0)
+                return 0;
+        show_further(part);
+        return err->code == ERR_PEER_DIED ? error_prefix(err, "session %d: ", part->session) : -1;
+}
+
+static void explain_absence(struct operation *operation, struct error *err)
+{
+        const struct error plain = *err;
+        char words[SESSION_WORDS_MAX];
+
+        session_watch_words(part_of(operation)->watch, words);
+        if (words[0])
+                error_raise(err, plain.code, "%s; %s", plain.message, words);
+}
+
 /* Why a set that is aborted, or whose statement failed, came to that: the server's own words, else the engine's. */
 static int raise_failure(struct operation *operation, struct error *err)
 {
@@ -151,7 +187,7 @@ static int raise_failure(struct operation *operation, struct error *err)
                                     "the statement did not end within %d s (%s%ssession %d): ", SESSION_GRACE_MS / 1000,
                                     words, words[0] ? "; " : "", part->session);
         }
-        if (mssql_task_result(part->task, err) < 0)
+        if (raise_result(part, err) < 0)
                 return -1;
         if (!operation->joined)
                 return error_raise(err, ERR_FAILED, "the statement ended without opening the device set");
@@ -171,7 +207,7 @@ static int await_success(struct operation *operation, struct error *err)
                 *err = reason;
                 return -1;
         }
-        rc = mssql_task_result(part->task, err);
+        rc = raise_result(part, err);
         end_statement(operation);
         return rc;
 }
@@ -197,6 +233,7 @@ static const struct operation_server mssql_server = {
         .joined = joined,
         .await_success = await_success,
         .raise_failure = raise_failure,
+        .explain_absence = explain_absence,
         .end = end,
 };
 
@@ -256,5 +293,6 @@ int operation_mssql_send(struct operation *operation, char *sql, struct rows *ro
         part->sql = sql;
         part->rows = rows;
         part->told = false;
+        part->further_count = 0;
         return sql ? 0 : error_raise(err, ERR_MEMORY, "out of memory");
 }

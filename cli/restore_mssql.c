@@ -114,8 +114,8 @@ static int check_look(const struct args *args, struct error *err)
         for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
                 if (args_was_given(args, others[i]))
                         return error_raise(err, ERR_USAGE, "--%s restores nothing; leave --%s out", look, others[i]);
-        if (!args->verify_only && (args_was_given(args, "checksum") || args_was_given(args, "no-checksum")))
-                return error_raise(err, ERR_USAGE, "--%s checks nothing; leave --checksum and --no-checksum out", look);
+        if (!args->verify_only && args_was_given(args, "checksum"))
+                return error_raise(err, ERR_USAGE, "--%s checks nothing; leave --checksum out", look);
         return 0;
 }
 
@@ -168,11 +168,7 @@ static int check_values(const struct args *args, struct error *err)
 static int check(struct restore *restore, struct error *err)
 {
         const struct args *args = restore->args;
-        bool checksum;
 
-        if (mssql_options_choose(args, "checksum", args->checksum, "no-checksum", args->no_checksum, true, &checksum,
-                                 err) < 0)
-                return -1;
         if (is_look(args))
                 return check_look(args, err);
         if (args_was_given(args, "json"))
@@ -281,13 +277,11 @@ static char *make_statement(const struct restore *restore, enum statement_verb v
                 .moves = moves->items,
                 .move_count = moves->count,
                 .replace = args->replace != SERVER_REPLACE_NO,
+                /* Said to a backup without checksums it is an error; left out it checks those that there are. */
+                .checksum = args->checksum && (!is_look(args) || args->verify_only) && verb != STATEMENT_FILELISTONLY,
                 .stats = STATS_PERCENT,
         };
-        struct error ignored = ERROR_INIT;
 
-        /* check() has found that they do not contradict each other. */
-        mssql_options_choose(args, "checksum", args->checksum, "no-checksum", args->no_checksum, true,
-                             &statement.checksum, &ignored);
         if (stop_at) {
                 stop_at[strlen("YYYY-MM-DD")] = 'T';
                 statement.stop_at = stop_at;
@@ -373,8 +367,10 @@ static int move_file(const char *folder, const char *logical, const char *physic
         size_t length = strlen(folder);
         char *path = NULL;
 
-        if (!logical || !physical)
+        if (!logical)
                 return error_raise(err, ERR_PROTOCOL, "the server's list of files has no names");
+        if (!physical)
+                physical = logical;
         if (find_move(moves, logical))
                 return 0;
         if (asprintf(&path, "%s%s%s", folder, length && folder[length - 1] == '/' ? "" : "/", base_name(physical)) < 0)

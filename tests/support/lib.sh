@@ -154,7 +154,7 @@ expect_error() { # TEXT...
 expect_real_options() { # COMMAND
     local option
     while read -r option; do
-        vdipipe __complete "$1" | grep -q -e "^${option}[=[:space:]]" || fail "there is no $option: $(<err)"
+        vdipipe __complete "$1" | grep -e "^${option}[=[:space:]]" >/dev/null || fail "there is no $option: $(<err)"
     done < <(grep -o -e '--[a-z][a-z-]*' err)
 }
 

@@ -3,6 +3,7 @@
 #
 # mssql.sh - a stand-in SQL Server for a scenario, on a port that the kernel chose; to be sourced after lib.sh
 
+# shellcheck disable=SC2154 # lib.sh made it
 password=$scratch/password
 (umask 077 && echo 'correct horse' >"$password")
 export VDIPIPE_PASSWORD_FILE=$password
