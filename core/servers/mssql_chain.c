@@ -26,6 +26,8 @@ struct chain {
         const struct mssql_backup_record *records;
         size_t count;
         struct mssql_step *steps; /* by record until the end */
+        size_t *logs;             /* those that may apply, as they begin */
+        size_t log_count;
         struct fork forks[FORKS_MAX];
         size_t fork_count;
 };
@@ -132,21 +134,34 @@ static bool is_free(const struct chain *chain, size_t i, char type)
         return chain->steps[i].state == MSSQL_STEP_STATES && chain->records[i].type == type;
 }
 
-/* The log backup that takes the database furthest from `lsn`; SIZE_MAX: none. */
-static size_t find_log(const struct chain *chain, const char *lsn)
-{
-        size_t best = SIZE_MAX;
+/* A walk along the logs, as the database gets further. */
+struct walk {
+        size_t next; /* in chain->logs */
+        size_t best; /* of those passed, what leads furthest; SIZE_MAX: none */
+};
 
-        for (size_t i = 0; i < chain->count; i++) {
-                const struct mssql_backup_record *log = &chain->records[i];
-
-                if (!is_free(chain, i, 'L') || mssql_lsn_compare(log->first_lsn, lsn) > 0 ||
-                    mssql_lsn_compare(log->last_lsn, lsn) <= 0)
-                        continue;
-                if (best == SIZE_MAX || mssql_lsn_compare(log->last_lsn, chain->records[best].last_lsn) > 0)
-                        best = i;
+#define WALK_INIT                \
+        {                        \
+                .best = SIZE_MAX \
         }
-        return best;
+
+/* The log backup that takes the database furthest from `lsn`; SIZE_MAX: none. */
+static size_t next_log(const struct chain *chain, struct walk *walk, const char *lsn)
+{
+        const struct mssql_backup_record *records = chain->records;
+
+        for (; walk->next < chain->log_count; walk->next++) {
+                size_t log = chain->logs[walk->next];
+
+                if (mssql_lsn_compare(records[log].first_lsn, lsn) > 0)
+                        break;
+                if (walk->best == SIZE_MAX ||
+                    mssql_lsn_compare(records[log].last_lsn, records[walk->best].last_lsn) > 0)
+                        walk->best = log;
+        }
+        if (walk->best == SIZE_MAX || mssql_lsn_compare(records[walk->best].last_lsn, lsn) <= 0)
+                return SIZE_MAX;
+        return walk->best;
 }
 
 /* By its identity, or where a server keeps none, by its checkpoint. */
@@ -178,11 +193,12 @@ static size_t find_diff(const struct chain *chain, size_t full)
 static struct route make_route(const struct chain *chain, size_t full)
 {
         struct route route = { .full = full, .diff = find_diff(chain, full) };
+        struct walk walk = WALK_INIT;
         size_t log;
 
         route.data_lsn = chain->records[route.diff == SIZE_MAX ? full : route.diff].last_lsn;
         route.end_lsn = route.data_lsn;
-        while ((log = find_log(chain, route.end_lsn)) != SIZE_MAX)
+        while ((log = next_log(chain, &walk, route.end_lsn)) != SIZE_MAX)
                 route.end_lsn = chain->records[log].last_lsn;
         return route;
 }
@@ -243,10 +259,34 @@ static void sort_out(struct chain *chain)
         }
 }
 
+static int compare_beginnings(const void *a_index, const void *b_index, void *context)
+{
+        const struct mssql_backup_record *records = context;
+        size_t a = *(const size_t *)a_index;
+        size_t b = *(const size_t *)b_index;
+        int order = mssql_lsn_compare(records[a].first_lsn, records[b].first_lsn);
+
+        return order ? order : a < b ? -1 : 1;
+}
+
+static int sort_logs(struct chain *chain)
+{
+        chain->logs = calloc(chain->count, sizeof *chain->logs);
+        if (!chain->logs)
+                return -1;
+        for (size_t i = 0; i < chain->count; i++)
+                if (is_free(chain, i, 'L'))
+                        chain->logs[chain->log_count++] = i;
+        qsort_r(chain->logs, chain->log_count, sizeof *chain->logs, compare_beginnings,
+                (void *)(uintptr_t)chain->records);
+        return 0;
+}
+
 /* Marks what applies. Returns how many do. */
 static size_t apply(struct chain *chain, const struct route *route)
 {
         const char *lsn = route->data_lsn;
+        struct walk walk = WALK_INIT;
         size_t used = 0;
         size_t log;
 
@@ -258,7 +298,7 @@ static size_t apply(struct chain *chain, const struct route *route)
                 chain->steps[route->diff].state = MSSQL_STEP_APPLIES;
                 used++;
         }
-        for (; (log = find_log(chain, lsn)) != SIZE_MAX; used++) {
+        for (; (log = next_log(chain, &walk, lsn)) != SIZE_MAX; used++) {
                 chain->steps[log].state = MSSQL_STEP_APPLIES;
                 lsn = chain->records[log].last_lsn;
         }
@@ -304,30 +344,18 @@ static void mark_data(struct chain *chain, const struct route *route)
         }
 }
 
-/* The log backup not yet sorted out that begins first; SIZE_MAX: none. */
-static size_t next_log(const struct chain *chain)
-{
-        size_t next = SIZE_MAX;
-
-        for (size_t i = 0; i < chain->count; i++)
-                if (is_free(chain, i, 'L') &&
-                    (next == SIZE_MAX ||
-                     mssql_lsn_compare(chain->records[i].first_lsn, chain->records[next].first_lsn) < 0))
-                        next = i;
-        return next;
-}
-
 /* Log backups behind one gap all wait for the same. */
 static void mark_logs(struct chain *chain, const struct route *route)
 {
         const char *lsn = route->full == SIZE_MAX ? NULL : route->end_lsn;
         const struct mssql_step *gap = NULL;
-        size_t i;
 
-        while ((i = next_log(chain)) != SIZE_MAX) {
-                const struct mssql_backup_record *log = &chain->records[i];
-                struct mssql_step *step = &chain->steps[i];
+        for (size_t i = 0; i < chain->log_count; i++) {
+                const struct mssql_backup_record *log = &chain->records[chain->logs[i]];
+                struct mssql_step *step = &chain->steps[chain->logs[i]];
 
+                if (step->state == MSSQL_STEP_APPLIES)
+                        continue;
                 if (!lsn) {
                         mark_gap(step, "a full backup");
                         continue;
@@ -368,23 +396,26 @@ static int compare_steps(const void *a_step, const void *b_step, void *context)
         return order ? order : a->record < b->record ? -1 : 1;
 }
 
-size_t mssql_chain(const struct mssql_backup_record *records, size_t count, struct mssql_step *steps,
-                   const char **ret_lsn)
+int mssql_chain(const struct mssql_backup_record *records, size_t count, struct mssql_step *steps, size_t *ret_used,
+                const char **ret_lsn)
 {
         struct chain chain = { .records = records, .count = count, .steps = steps };
         struct route route;
-        size_t used;
 
+        *ret_used = 0;
         *ret_lsn = "";
         if (count == 0)
                 return 0;
         sort_out(&chain);
+        if (sort_logs(&chain) < 0)
+                return -1;
         route = best_route(&chain);
-        used = apply(&chain, &route);
-        if (used > 0)
+        *ret_used = apply(&chain, &route);
+        if (*ret_used > 0)
                 *ret_lsn = route.end_lsn;
         mark_data(&chain, &route);
         mark_logs(&chain, &route);
+        free(chain.logs);
         qsort_r(steps, count, sizeof *steps, compare_steps, (void *)(uintptr_t)records);
-        return used;
+        return 0;
 }

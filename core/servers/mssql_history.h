@@ -74,9 +74,9 @@ struct mssql_step {
 
 /* Puts records in the order in which they are restored: a full backup, the newest differential on it, the logs from
  * there on; of several full backups the one that leads furthest, and then that with the least left to roll forward.
- * `steps` has `count` places; all records are in it, those that apply first. Returns how many apply; *ret_lsn is where
- * the database then stands ("" when none do), and points into the records. */
-size_t mssql_chain(const struct mssql_backup_record *records, size_t count, struct mssql_step *steps,
-                   const char **ret_lsn);
+ * `steps` has `count` places; all records are in it, those that apply first: *ret_used of them. *ret_lsn is where the
+ * database then stands ("" when none do), and points into the records. 0, or -1 when memory is short. */
+int mssql_chain(const struct mssql_backup_record *records, size_t count, struct mssql_step *steps, size_t *ret_used,
+                const char **ret_lsn);
 
 #endif

@@ -195,6 +195,7 @@ static void read_record(const char *text, size_t size)
         struct mssql_backup_record again;
         struct error err = ERROR_INIT;
         const char *lsn;
+        size_t used;
 
         (void)size;
         if (mssql_record_decode(text, &records[0], &err) < 0)
@@ -202,7 +203,7 @@ static void read_record(const char *text, size_t size)
         json = mssql_record_encode(&records[0]);
         if (!json || mssql_record_decode(json, &again, &err) < 0 || memcmp(&again, &records[0], sizeof again) != 0)
                 abort();
-        if (mssql_chain(records, COPIES, steps, &lsn) > COPIES)
+        if (mssql_chain(records, COPIES, steps, &used, &lsn) < 0 || used > COPIES)
                 abort();
         memmove(records + 1, records, (COPIES - 1) * sizeof records[0]);
 }

@@ -249,12 +249,13 @@ static void check_case(const struct chain_case *expected)
         size_t applies = 0;
         size_t count = 0;
         const char *lsn;
+        size_t used;
 
         for (; count < RECORDS_MAX && expected->backups[count].type; count++) {
                 make_record(&expected->backups[count], (unsigned)count + 1, &records[count]);
                 applies += expected->steps[count].state == APPLIES;
         }
-        if (mssql_chain(records, count, steps, &lsn) != applies || strcmp(lsn, expected->lsn) != 0)
+        if (mssql_chain(records, count, steps, &used, &lsn) < 0 || used != applies || strcmp(lsn, expected->lsn) != 0)
                 fail_msg("%s: the number of steps, or the last LSN, %s", expected->name, lsn);
         for (size_t i = 0; i < count; i++)
                 if (steps[i].record + 1 != expected->steps[i].backup || steps[i].state != expected->steps[i].state ||
@@ -273,9 +274,11 @@ static void test_chains(void **state)
 static void test_nothing(void **state)
 {
         const char *lsn;
+        size_t used;
 
         (void)state;
-        assert_int_equal(mssql_chain(NULL, 0, NULL, &lsn), 0);
+        assert_int_equal(mssql_chain(NULL, 0, NULL, &used, &lsn), 0);
+        assert_int_equal(used, 0);
         assert_string_equal(lsn, "");
 }
 
@@ -293,14 +296,48 @@ static void test_without_identities(void **state)
         static const size_t order[COUNT] = { 0, 1, 3, 2, 4 };
         struct mssql_step steps[COUNT];
         const char *lsn;
+        size_t used;
 
         (void)state;
-        assert_int_equal(mssql_chain(records, COUNT, steps, &lsn), 3);
+        assert_int_equal(mssql_chain(records, COUNT, steps, &used, &lsn), 0);
+        assert_int_equal(used, 3);
         for (size_t i = 0; i < COUNT; i++)
                 assert_int_equal(steps[i].record, order[i]);
         assert_int_equal(steps[3].state, GAP);
         assert_string_equal(steps[3].missing, "the full backup with checkpoint LSN 13");
         assert_int_equal(steps[4].state, FOREIGN);
+}
+
+/* A year of hourly logs and weekly full backups, of which one log is missing. */
+static void test_many(void **state)
+{
+        enum { LOGS = 8760, WEEK = 168, MISSING = 8750, ALL = LOGS + LOGS / WEEK };
+        struct mssql_backup_record *records = calloc(ALL, sizeof *records);
+        struct mssql_step *steps = calloc(ALL, sizeof *steps);
+        size_t count = 0;
+        const char *lsn;
+        size_t used;
+
+        (void)state;
+        assert_non_null(records);
+        assert_non_null(steps);
+        for (unsigned hour = 1; hour <= LOGS; hour++) {
+                const struct backup log = LOG(hour * 10, hour * 10 + 10);
+                const struct backup full = FULL(hour * 10, hour * 10 + 5);
+
+                if (hour != MISSING)
+                        make_record(&log, hour, &records[count++]);
+                if (hour % WEEK == 0)
+                        make_record(&full, LOGS + hour, &records[count++]);
+        }
+        assert_int_equal(mssql_chain(records, count, steps, &used, &lsn), 0);
+        assert_string_equal(lsn, "87500");
+        assert_int_equal(steps[0].record, 8736 + 8736 / WEEK - 1);
+        assert_int_equal(used, 1 + 14);
+        assert_int_equal(steps[count - 1].state, GAP);
+        assert_string_equal(steps[count - 1].missing, "the log from LSN 87500 to LSN 87510");
+        free(records);
+        free(steps);
 }
 
 static void test_lsn_compare(void **state)
@@ -416,6 +453,7 @@ int main(void)
                 cmocka_unit_test(test_chains),
                 cmocka_unit_test(test_nothing),
                 cmocka_unit_test(test_without_identities),
+                cmocka_unit_test(test_many),
                 cmocka_unit_test(test_lsn_compare),
                 cmocka_unit_test(test_record_survives),
                 cmocka_unit_test(test_unsound_records),
