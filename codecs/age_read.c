@@ -176,19 +176,22 @@ static void free_ring(struct age_source *age)
         age->ring = NULL;
 }
 
+/* `size` is at least 1. */
 static int make_ring(struct age_source *age, size_t size, struct error *err)
 {
+        size_t i = 0;
+
         free_ring(age);
         age->oldest = 0;
         age->ring_size = size;
         age->ring = calloc(size, sizeof *age->ring);
         if (!age->ring)
                 return error_raise(err, ERR_MEMORY, "out of memory");
-        for (size_t i = 0; i < size; i++) {
+        do {
                 age->ring[i].bytes = malloc(SEGMENT_BYTES + 1);
                 if (!age->ring[i].bytes)
                         return error_raise(err, ERR_MEMORY, "out of memory");
-        }
+        } while (++i < size);
         return 0;
 }
 
