@@ -293,4 +293,30 @@ test_no_server_is_asked_unasked() {
     expect_error "is another machine"
 }
 
+test_a_chain_of_full_diff_and_log() {
+    printf 'set direction write\ndevice 1\n  write 64K x4 data pattern 3\n  flush\n' >backup.vds
+    printf 'set direction read\ndevice 1\n  read 64K until eof check pattern 3 total 256K\n  clearerror\n' >restore.vds
+    serve --database app --script backup.vds --restore-script restore.vds
+    expect_exit 1 vdipipe backup "$url/app" --type diff -o x
+    expect_error "Msg 3035"
+    expect_exit 0 vdipipe backup "$url/app" --no-copy-only -o '1-{type}.vdi'
+    expect_exit 0 vdipipe backup "$url/app" --type log -o '2-{type}.vdi'
+    expect_exit 0 vdipipe backup "$url/app" --type diff -o '3-{type}.vdi' -v
+    grep -qF "backup of 'app' (differential): " err
+    expect_exit 0 vdipipe backup "$url/app" --type log -o '4-{type}.vdi' -v
+    grep -qF "backup of 'app' (log): " err
+    expect_exit 0 vdipipe backup "$url/app" --filegroup PRIMARY --file data -v -o part.vdi
+    grep -qF "BACKUP DATABASE [app] FILE = N'data', FILEGROUP = N'PRIMARY' TO" err
+    expect_exit 0 vdipipe info --chain 4-log.vdi 3-diff.vdi 2-log.vdi 1-full.vdi
+    [[ $(grep -o '[0-9]-[a-z]*\.vdi' out | tr '\n' ' ') == "1-full.vdi 3-diff.vdi 4-log.vdi 2-log.vdi " ]] || fail "$(<out)"
+    expect_exit 1 vdipipe info --chain 4-log.vdi 1-full.vdi
+    expect_exit 0 vdipipe restore "$url/other" --norecovery --move-to /srv -i 1-full.vdi -v
+    grep -qF "MOVE N'data' TO N'/srv/data.mdf'" err
+    expect_exit 0 vdipipe restore "$url/other" --norecovery -i 3-diff.vdi
+    expect_exit 0 vdipipe restore "$url/other" --recovery -i 4-log.vdi -v --stop-at 2026-01-31T12:00:00
+    grep -qF "RESTORE LOG [other] FROM" err
+    grep -qF "STOPAT = N'2026-01-31T12:00:00'" err
+    nothing_left
+}
+
 run_tests

@@ -8,10 +8,15 @@ password=$scratch/password
 (umask 077 && echo 'correct horse' >"$password")
 export VDIPIPE_PASSWORD_FILE=$password
 
+if ! "$VDIPIPE" --version | grep -i freetds >/dev/null; then
+    echo "skip - built without FreeTDS"
+    exit 0
+fi
+
 # Starts 'vdipipe serve'; its process is $server, and $url what reaches it. Databases that are restored go to this folder.
 serve() { # ARGS...
     : >serve.out
-    "${VDIPIPE_SERVER:-$VDIPIPE}" serve --listen 127.0.0.1:0 --data-dir "$PWD" "$@" >serve.out 2>serve.err &
+    "$VDIPIPE" serve --listen 127.0.0.1:0 --data-dir "$PWD" "$@" >serve.out 2>serve.err &
     server=$!
     wait_until 20 grep -q '^listening on' serve.out
     url=mssql://sa@$(sed -n 's/^listening on //p' serve.out)
