@@ -82,6 +82,27 @@ static int run_configured(const struct command *command, struct args *args, stru
         return rc;
 }
 
+/* Whether that is an option whose value may be left out. */
+static bool is_optional(const struct command *command, const char *argument)
+{
+        for (const struct opt_spec *const *table = command->options; *table; table++)
+                for (const struct opt_spec *spec = *table; spec->type != OPT_END; spec++)
+                        if (spec->optional && strncmp(argument, "--", 2) == 0 && strcmp(argument + 2, spec->name) == 0)
+                                return true;
+        return false;
+}
+
+/* One operand too many may be meant as an option's value, which is taken only behind '='. */
+static void raise_unexpected(const struct command *command, const struct args *args, int argc, const char *const *argv,
+                             struct error *err)
+{
+        error_raise(err, ERR_USAGE, "unexpected argument '%s'", args->operands.items[command->operands_max]);
+        for (int i = 0; i + 1 < argc; i++)
+                if (is_optional(command, argv[i]) && argv[i + 1][0] != '-' && access(argv[i + 1], F_OK) < 0)
+                        error_raise(err, ERR_USAGE, "unexpected argument '%s'; a value for %s is written %s=%s",
+                                    argv[i + 1], argv[i], argv[i], argv[i + 1]);
+}
+
 static int run_command(const struct command *command, int argc, const char *const *argv)
 {
         struct error err = ERROR_INIT;
@@ -95,7 +116,7 @@ static int run_command(const struct command *command, int argc, const char *cons
                 render_help(stdout, command);
                 status = flush_stdout();
         } else if (args.operands.count > command->operands_max) {
-                error_raise(&err, ERR_USAGE, "unexpected argument '%s'", args.operands.items[command->operands_max]);
+                raise_unexpected(command, &args, argc, argv, &err);
                 status = fail_with_usage(command->name, &err);
         } else if (run_configured(command, &args, &err) < 0) {
                 if (err.message[0])

@@ -6,6 +6,20 @@
 
 commands='backup restore create attach exec list list-databases status config abort verify info extract keygen'
 
+# The habit of another tool: its level stands apart.
+test_a_value_that_must_be_attached() {
+    make_db app.db 10
+    expect_exit 2 vdipipe backup app.db --zstd 19 -o f
+    expect_error "unexpected argument '19'" '--zstd=19'
+    expect_exit 2 vdipipe backup --zstd 19 app.db -o f
+    expect_error '--zstd=19'
+    expect_exit 2 vdipipe restore --replace aside app.db -i f
+    expect_error '--replace=aside'
+    expect_exit 2 vdipipe backup --zstd app.db more -o f
+    expect_error "unexpected argument 'more'; see"
+    [[ ! -e f ]]
+}
+
 test_help_of_every_command() {
     local command
     for command in $commands; do
