@@ -4,7 +4,7 @@
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
-commands='backup restore create attach exec list list-databases status config abort verify info extract keygen'
+commands='backup restore create attach exec list list-databases status config abort verify info extract keygen doctor serve'
 
 # The habit of another tool: its level stands apart.
 test_a_value_that_must_be_attached() {
