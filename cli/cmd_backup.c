@@ -136,6 +136,7 @@ static int finish(struct backup *backup, struct stage *const *files, struct erro
                         return operation_failed(operation, err);
         if (supervisor_check(operation->serving.supervisor, err) < 0)
                 return -1;
+        supervisor_watch_keeper(operation->serving.supervisor, -1);
         if (!outputs->to_stdout && run_as_publish(backup->run_as, files, outputs->count, err) < 0)
                 return -1;
         worker_end(&operation->serving.worker);
@@ -212,8 +213,10 @@ static int run_operation(struct backup *backup, struct error *err)
         /* The configuration may name a user for all databases; SQLite's need none. */
         if ((database_is_mssql(&backup->database) &&
              run_as_begin(backup->args, files, backup->outputs.to_stdout ? 0 : backup->outputs.count, &backup->run_as,
-                          err) < 0) ||
-            backup->server->use(backup, err) < 0)
+                          err) < 0))
+                return operation_failed(operation, err);
+        supervisor_watch_keeper(operation->serving.supervisor, run_as_keeper_fd(backup->run_as));
+        if (backup->server->use(backup, err) < 0)
                 return operation_failed(operation, err);
         if (operation_connect(operation, err) < 0 ||
             (backup->server->joined && backup->server->joined(backup, err) < 0))

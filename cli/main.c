@@ -145,15 +145,11 @@ static int run_help(int argc, const char *const *argv)
         return flush_stdout();
 }
 
-int main(int argc, char **argv_in)
+static int run(int argc, const char *const *argv)
 {
-        const char *const *argv = (const char *const *)argv_in;
         struct error err = ERROR_INIT;
         const struct command *command;
 
-        hold_standard_descriptors();
-        signal(SIGPIPE, SIG_IGN);
-        signal(SIGXFSZ, SIG_IGN);
         if (argc < 2) {
                 error_raise(&err, ERR_USAGE, "no command given");
                 return fail_with_usage("", &err);
@@ -170,4 +166,29 @@ int main(int argc, char **argv_in)
                 return fail_with_usage("", &err);
         }
         return run_command(command, argc - 1, argv + 1);
+}
+
+static bool over;
+
+/* Code of others runs in this process (--sqlvdi), and its exit(0) in the middle of a backup must not pass for ours. */
+static void refuse_success(void)
+{
+        if (over)
+                return;
+        message_error("a library ended the program before its work was done");
+        _exit(EXIT_FAILURE);
+}
+
+int main(int argc, char **argv)
+{
+        int status;
+
+        hold_standard_descriptors();
+        signal(SIGPIPE, SIG_IGN);
+        signal(SIGXFSZ, SIG_IGN);
+        if (atexit(refuse_success) != 0)
+                return EXIT_FAILURE;
+        status = run(argc, (const char *const *)argv);
+        over = true;
+        return status;
 }

@@ -73,6 +73,7 @@ static int become(const struct passwd *user, struct error *err)
         if (initgroups(user->pw_name, user->pw_gid) < 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
             setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
                 return error_raise_errno(err, errno, "--run-as %s: becoming that user", user->pw_name);
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         if (geteuid() != user->pw_uid || getegid() != user->pw_gid || (user->pw_uid != 0 && setuid(0) == 0))
                 return error_raise(err, ERR_FAILED, "--run-as %s: root's rights could not be given up", user->pw_name);
         return 0;
@@ -165,6 +166,11 @@ int run_as_begin(const struct args *args, struct stage *const *files, size_t cou
                 return 0;
         run_as_end(take_ptr(ret_run_as));
         return -1;
+}
+
+int run_as_keeper_fd(const struct run_as *run_as)
+{
+        return run_as ? run_as->pidfd : -1;
 }
 
 /* Returns 1 when `fd` is ready, 0 when the time is up. Interruptions are for waits that can be broken off. */

@@ -29,6 +29,9 @@ int run_as_check(const struct args *args, struct error *err);
 int run_as_begin(const struct args *args, struct stage *const *files, size_t count, struct run_as **ret_run_as,
                  struct error *err);
 
+/* Becomes readable when the keeper ends; it stays run_as's. -1: there is none. */
+int run_as_keeper_fd(const struct run_as *run_as);
+
 /* file_sink_publish() for these files, by the keeper; by this process where `run_as` is NULL. */
 int run_as_publish(struct run_as *run_as, struct stage *const *files, size_t count, struct error *err);
 

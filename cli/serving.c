@@ -42,6 +42,8 @@ static int create(struct serving *serving, const char *name, const struct VDConf
 
         if (!serving->engine)
                 return error_raise(err, ERR_MEMORY, "out of memory");
+        /* A library may not come back from this. */
+        supervisor_watch_engine(serving->supervisor, serving->engine);
         rc = engine_create(serving->engine, name, wishes);
         if (rc != NOERROR)
                 return error_raise(err, class_of_refusal(rc), "the device set cannot be created: %s (%s)",
@@ -103,6 +105,8 @@ int serving_configure(struct serving *serving, struct error *err)
                 return error_raise(err, ERR_TIMEOUT,
                                    "the server did not open the device set within %g s (--open-timeout)",
                                    (double)serving->args->open_timeout_ms / 1000);
+        if (rc != NOERROR && rc != VD_E_ABORT)
+                return error_raise(err, ERR_PROTOCOL, "the device set was not configured: %s", vds_result_name(rc));
         return rc == NOERROR ? 0 : 1;
 }
 

@@ -9,6 +9,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "cli/exit_status.h"
+#include "cli/message.h"
 #include "core/base/cleanup.h"
 #include "core/base/deadline.h"
 #include "core/base/fd_io.h"
@@ -17,6 +19,7 @@ enum {
         TICK_MS = 200,          /* progress, stalls */
         ABORT_MS = 500,         /* from an abort by others to the interruption of workers that are still busy */
         SERVER_ABORT_MS = 3000, /* the same where the server's end will say why */
+        LIBRARY_MS = 5000,      /* from the end of the operation to ours, while a library keeps a thread */
         INTERRUPT_MS = 20,      /* between two interruptions of workers that have not left yet */
         INTERRUPT_SIGNAL = SIGUSR1,
 };
@@ -36,8 +39,10 @@ struct supervisor {
         struct engine *engine;
         bool serving;             /* workers serve the engine's devices */
         int64_t aborted_since_ns; /* 0: the set is not aborted, as far as we know */
-        int64_t absent_since_ns;  /* 0: each device that the server has opened is served, as far as we know */
-        int server_fd;            /* borrowed; -1: none */
+        int64_t cancelled_since_ns;
+        int64_t absent_since_ns; /* 0: each device that the server has opened is served, as far as we know */
+        int keeper_fd;           /* borrowed; -1: none */
+        int server_fd;           /* the same */
         bool server_joined;
         supervised_end *server_ended;
         void *server_context;
@@ -59,6 +64,8 @@ static void wake(struct supervisor *supervisor)
 static void cancel(struct supervisor *supervisor, const struct error *reason)
 {
         error_keep_first(&supervisor->reason, reason);
+        if (!supervisor->cancelled_since_ns)
+                supervisor->cancelled_since_ns = monotonic_ns();
         atomic_store(&supervisor->cancel, true);
         if (supervisor->engine)
                 engine_signal_abort(supervisor->engine);
@@ -86,6 +93,39 @@ static void take_server_end(struct supervisor *supervisor)
                 engine_signal_abort(supervisor->engine);
         if (supervisor->server_ended(supervisor->server_context, &reason))
                 cancel(supervisor, &reason);
+}
+
+static void take_keeper_end(struct supervisor *supervisor)
+{
+        struct error reason = ERROR_INIT;
+
+        supervisor->keeper_fd = -1;
+        error_raise(&reason, ERR_FAILED, "the process that keeps the files for --run-as was killed");
+        cancel(supervisor, &reason);
+}
+
+/* A thread in a library cannot be ended, and with it neither can those that wait for it: after a while the process is.
+ * What it wrote has no end that a reader would accept, and nobody holds its locks. */
+static void look_for_lost_calls(struct supervisor *supervisor)
+{
+        int64_t inside_ms = supervisor->engine ? engine_inside_ms(supervisor->engine) : 0;
+        struct error reason = ERROR_INIT;
+
+        if (inside_ms < LIBRARY_MS)
+                return;
+        if (!supervisor->cancelled_since_ns && inside_ms * 1000000 >= supervisor->stall_timeout_ns) {
+                error_raise(&reason, ERR_TIMEOUT,
+                            "nothing came back from the library of the devices for %g s "
+                            "(--stall-timeout)",
+                            (double)supervisor->stall_timeout_ns / 1e9);
+                cancel(supervisor, &reason);
+        }
+        if (!supervisor->cancelled_since_ns ||
+            monotonic_ns() - supervisor->cancelled_since_ns < (int64_t)LIBRARY_MS * 1000000)
+                return;
+        message_error("%s; the library of the devices (--sqlvdi) keeps a thread, so this ends without cleaning up",
+                      supervisor->reason.message);
+        _exit(exit_status(&supervisor->reason));
 }
 
 static void look_for_stalls(struct supervisor *supervisor)
@@ -173,7 +213,10 @@ static void handle(struct supervisor *supervisor, const struct pollfd *fds)
                 eventfd_read(supervisor->wake_fd, &ignored);
         if (fds[2].revents && fds[2].fd == supervisor->server_fd)
                 take_server_end(supervisor);
+        if (fds[3].revents && fds[3].fd == supervisor->keeper_fd)
+                take_keeper_end(supervisor);
         look_for_stalls(supervisor);
+        look_for_lost_calls(supervisor);
         look_for_absence(supervisor);
         look_for_abort(supervisor);
         if (atomic_load(&supervisor->cancel))
@@ -200,6 +243,7 @@ static void *watch(void *argument)
                         { .fd = supervisor->signal_fd, .events = POLLIN },
                         { .fd = supervisor->wake_fd, .events = POLLIN },
                         { .fd = -1, .events = POLLIN },
+                        { .fd = -1, .events = POLLIN },
                 };
                 bool stopping;
                 int rc;
@@ -207,10 +251,11 @@ static void *watch(void *argument)
                 pthread_mutex_lock(&supervisor->lock);
                 stopping = supervisor->stopping;
                 fds[2].fd = supervisor->server_fd;
+                fds[3].fd = supervisor->keeper_fd;
                 pthread_mutex_unlock(&supervisor->lock);
                 if (stopping)
                         return NULL;
-                rc = poll(fds, 3, atomic_load(&supervisor->cancel) ? INTERRUPT_MS : TICK_MS);
+                rc = poll(fds, 4, atomic_load(&supervisor->cancel) ? INTERRUPT_MS : TICK_MS);
                 pthread_mutex_lock(&supervisor->lock);
                 if (rc >= 0)
                         handle(supervisor, fds);
@@ -254,6 +299,7 @@ int supervisor_start(int64_t stall_timeout_ms, struct progress *progress, struct
                 return error_raise(err, ERR_MEMORY, "out of memory");
         pthread_mutex_init(&supervisor->lock, NULL);
         supervisor->server_fd = -1;
+        supervisor->keeper_fd = -1;
         supervisor->stall_timeout_ns = stall_timeout_ms * 1000000;
         supervisor->progress = progress;
         sigaction(INTERRUPT_SIGNAL, &action, NULL);
@@ -313,6 +359,14 @@ void supervisor_watch_server(struct supervisor *supervisor, int fd, supervised_e
         supervisor->server_joined = false;
         supervisor->server_ended = ended;
         supervisor->server_context = context;
+        pthread_mutex_unlock(&supervisor->lock);
+        wake(supervisor);
+}
+
+void supervisor_watch_keeper(struct supervisor *supervisor, int fd)
+{
+        pthread_mutex_lock(&supervisor->lock);
+        supervisor->keeper_fd = fd;
         pthread_mutex_unlock(&supervisor->lock);
         wake(supervisor);
 }

@@ -4,7 +4,8 @@
  *
  * Threads that may block on a descriptor register as workers. When the operation is to end early, the supervisor sets
  * the cancel flag, aborts the device set, and interrupts every registered worker until all have left; a worker's
- * blocked system call then returns with ECANCELED (fd_io.h). The main thread is a worker, too.
+ * blocked system call then returns with ECANCELED (fd_io.h). The main thread is a worker, too. A worker that a library
+ * of others does not give back within five seconds is the end of the process, with the exit status of the reason.
  */
 #ifndef VDIPIPE_CLI_SUPERVISE_H
 #define VDIPIPE_CLI_SUPERVISE_H
@@ -54,6 +55,10 @@ typedef bool supervised_end(void *context, struct error *reason);
  * any time. -1: none, or no longer of interest. `ended` is called on the supervisor's thread. */
 void supervisor_watch_server(struct supervisor *supervisor, int fd, supervised_end *ended, void *context);
 void supervisor_server_joined(struct supervisor *supervisor);
+
+/* The keeper of run_as.h: when `fd`, its pidfd, becomes readable, the operation is cancelled with ERR_FAILED. -1:
+ * none, or no longer of interest. */
+void supervisor_watch_keeper(struct supervisor *supervisor, int fd);
 
 /* Called by the thread itself. supervisor_leave() must follow before the thread ends. */
 void supervisor_enter(struct supervisor *supervisor, struct worker *worker, const char *doing, const char *what);

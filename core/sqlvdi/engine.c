@@ -85,6 +85,11 @@ bool engine_unserved(struct engine *engine, uint32_t *ret_index)
         return engine->table->unserved && engine->table->unserved(engine, ret_index);
 }
 
+int64_t engine_inside_ms(struct engine *engine)
+{
+        return engine->table->inside_ms ? engine->table->inside_ms(engine) : 0;
+}
+
 int engine_server_pid(struct engine *engine)
 {
         return engine->table->server_pid ? engine->table->server_pid(engine) : 0;

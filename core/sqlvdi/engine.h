@@ -94,6 +94,10 @@ int engine_server_pid(struct engine *engine);
 /* Words for the last failure of engine_create(); "" when none. Valid until the next call on the engine. */
 const char *engine_error_text(struct engine *engine);
 
+/* For how many milliseconds the longest call in progress has been inside a library. What takes much longer than the
+ * waits of engine_get_command(), a second each, will hardly come back. Our own engine: 0, at once. */
+int64_t engine_inside_ms(struct engine *engine);
+
 /* ---- for implementations ---- */
 
 /* A member that is NULL is answered as said above for a library. */
@@ -115,6 +119,7 @@ struct engine_table {
         int (*verdict)(struct engine *engine, int64_t timeout_ms, enum vds_verdict *ret_verdict, char *text);
         bool (*unserved)(struct engine *engine, uint32_t *ret_index);
         int (*server_pid)(struct engine *engine);
+        int64_t (*inside_ms)(struct engine *engine);
 };
 
 /* The first member of every implementation's own structure. */

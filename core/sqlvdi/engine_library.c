@@ -16,6 +16,7 @@
 enum {
         OBJECT_SIZE = 256,   /* bytes for an object of the library's; the published header shows 8 */
         LEAVE_MS = 3000,     /* for Close */
+        ABORT_MS = 1000,     /* for SignalAbort */
         PACE_MAX = 128,      /* units of one wait, once they are known to be milliseconds */
         PACE_SECONDS = 500,  /* a wait that took so many milliseconds, and much more than it was asked for ... */
         PACE_SECONDS_BY = 4, /* ... so many times, was counted in seconds */
@@ -34,11 +35,18 @@ struct library_device {
         struct library_device *next;
 };
 
+/* A call in progress, on its thread's stack. */
+struct visit {
+        int64_t since_ns;
+        struct visit *next;
+};
+
 struct library_engine {
         struct engine engine;
         struct sqlvdi_members members; /* a copy: an abandoned engine outlives the library */
         alignas(16) unsigned char set[OBJECT_SIZE];
         atomic_bool created;
+        _Atomic uint32_t transfer_max; /* bytes of a command; 0: not known */
         uint32_t device_count;
         char *name;
         struct pace pace; /* of GetConfiguration */
@@ -46,7 +54,11 @@ struct library_engine {
         _Atomic int reason; /* an enum vds_abort_reason */
 
         pthread_mutex_t lock;   /* what follows */
-        pthread_cond_t changed; /* an abort, and the end of leaving */
+        pthread_cond_t changed; /* an abort, and the ends of SignalAbort and of leaving */
+        struct visit *visits;
+        bool aborting; /* the thread below was started */
+        bool aborted;  /* and has come back */
+        pthread_t aborter;
         bool left;
         bool abandoned; /* by engine_free(): who leaves disposes */
         struct library_device *devices;
@@ -73,6 +85,55 @@ static int note_result(struct library_engine *self, int result)
         if (result == VD_E_ABORT)
                 note_abort(self, VDS_ABORT_SERVER);
         return result;
+}
+
+/* ---- calls that may not come back ---- */
+
+static void visit_begin(struct library_engine *self, struct visit *visit)
+{
+        visit->since_ns = monotonic_ns();
+        pthread_mutex_lock(&self->lock);
+        visit->next = self->visits;
+        self->visits = visit;
+        pthread_mutex_unlock(&self->lock);
+}
+
+static void visit_end(struct library_engine *self, const struct visit *visit)
+{
+        pthread_mutex_lock(&self->lock);
+        for (struct visit **at = &self->visits; *at; at = &(*at)->next) {
+                if (*at == visit) {
+                        *at = visit->next;
+                        break;
+                }
+        }
+        pthread_mutex_unlock(&self->lock);
+}
+
+static int64_t library_inside_ms(struct engine *engine)
+{
+        struct library_engine *self = self_of(engine);
+        int64_t now = monotonic_ns();
+        int64_t since = now;
+
+        pthread_mutex_lock(&self->lock);
+        for (const struct visit *visit = self->visits; visit; visit = visit->next)
+                if (visit->since_ns < since)
+                        since = visit->since_ns;
+        pthread_mutex_unlock(&self->lock);
+        return (now - since) / 1000000;
+}
+
+/* With the lock held: waits until *flag is set, which `changed` tells. */
+static bool await_flag(struct library_engine *self, const bool *flag, int64_t timeout_ms)
+{
+        struct deadline deadline = deadline_after_ms(timeout_ms);
+        const struct timespec at = { .tv_sec = deadline.at_ns / 1000000000, .tv_nsec = deadline.at_ns % 1000000000 };
+        int rc = 0;
+
+        while (rc == 0 && !*flag)
+                rc = pthread_cond_timedwait(&self->changed, &self->lock, &at);
+        return *flag;
 }
 
 /* ---- waiting ---- */
@@ -108,9 +169,16 @@ struct wait {
 
 static int call(struct library_engine *self, const struct wait *wait, time_t timeout)
 {
+        struct visit visit;
+        int rc;
+
+        visit_begin(self, &visit);
         if (wait->device)
-                return self->members.device_get_command(wait->device->object, timeout, wait->ret_command);
-        return self->members.set_get_configuration(self->set, timeout, wait->config);
+                rc = self->members.device_get_command(wait->device->object, timeout, wait->ret_command);
+        else
+                rc = self->members.set_get_configuration(self->set, timeout, wait->config);
+        visit_end(self, &visit);
+        return rc;
 }
 
 static int wait_until(struct library_engine *self, const struct wait *wait, struct deadline deadline)
@@ -157,6 +225,7 @@ static int library_create(struct engine *engine, const char *name, const struct 
         struct library_engine *self = self_of(engine);
         struct VDConfig config = *wishes;
         char *copy = strdup(name);
+        struct visit visit;
         int rc;
 
         if (!copy || strlen(name) > VDS_NAME_MAX) {
@@ -165,7 +234,9 @@ static int library_create(struct engine *engine, const char *name, const struct 
         }
         free(self->name);
         self->name = copy;
+        visit_begin(self, &visit);
         rc = self->members.set_create(self->set, self->name, &config);
+        visit_end(self, &visit);
         self->device_count = wishes->deviceCount;
         atomic_store(&self->created, rc == NOERROR);
         snprintf(self->error_text, sizeof self->error_text, "%s", rc == NOERROR ? "" : words_of_refusal(rc));
@@ -176,16 +247,43 @@ static int library_get_configuration(struct engine *engine, int64_t timeout_ms, 
 {
         struct library_engine *self = self_of(engine);
         const struct wait wait = { .pace = &self->pace, .config = config };
+        int rc = wait_until(self, &wait, deadline_after_ms(timeout_ms));
 
-        return wait_until(self, &wait, deadline_after_ms(timeout_ms));
+        if (rc == NOERROR)
+                atomic_store(&self->transfer_max, config->maxTransferSize);
+        return rc;
 }
 
+static void *abort_main(void *argument)
+{
+        struct library_engine *self = argument;
+
+        self->members.set_signal_abort(self->set);
+        pthread_mutex_lock(&self->lock);
+        self->aborted = true;
+        pthread_cond_broadcast(&self->changed);
+        pthread_mutex_unlock(&self->lock);
+        return NULL;
+}
+
+/* Once for a set, and by a thread of its own: whoever aborts, signals are among them, is not to be lost in it. */
 static int library_signal_abort(struct engine *engine)
 {
         struct library_engine *self = self_of(engine);
+        bool first;
 
         note_abort(self, VDS_ABORT_CLIENT);
-        return atomic_load(&self->created) ? self->members.set_signal_abort(self->set) : VD_E_PROTOCOL;
+        if (!atomic_load(&self->created))
+                return VD_E_PROTOCOL;
+        pthread_mutex_lock(&self->lock);
+        first = !self->aborting;
+        if (first)
+                self->aborting = pthread_create(&self->aborter, NULL, abort_main, self) == 0;
+        if (first && self->aborting)
+                await_flag(self, &self->aborted, ABORT_MS);
+        first = !self->aborting;
+        pthread_mutex_unlock(&self->lock);
+        return first ? self->members.set_signal_abort(self->set) : NOERROR;
 }
 
 static bool all_closed(const struct library_engine *self)
@@ -214,7 +312,9 @@ static void dispose(struct library_engine *self)
 /* The devices' objects are the library's, and end with the set. */
 static void leave(struct library_engine *self)
 {
-        if (atomic_load(&self->created) && !all_closed(self))
+        if (self->aborting)
+                pthread_join(self->aborter, NULL);
+        else if (atomic_load(&self->created) && !all_closed(self))
                 self->members.set_signal_abort(self->set);
         if (atomic_load(&self->created))
                 self->members.set_close(self->set);
@@ -239,15 +339,10 @@ static void *leave_main(void *argument)
 
 static bool await_leaving(struct library_engine *self)
 {
-        struct deadline deadline = deadline_after_ms(LEAVE_MS);
-        const struct timespec at = { .tv_sec = deadline.at_ns / 1000000000, .tv_nsec = deadline.at_ns % 1000000000 };
         bool left;
-        int rc = 0;
 
         pthread_mutex_lock(&self->lock);
-        while (rc == 0 && !self->left)
-                rc = pthread_cond_timedwait(&self->changed, &self->lock, &at);
-        left = self->left;
+        left = await_flag(self, &self->left, LEAVE_MS);
         self->abandoned = !left;
         pthread_mutex_unlock(&self->lock);
         return left;
@@ -279,6 +374,7 @@ static int library_open_device(struct engine *engine, const char *name, struct e
         struct library_engine *self = self_of(engine);
         struct library_device *device = calloc(1, sizeof *device);
         char copy[VDS_NAME_MAX + 1];
+        struct visit visit;
         int rc;
 
         *ret_device = NULL;
@@ -286,7 +382,9 @@ static int library_open_device(struct engine *engine, const char *name, struct e
                 return VD_E_MEMORY;
         device->pace.units = 1;
         snprintf(copy, sizeof copy, "%s", name);
+        visit_begin(self, &visit);
         rc = note_result(self, self->members.set_open_device(self->set, copy, &device->object));
+        visit_end(self, &visit);
         if (rc == NOERROR && !device->object)
                 rc = VD_E_UNEXPECTED;
         if (rc != NOERROR) {
@@ -302,23 +400,26 @@ static int library_open_device(struct engine *engine, const char *name, struct e
 }
 
 /* What is wrong here would be taken for a buffer's address or length. */
-static bool is_sound(const struct VDC_Command *command)
+static bool is_sound(const struct VDC_Command *command, uint32_t transfer_max)
 {
         bool transfers = command && (command->commandCode == VDC_Read || command->commandCode == VDC_Write);
 
-        return command && (!transfers || command->size == 0 || (command->size > 0 && command->buffer));
+        if (!command || !transfers || command->size == 0)
+                return command;
+        return command->size > 0 && command->buffer && (!transfer_max || (uint32_t)command->size <= transfer_max);
 }
 
 static int library_get_command(struct engine *engine, struct engine_device *opaque, struct VDC_Command **ret_command)
 {
         struct library_device *device = (struct library_device *)opaque;
         const struct wait wait = { .pace = &device->pace, .device = device, .ret_command = ret_command };
+        struct library_engine *self = self_of(engine);
         int rc;
 
         *ret_command = NULL;
-        rc = wait_until(self_of(engine), &wait, DEADLINE_NEVER);
+        rc = wait_until(self, &wait, DEADLINE_NEVER);
         device->closed = device->closed || rc == VD_E_CLOSE;
-        return rc == NOERROR && !is_sound(*ret_command) ? VD_E_UNEXPECTED : rc;
+        return rc == NOERROR && !is_sound(*ret_command, atomic_load(&self->transfer_max)) ? VD_E_UNEXPECTED : rc;
 }
 
 static int library_complete_command(struct engine *engine, struct engine_device *opaque, struct VDC_Command *command,
@@ -326,9 +427,14 @@ static int library_complete_command(struct engine *engine, struct engine_device 
 {
         struct library_engine *self = self_of(engine);
         struct library_device *device = (struct library_device *)opaque;
+        struct visit visit;
+        int rc;
 
-        return note_result(self, self->members.device_complete_command(device->object, command, completion_code,
-                                                                       bytes_transferred, position));
+        visit_begin(self, &visit);
+        rc = self->members.device_complete_command(device->object, command, completion_code, bytes_transferred,
+                                                   position);
+        visit_end(self, &visit);
+        return note_result(self, rc);
 }
 
 static int library_device_name(struct engine *engine, uint32_t index, int64_t timeout_ms, char *name)
@@ -373,6 +479,7 @@ static const struct engine_table library_table = {
         .abort_reason = library_abort_reason,
         .abort_text = library_abort_text,
         .error_text = library_error_text,
+        .inside_ms = library_inside_ms,
 };
 
 struct engine *engine_library_new(const struct sqlvdi_library *library)

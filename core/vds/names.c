@@ -1,6 +1,8 @@
 /* Words for numbers, and which command belongs to which feature. */
 #include "core/vds/vds.h"
 
+#include <stdio.h>
+
 const char *vds_abort_text(enum vds_abort_reason reason)
 {
         static const char *const texts[VDS_ABORT_REASON_COUNT] = {
@@ -24,6 +26,7 @@ const char *vds_abort_text(enum vds_abort_reason reason)
 
 const char *vds_result_name(int result)
 {
+        static _Thread_local char unknown[32];
         static const struct {
                 int result;
                 const char *name;
@@ -49,7 +52,8 @@ const char *vds_result_name(int result)
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
                 if (names[i].result == result)
                         return names[i].name;
-        return "unknown result";
+        snprintf(unknown, sizeof unknown, "unknown result %d", result);
+        return unknown;
 }
 
 const char *vds_command_name(int command_code)

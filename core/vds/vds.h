@@ -80,7 +80,8 @@ enum vds_abort_reason {
 /* One clause of English for a reason: "the server process died". Static. */
 const char *vds_abort_text(enum vds_abort_reason reason);
 
-/* Name of a result code ("VD_E_TIMEOUT") or of a command ("Write"). Static; never NULL. */
+/* Name of a result code ("VD_E_TIMEOUT") or of a command ("Write"). Never NULL. Static, except for a result that has no
+ * name: valid until the thread's next call. */
 const char *vds_result_name(int result);
 const char *vds_command_name(int command_code);
 

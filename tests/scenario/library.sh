@@ -140,6 +140,56 @@ test_a_server_that_is_killed() {
     no_leftovers
 }
 
+# A backup by a library that goes wrong in this way, in the middle of it or before.
+faulty() { # FAULT COMMAND...
+    VDIPIPE_FAULTY=$1 VDIPIPE_FAULTY_BEHIND=$drop_in "${@:2}"
+}
+
+by_faulty_library=(--password-file password --sqlvdi "$VDIPIPE_HELPERS/libfaulty.so" -o f)
+
+test_a_library_that_goes_wrong() {
+    start_server
+    expect_exit 0 faulty none backup --sqlvdi "$VDIPIPE_HELPERS/libfaulty.so" -o f
+    expect_whole f
+    rm f
+    # Its success is none of ours.
+    expect_exit 1 faulty exit vdipipe backup "$uri" "${by_faulty_library[@]}"
+    expect_error 'a library ended the program before its work was done'
+    expect_exit 1 faulty refuse-configuration vdipipe backup "$uri" "${by_faulty_library[@]}"
+    grep -qF "backup of 'pubs': the device set was not configured: unknown result 4711" err || fail "$(<err)"
+    expect_exit 1 faulty large-command vdipipe backup "$uri" "${by_faulty_library[@]}"
+    grep -qF VD_E_UNEXPECTED err || fail "$(<err)"
+    # The one that ended could not clean up, but it locked nobody out.
+    [[ ! -e f && -z $(compgen -G '.f.partial-*') ]] || fail "left: $(ls -A)"
+    stop_server
+    no_leftovers
+}
+
+test_a_library_that_keeps_a_thread() {
+    local pid
+    start_server
+    export VDIPIPE_FAULTY=hang VDIPIPE_FAULTY_BEHIND=$drop_in
+    "$VDIPIPE" backup "$uri" "${by_faulty_library[@]}" >out 2>err &
+    pid=$!
+    wait_until 20 has_begun '.f.partial-*'
+    kill -TERM "$pid"
+    expect_end "$pid" 20 143
+    drop_checker_words err
+    grep -qF 'ended by signal 15 (Terminated); the library of the devices (--sqlvdi) keeps a thread' err || fail "$(<err)"
+    expect_exit 6 vdipipe backup "$uri" "${by_faulty_library[@]}" --stall-timeout 6
+    grep -qF 'nothing came back from the library of the devices for 6 s (--stall-timeout)' err || fail "$(<err)"
+    VDIPIPE_FAULTY=hang-in-create "$VDIPIPE" backup "$uri" "${by_faulty_library[@]}" >out 2>err &
+    pid=$!
+    wait_until 20 compgen -G '.f.partial-*'
+    kill -TERM "$pid"
+    expect_end "$pid" 20 143
+    [[ ! -e f ]]
+    expect_exit 0 backup -o f
+    expect_whole f
+    stop_server
+    no_leftovers
+}
+
 # ---- --run-as ----
 
 # A folder that root alone may enter, and an account that may not.
@@ -216,6 +266,20 @@ test_a_killed_backup_leaves_nothing() {
     kill -KILL "$pid"
     wait_until 10 fails compgen -G '.f.*.partial-*'
     [[ ! -e f.1 && ! -e f.2 ]]
+}
+
+# Without it the files could not get their names, so there is nothing to go on for.
+test_a_killed_keeper_ends_the_backup() {
+    local pid
+    needs_nobody
+    start_server --fault hang:256K
+    "$VDIPIPE" backup "$uri" --password-file password --run-as nobody -o f >out 2>err &
+    pid=$!
+    wait_until 20 has_begun '.f.partial-*'
+    kill -KILL "$(pgrep -P "$pid")"
+    expect_end "$pid" 2 1
+    grep -qF 'the process that keeps the files for --run-as was killed' err || fail "$(<err)"
+    [[ ! -e f ]]
 }
 
 test_run_as_is_refused_before_anything_is_started() {

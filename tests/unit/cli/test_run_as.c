@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -102,6 +103,7 @@ static void case_becomes_the_user(void)
         for (int i = 0; i < count; i++)
                 CHECK(groups[i] != 0);
         CHECK(setuid(0) < 0 && setgid(0) < 0);
+        CHECK(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
         end(&scene);
 }
 

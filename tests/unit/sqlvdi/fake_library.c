@@ -102,6 +102,7 @@ int SET(16GetConfigurationElP8VDConfig)(void *set, time_t timeout, struct VDConf
         if (!fake_library.configured)
                 return unlock(wait_for_abort(timeout));
         config->blockSize = 4096;
+        config->maxTransferSize = (uint32_t)fake_library.transfer_max;
         return unlock(NOERROR);
 }
 
@@ -130,6 +131,8 @@ int SET(11SignalAbortEv)(void *set)
         lock('a');
         fake_library.aborted = true;
         pthread_cond_broadcast(&fake_library.changed);
+        while (fake_library.aborts_slowly)
+                pthread_cond_wait(&fake_library.changed, &fake_library.lock);
         return unlock(NOERROR);
 }
 

@@ -29,9 +29,11 @@ struct fake_library {
 
         /* what it is to do */
         enum fake_unit unit;
-        bool deaf;       /* SignalAbort frees nobody */
-        bool stuck;      /* Close does not come back while this is so */
-        bool configured; /* GetConfiguration has what it waits for */
+        bool deaf;          /* SignalAbort frees nobody */
+        bool stuck;         /* Close does not come back while this is so */
+        bool aborts_slowly; /* nor SignalAbort */
+        int transfer_max;   /* what GetConfiguration says */
+        bool configured;    /* GetConfiguration has what it waits for */
         int create_result;
         int open_result;
         bool opens_nothing; /* OpenDevice says NOERROR and gives no device */

@@ -242,6 +242,28 @@ static void test_commands_that_make_no_sense(void **state)
         assert_ptr_equal(command, &flush);
 }
 
+static void test_commands_beyond_the_configuration(void **state)
+{
+        uint8_t byte = 0;
+        struct VDC_Command largest = { .commandCode = VDC_Write, .size = 65536, .buffer = &byte };
+        struct VDC_Command larger = { .commandCode = VDC_Write, .size = 65537, .buffer = &byte };
+        struct VDC_Command *command;
+        struct VDConfig config;
+        struct engine_device *device;
+
+        (void)state;
+        fake->configured = true;
+        fake->transfer_max = 65536;
+        fake->steps[0] = (struct fake_step){ NOERROR, &largest };
+        fake->steps[1] = (struct fake_step){ NOERROR, &larger };
+        fake->step_count = 2;
+        create(1);
+        assert_int_equal(engine_get_configuration(engine, 1000, &config), NOERROR);
+        device = open_device("a set");
+        assert_int_equal(engine_get_command(engine, device, &command), NOERROR);
+        assert_int_equal(engine_get_command(engine, device, &command), VD_E_UNEXPECTED);
+}
+
 /* ---- time ---- */
 
 static void test_milliseconds_are_waited_in_growing_steps(void **state)
@@ -417,6 +439,66 @@ static void test_a_library_that_is_stuck_in_close(void **state)
         assert_true(all_is_called("+cax-"));
 }
 
+static void let_go(bool *flag)
+{
+        pthread_mutex_lock(&fake->lock);
+        *flag = false;
+        pthread_cond_broadcast(&fake->changed);
+        pthread_mutex_unlock(&fake->lock);
+}
+
+/* Who aborts a set may be who ends the program, and has other things to do. */
+static void test_a_library_that_is_stuck_in_signal_abort(void **state)
+{
+        struct deadline deadline = deadline_after_ms(20000);
+        int64_t began = monotonic_ns();
+
+        (void)state;
+        fake->aborts_slowly = true;
+        create(1);
+        assert_int_equal(engine_signal_abort(engine), NOERROR);
+        assert_in_range(ms_since(began), 1000, 1000 + SLACK_MS);
+        assert_int_equal(engine_abort_reason(engine), VDS_ABORT_CLIENT);
+        began = monotonic_ns();
+        assert_int_equal(engine_signal_abort(engine), NOERROR);
+        close_engine();
+        assert_in_range(ms_since(began), 3000, 3000 + SLACK_MS);
+        assert_true(all_is_called("+ca"));
+        let_go(&fake->aborts_slowly);
+        while (!all_is_called("+cax-") && !deadline_passed(deadline))
+                sched_yield();
+        assert_true(all_is_called("+cax-"));
+}
+
+static void *get_configuration_main(void *argument)
+{
+        struct VDConfig config;
+
+        (void)argument;
+        engine_get_configuration(engine, -1, &config);
+        return NULL;
+}
+
+/* A thread that a library does not give back can be seen, and for how long. */
+static void test_how_long_a_call_is_inside(void **state)
+{
+        struct deadline deadline = deadline_after_ms(20000);
+        pthread_t thread;
+
+        (void)state;
+        create(1);
+        assert_int_equal(engine_inside_ms(engine), 0);
+        pthread_mutex_lock(&fake->lock);
+        assert_int_equal(pthread_create(&thread, NULL, get_configuration_main, NULL), 0);
+        while (engine_inside_ms(engine) < 300 && !deadline_passed(deadline))
+                sched_yield();
+        assert_in_range(engine_inside_ms(engine), 300, 300 + SLACK_MS);
+        pthread_mutex_unlock(&fake->lock);
+        engine_signal_abort(engine);
+        pthread_join(thread, NULL);
+        assert_int_equal(engine_inside_ms(engine), 0);
+}
+
 static void test_an_abort_unasked_for(void **state)
 {
         struct VDC_Command *command;
@@ -542,6 +624,7 @@ int main(void)
                 TEST(test_a_set_that_is_not_done_is_aborted),
                 TEST(test_a_device_that_does_not_open),
                 TEST(test_commands_that_make_no_sense),
+                TEST(test_commands_beyond_the_configuration),
                 TEST(test_milliseconds_are_waited_in_growing_steps),
                 TEST(test_seconds_are_waited_one_by_one),
                 TEST(test_a_library_that_does_not_wait_is_not_asked_in_a_loop),
@@ -552,6 +635,8 @@ int main(void)
                 TEST(test_abort_frees_waiters_of_a_deaf_library_that_counts_seconds),
                 TEST(test_abort_frees_waiters_of_a_library_that_does_not_wait),
                 TEST(test_a_library_that_is_stuck_in_close),
+                TEST(test_a_library_that_is_stuck_in_signal_abort),
+                TEST(test_how_long_a_call_is_inside),
                 TEST(test_an_abort_unasked_for),
                 cmocka_unit_test_setup_teardown(test_the_drop_in_serves_a_device, dropin_setup, dropin_teardown),
         };
