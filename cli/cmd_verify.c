@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/message.h"
 #include "cli/reading.h"
+#include "core/servers/mssql.h"
 
 static const struct opt_spec *const option_tables[] = { options_streams,    options_reading, options_decrypting,
                                                         options_passphrase, options_threads, options_stall,
@@ -46,8 +47,14 @@ static int verify_one(struct reading *reading, const struct args *args, const ch
 {
         struct input input;
         uint64_t bytes;
-        int rc = input_open(&input, path, err);
+        int rc;
 
+        if (path && mssql_uri_is(path))
+                return error_raise(err, ERR_USAGE,
+                                   "verify reads files; to have the server look at one: vdipipe restore %s "
+                                   "--verify-only -i FILE",
+                                   path);
+        rc = input_open(&input, path, err);
         if (rc == 0)
                 rc = input_start(&input, args, supervisor_cancel_flag(reading->supervisor), err);
         if (rc == 0)

@@ -251,6 +251,11 @@ test_contradictions() {
     expect_error "--label has 129 characters; 128 are allowed"
 }
 
+test_verify_is_about_files() {
+    expect_exit 2 vdipipe verify mssql://sa@localhost/pubs
+    expect_error "vdipipe restore mssql://sa@localhost/pubs --verify-only -i FILE"
+}
+
 test_sections() {
     make_db pubs.db 30
     serve --database "pubs=$PWD/pubs.db"

@@ -262,4 +262,33 @@ test_a_restore_that_fails() {
     nothing_left
 }
 
+# What the library does not tell, the statement's end does.
+test_failures_by_the_library() {
+    local library
+    library=$(dropin) || skip "the drop-in is not built"
+    faulty fail-before-open
+    within 10 1 vdipipe backup "$url/pubs" --sqlvdi "$library" -o f.vdi
+    last_line "Msg 3201, Level 16"
+    end_server
+    faulty fail-after-data:1M
+    within 10 1 vdipipe backup "$url/pubs" --sqlvdi "$library" -o f.vdi
+    last_line "Msg 3202, Level 16"
+    end_server
+    faulty hang:1M
+    "$VDIPIPE" backup "$url/pubs" --sqlvdi "$library" -o f.vdi 2>err &
+    client=$!
+    wait_until 20 partial_grows
+    kill -TERM "$client"
+    expect_end "$client" 20 143
+    expect_error "backup of 'pubs': ended by signal 15 (Terminated)"
+    "$VDIPIPE" backup "$url/pubs" --sqlvdi "$library" -o f.vdi 2>err &
+    client=$!
+    wait_until 20 partial_grows
+    kill -KILL "$server"
+    expect_end "$client" 20 1
+    grep -qF "backup of 'pubs': session " err
+    no_file
+    no_leftovers
+}
+
 run_tests
