@@ -54,9 +54,11 @@ struct standin_session {
         bool quoted_identifiers;
         int transactions;
 
+        /* Changed under the lock; read without, too: whoever tells of a run may not wait for whoever aborts it. */
+        _Atomic enum standin_end end;
+
         pthread_mutex_t lock; /* guards what follows */
         pthread_cond_t changed;
-        enum standin_end end;
         bool is_deaf; /* a cancellation is not heard */
         void (*abort_run)(void *run);
         void *run;

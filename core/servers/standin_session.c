@@ -65,12 +65,7 @@ void standin_wait_end(struct standin_session *session, enum standin_end end)
 
 enum standin_end standin_session_end(struct standin_session *session)
 {
-        enum standin_end end;
-
-        pthread_mutex_lock(&session->lock);
-        end = session->end;
-        pthread_mutex_unlock(&session->lock);
-        return end;
+        return atomic_load(&session->end);
 }
 
 /* A cancellation ends one request, a closed connection all. */

@@ -1,8 +1,11 @@
 #!/bin/bash
 # A stand-in SQL Server and a real client of FreeTDS: logins, BACKUP and RESTORE with a device set that 'vdipipe create' serves,
 # the questions that backup tools ask, faults on demand, and deaths in mid-transfer.
-# shellcheck source=tests/support/lib.sh
+# shellcheck disable=SC2317,SC2119,SC2030,SC2031 # run_tests calls the functions by their names, each in its own subshell
+# shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=../support/tedious.sh
+. "$(dirname "$0")/../support/tedious.sh"
 
 [[ -x $VDIPIPE_HELPERS/sqlcmd ]] || {
     echo "skip - built without FreeTDS"
@@ -11,7 +14,7 @@
 
 # Starts a server; its process is $server, its port $port. Its log is server.log.
 serve() { # OPTION...
-    [[ -e pw ]] || (umask 077 && echo 'p w$1' >pw)
+    [[ -e pw ]] || (umask 077 && echo 'p w~1' >pw)
     : >server.out
     "$VDIPIPE" serve -v --listen 127.0.0.1:0 --password-file pw --server-name standin "$@" >server.out 2>server.log &
     server=$!
@@ -25,7 +28,7 @@ stop() {
 }
 
 sql() { # BATCH [OPTION...]
-    SQLCMDPASSWORD='p w$1' timeout "$patience" "$VDIPIPE_HELPERS/sqlcmd" -S "127.0.0.1,$port" -U sa -b -W -h -1 -s '|' -Q "$@"
+    SQLCMDPASSWORD='p w~1' timeout "$patience" "$VDIPIPE_HELPERS/sqlcmd" -S "127.0.0.1,$port" -U sa -b -W -h -1 -s '|' -Q "$@"
 }
 
 set_is_there() { # NAME
@@ -66,7 +69,7 @@ test_refuses_what_may_not_come_in() {
     expect_exit 1 "$VDIPIPE_HELPERS/sqlcmd" -S "127.0.0.1,$port" -U sa -P wrong -b -Q 'SELECT 1'
     says "Msg 18456, Level 14, State 1, Server standin, Line 1"
     says "Login failed for user 'sa'."
-    expect_exit 1 "$VDIPIPE_HELPERS/sqlcmd" -S "127.0.0.1,$port" -U nobody -P 'p w$1' -b -Q 'SELECT 1'
+    expect_exit 1 "$VDIPIPE_HELPERS/sqlcmd" -S "127.0.0.1,$port" -U nobody -P 'p w~1' -b -Q 'SELECT 1'
     says "Login failed for user 'nobody'."
     expect_exit 1 sql 'SELECT 1' -d nosuch
     says 'Cannot open database "nosuch" requested by the login. The login failed.'
@@ -199,10 +202,10 @@ test_refuses_with_the_numbers_of_sql_server() {
         grep -q "^Msg ${refused[i + 1]}, " out || fail "${refused[i]}: $(cat -v out)"
     done
     # What is wrong in a batch keeps all of it from being done; what fails in it does not.
-    expect_exit 1 sql "PRINT 'done' BACKUP DATABAS pubs"
-    fails grep -q done out
-    expect_exit 1 sql "USE nosuch; PRINT 'done'"
-    says done
+    expect_exit 1 sql "PRINT 'said' BACKUP DATABAS pubs"
+    fails grep -q said out
+    expect_exit 1 sql "USE nosuch; PRINT 'said'"
+    says said
     stop
 }
 
@@ -273,7 +276,7 @@ test_fails_after_all_the_data() {
     [[ $got -eq 1 ]]
     grep -q '^Msg 3202, ' out
     says 'BACKUP DATABASE is terminating abnormally.'
-    [[ $(SQLCMDPASSWORD='p w$1' sql 'SELECT COUNT(*) FROM msdb.dbo.backupset') == 0 ]]
+    [[ $(SQLCMDPASSWORD='p w~1' sql 'SELECT COUNT(*) FROM msdb.dbo.backupset') == 0 ]]
     expect_client_failed
 }
 
@@ -294,7 +297,7 @@ test_hangs_until_it_is_cancelled() {
     make_database app.db 3000000
     serve --database pubs=app.db --fault hang:1M
     client one -o one.vdi
-    SQLCMDPASSWORD='p w$1' "$VDIPIPE_HELPERS/sqlcmd" -S "127.0.0.1,$port" -U sa -b -Q "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='one'" >out &
+    SQLCMDPASSWORD='p w~1' "$VDIPIPE_HELPERS/sqlcmd" -S "127.0.0.1,$port" -U sa -b -Q "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='one'" >out &
     statement=$!
     wait_until 10 running 'BACKUP DATABASE|suspended|BACKUPTHREAD'
     kill -INT "$statement"
@@ -322,7 +325,7 @@ test_a_deaf_server_hears_only_the_end_of_the_connection() {
     make_database app.db 3000000
     serve --database pubs=app.db --fault deaf:1M
     client one -o one.vdi
-    SQLCMDPASSWORD='p w$1' "$VDIPIPE_HELPERS/sqlcmd" -S "127.0.0.1,$port" -U sa -b -Q "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='one'" >out &
+    SQLCMDPASSWORD='p w~1' "$VDIPIPE_HELPERS/sqlcmd" -S "127.0.0.1,$port" -U sa -b -Q "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='one'" >out &
     statement=$!
     wait_until 10 running BACKUP
     vdipipe abort one
@@ -407,6 +410,29 @@ test_the_creator_of_the_set_is_killed() {
     grep -q '^Msg 18210, ' out
     says 'BACKUP DATABASE is terminating abnormally.'
     wait "$client" || :
+    stop
+}
+
+# ---- others ----
+
+# A tool of another world issues the statement, and a C++ client on the drop-in library is the device.
+test_tedious_backs_up_to_a_client_on_the_drop_in() {
+    needs_tedious
+    [[ -n ${VDIPIPE_DROPIN:-} && -x $VDIPIPE_HELPERS/headerless_client ]] || skip "built without the drop-in"
+    make_database app.db 3000000
+    serve --database pubs=app.db
+    "$VDIPIPE_HELPERS/headerless_client" demo out.bak >client.out 2>client.err &
+    client=$!
+    wait_until 10 set_is_there demo
+    expect_exit 0 timeout 60 node "$tedious_sources/backup.js" "$port" 'p w~1' pubs demo
+    expect_end "$client" 10 0
+    cmp app.db out.bak
+    says '[{"name":"pubs","state":"ONLINE"}]'
+    says '[3211,"N percent processed."]'
+    grep -qF "[4035,\"Processed N pages for database 'pubs', file 'app.db' on file " out
+    grep -qF '[3014,"BACKUP DATABASE successfully processed N pages in N seconds' out
+    says "[\"D\",$(stat -c %s app.db),\"number\",true,36]"
+    says "[[911,\"Database 'nosuch' does not exist. Make sure that the name is entered correctly.\"],[3013,\"BACKUP DATABASE is terminating abnormally.\"]]"
     stop
 }
 
