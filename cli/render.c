@@ -74,7 +74,7 @@ static void print_options(FILE *out, const struct opt_spec *const *tables)
 
 void render_help(FILE *out, const struct command *command)
 {
-        fprintf(out, "usage: vdipipe %s %s\n\n", command->name, command->operands);
+        fprintf(out, "usage: vdipipe %s%s%s\n\n", command->name, *command->operands ? " " : "", command->operands);
         print_wrapped(out, command->text, /* indent= */ 0);
         fputs("\nOptions:\n", out);
         print_options(out, command->options);
