@@ -178,6 +178,7 @@ test_a_library_that_keeps_a_thread() {
     grep -qF 'ended by signal 15 (Terminated); the library of the devices (--sqlvdi) keeps a thread' err || fail "$(<err)"
     expect_exit 6 vdipipe backup "$uri" "${by_faulty_library[@]}" --stall-timeout 6
     grep -qF 'nothing came back from the library of the devices for 6 s (--stall-timeout)' err || fail "$(<err)"
+    rm .f.partial-*
     VDIPIPE_FAULTY=hang-in-create "$VDIPIPE" backup "$uri" "${by_faulty_library[@]}" >out 2>err &
     pid=$!
     wait_until 20 compgen -G '.f.partial-*'
