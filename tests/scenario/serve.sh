@@ -4,8 +4,6 @@
 # shellcheck disable=SC2317,SC2119,SC2030,SC2031 # run_tests calls the functions by their names, each in its own subshell
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
-# shellcheck source-path=SCRIPTDIR source=../support/tedious.sh
-. "$(dirname "$0")/../support/tedious.sh"
 
 [[ -x $VDIPIPE_HELPERS/sqlcmd ]] || {
     echo "skip - built without FreeTDS"
@@ -410,29 +408,6 @@ test_the_creator_of_the_set_is_killed() {
     grep -q '^Msg 18210, ' out
     says 'BACKUP DATABASE is terminating abnormally.'
     wait "$client" || :
-    stop
-}
-
-# ---- others ----
-
-# A tool of another world issues the statement, and a C++ client on the drop-in library is the device.
-test_tedious_backs_up_to_a_client_on_the_drop_in() {
-    needs_tedious
-    [[ -n ${VDIPIPE_DROPIN:-} && -x $VDIPIPE_HELPERS/headerless_client ]] || skip "built without the drop-in"
-    make_database app.db 3000000
-    serve --database pubs=app.db
-    "$VDIPIPE_HELPERS/headerless_client" demo out.bak >client.out 2>client.err &
-    client=$!
-    wait_until 10 set_is_there demo
-    expect_exit 0 timeout 60 node "$tedious_sources/backup.js" "$port" 'p w~1' pubs demo
-    expect_end "$client" 10 0
-    cmp app.db out.bak
-    says '[{"name":"pubs","state":"ONLINE"}]'
-    says '[3211,"N percent processed."]'
-    grep -qF "[4035,\"Processed N pages for database 'pubs', file 'app.db' on file " out
-    grep -qF '[3014,"BACKUP DATABASE successfully processed N pages in N seconds' out
-    says "[\"D\",$(stat -c %s app.db),\"number\",true,36]"
-    says "[[911,\"Database 'nosuch' does not exist. Make sure that the name is entered correctly.\"],[3013,\"BACKUP DATABASE is terminating abnormally.\"]]"
     stop
 }
 
