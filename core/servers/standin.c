@@ -97,7 +97,7 @@ static void split_address(const char *text, char *host, const char **ret_port)
 
         *ret_port = colon ? colon + 1 : text;
         if (!colon || colon == text)
-                strcpy(host, "127.0.0.1");
+                memcpy(host, "127.0.0.1", sizeof "127.0.0.1");
         else if (text[0] == '[' && colon[-1] == ']')
                 snprintf(host, (size_t)(colon - text - 1), "%s", text + 1);
         else
@@ -131,7 +131,7 @@ static int resolve(const char *text, struct addrinfo **ret_found, struct error *
 
 static int show_address(int fd, char **ret_shown, struct error *err)
 {
-        struct sockaddr_storage address;
+        struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
         socklen_t size = sizeof address;
         char host[NI_MAXHOST];
         char port[NI_MAXSERV];
@@ -168,7 +168,7 @@ int standin_listen(const char *address, bool allow_remote, int *ret_fd, char **r
         int rc;
 
         *ret_shown = NULL;
-        if (resolve(address, &found, err) < 0)
+        if (resolve(address, &found, err) < 0 || !found)
                 return -1;
         if (!allow_remote && !is_loopback(found->ai_addr)) {
                 freeaddrinfo(found);

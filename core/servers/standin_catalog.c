@@ -18,14 +18,19 @@ enum {
         SQL_MAX = 1 << 20,     /* bytes */
 };
 
+/* A value of a row, for as long as the catalog lives. */
+struct kept {
+        sqlite3_value *value;
+};
+
 struct catalog {
         struct standin_session *session;
         const struct batch_statement *statement;
         sqlite3 *db;
         sqlite3_stmt *select;
         struct deadline deadline;
-        char denied[64];       /* a table that may not be read; "": none */
-        sqlite3_value **cells; /* row by row */
+        char denied[64];    /* a table that may not be read; "": none */
+        struct kept *cells; /* row by row */
         size_t cell_count;
         size_t bytes;
         size_t columns;
@@ -187,7 +192,7 @@ static int tell_failure(const struct catalog *catalog)
 
 static int keep_row(struct catalog *catalog)
 {
-        sqlite3_value **grown;
+        struct kept *grown;
 
         if (catalog->cell_count + catalog->columns > CELLS_MAX || catalog->bytes > RESULT_MAX)
                 return TELL(catalog, MESSAGE_WORDS, "The result is too large for the stand-in server.");
@@ -196,10 +201,12 @@ static int keep_row(struct catalog *catalog)
                 return TELL(catalog, MESSAGE_MEMORY);
         catalog->cells = grown;
         for (size_t i = 0; i < catalog->columns; i++) {
-                grown[catalog->cell_count] = sqlite3_value_dup(sqlite3_column_value(catalog->select, (int)i));
-                if (!grown[catalog->cell_count])
+                sqlite3_value *value = sqlite3_value_dup(sqlite3_column_value(catalog->select, (int)i));
+
+                if (!value)
                         return TELL(catalog, MESSAGE_MEMORY);
-                catalog->bytes += (size_t)sqlite3_value_bytes(grown[catalog->cell_count++]);
+                catalog->bytes += (size_t)sqlite3_value_bytes(value);
+                grown[catalog->cell_count++].value = value;
         }
         return 0;
 }
@@ -257,7 +264,7 @@ static enum tds_type type_of_values(const struct catalog *catalog, size_t column
         enum tds_type type = TDS_TYPE_INT;
 
         for (size_t i = column; i < catalog->cell_count; i += catalog->columns) {
-                sqlite3_value *value = catalog->cells[i];
+                sqlite3_value *value = catalog->cells[i].value;
                 int64_t number = sqlite3_value_type(value) == SQLITE_INTEGER ? sqlite3_value_int64(value) : 0;
 
                 if (sqlite3_value_type(value) == SQLITE_TEXT || sqlite3_value_type(value) == SQLITE_BLOB)
@@ -303,7 +310,7 @@ static int send_row(const struct catalog *catalog, size_t first, const struct td
         struct tds_value values[TDS_COLUMNS_MAX];
 
         for (size_t i = 0; i < catalog->columns; i++) {
-                sqlite3_value *value = catalog->cells[first + i];
+                sqlite3_value *value = catalog->cells[first + i].value;
 
                 values[i] = (struct tds_value){ .is_null = sqlite3_value_type(value) == SQLITE_NULL };
                 if (columns[i].type == TDS_TYPE_REAL)
@@ -348,7 +355,7 @@ int catalog_answer(struct standin_session *session, const struct batch_statement
         if (rc == 0)
                 rc = send(&catalog, ret_rows);
         for (size_t i = 0; i < catalog.cell_count; i++)
-                sqlite3_value_free(catalog.cells[i]);
+                sqlite3_value_free(catalog.cells[i].value);
         free(catalog.cells);
         sqlite3_finalize(catalog.select);
         sqlite3_close_v2(catalog.db);

@@ -316,23 +316,40 @@ struct moment {
         int ms;
 };
 
+/* So many digits behind one of the signs; the signs of the first field are none. */
+static bool read_field(const char **at, const char *signs, int digits, int *ret_value)
+{
+        const char *text = *at;
+
+        if (*signs && (!*text || !strchr(signs, *text++)))
+                return false;
+        *ret_value = 0;
+        for (; digits > 0; digits--, text++) {
+                if (!isdigit((unsigned char)*text))
+                        return false;
+                *ret_value = *ret_value * 10 + (*text - '0');
+        }
+        *at = text;
+        return true;
+}
+
 static bool read_moment(sqlite3_value *value, struct moment *moment)
 {
-        const char *text = text_of(value);
-        char sign = ' ';
-        int read;
+        const char *at = text_of(value);
+        struct tm *tm = &moment->tm;
 
         *moment = (struct moment){ .ms = 0 };
-        read = sscanf(text, "%4d-%2d-%2d%c%2d:%2d:%2d.%3d", &moment->tm.tm_year, &moment->tm.tm_mon,
-                      &moment->tm.tm_mday, &sign, &moment->tm.tm_hour, &moment->tm.tm_min, &moment->tm.tm_sec,
-                      &moment->ms);
-        if (read < 3 || (sign != ' ' && sign != 'T') || moment->tm.tm_year < 0)
+        if (!read_field(&at, "", 4, &tm->tm_year) || !read_field(&at, "-", 2, &tm->tm_mon) ||
+            !read_field(&at, "-", 2, &tm->tm_mday))
                 return false;
-        moment->tm.tm_year -= 1900;
-        moment->tm.tm_mon -= 1;
-        return moment->tm.tm_mon >= 0 && moment->tm.tm_mon < 12 && moment->tm.tm_mday >= 1 &&
-               moment->tm.tm_mday <= 31 && moment->tm.tm_hour >= 0 && moment->tm.tm_min >= 0 &&
-               moment->tm.tm_sec >= 0 && moment->ms >= 0;
+        if (*at && (!read_field(&at, " T", 2, &tm->tm_hour) || !read_field(&at, ":", 2, &tm->tm_min) ||
+                    !read_field(&at, ":", 2, &tm->tm_sec)))
+                return false;
+        if (*at && !read_field(&at, ".", 3, &moment->ms))
+                return false;
+        tm->tm_year -= 1900;
+        tm->tm_mon -= 1;
+        return !*at && tm->tm_mon >= 0 && tm->tm_mon < 12 && tm->tm_mday >= 1 && tm->tm_mday <= 31;
 }
 
 static void give_moment(sqlite3_context *call, const struct moment *moment)

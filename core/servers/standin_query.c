@@ -629,7 +629,7 @@ static int take_name(struct rewrite *rewrite)
 
         if (read_name(rewrite, &name) < 0)
                 return -1;
-        if (batch_token_is_sign(peek(rewrite, 0), '('))
+        if (batch_token_is_sign(peek(rewrite, 0), '(') && name.count > 0)
                 return take_function(rewrite, name.parts[name.count - 1]);
         for (size_t i = 0; name.count == 1 && i < sizeof bare_functions / sizeof bare_functions[0]; i++)
                 if (batch_token_is(name.first, bare_functions[i].name)) {

@@ -422,9 +422,8 @@ static int serve_batch(struct standin_session *session, const struct tds_request
 {
         struct answer answer = { .session = session, .request = request, .done_fd = eventfd(0, EFD_CLOEXEC) };
         pthread_t thread;
-        int rc = answer.done_fd < 0 ? errno : pthread_create(&thread, NULL, answer_main, &answer);
 
-        if (rc) {
+        if (answer.done_fd < 0 || pthread_create(&thread, NULL, answer_main, &answer) != 0) {
                 TELL(session, 1, MESSAGE_MEMORY);
                 tds_send_done(session->tds, &(struct tds_done){ .error = true });
         } else {

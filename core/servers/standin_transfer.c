@@ -346,7 +346,7 @@ static int place_restore(struct transfer *transfer)
         name = strrchr(job->database, '/');
         if (name)
                 folder = strndup(job->database, name == job->database ? 1 : (size_t)(name - job->database));
-        if (job->database[0] != '/' || !name[1] || !folder || access(folder, F_OK) < 0)
+        if (job->database[0] != '/' || !name || !name[1] || !folder || access(folder, F_OK) < 0)
                 return FAIL(transfer, MESSAGE_BAD_PLACE, server_job_logical_name(job), job->database);
         return 0;
 }
