@@ -20,7 +20,8 @@ static void look_at_folder(struct doctor *doctor, const struct vds_options *opti
         struct stat st;
 
         if (vds_runtime_folder(options, text) != NOERROR)
-                doctor_say(doctor, DOCTOR_FAULT, "runtime folder", "%s", text);
+                doctor_say(doctor, DOCTOR_FAULT, "runtime folder",
+                           "%s; have it made for this user, or choose another with VDIPIPE_RUNTIME_DIR", text);
         else if (stat(text, &st) < 0 || access(text, W_OK | X_OK) < 0)
                 doctor_say(doctor, DOCTOR_FAULT, "runtime folder",
                            "'%s' is not writable by this user; choose another with VDIPIPE_RUNTIME_DIR", text);

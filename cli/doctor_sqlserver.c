@@ -1,14 +1,24 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/doctor.h"
 #include "cli/progress.h"
 #include "cli/run_as.h"
 #include "cli/sqlvdi.h"
+#include "core/base/fd_io.h"
 #include "core/servers/mssql.h"
 
-enum { SHARED_LOW = 64 << 20 }; /* bytes: buffers of a few devices */
+enum {
+        SHARED_LOW = 64 << 20, /* bytes: buffers of a few devices */
+        LOAD_MS = 10000,       /* for the library */
+};
 
 /* What is missing for SQL Server is a fault for who uses it, a warning where it is installed, and nothing at all to
  * others. */
@@ -28,18 +38,69 @@ static void look_at_freetds(struct doctor *doctor, enum doctor_level lack)
                            "not built in, so mssql:// databases cannot be reached; build vdipipe where freetds-dev is");
 }
 
+/* In the child: tells the parent how it went. What the library has to say is no part of the report. */
+static _Noreturn void open_library(const char *path, int fd)
+{
+        struct sqlvdi_library *library;
+        struct error outcome = ERROR_INIT;
+
+        dup2(STDERR_FILENO, STDOUT_FILENO);
+        sqlvdi_library_open(path, /* dropin_wanted= */ false, &library, &outcome);
+        _exit(fd_write_full(fd, &outcome, sizeof outcome, /* cancel= */ NULL) < 0);
+}
+
+static int await_outcome(const char *path, int fd, struct error *err)
+{
+        struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+        struct error outcome;
+        int rc = poll(&pollfd, 1, LOAD_MS);
+
+        if (rc == 0)
+                return error_raise(err, ERR_TIMEOUT,
+                                   "'%s' does not come back from being loaded within %d s; ask its maker", path,
+                                   LOAD_MS / 1000);
+        if (rc < 0 || read(fd, &outcome, sizeof outcome) != (ssize_t)sizeof outcome)
+                return error_raise(err, ERR_FAILED, "'%s' ends the program that loads it; 'ldd %s' shows what it needs",
+                                   path, path);
+        if (!error_is_set(&outcome))
+                return 0;
+        *err = outcome;
+        return -1;
+}
+
+/* Loading a library runs code of it, which is to do no harm to what follows: a child does it. */
+static int try_library(const char *path, struct error *err)
+{
+        int ends[2];
+        pid_t child;
+        int rc;
+
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return error_raise_errno(err, errno, "cannot try '%s'", path);
+        fflush(stdout);
+        child = fork();
+        if (child == 0)
+                open_library(path, ends[1]);
+        close(ends[1]);
+        rc = child < 0 ? error_raise_errno(err, errno, "cannot try '%s'", path) : await_outcome(path, ends[0], err);
+        close(ends[0]);
+        if (child > 0) {
+                kill(child, SIGKILL);
+                waitpid(child, NULL, 0);
+        }
+        return rc;
+}
+
 /* By the user who will load it. */
 static void look_at_library(struct doctor *doctor, enum doctor_level lack)
 {
-        struct sqlvdi_library *library = NULL;
         struct error err = ERROR_INIT;
 
-        if (sqlvdi_library_open(sqlvdi_path(doctor->args), /* dropin_wanted= */ false, &library, &err) == 0)
+        if (try_library(sqlvdi_path(doctor->args), &err) == 0)
                 doctor_say(doctor, DOCTOR_OK, "libsqlvdi.so", "'%s' has what is needed", sqlvdi_path(doctor->args));
         else
                 doctor_say(doctor, lack, "libsqlvdi.so", "%s%s", err.message,
                            lack == DOCTOR_OK ? "; only mssql:// databases need it" : "");
-        sqlvdi_library_close(library);
 }
 
 /* There is no way back from becoming the user, so nothing that root is to look at may follow. */

@@ -155,6 +155,19 @@ test_the_library() {
     expect_line fault "SQL Server's account" 'no user mssql'
 }
 
+# Its code runs when it is loaded, and must not be the end of what else there is to say.
+test_a_library_that_goes_wrong_when_it_is_loaded() {
+    local faulty=$VDIPIPE_HELPERS/libfaulty.so fault
+    for fault in crash exit; do
+        VDIPIPE_FAULTY=$fault-in-load expect_exit 1 vdipipe doctor --sqlvdi "$faulty"
+        expect_line fault libsqlvdi.so "'$faulty' ends the program that loads it" 'ldd '
+        expect_line ok /dev/shm free
+    done
+    VDIPIPE_FAULTY=hang-in-load expect_exit 1 vdipipe doctor --json --sqlvdi "$faulty"
+    [[ $(jq -r '.[] | select(.check == "libsqlvdi.so") | .text' out) == *'does not come back from being loaded within 10 s'* ]] ||
+        fail "$(<out)"
+}
+
 test_sql_servers_account() {
     needs_account
     chmod 755 "$scratch" "${PWD%/*}" .

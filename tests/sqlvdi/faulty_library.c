@@ -4,6 +4,7 @@
  */
 #include <dlfcn.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -38,6 +39,19 @@ static _Noreturn void never_return(void)
 {
         for (;;)
                 pause();
+}
+
+static __attribute__((constructor)) void load(void)
+{
+        if (is("crash-in-load"))
+                abort();
+        if (is("exit-in-load"))
+                _exit(EXIT_SUCCESS);
+        if (is("hang-in-load")) {
+                puts("loading");
+                fflush(stdout);
+                never_return();
+        }
 }
 
 /* The drop-in's member of this name. */
