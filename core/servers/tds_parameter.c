@@ -155,7 +155,6 @@ static bool get_chunks(struct tds_cursor *cursor, struct wire_value *value)
         value->joined = malloc(cursor->left + 1);
         if (!value->joined)
                 return false;
-        value->bytes = value->joined;
         while ((size = tds_get_u32(cursor)) > 0) {
                 const uint8_t *chunk = tds_get(cursor, size);
 
@@ -216,17 +215,16 @@ static enum tds_parameter_result get_text(struct tds_cursor *cursor, const struc
                                           char **ret_text)
 {
         struct wire_value value = { .is_null = false };
-        CLEANUP(freep) uint8_t *joined = NULL;
         bool has_memory = get_value(cursor, type, &value);
+        CLEANUP(freep) uint8_t *joined = value.joined;
 
-        joined = value.joined;
         if (!has_memory)
                 return TDS_PARAMETER_MEMORY;
         if (cursor->bad)
                 return TDS_PARAMETER_BROKEN;
         if (value.is_null || is_default)
                 return TDS_PARAMETER_GOOD;
-        *ret_text = type->row->read(&type->info, value.bytes, value.size);
+        *ret_text = type->row->read(&type->info, joined ? joined : value.bytes, value.size);
         return *ret_text ? TDS_PARAMETER_GOOD : result_of_errno();
 }
 

@@ -86,27 +86,29 @@ static struct tds_session *session_new(int fd, const struct tds_server *server)
         return session;
 }
 
-/* The next message of a login. */
-static int receive_login(struct tds_session *session, struct tds_message **ret_message, struct error *err)
+/* The next message of a login; NULL when none comes. */
+static struct tds_message *receive_login(struct tds_session *session, struct error *err)
 {
         for (;;) {
                 switch (tds_input_step(session, err)) {
                 case TDS_INPUT_MESSAGE:
-                        *ret_message = tds_input_take(session);
-                        return 0;
+                        return tds_input_take(session);
                 case TDS_INPUT_NOTHING:
                         break;
                 case TDS_INPUT_FAILED:
-                        return -1;
+                        return NULL;
                 case TDS_INPUT_ATTENTION:
                 case TDS_INPUT_CLOSED:
-                        return error_raise(err, ERR_PEER_DIED, "TDS client hung up before it had logged in");
+                        error_raise(err, ERR_PEER_DIED, "TDS client hung up before it had logged in");
+                        return NULL;
                 }
                 switch (tds_wait(session, POLLIN, -1)) {
                 case TDS_WAIT_PASSED:
-                        return error_raise(err, ERR_TIMEOUT, "TDS client connected, but did not log in in time");
+                        error_raise(err, ERR_TIMEOUT, "TDS client connected, but did not log in in time");
+                        return NULL;
                 case TDS_WAIT_ENDED:
-                        return error_raise(err, ERR_ABORTED, "a login was cut off, as the server stops");
+                        error_raise(err, ERR_ABORTED, "a login was cut off, as the server stops");
+                        return NULL;
                 case TDS_WAIT_READY:
                 case TDS_WAIT_OTHER:
                         break;
@@ -114,27 +116,32 @@ static int receive_login(struct tds_session *session, struct tds_message **ret_m
         }
 }
 
+static void freep_message(struct tds_message **message)
+{
+        tds_message_free(*message);
+}
+
 /* Pre-login, which a client may leave out, and the login. */
 static int receive_wishes(struct tds_session *session, const struct tds_server *server,
                           struct tds_login_wishes *ret_wishes, struct error *err)
 {
-        struct tds_message *message = NULL;
-        int r = receive_login(session, &message, err);
+        CLEANUP(freep_message) struct tds_message *first = receive_login(session, err);
+        CLEANUP(freep_message) struct tds_message *second = NULL;
 
-        if (r == 0 && message->type == TDS_PACKET_PRELOGIN) {
-                r = tds_prelogin_answer(session, server, message, err);
-                tds_message_free(take_ptr(&message));
-                if (r == 0)
-                        r = receive_login(session, &message, err);
-        }
-        if (r == 0 && message->type != TDS_PACKET_LOGIN7)
-                r = error_raise(err, ERR_PROTOCOL,
-                                "TDS client insists on encryption, which is not offered here: let it connect with "
-                                "encryption off");
-        if (r == 0)
-                r = tds_login_parse(message, &session->login, ret_wishes, err);
-        tds_message_free(message);
-        return r;
+        if (!first)
+                return -1;
+        if (first->type == TDS_PACKET_LOGIN7)
+                return tds_login_parse(first, &session->login, ret_wishes, err);
+        if (tds_prelogin_answer(session, server, first, err) < 0)
+                return -1;
+        second = receive_login(session, err);
+        if (!second)
+                return -1;
+        if (second->type != TDS_PACKET_LOGIN7)
+                return error_raise(err, ERR_PROTOCOL,
+                                   "TDS client insists on encryption, which is not offered here: let it connect with "
+                                   "encryption off");
+        return tds_login_parse(second, &session->login, ret_wishes, err);
 }
 
 /* A version that we answer with: the client's, but at most 7.4. */

@@ -1,5 +1,4 @@
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/servers/tds_value.h"
@@ -173,42 +172,64 @@ static int64_t day_number(int year, int month, int day)
                (leap && month > 2) + day - 1;
 }
 
-/* Milliseconds of ".mmm" or of nothing; -1 when it is neither. */
+/* `count` digits at *text, which moves on; -1 when they are not there. */
+static int digits(const char **text, int count)
+{
+        int number = 0;
+
+        for (int i = 0; i < count; i++, (*text)++) {
+                if (**text < '0' || **text > '9')
+                        return -1;
+                number = 10 * number + (**text - '0');
+        }
+        return number;
+}
+
+/* Milliseconds of ".mmm", with one digit or two as well, or of nothing; -1 when it is neither. */
 static int fraction(const char *text)
 {
-        int milliseconds = 0;
+        size_t length = strlen(text);
+        int number;
 
-        if (*text == '\0')
+        if (length == 0)
                 return 0;
-        if (*text != '.' || strspn(text + 1, "0123456789") != strlen(text + 1) || strlen(text) < 2 || strlen(text) > 4)
+        if (*text++ != '.' || length < 2 || length > 4)
                 return -1;
-        for (int i = 1; i <= 3; i++)
-                milliseconds = 10 * milliseconds + (i < (int)strlen(text) ? text[i] - '0' : 0);
-        return milliseconds;
+        number = digits(&text, (int)length - 1);
+        return number < 0 ? -1 : length == 2 ? number * 100 : length == 3 ? number * 10 : number;
+}
+
+/* A number in each place of "YYYY-MM-DD hh:mm:ss", and what follows. */
+static const char *split_datetime(const char *text, int parts[6])
+{
+        static const char separators[6] = { '-', '-', ' ', ':', ':', '\0' };
+
+        for (int i = 0; i < 6; i++) {
+                parts[i] = digits(&text, i == 0 ? 4 : 2);
+                if (parts[i] < 0 || (separators[i] != '\0' && *text++ != separators[i]))
+                        return NULL;
+        }
+        return text;
 }
 
 static bool encode_datetime(const struct tds_value *value, uint8_t *bytes, size_t size)
 {
-        int year;
-        int month;
-        int day;
-        int hour;
-        int minute;
-        int second;
-        int end = 0;
+        enum { YEAR, MONTH, DAY, HOUR, MINUTE, SECOND };
+        int at[6];
+        const char *rest = split_datetime(value->text, at);
         int milliseconds;
         int64_t days;
         int64_t ticks;
 
         (void)size;
-        if (sscanf(value->text, "%4d-%2d-%2d %2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second, &end) != 6)
+        if (!rest || at[YEAR] < 1753 || at[HOUR] > 23 || at[MINUTE] > 59 || at[SECOND] > 59)
                 return false;
-        days = day_number(year, month, day);
-        milliseconds = fraction(value->text + end);
-        if (year < 1753 || days < 0 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 ||
-            second > 59 || milliseconds < 0)
+        days = day_number(at[YEAR], at[MONTH], at[DAY]);
+        milliseconds = fraction(rest);
+        if (days < 0 || milliseconds < 0)
                 return false;
-        ticks = (hour * 3600 + minute * 60 + second) * (int64_t)TICKS_OF_SECOND + (milliseconds * 3 + 5) / 10;
+        ticks = (at[HOUR] * 3600 + at[MINUTE] * 60 + at[SECOND]) * (int64_t)TICKS_OF_SECOND +
+                (milliseconds * 3 + 5) / 10;
         /* Rounded up to the next day, of which the last has none. */
         if (ticks == TICKS_OF_DAY && days == LAST_DAY) {
                 ticks--;
@@ -221,6 +242,15 @@ static bool encode_datetime(const struct tds_value *value, uint8_t *bytes, size_
         return true;
 }
 
+/* The value of a hexadecimal digit; -1 when it is none. */
+static int hex_digit(char character)
+{
+        static const char known[] = "0123456789abcdef";
+        const char *found = character ? strchr(known, tolower((unsigned char)character)) : NULL;
+
+        return found ? (int)(found - known) : -1;
+}
+
 static bool encode_guid(const struct tds_value *value, uint8_t *bytes, size_t size)
 {
         /* The first three groups are little-endian numbers. */
@@ -230,14 +260,16 @@ static bool encode_guid(const struct tds_value *value, uint8_t *bytes, size_t si
         if (strlen(at) != GUID_CHARACTERS)
                 return false;
         for (size_t i = 0; i < size; i++) {
-                unsigned byte;
+                int high;
+                int low;
 
                 if ((i == 4 || i == 6 || i == 8 || i == 10) && *at++ != '-')
                         return false;
-                if (!isxdigit((unsigned char)at[0]) || !isxdigit((unsigned char)at[1]) || sscanf(at, "%2x", &byte) != 1)
+                high = hex_digit(*at++);
+                low = high < 0 ? -1 : hex_digit(*at++);
+                if (low < 0)
                         return false;
-                bytes[places[i]] = (uint8_t)byte;
-                at += 2;
+                bytes[places[i]] = (uint8_t)(16 * high + low);
         }
         return true;
 }
