@@ -212,8 +212,8 @@ static int run_operation(struct backup *backup, struct error *err)
         memcpy(files, backup->outputs.sinks, sizeof files);
         /* The configuration may name a user for all databases; SQLite's need none. */
         if ((database_is_mssql(&backup->database) &&
-             run_as_begin(backup->args, files, backup->outputs.to_stdout ? 0 : backup->outputs.count, &backup->run_as,
-                          err) < 0))
+             run_as_begin(backup->args, &backup->login, files, backup->outputs.to_stdout ? 0 : backup->outputs.count,
+                          &backup->run_as, err) < 0))
                 return operation_failed(operation, err);
         supervisor_watch_keeper(operation->serving.supervisor, run_as_keeper_fd(backup->run_as));
         if (backup->server->use(backup, err) < 0)

@@ -127,7 +127,8 @@ static int run_operation(struct restore *restore, struct error *err)
         if (restore->args->dry_run)
                 return restore->server->show_plan(restore, err);
         /* The configuration may name a user for all databases; SQLite's need none. */
-        if ((restore->server == &restore_mssql && run_as_begin(restore->args, NULL, 0, &restore->run_as, err) < 0) ||
+        if ((restore->server == &restore_mssql &&
+             run_as_begin(restore->args, /* login= */ NULL, NULL, 0, &restore->run_as, err) < 0) ||
             restore->server->run(restore, err) < 0)
                 return operation_failed(operation, err);
         return 0;

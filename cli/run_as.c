@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli/coding.h"
+#include "cli/mssql_login.h"
 #include "cli/sqlvdi.h"
 #include "codecs/codecs.h"
 #include "core/base/cleanup.h"
@@ -82,7 +83,7 @@ static int become(const struct passwd *user, struct error *err)
 /* ---- the keeper ---- */
 
 /* No core, no secret and no end of a pipe is to live on here. */
-static void keep_nothing_else(const struct args *args)
+static void keep_nothing_else(const struct args *args, struct mssql_login *login)
 {
         CLEANUP(fd_closep) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         sigset_t all;
@@ -91,16 +92,18 @@ static void keep_nothing_else(const struct args *args)
         sigprocmask(SIG_SETMASK, &all, NULL);
         prctl(PR_SET_DUMPABLE, 0);
         coding_forget(args);
+        if (login)
+                mssql_login_forget(login);
         for (int i = STDIN_FILENO; null >= 0 && i <= STDOUT_FILENO; i++)
                 dup2(null, i);
 }
 
-static void keep(const struct args *args, struct stage *const *files, size_t count, int fd)
+static void keep(const struct args *args, struct mssql_login *login, struct stage *const *files, size_t count, int fd)
 {
         char order = 0;
         ssize_t got;
 
-        keep_nothing_else(args);
+        keep_nothing_else(args, login);
         do
                 got = recv(fd, &order, sizeof order, 0);
         while (got < 0 && errno == EINTR);
@@ -116,8 +119,8 @@ static void keep(const struct args *args, struct stage *const *files, size_t cou
         _exit(0);
 }
 
-static int start_keeper(const struct args *args, struct stage *const *files, size_t count, struct run_as **ret_run_as,
-                        struct error *err)
+static int start_keeper(const struct args *args, struct mssql_login *login, struct stage *const *files, size_t count,
+                        struct run_as **ret_run_as, struct error *err)
 {
         CLEANUP(freep) struct run_as *run_as = calloc(1, sizeof *run_as);
         int pair[2];
@@ -131,7 +134,7 @@ static int start_keeper(const struct args *args, struct stage *const *files, siz
         run_as->keeper = fork();
         if (run_as->keeper == 0) {
                 close(pair[0]);
-                keep(args, files, count, pair[1]);
+                keep(args, login, files, count, pair[1]);
         }
         run_as->pidfd = run_as->keeper > 0 ? fd_pidfd_open(run_as->keeper) : -1;
         if (run_as->pidfd < 0)
@@ -141,14 +144,17 @@ static int start_keeper(const struct args *args, struct stage *const *files, siz
                 run_as_end(take_ptr(&run_as));
                 return -1;
         }
+        /* A folder's descriptor would let USER at what else is in there. */
+        for (size_t i = 0; i < count; i++)
+                file_sink_disown(files[i]);
         *ret_run_as = take_ptr(&run_as);
         return 0;
 }
 
 /* ---- for the command ---- */
 
-int run_as_begin(const struct args *args, struct stage *const *files, size_t count, struct run_as **ret_run_as,
-                 struct error *err)
+int run_as_begin(const struct args *args, struct mssql_login *login, struct stage *const *files, size_t count,
+                 struct run_as **ret_run_as, struct error *err)
 {
         const struct passwd *user;
         bool published = false;
@@ -160,7 +166,7 @@ int run_as_begin(const struct args *args, struct stage *const *files, size_t cou
                 published = published || file_sink_fd(files[i]) >= 0;
         if (!user)
                 return 0;
-        if (published && start_keeper(args, files, count, ret_run_as, err) < 0)
+        if (published && start_keeper(args, login, files, count, ret_run_as, err) < 0)
                 return -1;
         if (become(user, err) == 0)
                 return 0;

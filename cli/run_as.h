@@ -18,6 +18,7 @@
 #include "core/base/error.h"
 
 struct run_as;
+struct mssql_login;
 
 /* Before anything is started: whether --run-as, if it is given, can be honoured (ERR_USAGE): this is root, or USER
  * already, and there is such a user. */
@@ -25,9 +26,10 @@ int run_as_check(const struct args *args, struct error *err);
 
 /* Once the outputs are open and the keys loaded, and before the set is made. `files` are the chains of `count` outputs
  * as outputs_open() left them (none for a restore), which stay the caller's. Afterwards this process is USER, and what
- * it creates is for USER and his group. *ret_run_as is NULL where --run-as is not given or is the present user. */
-int run_as_begin(const struct args *args, struct stage *const *files, size_t count, struct run_as **ret_run_as,
-                 struct error *err);
+ * it creates is for USER and his group, and the files' folders are the keeper's. The keeper forgets the keys and
+ * `login`, which may be NULL. *ret_run_as is NULL where --run-as is not given or is the present user. */
+int run_as_begin(const struct args *args, struct mssql_login *login, struct stage *const *files, size_t count,
+                 struct run_as **ret_run_as, struct error *err);
 
 /* Becomes readable when the keeper ends; it stays run_as's. -1: there is none. */
 int run_as_keeper_fd(const struct run_as *run_as);

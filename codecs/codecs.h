@@ -42,6 +42,10 @@ int file_sink_new(const char *path, const char *set_id, enum file_existing exist
  * sink's, and is open for both. -1 where the path is written directly. */
 int file_sink_fd(struct stage *chain);
 
+/* Leaves the name, and the removal of the file should it get none, to the process that this one was copied to: the
+ * folder's descriptor is closed. What is written still goes to the file. */
+void file_sink_disown(struct stage *chain);
+
 /* After every chain of a set was finished: renames all files of `sinks` (each made by file_sink_new) to their names and
  * syncs their folders. Either all appear, or none: on failure the ones already renamed are taken back. */
 int file_sink_publish(struct stage *const *sinks, size_t count, struct error *err);

@@ -456,6 +456,16 @@ int file_sink_fd(struct stage *chain)
         return sink ? sink->fd : -1;
 }
 
+void file_sink_disown(struct stage *chain)
+{
+        struct file_sink *sink = sink_of(chain);
+
+        if (!sink)
+                return;
+        sink->partial_exists = false;
+        fd_closep(&sink->dir_fd);
+}
+
 int file_sink_publish(struct stage *const *sinks, size_t count, struct error *err)
 {
         size_t done = 0;

@@ -62,12 +62,27 @@ static void scene_init(struct scene *scene, enum file_existing existing)
         CHECK(stage_write(scene->files[0], "first", 5, &scene->err) == 0);
 }
 
+/* A way into the folder, past its mode. */
+static bool has_folder_open(const struct stat *of)
+{
+        struct stat st;
+
+        for (int fd = 0; fd < 1024; fd++)
+                if (fstat(fd, &st) == 0 && st.st_dev == of->st_dev && st.st_ino == of->st_ino)
+                        return true;
+        return false;
+}
+
 static void begin(struct scene *scene)
 {
-        CHECK(run_as_begin(&scene->args, scene->files, 2, &scene->run_as, &scene->err) == 0);
+        struct stat st;
+
+        CHECK(stat(".", &st) == 0 && has_folder_open(&st));
+        CHECK(run_as_begin(&scene->args, NULL, scene->files, 2, &scene->run_as, &scene->err) == 0);
         CHECK(scene->run_as);
         /* The folder is root's alone. */
         CHECK(access("one", F_OK) < 0 && errno == EACCES);
+        CHECK(!has_folder_open(&st));
 }
 
 static int publish(struct scene *scene)
@@ -182,7 +197,7 @@ static void case_loses_its_keeper(void)
         pid_t keeper;
 
         scene_init(&scene, FILE_EXISTING_KEPT);
-        CHECK(run_as_begin(&scene.args, scene.files, 2, &scene.run_as, &scene.err) == 0);
+        CHECK(run_as_begin(&scene.args, NULL, scene.files, 2, &scene.run_as, &scene.err) == 0);
         keeper = keeper_of_mine();
         CHECK(keeper > 0);
         printf("%d\n", (int)keeper);
@@ -206,13 +221,13 @@ static void case_needs_root(void)
         CHECK(setgid(user->pw_gid) == 0 && setuid(user->pw_uid) == 0);
         /* Who is that user already needs nothing. */
         CHECK(run_as_check(&scene.args, &scene.err) == 0);
-        CHECK(run_as_begin(&scene.args, NULL, 0, &scene.run_as, &scene.err) == 0 && !scene.run_as);
+        CHECK(run_as_begin(&scene.args, NULL, NULL, 0, &scene.run_as, &scene.err) == 0 && !scene.run_as);
         scene.args.run_as = "games";
         CHECK(run_as_check(&scene.args, &scene.err) == -1);
         CHECK(scene.err.code == ERR_USAGE);
         CHECK(strcmp(scene.err.message,
                      "--run-as games needs root; run this as root, or as games and without --run-as") == 0);
-        CHECK(run_as_begin(&scene.args, NULL, 0, &scene.run_as, &scene.err) == -1);
+        CHECK(run_as_begin(&scene.args, NULL, NULL, 0, &scene.run_as, &scene.err) == -1);
 }
 
 /* ---- the tests ---- */
