@@ -71,12 +71,13 @@ static void show(struct mssql_part *part, const struct server_message *message)
 static void on_message(const struct server_message *message, void *context)
 {
         struct mssql_part *part = context;
-        int percent;
+        char *end;
+        long percent;
 
         session_watch_note(part->watch);
-        if (message->number == NUMBER_PERCENT && sscanf(message->text, "%d", &percent) == 1 && percent >= 0 &&
-            percent <= 100)
-                atomic_store(&part->operation->serving.progress.percent, percent);
+        percent = strtol(message->text, &end, 10);
+        if (message->number == NUMBER_PERCENT && end != message->text && percent >= 0 && percent <= 100)
+                atomic_store(&part->operation->serving.progress.percent, (int)percent);
         show(part, message);
 }
 

@@ -397,21 +397,25 @@ int script_run(const struct script *script, const struct script_call *call, stru
         return -1;
 }
 
-static int script_load(const char *path, struct script **ret_script, struct error *err)
+/* NULL: raised. */
+static struct script *script_load(const char *path, struct error *err)
 {
         CLEANUP(freep) char *text = NULL;
+        struct script *script = NULL;
         size_t size;
 
         if (fd_read_file(AT_FDCWD, path, SCRIPT_SIZE_MAX, &text, &size) < 0)
-                return error_raise(err, ERR_USAGE, "cannot read the script '%s': %s", path, strerror(errno));
-        return script_parse(path, text, size, ret_script, err);
+                error_raise(err, ERR_USAGE, "cannot read the script '%s': %s", path, strerror(errno));
+        else if (script_parse(path, text, size, &script, err) < 0)
+                script = NULL;
+        return script;
 }
 
 int script_check(const char *path, struct error *err)
 {
-        struct script *script;
+        struct script *script = script_load(path, err);
 
-        if (script_load(path, &script, err) < 0)
+        if (!script)
                 return -1;
         script_free(script);
         return 0;
@@ -423,7 +427,8 @@ int script_main(const struct script_call *call, struct script_report *report, st
         int rc;
 
         report_init(report, call);
-        if (script_load(call->path, &script, err) < 0)
+        script = script_load(call->path, err);
+        if (!script)
                 return -1;
         rc = script_run(script, call, report, err);
         script_free(script);

@@ -333,6 +333,7 @@ on_a_terminal() { # COMMAND
     mkfifo keyboard
     exec 8<>keyboard
     script -qfec "$1" screen <keyboard >/dev/null 2>&1 &
+    # shellcheck disable=SC2034 # scenarios wait for its end
     terminal=$!
 }
 
