@@ -50,6 +50,7 @@ struct run {
         bool timed_out;
         struct server_message failure; /* the first that says what happened */
         bool failed;
+        bool refused;                    /* a result ended in an error, with a message or without */
         char library[ERROR_MESSAGE_MAX]; /* what FreeTDS said first; "" */
         char system[128];                /* what the system said then; "" */
 };
@@ -406,6 +407,7 @@ static int drain_results(struct run *run, struct error *err)
         RETCODE rc;
 
         while ((rc = dbresults(process)) != NO_MORE_RESULTS && !DBDEAD(process)) {
+                run->refused = run->refused || rc == FAIL;
                 if (rc == FAIL && ++failed == FAILED_RESULTS_MAX)
                         break;
                 if (rc != SUCCEED)
@@ -453,6 +455,9 @@ static int conclude(const struct run *run, int64_t timeout_ms, struct error *err
         }
         if (*run->library)
                 return error_raise(err, ERR_FAILED, "FreeTDS: %s", run->library);
+        if (run->refused)
+                return error_raise(err, ERR_FAILED,
+                                   "the server ended the statement with an error, and did not say which");
         return 0;
 }
 
@@ -484,7 +489,7 @@ int mssql_execute(struct mssql *connection, const char *sql, int64_t timeout_ms,
         speaking = &run;
         run.cancelled = atomic_load(&connection->cancel);
         if (!run.cancelled && dbcmd(process, sql) == SUCCEED && dbsqlsend(process) == SUCCEED) {
-                dbsqlok(process);
+                run.refused = dbsqlok(process) == FAIL;
                 rc = drain_results(&run, err);
         }
         if (rc == 0)

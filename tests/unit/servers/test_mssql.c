@@ -162,6 +162,18 @@ static void answer_bare_failure(struct tds_session *session)
         finish(session, true);
 }
 
+static void answer_nameless_failure(struct tds_session *session)
+{
+        say(session, 3014, 0, "BACKUP DATABASE successfully processed 1 pages.");
+        finish(session, true);
+}
+
+static void answer_nameless_failure_amid(struct tds_session *session)
+{
+        tds_send_done(session, &(struct tds_done){ .error = true, .more = true });
+        finish(session, false);
+}
+
 static void answer_late_reason(struct tds_session *session)
 {
         say(session, 3013, 16, "BACKUP DATABASE is terminating abnormally.");
@@ -281,12 +293,20 @@ static const struct {
         const char *text;
         void (*answer)(struct tds_session *session);
 } answers[] = {
-        { "SELECT @@VERSION", answer_version },  { "TYPES", answer_types },
-        { "RESULTS", answer_results },           { "FAILURE AMID", answer_failure_amid },
-        { "PROGRESS", answer_progress },         { "WRITE FAILURE", answer_write_failure },
-        { "BARE FAILURE", answer_bare_failure }, { "LATE REASON", answer_late_reason },
-        { "WARNING", answer_warning },           { "BUSY", answer_busy },
-        { "LAST WORDS", answer_last_words },     { "BREAK", tds_break },
+        { "SELECT @@VERSION", answer_version },
+        { "TYPES", answer_types },
+        { "RESULTS", answer_results },
+        { "FAILURE AMID", answer_failure_amid },
+        { "PROGRESS", answer_progress },
+        { "WRITE FAILURE", answer_write_failure },
+        { "BARE FAILURE", answer_bare_failure },
+        { "LATE REASON", answer_late_reason },
+        { "WARNING", answer_warning },
+        { "BUSY", answer_busy },
+        { "LAST WORDS", answer_last_words },
+        { "BREAK", tds_break },
+        { "NAMELESS FAILURE", answer_nameless_failure },
+        { "NAMELESS FAILURE AMID", answer_nameless_failure_amid },
 };
 
 /* False ends the connection. */
@@ -661,6 +681,10 @@ static void test_failures(void **state)
                   ERR_FAILED },
                 { "LATE REASON", "Msg 18210, Level 16, State 7: The reason", ERR_FAILED },
                 { "FAILURE AMID", "Msg 4208, Level 16, State 7: This is not allowed", ERR_FAILED },
+                { "NAMELESS FAILURE", "the server ended the statement with an error, and did not say which",
+                  ERR_FAILED },
+                { "NAMELESS FAILURE AMID", "the server ended the statement with an error, and did not say which",
+                  ERR_FAILED },
         };
         CLEANUP(closep) struct mssql *connection = open_here();
 
