@@ -43,6 +43,26 @@ size_t text_utf8_length(const unsigned char *bytes, size_t n)
         return 0;
 }
 
+bool text_is_utf8(const char *bytes, size_t n)
+{
+        size_t step;
+
+        for (size_t at = 0; at < n; at += step) {
+                step = text_utf8_length((const unsigned char *)bytes + at, n - at);
+                if (!step)
+                        return false;
+        }
+        return true;
+}
+
+int text_hex_digit(char c)
+{
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        c = (char)(c | 0x20);
+        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static bool fit_to_show(const unsigned char *bytes, size_t length)
 {
         static const unsigned char first_bits[] = { 0, 0x7F, 0x1F, 0x0F, 0x07 };

@@ -7,6 +7,7 @@
 #ifndef VDIPIPE_CORE_BASE_TEXT_H
 #define VDIPIPE_CORE_BASE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* A copy of `n` bytes with every control character (C0, DEL, C1), every character that reorders or breaks a line, and
@@ -16,5 +17,11 @@ char *text_escape(const char *bytes, size_t n);
 
 /* The length in bytes of the valid UTF-8 character at `bytes` (at most `n` bytes are there), or 0 if there is none. */
 size_t text_utf8_length(const unsigned char *bytes, size_t n);
+
+/* Whether `n` bytes are valid UTF-8 throughout. */
+bool text_is_utf8(const char *bytes, size_t n);
+
+/* The value of a hexadecimal digit in either letter case; -1 when it is none. */
+int text_hex_digit(char c);
 
 #endif

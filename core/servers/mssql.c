@@ -461,19 +461,6 @@ static int conclude(const struct run *run, int64_t timeout_ms, struct error *err
         return 0;
 }
 
-static bool is_utf8(const char *text)
-{
-        size_t left = strlen(text);
-        size_t step;
-
-        for (; left > 0; left -= step, text += step) {
-                step = text_utf8_length((const unsigned char *)text, left);
-                if (!step)
-                        return false;
-        }
-        return true;
-}
-
 int mssql_execute(struct mssql *connection, const char *sql, int64_t timeout_ms, const struct mssql_events *events,
                   struct error *err)
 {
@@ -484,7 +471,7 @@ int mssql_execute(struct mssql *connection, const char *sql, int64_t timeout_ms,
 
         if (DBDEAD(process))
                 return error_raise(err, ERR_PEER_DIED, "the connection to the server is broken");
-        if (!is_utf8(sql))
+        if (!text_is_utf8(sql, strlen(sql)))
                 return error_raise(err, ERR_USAGE, "the statement is not UTF-8");
         speaking = &run;
         run.cancelled = atomic_load(&connection->cancel);

@@ -20,26 +20,6 @@ bool mssql_uri_is(const char *text)
         return strncmp(text, scheme, sizeof scheme - 1) == 0;
 }
 
-static int hex_digit(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        c = (char)(c | 0x20);
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool is_utf8(const char *text, size_t length)
-{
-        size_t step;
-
-        for (size_t at = 0; at < length; at += step) {
-                step = text_utf8_length((const unsigned char *)text + at, length - at);
-                if (!step)
-                        return false;
-        }
-        return true;
-}
-
 /* "%41" stands for "A". The words name the part, never its content: it may hold what is secret. */
 static int decode(const char *part, size_t length, const char *what, char **ret_text, struct error *err)
 {
@@ -49,8 +29,8 @@ static int decode(const char *part, size_t length, const char *what, char **ret_
         if (!text)
                 return error_raise(err, ERR_MEMORY, "out of memory");
         for (size_t i = 0; i < length; i++) {
-                int high = part[i] == '%' && i + 2 < length ? hex_digit(part[i + 1]) : -1;
-                int low = high >= 0 ? hex_digit(part[i + 2]) : -1;
+                int high = part[i] == '%' && i + 2 < length ? text_hex_digit(part[i + 1]) : -1;
+                int low = high >= 0 ? text_hex_digit(part[i + 2]) : -1;
 
                 if (part[i] != '%') {
                         text[used++] = part[i];
@@ -65,7 +45,7 @@ static int decode(const char *part, size_t length, const char *what, char **ret_
                 i += 2;
         }
         text[used] = '\0';
-        if (used > PART_MAX || !is_utf8(text, used))
+        if (used > PART_MAX || !text_is_utf8(text, used))
                 return error_raise(err, ERR_USAGE, "the %s of the URI is %s", what,
                                    used > PART_MAX ? "too long" : "not UTF-8");
         *ret_text = take_ptr(&text);

@@ -1,6 +1,6 @@
-#include <ctype.h>
 #include <string.h>
 
+#include "core/base/text.h"
 #include "core/servers/tds_value.h"
 
 enum wire_type {
@@ -242,15 +242,6 @@ static bool encode_datetime(const struct tds_value *value, uint8_t *bytes, size_
         return true;
 }
 
-/* The value of a hexadecimal digit; -1 when it is none. */
-static int hex_digit(char character)
-{
-        static const char known[] = "0123456789abcdef";
-        const char *found = character ? strchr(known, tolower((unsigned char)character)) : NULL;
-
-        return found ? (int)(found - known) : -1;
-}
-
 static bool encode_guid(const struct tds_value *value, uint8_t *bytes, size_t size)
 {
         /* The first three groups are little-endian numbers. */
@@ -265,8 +256,8 @@ static bool encode_guid(const struct tds_value *value, uint8_t *bytes, size_t si
 
                 if ((i == 4 || i == 6 || i == 8 || i == 10) && *at++ != '-')
                         return false;
-                high = hex_digit(*at++);
-                low = high < 0 ? -1 : hex_digit(*at++);
+                high = text_hex_digit(*at++);
+                low = high < 0 ? -1 : text_hex_digit(*at++);
                 if (low < 0)
                         return false;
                 bytes[places[i]] = (uint8_t)(16 * high + low);

@@ -55,13 +55,36 @@ static void nul_is_shown(void **state)
         assert_string_equal(escaped, "a\\x00b");
 }
 
+static void whole_texts_are_utf8_or_not(void **state)
+{
+        (void)state;
+        assert_true(text_is_utf8("", 0));
+        assert_true(text_is_utf8("a\xC3\xA4", 3));
+        assert_false(text_is_utf8("a\xC3\xA4", 2));
+        assert_false(text_is_utf8("\xFF"
+                                  "a",
+                                  2));
+}
+
+static void hexadecimal_digits_have_values(void **state)
+{
+        static const char digits[] = "0123456789abcdefABCDEF";
+
+        (void)state;
+        for (int c = 0; c < 256; c++) {
+                const char *at = c ? strchr(digits, c) : NULL;
+                int place = at ? (int)(at - digits) : -1;
+
+                assert_int_equal(text_hex_digit((char)c), place < 16 ? place : place - 6);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(ordinary_text_stays),
-                cmocka_unit_test(what_a_terminal_acts_on_is_shown),
-                cmocka_unit_test(invalid_utf8_is_shown),
-                cmocka_unit_test(nul_is_shown),
+                cmocka_unit_test(ordinary_text_stays),         cmocka_unit_test(what_a_terminal_acts_on_is_shown),
+                cmocka_unit_test(invalid_utf8_is_shown),       cmocka_unit_test(nul_is_shown),
+                cmocka_unit_test(whole_texts_are_utf8_or_not), cmocka_unit_test(hexadecimal_digits_have_values),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
