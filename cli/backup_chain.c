@@ -139,13 +139,6 @@ static void group_deinit(struct group *group)
         free(group->steps);
 }
 
-static bool same_database(const struct mssql_backup_record *a, const struct mssql_backup_record *b)
-{
-        if (*a->family && *b->family)
-                return strcasecmp(a->family, b->family) == 0;
-        return strcmp(a->database, b->database) == 0 && strcmp(a->server, b->server) == 0;
-}
-
 static int group_init(struct group *group, const struct backup_chain *chain, const struct mssql_backup_record *like)
 {
         *group = (struct group){ .lsn = "" };
@@ -157,7 +150,7 @@ static int group_init(struct group *group, const struct backup_chain *chain, con
         for (size_t i = 0; i < chain->count; i++) {
                 const struct backup *backup = &chain->backups[i];
 
-                if (!same_database(&backup->record, like) || !is_whole(backup))
+                if (!mssql_record_same_database(&backup->record, like) || !is_whole(backup))
                         continue;
                 group->backups[group->count] = backup;
                 group->records[group->count++] = backup->record;
@@ -261,7 +254,7 @@ static int print_table(const struct backup_chain *chain, const struct group *gro
                 const struct backup *backup = &chain->backups[i];
                 char remark[64];
 
-                if (is_whole(backup) || !same_database(&backup->record, like))
+                if (is_whole(backup) || !mssql_record_same_database(&backup->record, like))
                         continue;
                 snprintf(remark, sizeof remark, "INCOMPLETE: has %u of %u devices", devices_there(backup),
                          backup->device_count);
@@ -324,7 +317,7 @@ static json_t *steps_json(const struct backup_chain *chain, const struct group *
                 const struct backup *backup = &chain->backups[i];
                 json_t *object;
 
-                if (is_whole(backup) || !same_database(&backup->record, like))
+                if (is_whole(backup) || !mssql_record_same_database(&backup->record, like))
                         continue;
                 object = backup_json(backup, "incomplete");
                 json_object_set_new(object, "devices", json_integer(backup->device_count));
@@ -358,7 +351,7 @@ static void judge(const struct backup_chain *chain, const struct group *group, c
         struct error own = ERROR_INIT;
 
         for (size_t i = 0; i < chain->count && !error_is_set(&own); i++)
-                if (!is_whole(&chain->backups[i]) && same_database(&chain->backups[i].record, like))
+                if (!is_whole(&chain->backups[i]) && mssql_record_same_database(&chain->backups[i].record, like))
                         error_raise(&own, ERR_FAILED, "'%s' is one of %u devices, and not all are given",
                                     chain->backups[i].files[0], chain->backups[i].device_count);
         if (group->used == 0)
@@ -382,7 +375,7 @@ static void judge(const struct backup_chain *chain, const struct group *group, c
 static bool is_first_of_database(const struct backup_chain *chain, size_t index)
 {
         for (size_t i = 0; i < index; i++)
-                if (same_database(&chain->backups[i].record, &chain->backups[index].record))
+                if (mssql_record_same_database(&chain->backups[i].record, &chain->backups[index].record))
                         return false;
         return true;
 }

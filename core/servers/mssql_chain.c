@@ -56,7 +56,7 @@ static bool same_text(const char *a, const char *b)
         return *a && strcasecmp(a, b) == 0;
 }
 
-static bool same_database(const struct mssql_backup_record *a, const struct mssql_backup_record *b)
+bool mssql_record_same_database(const struct mssql_backup_record *a, const struct mssql_backup_record *b)
 {
         if (*a->family && *b->family)
                 return same_text(a->family, b->family);
@@ -237,7 +237,7 @@ static void sort_out(struct chain *chain)
 {
         for (size_t i = 0; i < chain->count; i++) {
                 chain->steps[i] = (struct mssql_step){ .record = i, .state = MSSQL_STEP_STATES };
-                if (!same_database(&chain->records[0], &chain->records[i]))
+                if (!mssql_record_same_database(&chain->records[0], &chain->records[i]))
                         chain->steps[i].state = MSSQL_STEP_FOREIGN;
         }
         find_path(chain);

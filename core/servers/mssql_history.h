@@ -49,6 +49,9 @@ int mssql_history_find(struct mssql *connection, const char *device_name, struct
 char *mssql_record_encode(const struct mssql_backup_record *record);
 int mssql_record_decode(const char *json, struct mssql_backup_record *ret_record, struct error *err);
 
+/* Whether both are of one database: by its family, or where either lacks that by its name and server. */
+bool mssql_record_same_database(const struct mssql_backup_record *a, const struct mssql_backup_record *b);
+
 /* Compares two LSNs as numbers; "" is less than any other. */
 int mssql_lsn_compare(const char *a, const char *b);
 
