@@ -250,9 +250,6 @@ enum tds_parse_result {
         TDS_PARSE_ANSWERED, /* by us: it is not the caller's concern */
 };
 
-/* Passes over the headers that begin a request since TDS 7.2. */
-int tds_skip_headers(const struct tds_session *session, struct tds_cursor *cursor, struct error *err);
-
 /* The procedure call at session->rest. */
 enum tds_parse_result tds_call_parse(struct tds_session *session, struct tds_request *request, struct error *err);
 void tds_forget_prepared(struct tds_session *session);
@@ -262,10 +259,7 @@ void tds_transaction_answer(struct tds_session *session);
 
 /* ---- tokens (tds_token.c) ---- */
 
-/* ENVCHANGE with texts. */
-void tds_send_change(struct tds_session *session, uint8_t what, const char *value, const char *old);
-
-/* The same with numbers, of which 0 is none. */
+/* ENVCHANGE with numbers, of which 0 is none. */
 void tds_send_change_number(struct tds_session *session, uint8_t what, uint64_t value, uint64_t old);
 
 /* The session is as after its login. */

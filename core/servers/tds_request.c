@@ -28,7 +28,8 @@ void tds_forget_request(struct tds_session *session)
         session->failed_number = 0;
 }
 
-int tds_skip_headers(const struct tds_session *session, struct tds_cursor *cursor, struct error *err)
+/* Passes over the headers that begin a request since TDS 7.2. */
+static int skip_headers(const struct tds_session *session, struct tds_cursor *cursor, struct error *err)
 {
         size_t total;
         struct tds_cursor headers;
@@ -112,7 +113,7 @@ static enum tds_parse_result parse_message(struct tds_session *session, struct t
                 return TDS_PARSE_ANSWERED;
         }
         session->rest = tds_cursor_on(message->body, message->size);
-        if (tds_skip_headers(session, &session->rest, err) < 0)
+        if (skip_headers(session, &session->rest, err) < 0)
                 return TDS_PARSE_FAILED;
         request->reset = (message->status & (TDS_STATUS_RESET | TDS_STATUS_RESET_KEEP)) != 0;
         if (request->reset && reset_session(session, err) < 0)

@@ -84,7 +84,8 @@ void tds_refuse(struct tds_session *session, int32_t number, const char *format,
         tds_send_done(session, &(struct tds_done){ .error = true });
 }
 
-void tds_send_change(struct tds_session *session, uint8_t what, const char *value, const char *old)
+/* ENVCHANGE with texts. */
+static void send_change(struct tds_session *session, uint8_t what, const char *value, const char *old)
 {
         struct tds_token token;
 
@@ -155,7 +156,7 @@ int tds_send_database(struct tds_session *session, const char *name)
                 tds_shutdown(session);
                 return -1;
         }
-        tds_send_change(session, CHANGE_DATABASE, name, session->database);
+        send_change(session, CHANGE_DATABASE, name, session->database);
         free(session->database);
         session->database = take_ptr(&copy);
         snprintf(words, sizeof words, "Changed database context to '%s'.", name);
@@ -187,10 +188,10 @@ void tds_send_login_answer(struct tds_session *session, const struct tds_server 
         snprintf(old_size, sizeof old_size, "%d", TDS_PACKET_DEFAULT);
         tds_send_database(session, tds_first_database(session));
         send_collation(session);
-        tds_send_change(session, CHANGE_LANGUAGE, "us_english", "");
+        send_change(session, CHANGE_LANGUAGE, "us_english", "");
         send_note(session, NUMBER_LANGUAGE_CHANGED, "Changed language setting to us_english.");
         send_login_ack(session, server);
-        tds_send_change(session, CHANGE_PACKET_SIZE, new_size, old_size);
+        send_change(session, CHANGE_PACKET_SIZE, new_size, old_size);
         tds_send_done(session, &(struct tds_done){ .error = false });
         session->output.packet_size = packet_size;
 }
