@@ -8,7 +8,7 @@
 #include "core/base/cleanup.h"
 #include "core/servers/json_text.h"
 #include "core/servers/mssql_internal.h"
-#include "core/servers/mssql_statement.h"
+#include "core/servers/sql_lexer.h"
 
 enum kind {
         KIND_TEXT,
@@ -171,7 +171,7 @@ static void read_record(const char *const *names, const struct mssql_value *valu
 
 static char *history_query(const char *device_name)
 {
-        CLEANUP(freep) char *device = mssql_quote_text(device_name);
+        CLEANUP(freep) char *device = sql_quote_string(device_name);
         char *text = NULL;
         size_t size;
         FILE *query = open_memstream(&text, &size);

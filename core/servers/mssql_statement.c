@@ -16,16 +16,6 @@ const char *mssql_backup_type_name(enum mssql_backup_type type)
         return names[type];
 }
 
-char *mssql_quote_name(const char *name)
-{
-        return sql_quote_name(name);
-}
-
-char *mssql_quote_text(const char *text)
-{
-        return sql_quote_string(text);
-}
-
 /* ---- a statement as it grows ---- */
 
 struct writer {
@@ -45,7 +35,7 @@ static void put_quoted(struct writer *writer, char *quoted)
 
 static void put_text(struct writer *writer, const char *text)
 {
-        put_quoted(writer, mssql_quote_text(text));
+        put_quoted(writer, sql_quote_string(text));
 }
 
 /* ", FILE = N'a'", once for each name; `separator` stands before the first. */
@@ -123,7 +113,7 @@ char *mssql_backup_statement(const struct mssql_backup *backup, const struct mss
         if (begin(&writer, log ? STATEMENT_BACKUP_LOG : STATEMENT_BACKUP_DATABASE, &text, &size) < 0)
                 return NULL;
         fputs(log ? "BACKUP LOG " : "BACKUP DATABASE ", writer.stream);
-        put_quoted(&writer, mssql_quote_name(backup->database));
+        put_quoted(&writer, sql_quote_name(backup->database));
         put_names(&writer, "FILE", backup->files, backup->file_count, &separator);
         put_names(&writer, "FILEGROUP", backup->filegroups, backup->filegroup_count, &separator);
         separator = " TO ";
@@ -169,7 +159,7 @@ char *mssql_restore_statement(const struct mssql_restore *restore, const struct 
                 return NULL;
         fputs(beginnings[restore->verb], writer.stream);
         if (names_database) {
-                put_quoted(&writer, mssql_quote_name(restore->database));
+                put_quoted(&writer, sql_quote_name(restore->database));
                 put_names(&writer, "FILE", restore->files, restore->file_count, &separator);
                 put_names(&writer, "FILEGROUP", restore->filegroups, restore->filegroup_count, &separator);
         }

@@ -71,10 +71,6 @@ struct mssql_restore {
 char *mssql_backup_statement(const struct mssql_backup *backup, const struct mssql_devices *devices);
 char *mssql_restore_statement(const struct mssql_restore *restore, const struct mssql_devices *devices);
 
-/* [name], with closing brackets doubled; N'text', with quotes doubled. Allocated. */
-char *mssql_quote_name(const char *name);
-char *mssql_quote_text(const char *text);
-
 /* The administrator's own statement with {devices} replaced by VIRTUAL_DEVICE = N'...', ...; ERR_USAGE when it has not
  * exactly one. Text in quotes, brackets and comments is left alone. Allocated. */
 int mssql_expand_statement(const char *sql, const struct mssql_devices *devices, char **ret_sql, struct error *err);
