@@ -21,8 +21,6 @@
 #include "core/servers/script_run.h"
 #include "core/servers/standin.h"
 
-enum { PASSWORD_MAX = 512 /* bytes */ };
-
 static const struct opt_spec options_serve[] = {
         { .type = OPT_STRING,
           .name = "listen",
@@ -208,24 +206,12 @@ static int read_password(struct service *service, const struct args *args, struc
                 .file = args->password_file ? args->password_file : variable,
                 .fd = -1,
         };
-        CLEANUP(fd_closep) int own = -1;
-        const char *name;
-        ssize_t size;
-        int fd;
 
         if (!source.file)
                 return error_raise(err, ERR_USAGE,
                                    "which password lets clients in? --password-file FILE, or VDIPIPE_PASSWORD_FILE in "
                                    "the environment");
-        service->password = secret_new(PASSWORD_MAX + 1);
-        if (!service->password)
-                return error_raise(err, ERR_MEMORY, "out of memory");
-        if (secret_source_open(&source, /* twice= */ false, &fd, &own, &name, err) < 0)
-                return -1;
-        size = secret_read_line(fd, service->password, PASSWORD_MAX);
-        if (size < 0)
-                return error_raise_errno(err, errno, "cannot read a password from '%s'", name);
-        return size > 0 ? 0 : error_raise(err, ERR_USAGE, "'%s' holds no password: its first line is empty", name);
+        return secret_read_password(&source, &service->password, err);
 }
 
 static int read_faults(struct service *service, const struct args *args, struct error *err)

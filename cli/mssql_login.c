@@ -1,6 +1,5 @@
 #include "cli/mssql_login.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -8,8 +7,6 @@
 #include "cli/secrets.h"
 #include "codecs/secret.h"
 #include "core/base/cleanup.h"
-
-enum { PASSWORD_MAX = 512 /* bytes; the server takes 128 characters */ };
 
 static const struct opt_choice encryptions[] = {
         { "request", MSSQL_ENCRYPT_REQUEST },
@@ -78,25 +75,11 @@ static struct secret_source password_source(const struct args *args)
 
 static int read_password(const struct secret_source *source, struct mssql_login *login, struct error *err)
 {
-        CLEANUP(fd_closep) int own = -1;
-        CLEANUP(secret_freep) char *password = secret_new(PASSWORD_MAX + 1);
-        const char *name;
-        ssize_t size;
-        int fd;
+        char *password = NULL;
 
-        if (!password)
-                return error_raise(err, ERR_MEMORY, "out of memory");
-        if (secrets_protect_memory(err) < 0 ||
-            secret_source_open(source, /* twice= */ false, &fd, &own, &name, err) < 0)
+        if (secrets_protect_memory(err) < 0 || secret_read_password(source, &password, err) < 0)
                 return -1;
-        size = secret_read_line(fd, password, PASSWORD_MAX);
-        if (size < 0 && errno == EMSGSIZE)
-                return error_raise(err, ERR_USAGE, "the password in '%s' is longer than SQL Server's can be", name);
-        if (size < 0)
-                return error_raise_errno(err, errno, "cannot read a password from '%s'", name);
-        if (size == 0)
-                return error_raise(err, ERR_USAGE, "'%s' holds no password: its first line is empty", name);
-        login->password = take_ptr(&password);
+        login->password = password;
         return 0;
 }
 

@@ -8,7 +8,10 @@
 
 #include "cli/message.h"
 #include "cli/prompt.h"
+#include "codecs/secret.h"
 #include "core/base/cleanup.h"
+
+enum { PASSWORD_MAX = 512 /* bytes; SQL Server takes 128 characters */ };
 
 bool secret_source_given(const struct secret_source *source)
 {
@@ -70,5 +73,28 @@ int secret_source_open(const struct secret_source *source, bool twice, int *ret_
         if (source->file ? open_file(source, ret_own, err) < 0 : prompt_secret(source, twice, ret_own, err) < 0)
                 return -1;
         *ret_fd = *ret_own;
+        return 0;
+}
+
+int secret_read_password(const struct secret_source *source, char **ret_password, struct error *err)
+{
+        CLEANUP(fd_closep) int own = -1;
+        CLEANUP(secret_freep) char *password = secret_new(PASSWORD_MAX + 1);
+        const char *name;
+        ssize_t size;
+        int fd;
+
+        if (!password)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        if (secret_source_open(source, /* twice= */ false, &fd, &own, &name, err) < 0)
+                return -1;
+        size = secret_read_line(fd, password, PASSWORD_MAX);
+        if (size < 0 && errno == EMSGSIZE)
+                return error_raise(err, ERR_USAGE, "the password in '%s' is longer than SQL Server's can be", name);
+        if (size < 0)
+                return error_raise_errno(err, errno, "cannot read a password from '%s'", name);
+        if (size == 0)
+                return error_raise(err, ERR_USAGE, "'%s' holds no password: its first line is empty", name);
+        *ret_password = take_ptr(&password);
         return 0;
 }
