@@ -2,8 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "codecs/codecs.h"
+#include "core/base/cleanup.h"
 
 enum { MS_PER_S = 1000, DEFAULT_MAX_TRANSFER = 1 << 20 };
 
@@ -53,4 +55,15 @@ bool args_was_given(const struct args *args, const char *name)
                 if (strcmp(args->given.items[i], name) == 0)
                         return true;
         return false;
+}
+
+int args_find_folder(const char *option, const char *path, char **ret_path, struct error *err)
+{
+        CLEANUP(freep) char *found = realpath(path, NULL);
+        struct stat st;
+
+        if (!found || stat(found, &st) < 0 || !S_ISDIR(st.st_mode))
+                return error_raise(err, ERR_USAGE, "--%s '%s' is no folder", option, path);
+        *ret_path = take_ptr(&found);
+        return 0;
 }

@@ -135,8 +135,8 @@ struct args {
         int64_t connections_max;
 
         const char *trace;   /* NULL: none */
-        const char *script;  /* of exec; NULL: none */
-        int64_t set_wait_ms; /* of exec: for the set to be created */
+        const char *script;  /* of exec and serve; NULL: none */
+        int64_t set_wait_ms; /* of exec and serve: for the set to be created */
 
         int64_t progress; /* enum progress_mode */
         int64_t progress_fd;
@@ -151,5 +151,8 @@ void args_deinit(struct args *args);
 /* Whether the option of that name stood on the command line: a configuration file's word for all commands is no mistake
  * in the one that has no use for it. */
 bool args_was_given(const struct args *args, const char *name);
+
+/* The absolute path of the folder that --OPTION names, allocated. ERR_USAGE when it is none. */
+int args_find_folder(const char *option, const char *path, char **ret_path, struct error *err);
 
 #endif

@@ -3,7 +3,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/backup.h"
 #include "cli/operation_sqlite.h"
@@ -42,7 +41,6 @@ static int use(struct backup *backup, struct error *err)
 {
         const struct args *args = backup->args;
         struct server_job *job;
-        struct stat st;
 
         if (operation_use_sqlite(&backup->operation, backup->database.path, (uint32_t)args->devices, &job, err) < 0)
                 return -1;
@@ -56,12 +54,7 @@ static int use(struct backup *backup, struct error *err)
                 if (!job->backup_name)
                         return error_raise(err, ERR_MEMORY, "out of memory");
         }
-        if (args->spool_dir) {
-                job->spool_dir = realpath(args->spool_dir, NULL);
-                if (!job->spool_dir || stat(job->spool_dir, &st) < 0 || !S_ISDIR(st.st_mode))
-                        return error_raise(err, ERR_USAGE, "--spool-dir '%s' is no folder", args->spool_dir);
-        }
-        return 0;
+        return args->spool_dir ? args_find_folder("spool-dir", args->spool_dir, &job->spool_dir, err) : 0;
 }
 
 static int joined(struct backup *backup, struct error *err)

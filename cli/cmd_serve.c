@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/config.h"
 #include "cli/database.h"
+#include "cli/exec_statement.h"
 #include "cli/message.h"
 #include "cli/secrets.h"
 #include "cli/set_options.h"
@@ -46,8 +47,7 @@ static const struct opt_spec options_serve[] = {
           .value = "NAME=PATH",
           .offset = offsetof(struct args, databases),
           .help = "serve the SQLite database PATH as NAME, beside those of the configuration; with --script, NAME "
-                  "alone "
-                  "will do" },
+                  "alone will do" },
         { .type = OPT_STRING,
           .name = "data-dir",
           .value = "FOLDER",
@@ -80,24 +80,11 @@ static const struct opt_spec options_serve[] = {
           .min = 1,
           .max = 10000,
           .help = "let in so many at a time (default: 100)" },
-        { .type = OPT_SECONDS,
-          .name = "open-timeout",
-          .value = "SECONDS",
-          .offset = offsetof(struct args, set_wait_ms),
-          .min = 0,
-          .max = 86400000,
-          .help = "wait so long for the device set to be created (default: not at all)" },
-        { .type = OPT_STRING,
-          .name = "spool-dir",
-          .value = "FOLDER",
-          .offset = offsetof(struct args, spool_dir),
-          .help = "where to spool, and to put together what VERIFYONLY WITH CHECKSUM looks at (default: beside the "
-                  "database; $TMPDIR or /var/tmp)" },
         { .type = OPT_END },
 };
 
-static const struct opt_spec *const option_tables[] = { options_serve, options_lock, options_group, options_common,
-                                                        NULL };
+static const struct opt_spec *const option_tables[] = { options_serve, options_statement, options_lock,
+                                                        options_group, options_common,    NULL };
 
 /* What the options come to, and what they are kept in. */
 struct service {
@@ -229,12 +216,11 @@ static int read_faults(struct service *service, const struct args *args, struct 
         return 0;
 }
 
-static int find_folder(const char *option, const char *path, char **ret_path, struct error *err)
+static int find_folders(struct service *service, const struct args *args, struct error *err)
 {
-        if (!path)
-                return 0;
-        *ret_path = realpath(path, NULL);
-        return *ret_path ? 0 : error_raise(err, ERR_USAGE, "--%s '%s' is no folder", option, path);
+        if (args->data_dir && args_find_folder("data-dir", args->data_dir, &service->data_dir, err) < 0)
+                return -1;
+        return args->spool_dir ? args_find_folder("spool-dir", args->spool_dir, &service->spool_dir, err) : 0;
 }
 
 /* A script that is wrong is better told of now than to the first client. */
@@ -266,9 +252,8 @@ static int prepare(struct service *service, const struct args *args, struct erro
         };
         if (set_options_check(args, err) < 0 || read_faults(service, args, err) < 0 ||
             check_script(args->script, err) < 0 || check_script(args->restore_script, err) < 0 ||
-            find_folder("data-dir", args->data_dir, &service->data_dir, err) < 0 ||
-            find_folder("spool-dir", args->spool_dir, &service->spool_dir, err) < 0 ||
-            add_databases(service, args, err) < 0 || read_password(service, args, err) < 0)
+            find_folders(service, args, err) < 0 || add_databases(service, args, err) < 0 ||
+            read_password(service, args, err) < 0)
                 return -1;
         service->options.password = service->password;
         service->options.data_dir = service->data_dir;

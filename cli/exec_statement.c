@@ -192,10 +192,7 @@ static int fill_job(struct execution *execution, struct error *err)
         job->max_lock_ms = args->max_lock_ms;
         if (!spool && job->verb == SERVER_VERIFYONLY)
                 spool = temporary && *temporary ? temporary : "/var/tmp";
-        if (!spool)
-                return 0;
-        job->spool_dir = realpath(spool, NULL);
-        return job->spool_dir ? 0 : error_raise(err, ERR_USAGE, "--spool-dir '%s' is no folder", spool);
+        return spool ? args_find_folder("spool-dir", spool, &job->spool_dir, err) : 0;
 }
 
 static int run(struct execution *execution, struct error *err)

@@ -127,6 +127,8 @@ test_the_spool_folder_must_be_one() {
     expect_exit 2 vdipipe backup app.db --spool-dir file
     expect_error "'file'" folder
     expect_exit 2 vdipipe backup app.db --spool-dir missing
+    expect_exit 2 vdipipe exec "BACKUP DATABASE [$PWD/app.db] TO VIRTUAL_DEVICE='a'" --spool-dir file
+    expect_error "'file'" folder
 }
 
 test_the_database_is_never_its_own_backup() {

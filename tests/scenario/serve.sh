@@ -78,6 +78,8 @@ test_refuses_what_may_not_come_in() {
     expect_error --password-file
     expect_exit 2 vdipipe serve --listen 127.0.0.1:0 --password-file pw --fault nosuch
     expect_error "'nosuch'"
+    expect_exit 2 vdipipe serve --listen 127.0.0.1:0 --password-file pw --data-dir pw
+    expect_error "--data-dir 'pw' is no folder"
 }
 
 test_lets_in_no_more_than_its_limit() {
