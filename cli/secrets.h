@@ -29,8 +29,8 @@ int secret_source_check(const struct secret_source *source, struct error *err);
 int secret_source_open(const struct secret_source *source, bool twice, int *ret_fd, int *ret_own, const char **ret_name,
                        struct error *err);
 
-/* The first line of a source that was given, which is no longer than a SQL Server's password can be. *ret_password comes
- * from secret_new(). ERR_USAGE when it is empty or too long. */
+/* The first line of a source that was given, which is no longer than a SQL Server's password can be. *ret_password
+ * comes from secret_new(). ERR_USAGE when it is empty or too long. */
 int secret_read_password(const struct secret_source *source, char **ret_password, struct error *err);
 
 /* Nobody may look into this process but root, and should it die of a fault, no core file is written. */
