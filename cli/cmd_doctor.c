@@ -106,7 +106,7 @@ static int run_doctor(const struct args *given, struct error *err)
 
 const struct command command_doctor = {
         .name = "doctor",
-        .operands = "[--json]",
+        .operands = "[--run-as USER] [--json]",
         .summary = "look for what would go wrong on this machine",
         .text = "Looks at the configuration files, the folder where device sets meet, limits and folders, and what SQL "
                 "Server\n"

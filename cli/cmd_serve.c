@@ -331,7 +331,7 @@ static int run_serve(const struct args *args, struct error *err)
 
 const struct command command_serve = {
         .name = "serve",
-        .operands = "",
+        .operands = "[--listen ADDRESS] [--database NAME=PATH]...",
         .summary = "be a stand-in SQL Server",
         .text = "Lets SQL Server's clients log in over TDS 7.4 (with encryption off) and run BACKUP and RESTORE "
                 "statements, which\n"

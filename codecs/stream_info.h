@@ -20,7 +20,7 @@ struct stream_info {
         char tool_version[32];
 
         char server_kind[32]; /* "sqlite" */
-        char server_version[64];
+        char server_version[256];
         char *database; /* the name shown to people; owned, may hold any bytes but NUL */
         char *origin;   /* absolute path or URI the data came from, never with a password; owned */
         char type[16];  /* "full" */

@@ -133,15 +133,15 @@ struct server_report {
 /* Reads a verdict's text; one that is not ours yields ERR_FAILED and its words. */
 void server_report_decode(const char *text, struct server_report *ret_report);
 
-enum { SERVER_WORDS_MAX = 512, SERVER_ORIGIN_MAX = 1024 };
+enum { SERVER_VERSION_MAX = 256, SERVER_WORDS_MAX = 512, SERVER_ORIGIN_MAX = 1024 };
 
 /* What the server says of the database before the data flows (vds_client_server_info). */
 struct server_info {
-        char kind[32];                             /* "sqlite" */
-        char version[64];                          /* of the database library */
-        uint32_t page_size;                        /* bytes; 0 for an empty database */
-        uint64_t size;                             /* bytes of the image; unknown to a restore: 0 */
-        uint32_t part_count;                       /* 0 for a restore */
+        char kind[32];                    /* "sqlite" */
+        char version[SERVER_VERSION_MAX]; /* of the database library; of a SQL Server the first line of @@VERSION */
+        uint32_t page_size;               /* bytes; 0 for an empty database */
+        uint64_t size;                    /* bytes of the image; unknown to a restore: 0 */
+        uint32_t part_count;              /* 0 for a restore */
         struct server_part parts[VDS_DEVICES_MAX]; /* backup: what each device will carry */
         uid_t uid;                                 /* backup: of the database file */
         gid_t gid;
