@@ -42,6 +42,7 @@ struct file_sink {
         char partial[NAME_MAX + 1];
         enum file_existing existing;
         bool partial_exists;
+        bool disowned;  /* another process publishes it */
         bool exchanged; /* the partial name holds the file that was replaced */
         bool replaced;  /* published over an old file that cannot come back */
 };
@@ -441,19 +442,27 @@ static int sync_folder(const struct file_sink *sink, struct error *err)
         return 0;
 }
 
-/* The end of a chain of codecs; NULL where it is something else, or written in place. */
-static struct file_sink *sink_of(struct stage *stage)
+/* The end of a chain of codecs; NULL where it is something else. */
+static struct file_sink *end_of(struct stage *stage)
 {
         while (stage && stage->ops != &file_sink_ops)
                 stage = stage->next;
-        return stage && ((struct file_sink *)stage)->dir_fd >= 0 ? (struct file_sink *)stage : NULL;
+        return (struct file_sink *)stage;
+}
+
+/* The same; NULL also where it is written in place, or another process's to publish. */
+static struct file_sink *sink_of(struct stage *stage)
+{
+        struct file_sink *sink = end_of(stage);
+
+        return sink && sink->dir_fd >= 0 ? sink : NULL;
 }
 
 int file_sink_fd(struct stage *chain)
 {
-        const struct file_sink *sink = sink_of(chain);
+        const struct file_sink *sink = end_of(chain);
 
-        return sink ? sink->fd : -1;
+        return sink && (sink->dir_fd >= 0 || sink->disowned) ? sink->fd : -1;
 }
 
 void file_sink_disown(struct stage *chain)
@@ -463,6 +472,7 @@ void file_sink_disown(struct stage *chain)
         if (!sink)
                 return;
         sink->partial_exists = false;
+        sink->disowned = true;
         fd_closep(&sink->dir_fd);
 }
 

@@ -235,6 +235,9 @@ test_files_get_their_names_from_root() {
     expect_whole g.1 g.2
     expect_exit 2 backup --run-as nobody -o f
     expect_error "'f' exists"
+    # A log backup to a file is not refused; the stand-in has no log.
+    expect_exit 1 backup --run-as nobody --type log -o log
+    expect_error "Msg 4208"
     expect_exit 0 backup --run-as nobody --force -o f
     expect_whole f
     [[ -z $(compgen -G '.*.partial-*') ]] || fail "left: $(ls -A)"

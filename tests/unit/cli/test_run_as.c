@@ -83,6 +83,7 @@ static void begin(struct scene *scene)
         /* The folder is root's alone. */
         CHECK(access("one", F_OK) < 0 && errno == EACCES);
         CHECK(!has_folder_open(&st));
+        CHECK(file_sink_fd(scene->files[0]) >= 0 && file_sink_fd(scene->files[1]) >= 0);
 }
 
 static int publish(struct scene *scene)
