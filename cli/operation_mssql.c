@@ -17,6 +17,7 @@ enum {
         NUMBER_LANGUAGE_CHANGED = 5703,
 
         SESSION_GRACE_MS = 8000, /* from the end of the set to the end of the statement by itself */
+        ABSENT_GRACE_MS = 1000,  /* the same, of a server that has not opened the set, and will not notice its end */
         CANCEL_GRACE_MS = 4000,  /* and then from our asking the server to cancel it */
         FURTHER_ERRORS = 8,      /* that are shown beside the one that says what happened */
 
@@ -33,6 +34,7 @@ struct mssql_part {
         struct mssql_task *task;
         struct session_watch *watch;
         const struct mssql_login *login;
+        bool awaited; /* the statement's end, for as long as it is by itself */
 
         /* The statement's thread's own until it has ended. */
         bool told; /* the error that the last line will repeat has come */
@@ -92,6 +94,18 @@ static void on_row(const char *const *names, const struct mssql_value *values, s
 
 /* ---- the operation ---- */
 
+/* The server notices the end of the set by itself, and then says what it has to say. Once is enough. 0: it has ended.
+ */
+static int await_end(struct mssql_part *part)
+{
+        int64_t grace_ms = part->operation->joined ? SESSION_GRACE_MS : ABSENT_GRACE_MS;
+
+        if (part->awaited)
+                grace_ms = 0;
+        part->awaited = true;
+        return mssql_task_wait(part->task, grace_ms);
+}
+
 /* A supervised_end. A success that comes before the devices are closed must not leave us waiting for them. */
 static bool statement_ended(void *context, struct error *reason)
 {
@@ -110,6 +124,7 @@ static int start(struct operation *operation, struct error *err)
         struct mssql_part *part = part_of(operation);
         const struct mssql_events events = { .context = part, .message = on_message, .row = on_row };
 
+        part->awaited = false;
         message_verbose("session %d: %s", part->session, part->sql);
         if (session_watch_start(part->login, part->session, operation->serving.args->server_timeout_ms,
                                 &operation->serving.progress, operation->serving.supervisor, &part->watch, err) < 0 ||
@@ -181,12 +196,11 @@ static int raise_failure(struct operation *operation, struct error *err)
         struct mssql_part *part = part_of(operation);
         char words[SESSION_WORDS_MAX];
 
-        if (mssql_task_wait(part->task, SESSION_GRACE_MS) != 0) {
+        if (await_end(part) != 0) {
                 session_watch_words(part->watch, words);
                 serving_abort_reason(&operation->serving, err);
-                return error_prefix(err,
-                                    "the statement did not end within %d s (%s%ssession %d): ", SESSION_GRACE_MS / 1000,
-                                    words, words[0] ? "; " : "", part->session);
+                return error_prefix(err, "the statement did not end by itself (%s%ssession %d): ", words,
+                                    words[0] ? "; " : "", part->session);
         }
         if (raise_result(part, err) < 0)
                 return -1;
@@ -217,9 +231,8 @@ static void end(struct operation *operation)
 {
         struct mssql_part *part = part_of(operation);
 
-        /* The server notices the end of the set by itself, and then says what it has to say. */
         if (part->task)
-                mssql_task_wait(part->task, SESSION_GRACE_MS);
+                await_end(part);
         end_statement(operation);
         session_watch_stop(part->watch);
         mssql_close(part->connection);
