@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cli/json_print.h"
 #include "cli/table.h"
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
@@ -273,24 +274,13 @@ static int print_table(const struct backup_chain *chain, const struct group *gro
 
 /* ---- for programs ---- */
 
-static json_t *text_json(const char *text)
-{
-        CLEANUP(freep) char *safe = NULL;
-        json_t *value = json_string(text);
-
-        if (value)
-                return value;
-        safe = text_escape(text, strlen(text));
-        return json_string(safe ? safe : "");
-}
-
 static json_t *backup_json(const struct backup *backup, const char *state)
 {
         const struct mssql_backup_record *record = &backup->record;
         json_t *files = json_array();
 
         for (size_t i = 0; i < backup->file_count; i++)
-                json_array_append_new(files, text_json(backup->files[i]));
+                json_array_append_new(files, json_shown(backup->files[i]));
         return json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:s, s:o}", "state", state, "type",
                          type_name(record->type), "backup_set", record->backup_set, "copy_only", record->copy_only,
                          "started", record->started, "finished", record->finished, "first_lsn", record->first_lsn,
@@ -310,7 +300,7 @@ static json_t *steps_json(const struct backup_chain *chain, const struct group *
                 if (i < group->used)
                         json_object_set_new(object, "step", json_integer((json_int_t)i + 1));
                 if (*step->missing)
-                        json_object_set_new(object, "missing", text_json(step->missing));
+                        json_object_set_new(object, "missing", json_shown(step->missing));
                 json_array_append_new(steps, object);
         }
         for (size_t i = 0; i < chain->count; i++) {
@@ -330,16 +320,10 @@ static json_t *steps_json(const struct backup_chain *chain, const struct group *
 static int print_json(const struct backup_chain *chain, const struct group *group,
                       const struct mssql_backup_record *like, FILE *out)
 {
-        json_t *object =
-                json_pack("{s:o, s:o, s:s, s:o}", "database", text_json(like->database), "server",
-                          text_json(like->server), "lsn", group->lsn, "backups", steps_json(chain, group, like));
-        CLEANUP(freep) char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-
-        json_decref(object);
-        if (!text)
-                return -1;
-        fprintf(out, "%s\n", text);
-        return 0;
+        return json_print(json_pack("{s:o, s:o, s:s, s:o}", "database", json_shown(like->database), "server",
+                                    json_shown(like->server), "lsn", group->lsn, "backups",
+                                    steps_json(chain, group, like)),
+                          out, /* err= */ NULL);
 }
 
 /* ---- the whole ---- */

@@ -4,10 +4,10 @@
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "cli/json_print.h"
 #include "cli/observing.h"
 #include "cli/set_options.h"
 #include "cli/set_view.h"
-#include "core/base/cleanup.h"
 
 static const struct opt_spec *const option_tables[] = { options_json, options_open, options_group, options_common,
                                                         NULL };
@@ -35,18 +35,6 @@ static int wait_for_config(const struct args *args, struct VDConfig *config, str
         return result == NOERROR ? 0 : observing_failed(name, result, err);
 }
 
-static int print_json(const struct VDConfig *config, struct error *err)
-{
-        json_t *object = set_view_config_json(config);
-        CLEANUP(freep) char *text = json_dumps(object, JSON_COMPACT);
-
-        json_decref(object);
-        if (!text)
-                return error_raise(err, ERR_MEMORY, "out of memory");
-        puts(text);
-        return 0;
-}
-
 static int run_config(const struct args *args, struct error *err)
 {
         struct VDConfig config;
@@ -54,7 +42,7 @@ static int run_config(const struct args *args, struct error *err)
         if (observing_check(args, "config", err) < 0 || wait_for_config(args, &config, err) < 0)
                 return -1;
         if (args->json)
-                return print_json(&config, err);
+                return json_print(set_view_config_json(&config), stdout, err);
         set_view_print_config(&config, stdout);
         return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/doctor.h"
+#include "cli/json_print.h"
 #include "cli/set_options.h"
 #include "cli/sqlvdi.h"
 #include "core/base/cleanup.h"
@@ -71,16 +72,6 @@ static void look_at_configuration(struct doctor *doctor, struct args *args, stru
         doctor_say(doctor, DOCTOR_OK, "configuration", "read: %s", config_files(*config));
 }
 
-static int print_json(const struct doctor *doctor, struct error *err)
-{
-        CLEANUP(freep) char *text = json_dumps(doctor->checks, JSON_COMPACT);
-
-        if (!text)
-                return error_raise(err, ERR_MEMORY, "out of memory");
-        puts(text);
-        return 0;
-}
-
 static int run_doctor(const struct args *given, struct error *err)
 {
         struct args args = *given;
@@ -95,8 +86,7 @@ static int run_doctor(const struct args *given, struct error *err)
         doctor_system(&doctor);
         doctor_sqlserver(&doctor);
         if (doctor.checks)
-                rc = print_json(&doctor, err);
-        json_decref(doctor.checks);
+                rc = json_print(doctor.checks, stdout, err);
         config_free(config);
         if (rc == 0 && doctor.counts[DOCTOR_FAULT])
                 rc = error_raise(err, ERR_FAILED, "%u fault%s found", doctor.counts[DOCTOR_FAULT],

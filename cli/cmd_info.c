@@ -10,6 +10,7 @@
 #include "cli/backup_chain.h"
 #include "cli/coding.h"
 #include "cli/command.h"
+#include "cli/json_print.h"
 #include "cli/message.h"
 #include "cli/reading.h"
 #include "core/base/cleanup.h"
@@ -39,21 +40,6 @@ struct findings {
         bool confirmed;
         char *report_json; /* owned */
 };
-
-/* Text from a stream may hold any bytes; JSON and terminals take neither all of them. */
-static json_t *json_text(const char *text)
-{
-        CLEANUP(freep) char *safe = NULL;
-        json_t *value;
-
-        if (!text)
-                return json_string("");
-        value = json_string(text);
-        if (value)
-                return value;
-        safe = text_escape(text, strlen(text));
-        return json_string(safe ? safe : "");
-}
 
 static void put(json_t *object, const char *key, json_t *value)
 {
@@ -86,18 +72,18 @@ static void put_layers(json_t *object, const struct layer_facts *facts)
 
 static void put_info(json_t *object, const struct stream_info *info)
 {
-        put(object, "set", json_text(info->set_id));
-        put(object, "time", json_text(info->time));
-        put(object, "host", json_text(info->host));
-        put(object, "machine", json_text(info->machine));
-        put(object, "tool_version", json_text(info->tool_version));
-        put(object, "server", json_text(info->server_kind));
-        put(object, "server_version", json_text(info->server_version));
-        put(object, "database", json_text(info->database));
-        put(object, "origin", json_text(info->origin));
-        put(object, "type", json_text(info->type));
+        put(object, "set", json_shown(info->set_id));
+        put(object, "time", json_shown(info->time));
+        put(object, "host", json_shown(info->host));
+        put(object, "machine", json_shown(info->machine));
+        put(object, "tool_version", json_shown(info->tool_version));
+        put(object, "server", json_shown(info->server_kind));
+        put(object, "server_version", json_shown(info->server_version));
+        put(object, "database", json_shown(info->database));
+        put(object, "origin", json_shown(info->origin));
+        put(object, "type", json_shown(info->type));
         if (info->label)
-                put(object, "label", json_text(info->label));
+                put(object, "label", json_shown(info->label));
         if (info->has_owner) {
                 put(object, "uid", json_integer(info->uid));
                 put(object, "gid", json_integer(info->gid));
@@ -119,7 +105,7 @@ static json_t *findings_json(const struct findings *findings)
         const struct reader *reader = findings->input->reader;
         json_t *object = json_object();
 
-        put(object, "file", json_text(findings->input->name));
+        put(object, "file", json_shown(findings->input->name));
         put_layers(object, &findings->input->facts);
         if (!reader) {
                 put(object, "needs_key", json_true());

@@ -4,10 +4,10 @@
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "cli/json_print.h"
 #include "cli/observing.h"
 #include "cli/set_options.h"
 #include "cli/set_view.h"
-#include "core/base/cleanup.h"
 
 static const struct opt_spec *const option_tables[] = { options_json, options_group, options_common, NULL };
 
@@ -25,13 +25,10 @@ static int list_json(const struct vds_options *options)
 {
         json_t *sets = json_array();
         int result = vds_observe_all(options, add_object, sets);
-        CLEANUP(freep) char *text = result == NOERROR ? json_dumps(sets, JSON_COMPACT) : NULL;
 
+        if (result == NOERROR)
+                return json_print(sets, stdout, /* err= */ NULL) < 0 ? VD_E_MEMORY : NOERROR;
         json_decref(sets);
-        if (result == NOERROR && !text)
-                return VD_E_MEMORY;
-        if (text)
-                puts(text);
         return result;
 }
 

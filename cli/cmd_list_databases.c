@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/json_print.h"
 #include "cli/message.h"
 #include "cli/mssql_login.h"
-#include "core/base/cleanup.h"
 
 static const struct opt_spec own_options[] = {
         { .type = OPT_FLAG,
@@ -35,18 +35,12 @@ static bool is_online(const struct mssql_database *database)
 static int print_json(const struct databases *databases, struct error *err)
 {
         json_t *array = json_array();
-        CLEANUP(freep) char *text = NULL;
 
         for (size_t i = 0; i < databases->count; i++)
                 json_array_append_new(array, json_pack("{s:s, s:s, s:s}", "name", databases->items[i].name, "state",
                                                        databases->items[i].state, "recovery_model",
                                                        databases->items[i].recovery_model));
-        text = json_dumps(array, JSON_COMPACT);
-        json_decref(array);
-        if (!text)
-                return error_raise(err, ERR_MEMORY, "out of memory");
-        puts(text);
-        return 0;
+        return json_print(array, stdout, err);
 }
 
 /* The bytes of the names, as they are: a shell is to hand them on. */

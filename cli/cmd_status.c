@@ -4,24 +4,12 @@
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "cli/json_print.h"
 #include "cli/observing.h"
 #include "cli/set_options.h"
 #include "cli/set_view.h"
-#include "core/base/cleanup.h"
 
 static const struct opt_spec *const option_tables[] = { options_json, options_group, options_common, NULL };
-
-static int print_json(const struct vds_status *status, struct error *err)
-{
-        json_t *object = set_view_status_json(status);
-        CLEANUP(freep) char *text = json_dumps(object, JSON_COMPACT);
-
-        json_decref(object);
-        if (!text)
-                return error_raise(err, ERR_MEMORY, "out of memory");
-        puts(text);
-        return 0;
-}
 
 static int run_status(const struct args *args, struct error *err)
 {
@@ -35,7 +23,7 @@ static int run_status(const struct args *args, struct error *err)
         if (result != NOERROR)
                 return observing_failed(args->operands.items[0], result, err);
         if (args->json)
-                return print_json(&status, err);
+                return json_print(set_view_status_json(&status), stdout, err);
         set_view_print_status(&status, stdout);
         return 0;
 }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 
+#include "cli/json_print.h"
 #include "cli/table.h"
 
 int results_print_table(const struct result_set *results, FILE *out, struct error *err)
@@ -60,8 +61,8 @@ int results_print_json(const struct result_set *results, FILE *out, struct error
                 if (json_array_append_new(rows, object) < 0)
                         rc = -1;
         }
-        if (rc == 0 && json_dumpf(rows, out, JSON_COMPACT) == 0)
-                fputc('\n', out);
+        if (rc == 0)
+                return json_print(rows, out, err);
         json_decref(rows);
-        return rc < 0 ? error_raise(err, ERR_MEMORY, "out of memory") : 0;
+        return error_raise(err, ERR_MEMORY, "out of memory");
 }

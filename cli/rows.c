@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cli/json_print.h"
 #include "cli/table.h"
 
 enum { TABLE_WIDEST = 12 /* columns; more of them would not fit a terminal */ };
@@ -113,7 +114,7 @@ static void print_table(const struct rows *rows, FILE *out)
         table_deinit(&table);
 }
 
-static int print_json(const struct rows *rows, FILE *out)
+static int print_json(const struct rows *rows, FILE *out, struct error *err)
 {
         json_t *array = json_array();
         int rc = array ? 0 : -1;
@@ -129,10 +130,10 @@ static int print_json(const struct rows *rows, FILE *out)
                 if (json_array_append_new(array, object) < 0)
                         rc = -1;
         }
-        if (rc == 0 && json_dumpf(array, out, JSON_COMPACT) == 0)
-                fputc('\n', out);
+        if (rc == 0)
+                return json_print(array, out, err);
         json_decref(array);
-        return rc;
+        return error_raise(err, ERR_MEMORY, "out of memory");
 }
 
 int rows_print(const struct rows *rows, bool json, FILE *out, struct error *err)
@@ -142,7 +143,7 @@ int rows_print(const struct rows *rows, bool json, FILE *out, struct error *err)
                                    "the server's answer cannot be shown: it is too large, or not of "
                                    "one shape");
         if (json)
-                return print_json(rows, out) == 0 ? 0 : error_raise(err, ERR_MEMORY, "out of memory");
+                return print_json(rows, out, err);
         if (rows->column_count > TABLE_WIDEST)
                 print_list(rows, out);
         else if (rows->column_count)

@@ -1,0 +1,21 @@
+/*
+ * json_print.h - JSON as commands print it: one value a line
+ *
+ * Thread safe, but for what `out` is.
+ */
+#ifndef VDIPIPE_CLI_JSON_PRINT_H
+#define VDIPIPE_CLI_JSON_PRINT_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "core/base/error.h"
+
+/* A text from outside as a JSON string: one that is not UTF-8 as text_escape() shows it, NULL as "". NULL when memory
+ * is short. */
+json_t *json_shown(const char *text);
+
+/* Prints the value, and takes its reference. NULL stands for a value that memory was too short for. ERR_MEMORY. */
+int json_print(json_t *value, FILE *out, struct error *err);
+
+#endif
