@@ -23,5 +23,5 @@ done
 known=$(for command in $("$vdipipe" __complete | cut -f1); do "$vdipipe" __complete "$command"; done | cut -f1 | tr -d '=')
 while read -r option; do
     grep -qxF -- "$option" <<<"$known" || complain "README shows $option, which no command knows"
-done < <(grep -E 'vdipipe (backup|restore|verify|info|extract|list|status|config|abort)' README.md | sed 's/[|].*//' | grep -oE -- '--[a-z][a-z-]+' | sort -u)
+done < <(grep -E 'vdipipe [a-z]' README.md | sed 's/[|].*//' | grep -oE -- '--[a-z][a-z-]+' | sort -u)
 exit $status
