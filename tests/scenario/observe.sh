@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Looking at live sets from another terminal, and ending them: list, status, config, abort.
-# shellcheck disable=SC2317,SC2119,SC2030,SC2031 # run_tests calls the functions by their names, each in its own subshell
+# shellcheck source-path=SCRIPTDIR disable=SC2317,SC2119,SC2030,SC2031 # run_tests calls the functions by their names, each in its own subshell
 # `list` shows the sets of every folder: those of other tests and users stay out of sight in a /run of our own.
 if [[ -z ${ALONE:-} ]] && unshare -m mount -t tmpfs none /run 2>/dev/null; then
     # shellcheck disable=SC2016 # expanded by the inner shell
     ALONE=yes exec unshare -m bash -c 'mount -t tmpfs none /run && exec bash "$0"' "$0"
 fi
 
-# shellcheck source-path=SCRIPTDIR source=../support/lib.sh
+# shellcheck source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
 completions=$(cd "$(dirname "$0")/../../completions" && pwd)
