@@ -2,22 +2,72 @@
 
 #ifdef AGE_LIBCRYPTO
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sodium.h>
+#include <string.h>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include "codecs/age_crypto.h"
 
+#define STRING_OF(number) #number
+#define SONAME_OF(number) "libcrypto.so." STRING_OF(number)
+
+/* What is called, by the names that the library exports. */
+#define CRYPTO_FUNCTIONS(X)    \
+        X(EVP_CIPHER_CTX_ctrl) \
+        X(EVP_CIPHER_CTX_free) \
+        X(EVP_CIPHER_CTX_new)  \
+        X(EVP_CIPHER_fetch)    \
+        X(EVP_CipherInit_ex2)  \
+        X(EVP_DecryptFinal_ex) \
+        X(EVP_DecryptUpdate)   \
+        X(EVP_EncryptFinal_ex) \
+        X(EVP_EncryptUpdate)   \
+        X(OPENSSL_init_crypto) \
+        X(OpenSSL_version)
+
+#define CRYPTO_MEMBER(name) __typeof__(name) *name;
+static struct crypto {
+        CRYPTO_FUNCTIONS(CRYPTO_MEMBER)
+} crypto;
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static EVP_CIPHER *cipher; /* NULL: libcrypto has none, as where it was built so */
+static EVP_CIPHER *cipher; /* NULL: no libcrypto, or one that was built without it */
+
+static bool find_functions(void *library)
+{
+#define CRYPTO_SYMBOL(name) { #name, offsetof(struct crypto, name) },
+        static const struct {
+                const char *name;
+                size_t offset;
+        } symbols[] = { CRYPTO_FUNCTIONS(CRYPTO_SYMBOL) };
+
+        for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
+                void *address = dlsym(library, symbols[i].name);
+
+                if (!address)
+                        return false;
+                memcpy((char *)&crypto + symbols[i].offset, &address, sizeof address);
+        }
+        return true;
+}
 
 /* No configuration file of libcrypto's and no variable of the environment has a say in this. */
 static void set_up(void)
 {
-        if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL))
-                cipher = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
+        void *library = dlopen(SONAME_OF(OPENSSL_SHLIB_VERSION), RTLD_NOW | RTLD_LOCAL);
+
+        if (!library)
+                return;
+        if (!find_functions(library)) {
+                dlclose(library);
+                return;
+        }
+        if (crypto.OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL))
+                cipher = crypto.EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
 }
 
 /* NULL when it cannot be had. Freeing it wipes the key. */
@@ -28,10 +78,10 @@ static EVP_CIPHER_CTX *begin(const uint8_t *nonce, const uint8_t *key, bool seal
         pthread_once(&once, set_up);
         if (!cipher)
                 return NULL;
-        context = EVP_CIPHER_CTX_new();
-        if (context && EVP_CipherInit_ex2(context, cipher, key, nonce, seal, NULL) == 1)
+        context = crypto.EVP_CIPHER_CTX_new();
+        if (context && crypto.EVP_CipherInit_ex2(context, cipher, key, nonce, seal, NULL) == 1)
                 return context;
-        EVP_CIPHER_CTX_free(context);
+        crypto.EVP_CIPHER_CTX_free(context);
         return NULL;
 }
 
@@ -44,10 +94,10 @@ enum age_fast_result age_fast_seal(uint8_t *chunk, size_t size, const uint8_t no
 
         if (!context)
                 return AGE_FAST_ABSENT;
-        sealed = EVP_EncryptUpdate(context, chunk, &length, chunk, (int)size) == 1 && (size_t)length == size &&
-                 EVP_EncryptFinal_ex(context, chunk + size, &rest) == 1 && rest == 0 &&
-                 EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, AGE_TAG_SIZE, chunk + size) == 1;
-        EVP_CIPHER_CTX_free(context);
+        sealed = crypto.EVP_EncryptUpdate(context, chunk, &length, chunk, (int)size) == 1 && (size_t)length == size &&
+                 crypto.EVP_EncryptFinal_ex(context, chunk + size, &rest) == 1 && rest == 0 &&
+                 crypto.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, AGE_TAG_SIZE, chunk + size) == 1;
+        crypto.EVP_CIPHER_CTX_free(context);
         return sealed ? AGE_FAST_OK : AGE_FAST_FAILED;
 }
 
@@ -60,10 +110,11 @@ enum age_fast_result age_fast_open(uint8_t *chunk, size_t size, const uint8_t no
 
         if (!context)
                 return AGE_FAST_ABSENT;
-        authentic = EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, AGE_TAG_SIZE, chunk + size) == 1 &&
-                    EVP_DecryptUpdate(context, chunk, &length, chunk, (int)size) == 1 && (size_t)length == size &&
-                    EVP_DecryptFinal_ex(context, chunk + size, &rest) == 1 && rest == 0;
-        EVP_CIPHER_CTX_free(context);
+        authentic = crypto.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, AGE_TAG_SIZE, chunk + size) == 1 &&
+                    crypto.EVP_DecryptUpdate(context, chunk, &length, chunk, (int)size) == 1 &&
+                    (size_t)length == size && crypto.EVP_DecryptFinal_ex(context, chunk + size, &rest) == 1 &&
+                    rest == 0;
+        crypto.EVP_CIPHER_CTX_free(context);
         /* What it decrypted before it saw the tag is nobody's to see. */
         if (!authentic)
                 sodium_memzero(chunk, size);
@@ -73,7 +124,7 @@ enum age_fast_result age_fast_open(uint8_t *chunk, size_t size, const uint8_t no
 const char *age_fast_version(void)
 {
         pthread_once(&once, set_up);
-        return cipher ? OpenSSL_version(OPENSSL_VERSION_STRING) : NULL;
+        return cipher ? crypto.OpenSSL_version(OPENSSL_VERSION_STRING) : NULL;
 }
 
 #else

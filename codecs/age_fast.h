@@ -1,9 +1,10 @@
 /*
- * age_fast.h - ChaCha20-Poly1305 by libcrypto, where that was found when building
+ * age_fast.h - ChaCha20-Poly1305 by libcrypto, where that can be opened
  *
  * libsodium is what age is built on here, and does all there is to do. Its ChaCha20 is a third as fast as libcrypto's
  * on processors with AVX2 or AVX-512, and the payload of a backup is nothing but that. So chunks of the payload may go
- * through here. Keys are given for one call, and wiped at its end. Thread safe.
+ * through here. The library is opened by the first of them, so that only who encrypts pays for it. Keys are given for
+ * one call, and wiped at its end. Thread safe.
  */
 #ifndef VDIPIPE_CODECS_AGE_FAST_H
 #define VDIPIPE_CODECS_AGE_FAST_H
