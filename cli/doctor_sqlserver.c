@@ -31,11 +31,12 @@ static enum doctor_level level_of_lack(const struct doctor *doctor)
 
 static void look_at_freetds(struct doctor *doctor, enum doctor_level lack)
 {
-        if (mssql_library_version())
-                doctor_say(doctor, DOCTOR_OK, "FreeTDS", "%s", mssql_library_version());
+        struct error err = ERROR_INIT;
+
+        if (mssql_library_check(&err) < 0)
+                doctor_say(doctor, lack, "FreeTDS", "%s", err.message);
         else
-                doctor_say(doctor, lack, "FreeTDS",
-                           "not built in, so mssql:// databases cannot be reached; build vdipipe where freetds-dev is");
+                doctor_say(doctor, DOCTOR_OK, "FreeTDS", "%s", mssql_library_version());
 }
 
 /* In the child: tells the parent how it went. What the library has to say is no part of the report. */

@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sybfront.h>
-#include <sybdb.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -20,6 +18,7 @@
 #include "core/base/deadline.h"
 #include "core/base/fd_io.h"
 #include "core/base/text.h"
+#include "core/servers/mssql_dblib.h"
 #include "core/servers/mssql_internal.h"
 #include "core/servers/mssql_row.h"
 
@@ -70,11 +69,20 @@ static _Thread_local struct run *speaking;
 /* Held while the library's settings of the process are those of one login. */
 static pthread_mutex_t login_lock = PTHREAD_MUTEX_INITIALIZER;
 
+int mssql_library_check(struct error *err)
+{
+        return dblib_load(err);
+}
+
 const char *mssql_library_version(void)
 {
-        const char *version = dbversion();
-        const char *number = strpbrk(version, "0123456789");
+        struct error unloaded = ERROR_INIT;
+        const char *version, *number;
 
+        if (mssql_library_check(&unloaded) < 0)
+                return NULL;
+        version = dblib.dbversion();
+        number = strpbrk(version, "0123456789");
         return number ? number : version;
 }
 
@@ -227,10 +235,10 @@ static void start_library(void)
         for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
                 if (getenv(variables[i]))
                         unsetenv(variables[i]);
-        if (dbinit() == FAIL)
+        if (dblib.dbinit() == FAIL)
                 return;
-        dberrhandle(on_error);
-        dbmsghandle(on_message);
+        dblib.dberrhandle(on_error);
+        dblib.dbmsghandle(on_message);
         library_ready = true;
 }
 
@@ -258,20 +266,21 @@ static int make_configuration(const struct mssql_login *login, int *ret_fd, stru
 
 static LOGINREC *make_login(const struct mssql_login *login, struct error *err)
 {
-        LOGINREC *record = dblogin();
+        LOGINREC *record = dblib.dblogin();
         bool sound = record != NULL;
 
-        sound = sound && DBSETLVERSION(record, DBVERSION_74) == SUCCEED && DBSETLCHARSET(record, "UTF-8") == SUCCEED &&
-                DBSETLUTF16(record, 1) == SUCCEED &&
-                DBSETLAPP(record, login->application ? login->application : "vdipipe") == SUCCEED;
-        sound = sound && (!login->database || DBSETLDBNAME(record, login->database) == SUCCEED);
+        sound = sound && dblib.dbsetlversion(record, DBVERSION_74) == SUCCEED &&
+                dblib.dbsetlname(record, "UTF-8", DBSETCHARSET) == SUCCEED &&
+                dblib.dbsetlbool(record, 1, DBSETUTF16) == SUCCEED &&
+                dblib.dbsetlname(record, login->application ? login->application : "vdipipe", DBSETAPP) == SUCCEED;
+        sound = sound && (!login->database || dblib.dbsetlname(record, login->database, DBSETDBNAME) == SUCCEED);
         if (login->password)
-                sound = sound && DBSETLUSER(record, login->user ? login->user : "") == SUCCEED &&
-                        DBSETLPWD(record, login->password) == SUCCEED;
+                sound = sound && dblib.dbsetlname(record, login->user ? login->user : "", DBSETUSER) == SUCCEED &&
+                        dblib.dbsetlname(record, login->password, DBSETPWD) == SUCCEED;
         if (sound)
                 return record;
         if (record)
-                dbloginfree(record);
+                dblib.dbloginfree(record);
         error_raise(err, ERR_USAGE, "the login is refused by FreeTDS: user, password or database is too long");
         return NULL;
 }
@@ -305,10 +314,10 @@ static int connect_locked(const struct mssql_login *login, LOGINREC *record, str
         snprintf(path, sizeof path, "/proc/self/fd/%d", configuration);
         if (access(path, R_OK) < 0)
                 return error_raise_errno(err, errno, "FreeTDS's configuration in %s", path);
-        dbsetifile(path);
-        dbsetlogintime(login->timeout_ms > 1000 ? (int)((login->timeout_ms + 999) / 1000) : 1);
+        dblib.dbsetifile(path);
+        dblib.dbsetlogintime(login->timeout_ms > 1000 ? (int)((login->timeout_ms + 999) / 1000) : 1);
         speaking = run;
-        *ret_process = dbopen(record, login->host);
+        *ret_process = dblib.dbopen(record, login->host);
         speaking = NULL;
         return *ret_process ? 0 : raise_login_failure(login, run, err);
 }
@@ -327,7 +336,7 @@ static int connect_server(const struct mssql_login *login, const struct mssql_ev
         rc = connect_locked(login, record, &run, ret_process, err);
         pthread_mutex_unlock(&login_lock);
         speaking = outer;
-        dbloginfree(record);
+        dblib.dbloginfree(record);
         return rc;
 }
 
@@ -349,6 +358,8 @@ int mssql_open(const struct mssql_login *login, const struct mssql_events *event
         struct mssql *connection;
         struct mssql_events version_events = { .row = keep_version };
 
+        if (mssql_library_check(err) < 0)
+                return -1;
         pthread_once(&library_once, start_library);
         if (!library_ready)
                 return error_raise(err, ERR_MEMORY, "FreeTDS cannot be started");
@@ -360,8 +371,8 @@ int mssql_open(const struct mssql_login *login, const struct mssql_events *event
                 free(connection);
                 return -1;
         }
-        dbsetinterrupt(connection->process, check_interrupt, handle_interrupt);
-        connection->session_id = dbspid(connection->process);
+        dblib.dbsetinterrupt(connection->process, check_interrupt, handle_interrupt);
+        connection->session_id = dblib.dbspid(connection->process);
         if (mssql_execute(connection, "SELECT @@VERSION", login->timeout_ms, &version_events, err) < 0) {
                 mssql_close(connection);
                 return -1;
@@ -378,7 +389,7 @@ void mssql_close(struct mssql *connection)
         if (!connection)
                 return;
         speaking = &run;
-        dbclose(connection->process);
+        dblib.dbclose(connection->process);
         speaking = outer;
         free(connection);
 }
@@ -406,7 +417,7 @@ static int drain_results(struct run *run, struct error *err)
         unsigned failed = 0;
         RETCODE rc;
 
-        while ((rc = dbresults(process)) != NO_MORE_RESULTS && !DBDEAD(process)) {
+        while ((rc = dblib.dbresults(process)) != NO_MORE_RESULTS && !dblib.dbdead(process)) {
                 run->refused = run->refused || rc == FAIL;
                 if (rc == FAIL && ++failed == FAILED_RESULTS_MAX)
                         break;
@@ -417,7 +428,7 @@ static int drain_results(struct run *run, struct error *err)
                         if (mssql_rows(process, run->events, err) < 0)
                                 return -1;
                 } else {
-                        while (dbnextrow(process) == REG_ROW)
+                        while (dblib.dbnextrow(process) == REG_ROW)
                                 ;
                 }
         }
@@ -447,7 +458,7 @@ static int conclude(const struct run *run, int64_t timeout_ms, struct error *err
         if (run->timed_out)
                 return error_raise(err, ERR_TIMEOUT, "the server did not answer within %.3g s%s",
                                    (double)timeout_ms / 1000, ending);
-        if (DBDEAD(run->connection->process))
+        if (dblib.dbdead(run->connection->process))
                 return raise_broken(run, err);
         if (run->failed) {
                 write_message(&run->failure, words, sizeof words);
@@ -469,20 +480,20 @@ int mssql_execute(struct mssql *connection, const char *sql, int64_t timeout_ms,
         DBPROCESS *process = connection->process;
         int rc = 0;
 
-        if (DBDEAD(process))
+        if (dblib.dbdead(process))
                 return error_raise(err, ERR_PEER_DIED, "the connection to the server is broken");
         if (!text_is_utf8(sql, strlen(sql)))
                 return error_raise(err, ERR_USAGE, "the statement is not UTF-8");
         speaking = &run;
         run.cancelled = atomic_load(&connection->cancel);
-        if (!run.cancelled && dbcmd(process, sql) == SUCCEED && dbsqlsend(process) == SUCCEED) {
-                run.refused = dbsqlok(process) == FAIL;
+        if (!run.cancelled && dblib.dbcmd(process, sql) == SUCCEED && dblib.dbsqlsend(process) == SUCCEED) {
+                run.refused = dblib.dbsqlok(process) == FAIL;
                 rc = drain_results(&run, err);
         }
         if (rc == 0)
                 rc = conclude(&run, timeout_ms, err);
-        if (rc < 0 && !DBDEAD(process))
-                dbcancel(process);
+        if (rc < 0 && !dblib.dbdead(process))
+                dblib.dbcancel(process);
         if (run.cancelled)
                 atomic_store(&connection->cancel, false);
         connection->given_up = run.phase == PHASE_GIVEN_UP;

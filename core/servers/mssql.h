@@ -2,8 +2,8 @@
  * mssql.h - one connection to a SQL Server, over FreeTDS
  *
  * A connection runs one statement at a time, on the thread that calls; mssql_cancel() may come from any other.
- * Messages are handed over as they come. In a build without FreeTDS every function that needs it raises ERR_USAGE with
- * words that say so.
+ * Messages are handed over as they come. Without FreeTDS, in the build or on the machine, no connection is made:
+ * ERR_USAGE, with words that say so.
  */
 #ifndef VDIPIPE_CORE_SERVERS_MSSQL_H
 #define VDIPIPE_CORE_SERVERS_MSSQL_H
@@ -15,7 +15,11 @@
 #include "core/base/error.h"
 #include "core/servers/messages.h"
 
-/* FreeTDS's, "1.3.17"; NULL in a build without it. */
+/* Opens FreeTDS, as mssql_open() and mssql_library_version() do, when it was not yet. ERR_USAGE, with the remedy, when
+ * that cannot be, or in a build without it. Thread safe. */
+int mssql_library_check(struct error *err);
+
+/* FreeTDS's, "1.3.17"; NULL when it cannot be had. */
 const char *mssql_library_version(void);
 
 /* ---- mssql://[user@]host[:port]/DATABASE ---- */

@@ -6,15 +6,20 @@ const char *mssql_library_version(void)
         return NULL;
 }
 
+int mssql_library_check(struct error *err)
+{
+        return error_raise(err, ERR_USAGE,
+                           "this vdipipe was built without FreeTDS, so it cannot talk to a SQL Server; install the "
+                           "package freetds-dev and build it again");
+}
+
 int mssql_open(const struct mssql_login *login, const struct mssql_events *events, struct mssql **ret_connection,
                struct error *err)
 {
         (void)login;
         (void)events;
         (void)ret_connection;
-        return error_raise(err, ERR_USAGE,
-                           "this vdipipe was built without FreeTDS, so it cannot talk to a SQL Server; install the "
-                           "package freetds-dev and build it again");
+        return mssql_library_check(err);
 }
 
 void mssql_close(struct mssql *connection)

@@ -63,7 +63,7 @@ static char *moment_text(DBPROCESS *process, int type, const BYTE *data)
         char *text;
 
         memset(&at, 0, sizeof at);
-        if (dbanydatecrack(process, &at, type, data) != SUCCEED)
+        if (dblib.dbanydatecrack(process, &at, type, data) != SUCCEED)
                 return strdup("");
         if (asprintf(&text, "%04d-%02d-%02d %02d:%02d:%02d.%03d", at.dateyear, at.datemonth + 1, at.datedmonth,
                      at.datehour, at.dateminute, at.datesecond, at.datensecond / NANOSECONDS_IN_MILLISECOND) < 0)
@@ -76,16 +76,16 @@ static char *converted_text(DBPROCESS *process, int type, const BYTE *data, DBIN
 {
         char *text = calloc(1, (size_t)size * 2 + NUMBER_MAX);
 
-        if (text && dbconvert(process, type, data, size, SYBCHAR, (BYTE *)text, /* destlen= */ -1) < 0)
+        if (text && dblib.dbconvert(process, type, data, size, SYBCHAR, (BYTE *)text, /* destlen= */ -1) < 0)
                 *text = '\0';
         return text;
 }
 
 static char *value_text(DBPROCESS *process, int column)
 {
-        const BYTE *data = dbdata(process, column);
-        DBINT size = dbdatlen(process, column);
-        int type = dbcoltype(process, column);
+        const BYTE *data = dblib.dbdata(process, column);
+        DBINT size = dblib.dbdatlen(process, column);
+        int type = dblib.dbcoltype(process, column);
 
         if (is_text(type))
                 return strndup((const char *)data, (size_t)size);
@@ -100,7 +100,7 @@ static int read_row(DBPROCESS *process, struct result *result)
         for (size_t i = 0; i < result->count; i++) {
                 int column = (int)i + 1;
 
-                result->values[i] = (struct mssql_value){ .is_null = !dbdata(process, column), .text = "" };
+                result->values[i] = (struct mssql_value){ .is_null = !dblib.dbdata(process, column), .text = "" };
                 if (result->values[i].is_null)
                         continue;
                 result->texts[i] = value_text(process, column);
@@ -113,16 +113,16 @@ static int read_row(DBPROCESS *process, struct result *result)
 
 int mssql_rows(DBPROCESS *process, const struct mssql_events *events, struct error *err)
 {
-        int columns = dbnumcols(process);
+        int columns = dblib.dbnumcols(process);
         struct result result;
         bool sound = result_init(&result, columns > 0 ? (size_t)columns : 0) == 0;
 
         for (size_t i = 0; sound && i < result.count; i++) {
-                result.names[i] = dbcolname(process, (int)i + 1);
+                result.names[i] = dblib.dbcolname(process, (int)i + 1);
                 if (!result.names[i])
                         result.names[i] = "";
         }
-        while (sound && dbnextrow(process) == REG_ROW) {
+        while (sound && dblib.dbnextrow(process) == REG_ROW) {
                 sound = read_row(process, &result) == 0;
                 if (sound)
                         events->row(result.names, result.values, result.count, events->context);

@@ -4,9 +4,8 @@
 #ifndef VDIPIPE_CORE_SERVERS_MSSQL_ROW_H
 #define VDIPIPE_CORE_SERVERS_MSSQL_ROW_H
 
-#include <sybdb.h>
-
 #include "core/servers/mssql.h"
+#include "core/servers/mssql_dblib.h"
 
 /* Hands every row of the current result to events->row, which is set. 0, or -1 when memory is short. A row that the
  * connection could not deliver ends the result; whoever looks at the connection next sees why. */
