@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "core/base/address.h"
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
 #include "core/servers/mssql.h"
@@ -167,15 +168,6 @@ static bool same_address(const struct sockaddr *a, const struct sockaddr *b)
                       &((const struct sockaddr_in6 *)(const void *)b)->sin6_addr, sizeof(struct in6_addr)) == 0;
 }
 
-static bool is_loopback(const struct sockaddr *address)
-{
-        if (address->sa_family == AF_INET)
-                return ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >> 24 ==
-                       IN_LOOPBACKNET;
-        return address->sa_family == AF_INET6 &&
-               IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
-}
-
 static bool is_own(const struct sockaddr *address, const struct ifaddrs *interfaces)
 {
         if (address->sa_family != AF_INET && address->sa_family != AF_INET6)
@@ -183,7 +175,7 @@ static bool is_own(const struct sockaddr *address, const struct ifaddrs *interfa
         for (; interfaces; interfaces = interfaces->ifa_next)
                 if (interfaces->ifa_addr && same_address(address, interfaces->ifa_addr))
                         return true;
-        return is_loopback(address);
+        return address_is_loopback(address);
 }
 
 int mssql_uri_check_local(const struct mssql_uri *uri, struct error *err)

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/base/address.h"
 #include "core/base/cleanup.h"
 #include "core/servers/standin_internal.h"
 
@@ -81,14 +81,6 @@ void standin_free(struct standin *standin)
 }
 
 /* ---- the address ---- */
-
-static bool is_loopback(const struct sockaddr *address)
-{
-        if (address->sa_family == AF_INET)
-                return ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >> 24 == 127;
-        return address->sa_family == AF_INET6 &&
-               IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
-}
 
 /* "host:port", "[host]:port", ":port", "port". `host` has room for all of the text. */
 static void split_address(const char *text, char *host, const char **ret_port)
@@ -170,7 +162,7 @@ int standin_listen(const char *address, bool allow_remote, int *ret_fd, char **r
         *ret_shown = NULL;
         if (resolve(address, &found, err) < 0 || !found)
                 return -1;
-        if (!allow_remote && !is_loopback(found->ai_addr)) {
+        if (!allow_remote && !address_is_loopback(found->ai_addr)) {
                 freeaddrinfo(found);
                 return error_raise(err, ERR_USAGE,
                                    "'%s' is reached from other machines, and nothing is encrypted; listen on "
