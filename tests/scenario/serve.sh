@@ -29,10 +29,6 @@ sql() { # BATCH [OPTION...]
     SQLCMDPASSWORD='p w~1' timeout "$patience" "$VDIPIPE_HELPERS/sqlcmd" -S "127.0.0.1,$port" -U sa -b -W -h -1 -s '|' -Q "$@"
 }
 
-set_is_there() { # NAME
-    vdipipe list | grep -q "^$1 "
-}
-
 # Starts a client of the set NAME; its process is $client.
 client() { # NAME OPTION...
     "$VDIPIPE" create "$@" >client.out 2>client.err &

@@ -35,10 +35,6 @@ start_client() { # FILE
     wait_until 20 set_is_there demo
 }
 
-set_is_there() { # NAME
-    vdipipe list | grep -q "^$1 "
-}
-
 test_backs_up_while_a_client_on_the_dropin_serves_the_device() {
     serve_pubs 40000
     start_client app.bak

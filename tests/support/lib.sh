@@ -218,6 +218,10 @@ wait_until() { # SECONDS COMMAND...
     done
 }
 
+set_is_there() { # NAME
+    vdipipe list | grep -q "^$1 "
+}
+
 wait_for_file() { # PATH SECONDS
     wait_until "$2" test -e "$1"
 }
