@@ -173,9 +173,8 @@ static size_t packet_wanted(const struct tds_input *input)
 enum tds_input_event tds_input_step(struct tds_session *session, struct error *err)
 {
         struct tds_input *input = &session->input;
-        enum tds_input_event event = TDS_INPUT_NOTHING;
 
-        while (event == TDS_INPUT_NOTHING) {
+        for (;;) {
                 ssize_t n = recv(session->fd, input->packet + input->have, packet_wanted(input) - input->have,
                                  MSG_DONTWAIT);
 
@@ -192,10 +191,10 @@ enum tds_input_event tds_input_step(struct tds_session *session, struct error *e
                 input->have += (size_t)n;
                 if (input->have == TDS_HEADER && check_header(session, err) < 0)
                         return TDS_INPUT_FAILED;
+                /* Packets may come without an end: after each the caller looks for what else has happened. */
                 if (input->have >= TDS_HEADER && input->have == packet_wanted(input))
-                        event = finish_packet(session, err);
+                        return finish_packet(session, err);
         }
-        return event;
 }
 
 enum tds_wait_result tds_wait(struct tds_session *session, short events, int other_fd)
@@ -213,7 +212,7 @@ enum tds_wait_result tds_wait(struct tds_session *session, short events, int oth
                         return TDS_WAIT_ENDED;
                 if (n < 0 && errno != EINTR && errno != EAGAIN)
                         return TDS_WAIT_ENDED;
-                if (n == 0)
+                if (n == 0 || deadline_passed(session->deadline))
                         return TDS_WAIT_PASSED;
                 if (n > 0)
                         return polled[1].revents ? TDS_WAIT_OTHER : TDS_WAIT_READY;

@@ -190,7 +190,7 @@ static void linger(struct tds_session *session)
 {
         session->deadline = deadline_earlier(session->deadline, deadline_after_ms(LINGER_MS));
         shutdown(session->fd, SHUT_WR);
-        for (;;) {
+        while (!deadline_passed(session->deadline)) {
                 ssize_t n = recv(session->fd, session->input.packet, sizeof session->input.packet, MSG_DONTWAIT);
 
                 if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))

@@ -998,6 +998,46 @@ static void test_shutdown_from_another_thread(void **state)
         assert_int_equal(watch(fixture, false), TDS_EVENT_CLOSED);
 }
 
+struct flood {
+        int client;
+        int done_fd;
+};
+
+/* Writes packets without bytes and without an end until the connection breaks; amid them the answer is complete. */
+static void *flood(void *flood_at)
+{
+        enum { PACKETS = 1024, COMPLETE = 64 };
+        static const uint8_t packet[8] = { 1, 0, 0, 8, 0, 0, 1, 0 };
+        const struct flood *flood = flood_at;
+        const uint64_t one = 1;
+        uint8_t packets[PACKETS * sizeof packet];
+
+        for (size_t i = 0; i < PACKETS; i++)
+                memcpy(packets + i * sizeof packet, packet, sizeof packet);
+        for (int i = 0; send(flood->client, packets, sizeof packets, MSG_NOSIGNAL) == sizeof packets; i++)
+                if (i == COMPLETE)
+                        (void)!write(flood->done_fd, &one, sizeof one);
+        return NULL;
+}
+
+/* A message that never ends keeps nobody from seeing that an answer is complete, or that the server stops. */
+static void test_a_message_without_end(void **state)
+{
+        struct fixture *fixture = *state;
+        CLEANUP(fd_closep) int done_fd = eventfd(0, EFD_CLOEXEC);
+        struct flood to = { .client = fixture->client, .done_fd = done_fd };
+        pthread_t thread;
+
+        log_in(fixture);
+        ask(fixture);
+        assert_int_equal(pthread_create(&thread, NULL, flood, &to), 0);
+        assert_int_equal(tds_watch(fixture->session, done_fd), TDS_EVENT_DONE);
+        tds_shutdown(fixture->session);
+        expect_next(fixture, TDS_REQUEST_CLOSED, NULL);
+        shutdown(fixture->client, SHUT_RDWR);
+        pthread_join(thread, NULL);
+}
+
 static void *send_rows(void *context)
 {
         struct tds_session *session = context;
@@ -1080,6 +1120,7 @@ int main(void)
                 WITH_CONNECTION(test_done_with_attention_that_nobody_asked_for),
                 WITH_CONNECTION(test_a_client_that_vanishes),
                 WITH_CONNECTION(test_a_client_that_floods_and_vanishes),
+                WITH_CONNECTION(test_a_message_without_end),
                 WITH_CONNECTION(test_shutdown_from_another_thread),
                 WITH_CONNECTION(test_a_client_that_does_not_read),
                 WITH_CONNECTION(test_break),
