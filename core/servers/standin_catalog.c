@@ -11,9 +11,9 @@
 
 enum {
         QUERY_TIMEOUT_MS = 10000,
-        PROGRESS_STEPS = 1000, /* of SQLite's machine, between two looks at the time */
+        PROGRESS_STEPS = 10, /* of SQLite's machine, between two looks at the time: each may search a whole text */
         CELLS_MAX = 200000,
-        CELL_MAX = 1 << 16,    /* bytes */
+        CELL_MAX = 1 << 17,    /* bytes; a batch fits */
         RESULT_MAX = 16 << 20, /* bytes */
         SQL_MAX = 1 << 20,     /* bytes */
 };
@@ -73,14 +73,14 @@ static bool may_read(struct catalog *catalog, const char *table)
 static int authorize(void *catalog_at, int action, const char *first, const char *second, const char *database,
                      const char *view)
 {
-        (void)second;
         (void)database;
         (void)view;
         switch (action) {
         case SQLITE_SELECT:
         case SQLITE_RECURSIVE:
-        case SQLITE_FUNCTION:
                 return SQLITE_OK;
+        case SQLITE_FUNCTION:
+                return catalog_may_call(second) ? SQLITE_OK : SQLITE_DENY;
         case SQLITE_READ:
                 return may_read(catalog_at, first) ? SQLITE_OK : SQLITE_DENY;
         default:
@@ -94,10 +94,10 @@ static void bound(struct catalog *catalog)
                 int what;
                 int most;
         } limits[] = {
-                { SQLITE_LIMIT_LENGTH, SQL_MAX },           { SQLITE_LIMIT_SQL_LENGTH, SQL_MAX },
-                { SQLITE_LIMIT_EXPR_DEPTH, 200 },           { SQLITE_LIMIT_COMPOUND_SELECT, 50 },
-                { SQLITE_LIMIT_FUNCTION_ARG, 64 },          { SQLITE_LIMIT_ATTACHED, 0 },
-                { SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000 }, { SQLITE_LIMIT_WORKER_THREADS, 0 },
+                { SQLITE_LIMIT_LENGTH, CELL_MAX },         { SQLITE_LIMIT_SQL_LENGTH, SQL_MAX },
+                { SQLITE_LIMIT_EXPR_DEPTH, 200 },          { SQLITE_LIMIT_COMPOUND_SELECT, 50 },
+                { SQLITE_LIMIT_FUNCTION_ARG, 64 },         { SQLITE_LIMIT_ATTACHED, 0 },
+                { SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 250 }, { SQLITE_LIMIT_WORKER_THREADS, 0 },
         };
 
         for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
@@ -134,6 +134,7 @@ static const struct {
         { "no such table: ", MESSAGE_OBJECT },
         { "no such column: ", MESSAGE_COLUMN },
         { "no such function: ", MESSAGE_FUNCTION },
+        { "not authorized to use function: ", MESSAGE_FUNCTION },
         { "ambiguous column name: ", MESSAGE_AMBIGUOUS },
         { "wrong number of arguments to function ", MESSAGE_FUNCTION },
 };
@@ -221,13 +222,17 @@ static int run(struct catalog *catalog)
         return rc == SQLITE_DONE ? 0 : tell_failure(catalog);
 }
 
-static void bind_parameters(struct catalog *catalog, const struct tds_request *request)
+static int bind_parameters(struct catalog *catalog, const struct tds_request *request)
 {
         int count = sqlite3_bind_parameter_count(catalog->select);
 
-        for (int i = 0; i < count && (size_t)i < request->parameter_count; i++)
-                if (request->parameters[i].text)
-                        sqlite3_bind_text(catalog->select, i + 1, request->parameters[i].text, -1, SQLITE_STATIC);
+        for (int i = 0; i < count && (size_t)i < request->parameter_count; i++) {
+                const char *text = request->parameters[i].text;
+
+                if (text && sqlite3_bind_text(catalog->select, i + 1, text, -1, SQLITE_STATIC) != SQLITE_OK)
+                        return tell_failure(catalog);
+        }
+        return 0;
 }
 
 static int prepare(struct catalog *catalog, const char *sql, const struct tds_request *request)
@@ -242,8 +247,7 @@ static int prepare(struct catalog *catalog, const char *sql, const struct tds_re
         snprintf(max, sizeof max, "%d", TDS_COLUMNS_MAX);
         if (catalog->columns > TDS_COLUMNS_MAX)
                 return TELL(catalog, MESSAGE_WORDS, "The stand-in server gives 64 columns at most: name those wanted.");
-        bind_parameters(catalog, request);
-        return 0;
+        return bind_parameters(catalog, request);
 }
 
 /* ---- what is sent ---- */

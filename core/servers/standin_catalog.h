@@ -30,4 +30,7 @@ enum catalog_table catalog_find_table(const char *name);
 /* Defines the functions and variables of Transact-SQL that are known here. Returns an SQLite result code. */
 int catalog_define_functions(sqlite3 *db, struct standin_session *session);
 
+/* Whether a query may call the function of that name: those defined here, and what SQLite has in common with T-SQL. */
+bool catalog_may_call(const char *name);
+
 #endif

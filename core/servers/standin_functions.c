@@ -660,6 +660,27 @@ static const struct {
         { "tsql_convert", -1, tsql_convert },
 };
 
+/* SQLite's functions that T-SQL has as well. The others are of no use here, and some do harm: fts3_tokenizer() takes
+ * the address of code. */
+static const char *const shared_functions[] = {
+        "abs",    "avg",       "ceiling", "char",  "coalesce",   "count", "dense_rank", "exp",          "first_value",
+        "floor",  "ifnull",    "iif",     "lag",   "last_value", "lead",  "length",     "like",         "log",
+        "log10",  "lower",     "ltrim",   "max",   "min",        "ntile", "nullif",     "percent_rank", "pi",
+        "power",  "rank",      "replace", "round", "row_number", "rtrim", "sign",       "sqrt",         "string_agg",
+        "substr", "substring", "sum",     "trim",  "unicode",    "upper", "concat_ws",  "cume_dist",
+};
+
+bool catalog_may_call(const char *name)
+{
+        for (size_t i = 0; i < sizeof shared_functions / sizeof shared_functions[0]; i++)
+                if (strcasecmp(shared_functions[i], name) == 0)
+                        return true;
+        for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
+                if (strcasecmp(functions[i].name, name) == 0)
+                        return true;
+        return false;
+}
+
 int catalog_define_functions(sqlite3 *db, struct standin_session *session)
 {
         int rc = SQLITE_OK;

@@ -205,6 +205,25 @@ test_refuses_with_the_numbers_of_sql_server() {
     stop
 }
 
+# What a query may call and how long it may keep the server is bounded, whatever it is made of.
+test_queries_do_no_harm() {
+    local a b call query
+    serve
+    for call in "fts3_tokenizer('simple')" "load_extension('x')" "randomblob(9)" "hex('a')" "printf('%9d', 1)"; do
+        expect_exit 1 sql "SELECT $call"
+        grep -q '^Msg 195, ' out || fail "$call: $(cat -v out)"
+    done
+    [[ $(sql "SELECT UPPER('a'), LEN(REPLACE('aaa', 'a', 'bb')), COALESCE(NULL, SUBSTRING('abc', 2, 1)), MAX(ABS(-1))") == 'A|6|b|1' ]]
+    a="REPLACE('$(printf 'a%.0s' {1..30000})', 'a', 'aaaa')"
+    b="REPLACE('$(printf 'a%.0s' {1..15000})', 'a', 'aaaa')"
+    sql "WITH r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT COUNT(REPLACE($a, CONCAT($b, n, 'b'), 'x')) FROM r" >query.out &
+    query=$!
+    wait_until 10 running SELECT
+    stop
+    wait_for_pid_end "$query" 5
+    wait "$query" || :
+}
+
 test_two_backups_run_at_the_same_time() {
     make_database a.db 4000000
     make_database b.db 4000000
