@@ -438,8 +438,20 @@ static int serve_batch(struct standin_session *session, const struct tds_request
         return standin_session_end(session) == STANDIN_END_NONE ? 0 : -1;
 }
 
+static void reset(struct standin_session *session)
+{
+        const char *database = tds_session_login(session->tds)->database;
+
+        standin_set_database(&session->standin->state, &session->activity, database[0] ? database : "master");
+        session->no_count = false;
+        session->quoted_identifiers = true;
+        session->transactions = 0;
+}
+
 static int serve_request(struct standin_session *session, const struct tds_request *request)
 {
+        if (request->reset)
+                reset(session);
         switch (request->kind) {
         case TDS_REQUEST_BATCH:
                 return serve_batch(session, request);
@@ -522,8 +534,7 @@ static void settle_in(struct standin_session *session)
         activity->application = strdup(login->application);
         standin_now(activity->login_time);
         pthread_mutex_unlock(&state->lock);
-        standin_set_database(state, activity, login->database[0] ? login->database : "master");
-        session->quoted_identifiers = true;
+        reset(session);
         standin_log(session, "%s logged in from %s (%s)", login->user, login->host, login->application);
 }
 
