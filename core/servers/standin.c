@@ -1,6 +1,7 @@
 #include "core/servers/standin.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 enum {
         LOGIN_TIMEOUT_MS = 15000,
         BACKLOG = 64,
+        RETRY_MS = 100,         /* between two tries of what memory or descriptors were too few for */
         SPARE_CONNECTIONS = 16, /* beyond the limit, to be told of it; more are closed unheard */
 };
 
@@ -224,7 +226,7 @@ static struct standin_session *session_new(struct standin *standin, int fd)
         }
         session->standin = standin;
         session->fd = fd;
-        session->stop_fd = dup(fd);
+        session->stop_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
         pthread_mutex_init(&session->lock, NULL);
         pthread_cond_init(&session->changed, NULL);
         atomic_fetch_add(&standin->session_count, 1);
@@ -232,26 +234,28 @@ static struct standin_session *session_new(struct standin *standin, int fd)
         return session;
 }
 
-static void take_connection(struct standin *standin, int listen_fd)
+/* False: there is no descriptor or memory for it, so that it stays where it is. */
+static bool take_connection(struct standin *standin, int listen_fd)
 {
         int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
         struct standin_session *session;
 
         if (fd < 0)
-                return;
+                return errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS;
         if (atomic_load(&standin->session_count) >= standin->options->connections_max + SPARE_CONNECTIONS) {
                 close(fd);
-                return;
+                return true;
         }
         session = session_new(standin, fd);
         if (!session)
-                return;
+                return true;
         if (session->stop_fd < 0 || pthread_create(&session->thread, NULL, standin_session_main, session) != 0) {
                 free_session(session);
-                return;
+                return true;
         }
         session->next = standin->sessions;
         standin->sessions = session;
+        return true;
 }
 
 static void stop_sessions(struct standin *standin)
@@ -280,13 +284,16 @@ int standin_serve(struct standin *standin, int listen_fd, int stop_fd, struct er
         while (rc == 0 && !fds[0].revents) {
                 uint64_t count;
 
-                if (poll(fds, 3, -1) < 0 && errno != EINTR)
+                /* What was too much is tried again when a session has ended, or after a while. */
+                if (poll(fds, 3, fds[2].fd < 0 ? RETRY_MS : -1) < 0 && errno != EINTR)
                         rc = error_raise_errno(err, errno, "cannot wait for connections");
                 if (fds[1].revents)
                         (void)!read(standin->wake_fd, &count, sizeof count);
                 reap(standin, /* all= */ false);
-                if (fds[2].revents)
-                        take_connection(standin, listen_fd);
+                if (fds[2].fd < 0)
+                        fds[2].fd = listen_fd;
+                else if (fds[2].revents && !take_connection(standin, listen_fd))
+                        fds[2].fd = -1;
         }
         stop_sessions(standin);
         reap(standin, /* all= */ true);
