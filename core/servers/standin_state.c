@@ -318,6 +318,16 @@ void standin_record_backup(struct standin_state *state, const struct standin_dee
         pthread_mutex_unlock(&state->lock);
 }
 
+static void forget_oldest_restore(struct standin_state *state)
+{
+        if (state->restore_count < STANDIN_HISTORY_MAX)
+                return;
+        free(state->restores[0].database);
+        free(state->restores[0].user);
+        state->restore_count--;
+        memmove(state->restores, state->restores + 1, state->restore_count * sizeof *state->restores);
+}
+
 static void add_restore(struct standin_state *state, const struct standin_deed *deed)
 {
         const struct statement *statement = deed->statement;
@@ -326,14 +336,16 @@ static void add_restore(struct standin_state *state, const struct standin_deed *
                 .replaced = statement->given[OPTION_REPLACE],
                 .recovered = !statement->given[OPTION_NORECOVERY] && !statement->given[OPTION_STANDBY],
         };
-        struct standin_restore *grown =
-                reallocarray(state->restores, state->restore_count + 1, sizeof *state->restores);
+        struct standin_restore *grown;
 
+        forget_oldest_restore(state);
+        grown = reallocarray(state->restores, state->restore_count + 1, sizeof *state->restores);
         if (!grown)
                 return;
         state->restores = grown;
         standin_now(restore.date);
         if (copy_text(&restore.database, statement->database) && copy_text(&restore.user, deed->user)) {
+                restore.id = ++state->last_restore_id;
                 grown[state->restore_count++] = restore;
                 return;
         }
@@ -362,8 +374,7 @@ void standin_record_restore(struct standin_state *state, const struct standin_de
                 db->base_lsn = 0;
                 db->log_lsn = 0;
         }
-        if (state->restore_count < STANDIN_HISTORY_MAX)
-                add_restore(state, deed);
+        add_restore(state, deed);
         pthread_mutex_unlock(&state->lock);
 }
 

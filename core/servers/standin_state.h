@@ -19,7 +19,7 @@
 enum {
         STANDIN_NAME_MAX = 128, /* bytes of a database's name */
         STANDIN_DATABASES_MAX = 1000,
-        STANDIN_HISTORY_MAX = 4096, /* backups; the oldest are forgotten */
+        STANDIN_HISTORY_MAX = 4096, /* backups, and restores; the oldest are forgotten */
         STANDIN_TIME_MAX = 24,
         STANDIN_FIRST_DATABASE = 5, /* id; before it come master, tempdb, model and msdb */
         STANDIN_FIRST_SESSION = 51, /* id */
@@ -74,6 +74,7 @@ struct standin_backup {
 };
 
 struct standin_restore {
+        uint32_t id; /* from 1 */
         char *database;
         char *user;
         char type; /* 'D', 'I', 'L'; 'V' for VERIFYONLY */
@@ -110,6 +111,7 @@ struct standin_state {
         uint32_t last_backup_id;
         struct standin_restore *restores;
         size_t restore_count;
+        uint32_t last_restore_id;
         struct standin_activity *activities;
         bool full_recovery; /* the recovery model of all databases is FULL, else SIMPLE */
 };

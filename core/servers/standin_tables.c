@@ -297,7 +297,7 @@ static void put_restore(struct filling *filling, size_t index)
 {
         const struct standin_restore *restore = &filling->standin->state.restores[index];
 
-        PUT(filling, "restorehistory", number((int64_t)index + 1), text(restore->date), text(restore->database),
+        PUT(filling, "restorehistory", number(restore->id), text(restore->date), text(restore->database),
             text(restore->user), null(), text((const char[]){ restore->type, '\0' }), number(restore->replaced),
             number(restore->recovered), number(0), null());
 }

@@ -312,6 +312,24 @@ static void a_restored_database_begins_anew(void **unused)
         standin_state_deinit(&state);
 }
 
+static void the_oldest_restores_are_forgotten(void **unused)
+{
+        struct standin_state state = make_state();
+        struct statement statement;
+        struct server_message message;
+        const struct standin_deed deed = { .statement = &statement, .user = "sa", .path = "/srv/app.db" };
+
+        (void)unused;
+        assert_int_equal(statement_parse("RESTORE DATABASE app FROM VIRTUAL_DEVICE='x'", &statement, &message), 0);
+        for (int i = 0; i < STANDIN_HISTORY_MAX + 2; i++)
+                standin_record_restore(&state, &deed);
+        statement_deinit(&statement);
+        assert_int_equal(state.restore_count, STANDIN_HISTORY_MAX);
+        assert_int_equal(state.restores[0].id, 3);
+        assert_int_equal(state.restores[STANDIN_HISTORY_MAX - 1].id, STANDIN_HISTORY_MAX + 2);
+        standin_state_deinit(&state);
+}
+
 /* ---- options ---- */
 
 static void faults_have_names_and_bytes(void **state)
@@ -376,6 +394,7 @@ int main(void)
                 cmocka_unit_test(backups_form_a_chain),
                 cmocka_unit_test(a_family_is_that_of_the_place),
                 cmocka_unit_test(a_restored_database_begins_anew),
+                cmocka_unit_test(the_oldest_restores_are_forgotten),
                 cmocka_unit_test(faults_have_names_and_bytes),
                 cmocka_unit_test(only_the_own_machine_is_listened_to),
         };
