@@ -321,7 +321,7 @@ test_the_words_of_a_completion() {
     start_set demo
     [[ $(vdipipe __complete status operands) == $'demo\tconfigurable' ]]
     [[ -z $(vdipipe __complete backup operands) ]]
-    # shellcheck source=../../completions/vdipipe.bash
+    # shellcheck source-path=SCRIPTDIR source=../../completions/vdipipe.bash
     . "$completions/vdipipe.bash"
     PATH=$(dirname "$VDIPIPE"):$PATH
     # compopt works only while bash completes.
