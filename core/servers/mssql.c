@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/base/address.h"
 #include "core/base/cleanup.h"
 #include "core/base/deadline.h"
 #include "core/base/fd_io.h"
@@ -257,7 +258,7 @@ static int make_configuration(const struct mssql_login *login, int *ret_fd, stru
                 return error_raise(err, ERR_USAGE, "host '%s' cannot be the name of a host", login->host);
         snprintf(text, sizeof text,
                  "[%s]\nhost = %s\nport = %u\ntds version = 7.4\nencryption = %s\nclient charset = UTF-8\n",
-                 login->host, login->host, login->port, levels[login->encryption]);
+                 login->host, address_spell_host(login->host), login->port, levels[login->encryption]);
         if (fd_write_full(fd, text, strlen(text), /* cancel= */ NULL) < 0)
                 return error_raise_errno(err, errno, "FreeTDS's configuration");
         *ret_fd = take_fd(&fd);

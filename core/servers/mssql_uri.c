@@ -184,7 +184,7 @@ int mssql_uri_check_local(const struct mssql_uri *uri, struct error *err)
         struct addrinfo *addresses = NULL;
         struct ifaddrs *interfaces = NULL;
         bool local = true;
-        int rc = getaddrinfo(uri->host, /* service= */ NULL, &hints, &addresses);
+        int rc = getaddrinfo(address_spell_host(uri->host), /* service= */ NULL, &hints, &addresses);
 
         if (rc != 0)
                 return error_raise(err, ERR_USAGE, "host '%s': %s", uri->host,

@@ -116,7 +116,7 @@ static int resolve(const char *text, struct addrinfo **ret_found, struct error *
         if (!host)
                 return error_raise(err, ERR_MEMORY, "out of memory");
         split_address(text, host, &port);
-        result = is_port(port) ? getaddrinfo(host, port, &hints, ret_found) : EAI_SERVICE;
+        result = is_port(port) ? getaddrinfo(address_spell_host(host), port, &hints, ret_found) : EAI_SERVICE;
         if (result)
                 return error_raise(err, ERR_USAGE, "cannot listen on '%s': %s; such as 127.0.0.1:1433", text,
                                    gai_strerror(result));
