@@ -29,7 +29,7 @@
         X(OPENSSL_init_crypto) \
         X(OpenSSL_version)
 
-#define CRYPTO_MEMBER(name) __typeof__(name) *name;
+#define CRYPTO_MEMBER(name) __typeof__(name) *(name);
 static struct crypto {
         CRYPTO_FUNCTIONS(CRYPTO_MEMBER)
 } crypto;

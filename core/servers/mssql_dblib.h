@@ -44,7 +44,7 @@
         X(dbversion)       \
         X(tdsdbopen)
 
-#define DBLIB_MEMBER(name) __typeof__(name) *name;
+#define DBLIB_MEMBER(name) __typeof__(name) *(name);
 struct dblib {
         DBLIB_FUNCTIONS(DBLIB_MEMBER)
 };

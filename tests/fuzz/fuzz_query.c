@@ -15,13 +15,11 @@ enum { TEXT_MAX = 1 << 16 };
 
 static const char *const seeds[] = {
         "SELECT @@VERSION",
-        "SELECT TOP (10) b.name AS [n m], CAST(b.backup_size AS numeric(20, 0)) / 1024.0 FROM msdb.dbo.backupset b "
-        "WITH "
-        "(NOLOCK) LEFT JOIN msdb..backupmediafamily AS f ON f.media_set_id = b.media_set_id WHERE b.name = N'it''s' "
-        "AND "
-        "b.backup_start_date > DATEADD(day, -7, GETDATE()) ORDER BY 1 DESC",
-        "SELECT x = 'a' + name + \"b\", CONVERT(varchar(30), create_date, 126) FROM sys.databases, (SELECT 1 AS y) z "
-        "WHERE name = @p ORDER BY name OFFSET @q ROWS FETCH NEXT 5 ROWS ONLY OPTION (RECOMPILE)",
+        ("SELECT TOP (10) b.name AS [n m], CAST(b.backup_size AS numeric(20, 0)) / 1024.0 FROM msdb.dbo.backupset b "
+         "WITH (NOLOCK) LEFT JOIN msdb..backupmediafamily AS f ON f.media_set_id = b.media_set_id "
+         "WHERE b.name = N'it''s' AND b.backup_start_date > DATEADD(day, -7, GETDATE()) ORDER BY 1 DESC"),
+        ("SELECT x = 'a' + name + \"b\", CONVERT(varchar(30), create_date, 126) FROM sys.databases, (SELECT 1 AS y) z "
+         "WHERE name = @p ORDER BY name OFFSET @q ROWS FETCH NEXT 5 ROWS ONLY OPTION (RECOMPILE)"),
         "WITH a AS (SELECT 1 AS x UNION ALL SELECT 2) SELECT COUNT(*) FROM a; SELECT ISNULL(NULL, 1e5), 0x1f, -1.5",
         "SELECT r.session_id, t.text FROM sys.dm_exec_requests r CROSS APPLY sys.dm_exec_sql_text(r.sql_handle) AS t",
         "USE pubs SET NOCOUNT ON; BACKUP DATABASE pubs TO VIRTUAL_DEVICE='x' WITH STATS PRINT 'done' BEGIN TRAN COMMIT",
