@@ -4,6 +4,7 @@
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
+without_leak_check
 drop_in=$(dirname "$VDIPIPE")/core/sqlvdi/libsqlvdi.so
 
 needs_mssql() {

@@ -23,6 +23,7 @@ test_two_devices_and_back() {
 test_by_the_library() {
     local library
     library=$(dropin) || skip "the drop-in is not built"
+    without_leak_check
     make_db pubs.db 3000
     serve --database "pubs=$PWD/pubs.db"
     expect_exit 0 vdipipe backup "$url/pubs" -v --sqlvdi "$library" --devices 2 --zstd -o 'f.{device}'
