@@ -383,6 +383,11 @@ test_wrong_password_on_demand() {
 
 # ---- deaths in mid-transfer ----
 
+# A statement is running before it has opened its set: who kills the server waits for what has moved.
+moving() { # SET
+    "$VDIPIPE" status --json "$1" | jq -e '.devices[0].completions > 0' >/dev/null
+}
+
 midway() {
     make_database app.db 3000000
     serve --database pubs=app.db --fault hang:1M
@@ -390,6 +395,7 @@ midway() {
     sql "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='one'" >out &
     statement=$!
     wait_until 10 running BACKUP
+    wait_until 10 moving one
 }
 
 test_the_server_is_killed() {
