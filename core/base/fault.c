@@ -93,9 +93,11 @@ int fault_point(const char *name)
         if (!parsed)
                 parse();
         for (size_t i = 0; i < fault_count && hit < 0; i++) {
-                if (strcmp(faults[i].name, name) != 0 || (faults[i].role[0] && strcmp(faults[i].role, own_role) != 0))
+                if (faults[i].role[0] && strcmp(faults[i].role, own_role) != 0)
                         continue;
-                if (++faults[i].reached == faults[i].at)
+                if (strcmp(faults[i].action, "name") == 0)
+                        announce(name);
+                else if (strcmp(faults[i].name, name) == 0 && ++faults[i].reached == faults[i].at)
                         hit = (int)i;
         }
         pthread_mutex_unlock(&lock);

@@ -8,6 +8,7 @@
  *   kill           SIGKILL to this process
  *   stop           SIGSTOP to this process, after writing "NAME\n" to the descriptor VDIPIPE_FAULT_FD, if it is set;
  *                  a test waits for that line, does what it wants, and sends SIGCONT or SIGKILL
+ *   name           whatever NAME is: writes the name of every point that is reached and "\n" to VDIPIPE_FAULT_FD
  * ROLE limits the fault to the process whose fault_role() was set to it: "client" or "server".
  */
 #ifndef VDIPIPE_CORE_BASE_FAULT_H

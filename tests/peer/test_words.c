@@ -134,7 +134,7 @@ static void words_with_a_meaning(void **state)
                 if (is_bulk(offset))
                         continue;
                 for (uint32_t number = 0; number < LIES; number++)
-                        if (wants_all() || (offset / 4 + number) % 5 == 0)
+                        if (wants_all() || (offset / 4 + number) % 7 == 0)
                                 tell_lie(offset, number, number % 2);
         }
 }

@@ -4,6 +4,7 @@
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
+without_leak_check
 drop_in=$(dirname "$VDIPIPE")/core/sqlvdi/libsqlvdi.so
 fake=$VDIPIPE_HELPERS/libfake_whole.so
 another="name SQL Server's own with --sqlvdi PATH"

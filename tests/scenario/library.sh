@@ -176,7 +176,7 @@ test_a_library_that_keeps_a_thread() {
     export VDIPIPE_FAULTY=hang VDIPIPE_FAULTY_BEHIND=$drop_in
     "$VDIPIPE" backup "$uri" "${by_faulty_library[@]}" >out 2>err &
     pid=$!
-    wait_until 20 has_begun '.f.partial-*'
+    wait_until 20 grep -q hanging out
     kill -TERM "$pid"
     expect_end "$pid" 20 143
     drop_checker_words err
@@ -186,7 +186,7 @@ test_a_library_that_keeps_a_thread() {
     rm .f.partial-*
     VDIPIPE_FAULTY=hang-in-create "$VDIPIPE" backup "$uri" "${by_faulty_library[@]}" >out 2>err &
     pid=$!
-    wait_until 20 compgen -G '.f.partial-*'
+    wait_until 20 grep -q hanging out
     kill -TERM "$pid"
     expect_end "$pid" 20 143
     [[ ! -e f ]]

@@ -280,6 +280,7 @@ test_a_restore_that_fails() {
 test_failures_by_the_library() {
     local library
     library=$(dropin) || skip "the drop-in is not built"
+    without_leak_check
     faulty fail-before-open
     within 10 1 vdipipe backup "$url/pubs" --sqlvdi "$library" -o f.vdi
     last_line "Msg 3201, Level 16"

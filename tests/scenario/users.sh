@@ -139,7 +139,8 @@ test_a_set_of_create_and_a_name_taken() {
 
 # ---- environments ----
 
-# A process in whose view of the machine nobody has made a folder for sets yet.
+# A process in whose view of the machine nobody has made a folder for sets yet: it has a /run and a /tmp of its own, with this
+# test's folder in the same place. So the sets that are made there are nobody else's to list.
 fresh_machine() {
     needs_root
     command -v nsenter >/dev/null || skip "needs nsenter(1)"
@@ -152,8 +153,10 @@ fresh_machine() {
     chmod 666 hole
     exec 8<>hole 9<>held
     # shellcheck disable=SC2016 # expanded by the inner shell
-    unshare --mount sh -c 'mount -t tmpfs -o mode=755 none /run && mkdir -p "/run/user/$1" /run/user/0 &&
-        chown "$1" "/run/user/$1" && chmod 700 "/run/user/$1" && : >ready && read -r _ <held' sh "$owner" &
+    unshare --mount sh -c 'mount -t tmpfs -o mode=755 none /run && mkdir -p "/run/user/$1" /run/user/0 /run/here &&
+        chown "$1" "/run/user/$1" && chmod 700 "/run/user/$1" &&
+        mount --bind . /run/here && mount -t tmpfs -o mode=1777 none /tmp && mkdir -p "$2" && mount --move /run/here "$2" &&
+        cd "$2" && : >ready && read -r _ <held' sh "$owner" "$PWD" &
     machine=$!
     trap leave_machine EXIT
     wait_for_file ready 10
@@ -208,12 +211,12 @@ test_cron_and_login_of_an_ordinary_user() {
     found_from cron login
     found_from login cron
     [[ ! -e $root/run/vdipipe ]] || fail "an ordinary user made /run/vdipipe"
-    rmdir "/tmp/vdipipe-$owner" "$root/run/user/$owner/vdipipe"
+    rmdir "$root/tmp/vdipipe-$owner" "$root/run/user/$owner/vdipipe"
     # Once root has been there, sets meet in the folder that he made.
     user=0 found_from login cron
     found_from cron login
     found_from login cron
-    [[ -d $root/run/vdipipe && ! -e /tmp/vdipipe-$owner && ! -e $root/run/user/$owner/vdipipe ]]
+    [[ -d $root/run/vdipipe && ! -e $root/tmp/vdipipe-$owner && ! -e $root/run/user/$owner/vdipipe ]]
     [[ -z $(ls "$root/run/vdipipe") ]] || fail "left over: $(ls -A "$root/run/vdipipe")"
 }
 

@@ -1,6 +1,7 @@
 /*
  * A library of virtual devices that goes wrong in the middle: it hands calls on to the drop-in that
- * VDIPIPE_FAULTY_BEHIND names, until the third command; then it does what VDIPIPE_FAULTY says.
+ * VDIPIPE_FAULTY_BEHIND names, until the third command; then it does what VDIPIPE_FAULTY says. One that hangs says so
+ * on standard output.
  */
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -37,6 +38,8 @@ static bool is(const char *fault)
 
 static _Noreturn void never_return(void)
 {
+        puts("hanging");
+        fflush(stdout);
         for (;;)
                 pause();
 }
@@ -47,11 +50,8 @@ static __attribute__((constructor)) void load(void)
                 abort();
         if (is("exit-in-load"))
                 _exit(EXIT_SUCCESS);
-        if (is("hang-in-load")) {
-                puts("loading");
-                fflush(stdout);
+        if (is("hang-in-load"))
                 never_return();
-        }
 }
 
 /* The drop-in's member of this name. */

@@ -64,7 +64,7 @@ run_tests() {
 }
 
 run_one() { # FUNCTION FOLDER
-    local title=${1#test_} status=0
+    local title=${1#test_} status=0 start=$SECONDS
     title=${title//_/ }
     mkdir -p "$2/here" "$2/run" || exit 1
     chmod 700 "$2/run"
@@ -83,6 +83,7 @@ run_one() { # FUNCTION FOLDER
     )
     status=$?
     end_strays
+    [[ $((SECONDS - start)) -lt 3 ]] || title+=" ($((SECONDS - start)) s)"
     if [[ $status -eq 77 ]]; then
         echo "skip - $title: $(<"$2/reason")"
     elif [[ $status -eq 0 ]]; then

@@ -1,14 +1,14 @@
 /*
  * tools.c - small jobs that the scenario scripts cannot do in the shell
  *
- *     tools slow-reader BYTES-PER-SECOND             copies standard input to standard output at that pace
- *     tools wait-pid PID MILLISECONDS                waits for the end of any process; exits 1 if it still lives
- *     tools vary FILE FOLDER cut                     writes FOLDER/cut-N for every length N below the file's own
- *     tools vary FILE FOLDER change MASK             writes FOLDER/change-N with byte N exclusive-ored, for every N
- *     tools find-secret PID FILE                     counts how often the secret in FILE's last line is in that
- * process's memory: as text, and a secret key of age also as bytes tools flock FILE                               holds
- * a flock; says "locked", ends with its standard input tools peak COMMAND...                          runs it, prints
- * the KiB that the largest of its processes took
+ *     tools slow-reader BYTES-PER-SECOND         copies standard input to standard output at that pace
+ *     tools wait-pid PID MILLISECONDS            waits for the end of any process; exits 1 if it still lives
+ *     tools vary FILE FOLDER EVERY cut           writes FOLDER/cut-N for every EVERY-th length N below the file's own
+ *     tools vary FILE FOLDER EVERY change MASK   writes FOLDER/change-N with byte N exclusive-ored, for every EVERY-th
+ *     tools find-secret PID FILE                 counts how often the secret in FILE's last line is in that process's
+ *                                                memory: as text, and a secret key of age also as bytes
+ *     tools flock FILE                           holds a flock; says "locked", ends with its standard input
+ *     tools peak COMMAND...                      runs it, prints the KiB that the largest of its processes took
  */
 #include <ctype.h>
 #include <errno.h>
@@ -82,17 +82,17 @@ static int put(const char *folder, const char *kind, size_t number, const char *
         return fclose(file) == 0 ? 0 : 1;
 }
 
-static int vary(const char *path, const char *folder, const char *kind, int mask)
+static int vary(const char *path, const char *folder, size_t every, const char *kind, int mask)
 {
         static char bytes[VARY_MAX];
         FILE *file = fopen(path, "r");
         size_t size = file ? fread(bytes, 1, sizeof bytes, file) : 0;
         int rc = 0;
 
-        if (size == 0 || size == sizeof bytes)
+        if (size == 0 || size == sizeof bytes || every == 0)
                 return 2;
         fclose(file);
-        for (size_t i = 0; rc == 0 && i < size; i++) {
+        for (size_t i = 0; rc == 0 && i < size; i += every) {
                 if (strcmp(kind, "cut") == 0) {
                         rc = put(folder, kind, i, bytes, i);
                         continue;
@@ -242,8 +242,8 @@ int main(int argc, char **argv)
                 return slow_reader(atol(argv[2]));
         if (strcmp(verb, "wait-pid") == 0 && argc == 4)
                 return wait_pid(atoi(argv[2]), atoi(argv[3]));
-        if (strcmp(verb, "vary") == 0 && argc >= 5)
-                return vary(argv[2], argv[3], argv[4], argc > 5 ? atoi(argv[5]) : 0);
+        if (strcmp(verb, "vary") == 0 && argc >= 6)
+                return vary(argv[2], argv[3], strtoul(argv[4], NULL, 10), argv[5], argc > 6 ? atoi(argv[6]) : 0);
         if (strcmp(verb, "find-secret") == 0 && argc == 4)
                 return find_secret(argv[2], argv[3]);
         if (strcmp(verb, "flock") == 0)

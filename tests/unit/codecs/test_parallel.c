@@ -158,7 +158,7 @@ static void faults_are_found_at_the_same_place(void **state)
         (void)state;
         make_small_frames(&stream, &content);
         assert_reads_as(&stream, content.data, content.size, 777);
-        for (size_t at = 0; at < stream.size; at += 23) {
+        for (size_t at = 0; at < stream.size; at += 47) {
                 stream.data[at] ^= 0x10;
                 assert_same_outcome(stream.data, stream.size, at);
                 stream.data[at] ^= 0x10;
@@ -327,9 +327,9 @@ static void foreign_frames_are_read_alike(void **state)
                         fail_msg("%s: %zu bytes, %s", foreign_frames[i], outcome.content.size, outcome.error.message);
                 outcome_free(&outcome);
                 assert_reads_alike(&input, input.size);
-                for (size_t cut = 1; cut < 12; cut++)
+                for (size_t cut = 1; cut < 12; cut += 3)
                         assert_reads_alike(&input, input.size * cut / 12 + cut);
-                for (size_t at = 1; at < 24; at++) {
+                for (size_t at = 1; at < 24; at += 4) {
                         input.data[input.size * at / 24] ^= 0x10;
                         assert_reads_alike(&input, input.size);
                         input.data[input.size * at / 24] ^= 0x10;
