@@ -279,6 +279,7 @@ blocked_session() {
     mkfifo out.fifo
     exec {reader}<>out.fifo
     client -o out.fifo
+    rm -f err # one of before has words of progress, too
     "$VDIPIPE" exec --open-timeout 20 "BACKUP DATABASE [app.db] TO VIRTUAL_DEVICE='demo' WITH MAXTRANSFERSIZE=65536, STATS=1" 2>err &
     server=$!
     wait_until 10 grep -q 'percent' err

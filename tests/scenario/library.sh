@@ -26,6 +26,7 @@ start_server() { # [OPTION...]
     [[ ${#server[@]} -eq 0 ]] || chown nobody "$data/servers_password"
     [[ -e $data/app.db ]] || "${server[@]}" sqlite3 "$data/app.db" 'create table t(b); with recursive n(i) as
         (select 1 union all select i + 1 from n where i < 8000) insert into t select randomblob(480) from n'
+    rm -f address
     "${server[@]}" "${program:-$VDIPIPE}" serve --listen 127.0.0.1:0 --password-file "$data/servers_password" --database pubs="$data/app.db" "$@" >address 2>server_err &
     server_pid=$!
     wait_until 10 grep -q listening address
@@ -183,7 +184,7 @@ test_a_library_that_keeps_a_thread() {
     grep -qF 'ended by signal 15 (Terminated); the library of the devices (--sqlvdi) keeps a thread' err || fail "$(<err)"
     expect_exit 6 vdipipe backup "$uri" "${by_faulty_library[@]}" --stall-timeout 6
     grep -qF 'nothing came back from the library of the devices for 6 s (--stall-timeout)' err || fail "$(<err)"
-    rm .f.partial-*
+    rm .f.partial-* out
     VDIPIPE_FAULTY=hang-in-create "$VDIPIPE" backup "$uri" "${by_faulty_library[@]}" >out 2>err &
     pid=$!
     wait_until 20 grep -q hanging out
