@@ -41,8 +41,8 @@ static uint32_t number_of(const char *text, uint32_t max)
         return text[0] >= '0' && text[0] <= '9' && !*end && number <= max ? (uint32_t)number : 0;
 }
 
-/* A device goes by the name that the statement gives it; a number is a place in the clause, unless it is such a name.
- */
+/* A device goes by the name that the statement gives it; a number is a place in the clause,
+ * unless it is such a name. */
 static int find_device(struct member *member, const char *text, uint32_t *ret_device, struct error *err)
 {
         const struct args *args = member->serving.args;

@@ -276,8 +276,8 @@ static void release(struct service *service)
 
 /* ---- the run ---- */
 
-/* Signals that end the server, unless whoever started it ignores them. They are blocked in every thread from here on.
- */
+/* Signals that end the server, unless whoever started it ignores them.
+ * They are blocked in every thread from here on. */
 static int watch_signals(int *ret_fd, struct error *err)
 {
         static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };

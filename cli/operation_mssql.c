@@ -94,8 +94,8 @@ static void on_row(const char *const *names, const struct mssql_value *values, s
 
 /* ---- the operation ---- */
 
-/* The server notices the end of the set by itself, and then says what it has to say. Once is enough. 0: it has ended.
- */
+/* The server notices the end of the set by itself, and then says what it has to say. Once is enough.
+ * 0: it has ended. */
 static int await_end(struct mssql_part *part)
 {
         int64_t grace_ms = part->operation->joined ? SESSION_GRACE_MS : ABSENT_GRACE_MS;

@@ -225,8 +225,8 @@ const struct opt_spec *options_find(const struct opt_spec *const *tables, const 
         return find(tables, name, strlen(name), 0);
 }
 
-/* One option with the text after '=' or after the letter, if any; takes the next argument when the value stands there.
- */
+/* One option with the text after '=' or after the letter, if any;
+ * takes the next argument when the value stands there. */
 static int take(const struct opt_spec *spec, const char *attached, int argc, const char *const *argv, int *at,
                 struct args *args, struct error *err)
 {

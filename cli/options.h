@@ -50,8 +50,8 @@ struct opt_spec {
 };
 
 /* Fills *args from argv[1..], and notes the names of the options that stood there in args->given. `tables` is a
- * NULL-terminated list. Everything after "--" is an operand. Errors are
- * ERR_USAGE and name the argument, what is wrong with it and what would be right. */
+ * NULL-terminated list. Everything after "--" is an operand. Errors are ERR_USAGE and name the argument, what is wrong
+ * with it and what would be right. */
 int options_parse(const struct opt_spec *const *tables, int argc, const char *const *argv, struct args *args,
                   struct error *err);
 

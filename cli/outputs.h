@@ -29,8 +29,7 @@ struct output_words {
 };
 
 /* Expands {db} {date} {type} {device} in `pattern`, a slash in them becomes '_'; `device` counts from 1. Unknown
- * placeholders are errors. Allocated.
- */
+ * placeholders are errors. Allocated. */
 int outputs_expand(const char *pattern, const struct output_words *words, uint32_t device, char **ret_name,
                    struct error *err);
 

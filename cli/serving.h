@@ -44,8 +44,8 @@ int serving_create(struct serving *serving, const struct vds_options *options, c
 
 /* Makes the set by a library (core/sqlvdi/library.h), which outlives serving_leave(). From here on what this process
  * creates is open to its group, since the library's objects need to be: all outputs are open. Such a set has no verdict
- * (serving_verdict() says VDS_VERDICT_NONE), and devices need their names, all but the first of which the caller chose.
- */
+ * (serving_verdict() says VDS_VERDICT_NONE), and devices need their
+ * names, all but the first of which the caller chose. */
 int serving_create_library(struct serving *serving, const struct sqlvdi_library *library, const char *name,
                            const struct VDConfig *wishes, struct error *err);
 

@@ -223,8 +223,8 @@ static void handle(struct supervisor *supervisor, const struct pollfd *fds)
                 interrupt_workers(supervisor);
 }
 
-/* Without the watch nobody could end us, so the operation ends now; workers are still interrupted by the next rounds.
- */
+/* Without the watch nobody could end us, so the operation ends now;
+ * workers are still interrupted by the next rounds. */
 static void cancel_for_errno(struct supervisor *supervisor, int sys_errno)
 {
         struct error reason = ERROR_INIT;

@@ -11,8 +11,8 @@
 /* Characters of `size` bytes with a prefix of `prefix` characters, the NUL not counted. */
 #define BECH32_LENGTH(prefix, size) ((prefix) + 1 + ((size)*8 + 4) / 5 + 6)
 
-/* `prefix` is all upper or all lower case, and so is what is written to `text`, BECH32_LENGTH() characters and a NUL.
- */
+/* `prefix` is all upper or all lower case, and so is what is written to `text`,
+ * BECH32_LENGTH() characters and a NUL. */
 void bech32_encode(const char *prefix, const uint8_t *data, size_t size, char *text);
 
 /* Takes exactly `size` bytes under exactly that prefix, in its case. Returns NULL, or what is wrong with the text, in

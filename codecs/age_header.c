@@ -93,8 +93,8 @@ static int raise_damaged(const struct intake *intake, const char *what, struct e
                            (unsigned long long)intake->position, what);
 }
 
-/* Looks at the next line, without its end, and copies it into the header's text. *ret_line is good until the next call.
- */
+/* Looks at the next line, without its end, and copies it into the header's text.
+ * *ret_line is good until the next call. */
 static int next_line(struct age_header *header, struct intake *intake, const char **ret_line, size_t *ret_size,
                      struct error *err)
 {

@@ -24,8 +24,8 @@ struct age_addressees {
         unsigned work_factor; /* of the one scrypt stanza; 0: there is none */
 };
 
-/* Holds every stanza of a known type against the rules for it, whether or not somebody has a key for it. ERR_DAMAGED.
- */
+/* Holds every stanza of a known type against the rules for it, whether or not somebody has a key for it.
+ * ERR_DAMAGED. */
 int age_stanzas_check(const struct age_header *header, const char *label, struct age_addressees *ret_addressees,
                       struct error *err);
 

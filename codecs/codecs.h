@@ -16,8 +16,8 @@
 /* ---- sinks: the end of a writing chain ---- */
 
 /* Writes to `fd`, which stays the caller's. `name` is for messages. When *cancel turns true and the writing thread gets
- * a signal, the write fails with ERR_ABORTED. flush, complete and finish sync where the descriptor is a regular file.
- */
+ * a signal, the write fails with ERR_ABORTED. flush, complete
+ * and finish sync where the descriptor is a regular file. */
 int fd_sink_new(int fd, const char *name, const atomic_bool *cancel, struct stage **ret_stage, struct error *err);
 
 /* What becomes of an existing regular file. */

@@ -30,8 +30,8 @@ void hasher_frame_begin(struct hasher *hasher);
 uint32_t hasher_frame_checksum(const struct hasher *hasher);
 void hasher_digest(const struct hasher *hasher, uint8_t ret_digest[DIGEST_SIZE]);
 
-/* What the digest was after so many bytes, to go back to. An allocation, released with free(); NULL when memory is out.
- */
+/* What the digest was after so many bytes, to go back to.
+ * An allocation, released with free(); NULL when memory is out. */
 struct hash_snapshot;
 
 struct hash_snapshot *hasher_snapshot(const struct hasher *hasher);

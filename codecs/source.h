@@ -21,8 +21,8 @@ struct source;
 struct source_ops {
         const char *name;
 
-        /* Gives 1 to `size` bytes, or 0 at the verified end, or -1. After an error or the end it is not called again.
-         */
+        /* Gives 1 to `size` bytes, or 0 at the verified end, or -1.
+         * After an error or the end it is not called again. */
         ssize_t (*read)(struct source *source, void *buffer, size_t size, struct error *err);
 
         /* Whether read would return at once, as far as can be told. NULL: asks the source inside it; where there is

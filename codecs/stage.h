@@ -20,8 +20,8 @@
 
 struct stage;
 
-/* A NULL in place of a function forwards the call to the next stage, or does nothing in a sink; only free is required.
- */
+/* A NULL in place of a function forwards the call to the next stage, or does nothing in a sink;
+ * only free is required. */
 struct stage_ops {
         const char *name;
 
@@ -29,8 +29,8 @@ struct stage_ops {
          * bytes copies them. When the next stage is slow the call waits for it: this is the back-pressure. */
         int (*writev)(struct stage *stage, const struct iovec *iov, int count, struct error *err);
 
-        /* Everything taken so far leaves the process and, where the sink is a file, is on disk when the call returns.
-         */
+        /* Everything taken so far leaves the process and, where the sink is a file,
+         * is on disk when the call returns. */
         int (*flush)(struct stage *stage, struct error *err);
 
         /* `bytes` more are certain to follow and must not fail for want of room. Called by a codec just before it

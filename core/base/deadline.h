@@ -31,8 +31,8 @@ bool deadline_passed(struct deadline deadline);
 /* Whichever comes first. */
 struct deadline deadline_earlier(struct deadline a, struct deadline b);
 
-/* Time left, at most `slice_ms`, as a relative timespec for a wait; a wait always ends after one slice to look again.
- */
+/* Time left, at most `slice_ms`, as a relative timespec for a wait;
+ * a wait always ends after one slice to look again. */
 struct timespec deadline_slice(struct deadline deadline, int slice_ms);
 
 #endif

@@ -111,8 +111,8 @@ enum flight_outcome {
         FLIGHT_STOP,        /* the sequence must stop */
 };
 
-/* Waits until the flight is done, checks it, and frees its place. `after_end`: an earlier one of its line has ended it.
- */
+/* Waits until the flight is done, checks it, and frees its place.
+ * `after_end`: an earlier one of its line has ended it. */
 enum flight_outcome flight_reap(struct flight *flight, bool after_end);
 
 static inline bool script_moves_data(const struct script_command *command)

@@ -33,8 +33,8 @@ bool sqlite_is_tape(const struct session *session);
 /* Refuses a position other than 1 on media that hold one backup set. */
 int sqlite_check_file(struct session *session, struct error *err);
 
-/* Goes to where the backup set begins: to write, behind the last one or to the beginning; to read, as WITH FILE says.
- */
+/* Goes to where the backup set begins: to write, behind the last one or to the beginning;
+ * to read, as WITH FILE says. */
 int sqlite_seek_write(struct channel *channel, struct error *err);
 int sqlite_seek_read(struct channel *channel, struct error *err);
 

@@ -205,8 +205,8 @@ int replace_in_place(const struct replacement *replacement, struct error *err)
         }
         db_exec(to, "PRAGMA synchronous=FULL");
         result = copy_over(from, to, replacement, err);
-        /* What it was before, whether the copy succeeded or not. A busy database can be switched by its owner as well.
-         */
+        /* What it was before, whether the copy succeeded or not.
+         * A busy database can be switched by its owner as well. */
         if (rejoin)
                 db_exec(to, "PRAGMA journal_mode=WAL");
         return result;

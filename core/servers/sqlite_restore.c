@@ -39,8 +39,8 @@ static void restore_deinit(struct restore *restore)
         target_deinit(&restore->target);
 }
 
-/* Refuses what could not be put into place at the end. Nothing has been read yet, so nothing is lost but the attempt.
- */
+/* Refuses what could not be put into place at the end.
+ * Nothing has been read yet, so nothing is lost but the attempt. */
 static int check_target(struct restore *restore, struct error *err)
 {
         struct target *target = &restore->target;

@@ -475,8 +475,8 @@ static void tsql_datepart(sqlite3_context *call, int count, sqlite3_value **valu
 /* ---- CAST and CONVERT ---- */
 
 /* How a date is written in a style of CONVERT. Y, M, D, h, m, s, i stand for numbers (i: milliseconds), N for the name
- * of the month, d for a day without a zero, H for the hour of twelve with AM or PM behind the minutes that follow it.
- */
+ * of the month, d for a day without a zero, H for the hour of twelve with AM or PM behind the minutes that
+ * follow it. */
 static const struct {
         int style;
         const char *format;

@@ -262,8 +262,8 @@ static int check_device(struct parser *parser, const char *name)
         return 0;
 }
 
-/* DISK='x' is sound Transact-SQL, but nothing that could be served here; so is the name of a device kept by the server.
- */
+/* DISK='x' is sound Transact-SQL, but nothing that could be served here;
+ * so is the name of a device kept by the server. */
 static int refuse_device(struct parser *parser)
 {
         static const char *const kinds[] = { "DISK", "TAPE", "URL", "PIPE", "DATABASE_SNAPSHOT" };

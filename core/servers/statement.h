@@ -143,8 +143,8 @@ struct statement {
 int statement_parse(const char *text, struct statement *ret_statement, struct server_message *message);
 void statement_deinit(struct statement *statement);
 
-/* Refuses what the embedded server has no way to do, rather than leave it out. Returns 0, or -1 with *message filled.
- */
+/* Refuses what the embedded server has no way to do, rather than leave it out.
+ * Returns 0, or -1 with *message filled. */
 int statement_check(const struct statement *statement, struct server_message *message);
 
 /* ---- the table of options, for the parser and for tests ---- */

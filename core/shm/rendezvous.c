@@ -227,8 +227,8 @@ static int try_lock(int folder_fd, const char *name, int *ret_fd, struct error *
         return own;
 }
 
-/* Owns the name, or finds out that a living process does. A name that is held while nobody answers is changing hands.
- */
+/* Owns the name, or finds out that a living process does.
+ * A name that is held while nobody answers is changing hands. */
 static enum rendezvous_result lock_name(struct rendezvous *rendezvous, struct error *err)
 {
         static const struct deadline no_wait = { .at_ns = 0 };

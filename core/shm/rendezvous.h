@@ -44,10 +44,9 @@ struct rendezvous {
         }
 
 /* Listens under `name`. `folder` and `group` may be NULL; members of `group` may connect besides the own user and root.
- * The folder has
- * to be one that they can enter. Sweeps what dead listeners of this user left in the folder. The descriptors are closed
- * in forked children. On failure err->code is ERR_MEMORY when memory or descriptors ran out, ERR_USAGE when the group
- * does not exist, else the folder is at fault. */
+ * The folder has to be one that they can enter. Sweeps what dead listeners of this user left in the folder. The
+ * descriptors are closed in forked children. On failure err->code is ERR_MEMORY when memory or descriptors ran out,
+ * ERR_USAGE when the group does not exist, else the folder is at fault. */
 enum rendezvous_result rendezvous_listen(const char *folder, const char *group, const char *name,
                                          struct rendezvous *ret_rendezvous, struct error *err);
 

@@ -202,8 +202,8 @@ int dropin_close(struct dropin_set *set)
         unsigned closings = detach_all(set);
         int result = vds_client_close(set->client);
 
-        /* The engine had nothing to close, so nobody waits in it; or this is a forked child, where nobody ever leaves.
-         */
+        /* The engine had nothing to close, so nobody waits in it; or this is a forked child,
+         * where nobody ever leaves. */
         if (result == VD_E_PROTOCOL)
                 return result;
         pthread_mutex_lock(&lock);

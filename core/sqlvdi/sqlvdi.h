@@ -70,8 +70,8 @@ class ClientVirtualDeviceSet
          * are open. */
         int OpenDevice(char *name, ClientVirtualDevice **ppVirtualDevice);
 
-        /* Ends the operation. VD_E_OPEN: devices were open, and the operation was aborted; it is closed all the same.
-         */
+        /* Ends the operation. VD_E_OPEN: devices were open, and the operation was aborted;
+         * it is closed all the same. */
         int Close();
 
         /* Ends it badly, at both ends; everybody who waits is woken with VD_E_ABORT. Close has to follow. */

@@ -156,8 +156,8 @@ static bool serve_device(struct vds_server_device *device)
         return moved;
 }
 
-/* Has the client let more than two intervals pass with work before it and nothing done? Else says when to look again.
- */
+/* Has the client let more than two intervals pass with work before it and nothing done?
+ * Else says when to look again. */
 static bool is_stalled(struct vds_server *server, struct deadline *ret_next)
 {
         int64_t interval_ms = server->set.wishes.serverTimeOut;

@@ -78,8 +78,8 @@ enum layout_outcome {
 
 /* A command in the hands of the device's owner; one for each slot of the server's. */
 struct layout_slot {
-        /* CLOCK_MONOTONIC in ns at its delivery, 0: none is held. Owner writes, primary reads (relaxed): for display.
-         */
+        /* CLOCK_MONOTONIC in ns at its delivery, 0: none is held.
+         * Owner writes, primary reads (relaxed): for display. */
         _Atomic uint64_t held_since;
 
         /* Where its buffer lies, for MapBufferHandle. `tag` is 0 while the command has no handle. The owner clears it
@@ -106,8 +106,8 @@ struct layout_device {
         /* The owner's process id. Owner writes, primary reads (relaxed): for display. */
         _Atomic uint32_t client_pid;
         /* Bits of enum layout_outcome. Owner writes (release) before it queues the completion that they speak of, and
-         * before it signals layout.client_wake for a device it has seen closed; other clients read (acquire). A hint.
-         */
+         * before it signals layout.client_wake for a device it has seen closed; other clients
+         * read (acquire). A hint. */
         _Atomic uint32_t outcome;
         /* Published by phase == DEVICE_OPENED. */
         char name[LAYOUT_NAME_SIZE];
@@ -133,8 +133,8 @@ struct layout {
         uint32_t secret; /* random; goes into the tags of buffer handles, so that another set's is not taken for ours */
         char primary_info[VDS_TEXT_MAX]; /* vds_options.info */
 
-        /* enum vds_abort_reason. Whoever aborts exchanges 0 for the reason (acquire and release); the first one stays.
-         */
+        /* enum vds_abort_reason. Whoever aborts exchanges 0 for the reason (acquire and release);
+         * the first one stays. */
         alignas(64) _Atomic uint32_t abort_reason;
 
         /* Clients wait here for the configuration, device names, buffer areas, the verdict and the end. Signalled by

@@ -223,8 +223,8 @@ int vds_observe(const struct vds_options *options, const char *set_name, struct 
 
 /* ---- all of them ---- */
 
-/* Sets that were asked and have not been heard. They answer at the same time, so that silent ones cost one wait in all.
- */
+/* Sets that were asked and have not been heard. They answer at the same time,
+ * so that silent ones cost one wait in all. */
 struct list {
         struct vds_status *sets[SETS_MAX];
         size_t count;

@@ -210,8 +210,8 @@ int vds_server_begin_configuration(struct vds_server *server, uint32_t features,
         struct set_call call;
         int result = set_enter(&server->set, &call, CALL_BEGIN_CONFIGURATION);
 
-        /* It would bound a wait for the client's declaration of areas; areas are the server's here, so nothing waits.
-         */
+        /* It would bound a wait for the client's declaration of areas; areas are the server's here,
+         * so nothing waits. */
         (void)timeout_ms;
         if (result != NOERROR)
                 return result;

@@ -105,8 +105,8 @@ void vds_client_free(struct vds_client *client);
  * cannot be entered by the group), VD_E_MEMORY. vds_client_error_text() has the words. Page: Create/CreateEx. */
 int vds_client_create(struct vds_client *client, const char *name, const struct VDConfig *config);
 
-/* Waits for the server to end configuration, then fills *config. VD_E_TIMEOUT may be retried. Page: GetConfiguration.
- */
+/* Waits for the server to end configuration, then fills *config. VD_E_TIMEOUT may be retried.
+ * Page: GetConfiguration. */
 int vds_client_get_configuration(struct vds_client *client, int64_t timeout_ms, struct VDConfig *config);
 
 /* Opens the device `name`: the set's name for the first, the VIRTUAL_DEVICE clause's string for the others. Waits for
@@ -206,8 +206,8 @@ struct vds_server *vds_server_new(const struct vds_options *options);
 void vds_server_free(struct vds_server *server);
 
 /* Joins the set `set_name`; never waits for one to appear. VD_E_INVALID: no set of that name, or not ours to join.
- * VD_E_TIMEOUT: the client is there and does not answer. VD_E_MEMORY: memory or descriptors ran out here. Page: Open.
- */
+ * VD_E_TIMEOUT: the client is there and does not answer.
+ * VD_E_MEMORY: memory or descriptors ran out here. Page: Open. */
 int vds_server_open(struct vds_server *server, const char *set_name);
 
 /* The client's wishes, and after EndConfiguration the final values. Page: GetConfiguration. */

@@ -41,8 +41,8 @@ struct stage {
         struct VDConfig config; /* the final one, as the user got it */
 };
 
-/* The stage of this test's mode, empty. Also in the middle of a test: ends what is there, checks it, and starts again.
- */
+/* The stage of this test's mode, empty.
+ * Also in the middle of a test: ends what is there, checks it, and starts again. */
 struct stage *stage_new(void **state);
 
 /* Each step begins with the ones before it. */

@@ -1,5 +1,5 @@
-/* client SET FILE - a backup program on one page: keeps in FILE what a server writes, and gives it back when it reads
- */
+/* client SET FILE - a backup program on one page: keeps in FILE what a server writes,
+ * and gives it back when it reads */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <string.h>

@@ -17,8 +17,8 @@
 
 #include "core/servers/sqlite_image.h"
 
-/* A fresh folder, whose path is *state; and its removal with all that is in it. For cmocka_unit_test_setup_teardown().
- */
+/* A fresh folder, whose path is *state; and its removal with all that is in it.
+ * For cmocka_unit_test_setup_teardown(). */
 int sandbox_setup(void **state);
 int sandbox_teardown(void **state);
 

@@ -13,8 +13,8 @@
 #include "core/base/cleanup.h"
 #include "core/base/deadline.h"
 
-/* Runs in a process of its own, so that locks are somebody else's. `ready` and `go` are pipe ends: one byte each way.
- */
+/* Runs in a process of its own, so that locks are somebody else's.
+ * `ready` and `go` are pipe ends: one byte each way. */
 struct other {
         pid_t pid;
         int ready;

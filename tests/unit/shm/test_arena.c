@@ -67,8 +67,8 @@ static void sizes_beyond_counting_do_not_fit(void **state)
 
 enum { LIVE = 200, OPERATIONS = 1000000 };
 
-/* No two blocks overlap (each byte is owned by at most one, told by a map), and after all are freed the arena is whole.
- */
+/* No two blocks overlap (each byte is owned by at most one, told by a map),
+ * and after all are freed the arena is whole. */
 static void a_million_operations_leave_it_whole(void **state)
 {
         enum { SIZE = 1 << 20, GRAIN = 512 };

@@ -1,5 +1,5 @@
-/* The ends a set can come to other than the good one: abort, Close too early, time-outs; and what a verdict is worth.
- */
+/* The ends a set can come to other than the good one: abort, Close too early,
+ * time-outs; and what a verdict is worth. */
 #include "tests/unit/vds/pair.h"
 
 #include <poll.h>
