@@ -76,7 +76,7 @@ test_a_backup_that_stands_still_is_seen() {
     reader=$!
     expect_end "$backup" 20 0
     exec 8>&-
-    wait_until 10 test "$(stat -c %s app.db)" -eq "$(stat -c %s copy)"
+    wait_until 10 eval "[[ \$(stat -c %s app.db) -eq \$(stat -c %s copy) ]]"
     kill "$reader"
     cmp app.db copy
     expect_exit 0 vdipipe list
