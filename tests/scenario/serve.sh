@@ -327,7 +327,7 @@ test_hangs_until_the_set_is_aborted() {
     client one -o one.vdi
     sql "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='one'" >out &
     statement=$!
-    wait_until 10 running BACKUP
+    wait_until 10 running 'BACKUP DATABASE|suspended|BACKUPTHREAD'
     vdipipe abort one
     expect_end "$statement" 5 1
     grep -q '^Msg 18210, ' out
@@ -342,7 +342,7 @@ test_a_deaf_server_hears_only_the_end_of_the_connection() {
     client one -o one.vdi
     SQLCMDPASSWORD='p w~1' "$VDIPIPE_HELPERS/sqlcmd" -S "127.0.0.1,$port" -U sa -b -Q "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='one'" >out &
     statement=$!
-    wait_until 10 running BACKUP
+    wait_until 10 running 'BACKUP DATABASE|suspended|BACKUPTHREAD'
     vdipipe abort one
     expect_end "$client" 5 1
     running BACKUP
