@@ -150,7 +150,6 @@ static void on_abortable(void (*abort_run)(void *run), void *run, void *transfer
 
 static int break_connection(struct transfer *transfer, struct error *err)
 {
-        standin_log(transfer->session, "fault: the connection is broken");
         tds_break(transfer->session->tds);
         return error_raise(err, ERR_ABORTED, "the connection was broken");
 }
@@ -206,7 +205,9 @@ static int look_for_faults(struct transfer *transfer, uint64_t moved, bool movin
                 if (!plans[i].wanted || !standin_faults[i].takes_bytes ||
                     (moving && (!plans[i].has_bytes || moved < plans[i].bytes)))
                         continue;
-                if (atomic_exchange(&transfer->faults[i], true) && !lasts)
+                if (!atomic_exchange(&transfer->faults[i], true))
+                        standin_log(transfer->session, "fault: %s", standin_faults[i].name);
+                else if (!lasts)
                         continue;
                 rc = make_fault(transfer, (enum standin_fault)i, moving, err);
                 if (rc != 0)

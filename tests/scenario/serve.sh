@@ -314,7 +314,8 @@ test_hangs_until_it_is_cancelled() {
     client one -o one.vdi
     SQLCMDPASSWORD='p w~1' "$VDIPIPE_HELPERS/sqlcmd" -S "127.0.0.1,$port" -U sa -b -Q "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='one'" >out &
     statement=$!
-    wait_until 10 running 'BACKUP DATABASE|suspended|BACKUPTHREAD'
+    wait_until 10 grep -q 'fault: ' server.log
+    running 'BACKUP DATABASE|suspended|BACKUPTHREAD'
     kill -INT "$statement"
     wait_for_pid_end "$statement" 5
     wait_until 5 fails running BACKUP
@@ -327,7 +328,8 @@ test_hangs_until_the_set_is_aborted() {
     client one -o one.vdi
     sql "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='one'" >out &
     statement=$!
-    wait_until 10 running 'BACKUP DATABASE|suspended|BACKUPTHREAD'
+    wait_until 10 grep -q 'fault: ' server.log
+    running 'BACKUP DATABASE|suspended|BACKUPTHREAD'
     vdipipe abort one
     expect_end "$statement" 5 1
     grep -q '^Msg 18210, ' out
@@ -342,7 +344,8 @@ test_a_deaf_server_hears_only_the_end_of_the_connection() {
     client one -o one.vdi
     SQLCMDPASSWORD='p w~1' "$VDIPIPE_HELPERS/sqlcmd" -S "127.0.0.1,$port" -U sa -b -Q "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='one'" >out &
     statement=$!
-    wait_until 10 running 'BACKUP DATABASE|suspended|BACKUPTHREAD'
+    wait_until 10 grep -q 'fault: ' server.log
+    running 'BACKUP DATABASE|suspended|BACKUPTHREAD'
     vdipipe abort one
     expect_end "$client" 5 1
     running BACKUP
