@@ -13,10 +13,11 @@ if ! "$VDIPIPE" --version | grep -i freetds >/dev/null; then
     exit 0
 fi
 
-# Starts 'vdipipe serve'; its process is $server, and $url what reaches it. Databases that are restored go to this folder.
+# Starts 'vdipipe serve'; its process is $server, and $url what reaches it. Databases that are restored go to this folder. What
+# happens to it is in serve.err.
 serve() { # ARGS...
-    : >serve.out
-    "$VDIPIPE" serve --listen 127.0.0.1:0 --data-dir "$PWD" "$@" >serve.out 2>serve.err &
+    rm -f serve.out serve.err
+    "$VDIPIPE" serve -v --listen 127.0.0.1:0 --data-dir "$PWD" "$@" >serve.out 2>serve.err &
     server=$!
     wait_until 20 grep -q '^listening on' serve.out
     url=mssql://sa@$(sed -n 's/^listening on //p' serve.out)
