@@ -76,23 +76,25 @@ static int ask(const struct quiet_terminal *terminal, const char *question, cons
                struct error *err)
 {
         struct pollfd fd = { .fd = terminal->fd, .events = POLLIN };
-        ssize_t n = -1;
+        ssize_t n;
+        int fault;
 
         fd_write_full(terminal->fd, question, strlen(question), /* cancel= */ NULL);
-        while (!caught && n < 0) {
-                if (ppoll(&fd, 1, /* timeout= */ NULL, &terminal->mask) == 1)
+        /* A terminal that belongs to others has something to read, and does not give it. */
+        do {
+                n = ppoll(&fd, 1, /* timeout= */ NULL, &terminal->mask);
+                if (n == 1)
                         n = read(terminal->fd, answer, ANSWER_MAX);
-                else if (errno != EINTR)
-                        break;
-        }
+        } while (!caught && n < 0 && errno == EINTR);
+        fault = n < 0 ? errno : 0;
         fd_write_full(terminal->fd, "\n", 1, /* cancel= */ NULL);
         if (caught) {
                 error_raise(err, ERR_SIGNAL, "ended by signal %d (%s)", (int)caught, strsignal(caught));
                 err->sys_errno = caught;
                 return -1;
         }
-        if (n < 0)
-                return error_raise_errno(err, errno, "the terminal");
+        if (fault)
+                return error_raise_errno(err, fault, "the terminal gives no %s", what);
         if (n == 0 || answer[n - 1] != '\n')
                 return error_raise(err, ERR_USAGE, n ? "the %s is too long" : "no %s was typed", what);
         answer[n - 1] = '\0';

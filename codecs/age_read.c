@@ -318,9 +318,11 @@ static int raise_no_key(const char *label, const struct age_addressees *addresse
                            recipients, recipients == 1 ? "" : "s");
 }
 
-static int try_identities(const struct age_header *header, const char *label, const struct age_addressees *addressees,
-                          const struct reader_options *options, uint8_t *file_key, struct error *err)
+static int try_identities(const struct age_source *age, const struct age_header *header,
+                          const struct age_addressees *addressees, const struct reader_options *options,
+                          uint8_t *file_key, struct error *err)
 {
+        const char *label = age->label;
         uint64_t limit = options->memory_limit ? options->memory_limit : AGE_SCRYPT_MEMORY(AGE_SCRYPT_WORK_FACTOR);
         const struct age_identities *identities = options->identities;
         int opened = 0;
@@ -337,8 +339,11 @@ static int try_identities(const struct age_header *header, const char *label, co
                 return age_stanzas_open_scrypt(header, label, addressees->work_factor, identities->passphrase, file_key,
                                                err);
         }
+        /* A thousand of each take a minute. */
         for (const struct age_identity *at = identities->first; at && opened == 0; at = at->next)
-                opened = age_stanzas_open_x25519(header, label, at, file_key, err);
+                opened = intake_look_at_cancel(&age->intake, err) < 0
+                                 ? -1
+                                 : age_stanzas_open_x25519(header, label, at, file_key, err);
         return opened;
 }
 
@@ -367,7 +372,7 @@ static int open_header(struct age_source *age, const struct age_header *header, 
         if (age_stanzas_check(header, age->label, &addressees, err) < 0)
                 return -1;
         note_addressees(&addressees, options->facts);
-        opened = try_identities(header, age->label, &addressees, options, file_key, err);
+        opened = try_identities(age, header, &addressees, options, file_key, err);
         if (opened < 0)
                 return -1;
         if (opened == 0)

@@ -36,6 +36,7 @@ static const struct foreign {
           "compressed with xz", "xz -dc" },
         { BEGINS("BZh"), "compressed with bzip2", "bzip2 -dc" },
         { BEGINS("\x04\x22\x4D\x18"), "compressed with lz4", "lz4 -dc" },
+        { BEGINS("\x02\x21\x4C\x18"), "compressed with lz4", "lz4 -dc" }, /* its legacy format */
         { BEGINS("7z\xBC\xAF\x27\x1C"), "a 7-Zip archive", "7z e -so FILE" },
 };
 

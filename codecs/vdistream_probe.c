@@ -14,6 +14,10 @@
 
 enum { TABLE_PIECE = 64 << 10, LAST_FRAMES = 8, SEARCH_SIZE = RECORD_PAYLOAD_MAX + (64 << 10) };
 
+/* How many bytes a search checks before it gives up: what looks like records may overlap, made to be checked for hours.
+ */
+enum { SEARCH_CHECKED = 16 * SEARCH_SIZE };
+
 struct probe {
         int fd;
         const char *label;
@@ -87,6 +91,8 @@ static int check_content(const struct probe *probe, const struct record_complete
 /* The last right record of a type within `size` bytes from `from`, which are at probe->bytes. */
 static bool find_last(const struct probe *probe, size_t size, uint8_t type, struct record *ret_record, size_t *ret_at)
 {
+        size_t left = SEARCH_CHECKED;
+
         for (size_t at = size < RECORD_OVERHEAD ? 0 : size - RECORD_OVERHEAD + 1; at-- > 0;) {
                 const uint8_t *frame = probe->bytes + at;
                 size_t frame_size;
@@ -94,7 +100,12 @@ static bool find_last(const struct probe *probe, size_t size, uint8_t type, stru
                 if (frame[0] != (RECORD_MAGIC & 0xFF) || !record_is_ours(frame, size - at) || frame[13] != type)
                         continue;
                 frame_size = 8 + (size_t)get_le32(frame + 4);
-                if (frame_size <= size - at && record_parse(frame, frame_size, ret_record) == RECORD_OK) {
+                if (frame_size > size - at)
+                        continue;
+                if (frame_size > left)
+                        return false;
+                left -= frame_size;
+                if (record_parse(frame, frame_size, ret_record) == RECORD_OK) {
                         *ret_at = at;
                         return true;
                 }

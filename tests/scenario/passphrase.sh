@@ -93,6 +93,18 @@ test_a_signal_at_the_prompt_leaves_the_terminal_as_it_was() {
     [[ ! -e f ]]
 }
 
+# What is typed there is not for it, and that something was typed does not keep it busy.
+test_the_prompt_in_the_background() {
+    needs_terminal
+    make_db app.db 50
+    on_a_terminal "bash -c 'trap \"\" TTIN TTOU; set -m; $(printf '%q ' "$VDIPIPE") backup app.db --ask-passphrase -o f & wait \$!; echo status \$?'"
+    type_at 'Passphrase: ' 'for the shell'
+    expect_end "$terminal" 30 0
+    grep -q 'the terminal gives no passphrase' screen || fail "$(cat -v screen)"
+    grep -q 'status 1' screen || fail "$(cat -v screen)"
+    [[ ! -e f ]]
+}
+
 # Memory that may not be locked is wiped all the same.
 test_a_passphrase_typed_where_nothing_may_be_locked() {
     needs_terminal

@@ -387,6 +387,7 @@ static void formats_for_other_tools(void **state)
                        "xz -dc"),
                 FORMAT("BZh91AY&SY", "bzip2 -dc"),
                 FORMAT("\x04\x22\x4D\x18@", "lz4 -dc"),
+                FORMAT("\x02\x21\x4C\x18@", "lz4 -dc"),
                 FORMAT("7z\xBC\xAF\x27\x1C\0", "7-Zip"),
         };
 

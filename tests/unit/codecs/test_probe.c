@@ -143,6 +143,38 @@ static void aborted_streams_say_why(void **state)
         }
 }
 
+/* Each claims to reach to the end of the file, and would be checked up to there. */
+static void claims_of_records_are_not_all_checked(void **state)
+{
+        enum { CLAIMS = 6000, CLAIM = 14 };
+        struct bytes stream = { 0 };
+        struct stage *stage = stream_writer(&stream, STORED, NULL);
+        struct error err = ERROR_INIT;
+        struct probed probed;
+        uint8_t *file, *claim;
+
+        (void)state;
+        assert_ok(stage_write(stage, "abc", 3, &err), &err);
+        stage_abort(stage, "out of paper");
+        file = calloc(1, stream.size + CLAIMS * CLAIM + RECORD_OVERHEAD);
+        assert_non_null(file);
+        memcpy(file, stream.data, stream.size);
+        claim = file + stream.size;
+        for (uint32_t left = CLAIMS; left > 0; left--, claim += CLAIM) {
+                put_le32(claim, RECORD_MAGIC);
+                put_le32(claim + 4, left * CLAIM + RECORD_OVERHEAD - 8);
+                memcpy(claim + 8, "VDIS\1A", CLAIM - 8);
+        }
+        probed = probe(file, stream.size + CLAIMS * CLAIM + RECORD_OVERHEAD);
+        assert_int_equal(probed.result, -1);
+        assert_int_equal(probed.error.code, ERR_DAMAGED);
+        assert_non_null(strstr(probed.error.message, "without the end of a vdi stream"));
+        probed_free(&probed);
+        free(file);
+        stage_free(stage);
+        bytes_free(&stream);
+}
+
 /* A whole stream, or one that ends behind 'C', whose header announces `length` bytes in place of the 1000 that it has,
  * with every checksum right: the writer itself refuses to make it. */
 static void forge(struct bytes *stream, const char *length, bool whole)
@@ -237,6 +269,7 @@ int main(void)
                 cmocka_unit_test(cut_streams),
                 cmocka_unit_test(changed_bytes_do_no_harm),
                 cmocka_unit_test(aborted_streams_say_why),
+                cmocka_unit_test(claims_of_records_are_not_all_checked),
                 cmocka_unit_test(extent_must_be_kept),
                 cmocka_unit_test(other_files_and_pipes),
         };
