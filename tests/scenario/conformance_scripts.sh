@@ -19,13 +19,14 @@ head_of() { # SCRIPT FIELD
 }
 
 start_client() { # ARGUMENT...
+    rm -f client.err
     "$VDIPIPE" create conformance "$@" >client.out 2>client.err &
     client=$!
     wait_until 20 client_is_ready
 }
 
 client_is_ready() {
-    [[ ! -e /proc/$client ]] || grep -q 'waits for its server' client.err
+    [[ ! -e /proc/$client ]] || grep -sq 'waits for its server' client.err
 }
 
 server_holds() {
