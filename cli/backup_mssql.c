@@ -218,7 +218,9 @@ static int use(struct backup *backup, struct error *err)
                 sql = make_statement(backup, &plan);
         else if (mssql_expand_statement(args->sql, &devices, &sql, err) < 0)
                 return -1;
-        return operation_mssql_send(operation, sql, /* rows= */ NULL, err);
+        return operation_mssql_send(operation,
+                                    plan.type == MSSQL_LOG ? STATEMENT_BACKUP_LOG : STATEMENT_BACKUP_DATABASE, sql,
+                                    /* rows= */ NULL, err);
 }
 
 /* Without the record a chain can still be restored, but not be put in order from the files alone. */

@@ -346,7 +346,8 @@ const struct command command_serve = {
                 "it is doing; the exit status is 0 then, 5 when the address is taken. -v says what happens.\n"
                 "\n"
                 "Faults: wrong-password, permission-denied, fail-before-open, never-open, fail-after-data[:SIZE],\n"
-                "disconnect[:SIZE], hang[:SIZE], deaf[:SIZE], crash[:SIZE], deny-history, deny-state, no-history\n"
+                "disconnect[:SIZE], hang[:SIZE], deaf[:SIZE], crash[:SIZE], deny-history, deny-state, no-history,\n"
+                "no-confirmation "
                 "(core/servers/README.md says what each does).",
         .example = "  vdipipe serve --listen 127.0.0.1:0 --password-file sa.txt --database pubs=/srv/app.db\n"
                    "  vdipipe serve --password-file sa.txt --database pubs=/srv/app.db --fault hang:1M\n"

@@ -8,11 +8,14 @@
 #include "cli/session_watch.h"
 #include "cli/sqlvdi.h"
 #include "core/base/cleanup.h"
+#include "core/servers/mssql_history.h"
 
 enum {
         ERROR_SEVERITY = 11,      /* from here on a message is an error */
         NUMBER_TERMINATED = 3013, /* says that a statement failed, never why */
+        NUMBER_DONE = 3014,       /* a backup or restore is done, whatever the language of the words */
         NUMBER_PERCENT = 3211,
+        NUMBER_VALID = 3262, /* VERIFYONLY has found nothing */
         NUMBER_DATABASE_CHANGED = 5701,
         NUMBER_LANGUAGE_CHANGED = 5703,
 
@@ -29,6 +32,7 @@ struct mssql_part {
         struct mssql *connection;
         int session;
         char *sql;
+        enum statement_verb verb;
         struct rows *rows; /* borrowed; NULL: not wanted */
         struct sqlvdi_library *library;
         struct mssql_task *task;
@@ -37,7 +41,8 @@ struct mssql_part {
         bool awaited; /* the statement's end, for as long as it is by itself */
 
         /* The statement's thread's own until it has ended. */
-        bool told; /* the error that the last line will repeat has come */
+        bool told;      /* the error that the last line will repeat has come */
+        bool confirmed; /* the message has come that a server ends such a statement with */
         struct server_message further[FURTHER_ERRORS];
         size_t further_count;
 };
@@ -48,6 +53,18 @@ static struct mssql_part *part_of(const struct operation *operation)
 }
 
 /* ---- what the server says ---- */
+
+/* The message by which a server confirms that it has done such a statement; 0: there is none. */
+static int confirmation_of(enum statement_verb verb)
+{
+        static const int numbers[STATEMENT_VERBS] = {
+                [STATEMENT_BACKUP_DATABASE] = NUMBER_DONE,  [STATEMENT_BACKUP_LOG] = NUMBER_DONE,
+                [STATEMENT_RESTORE_DATABASE] = NUMBER_DONE, [STATEMENT_RESTORE_LOG] = NUMBER_DONE,
+                [STATEMENT_VERIFYONLY] = NUMBER_VALID,
+        };
+
+        return numbers[verb];
+}
 
 static bool is_chatter(int number)
 {
@@ -80,6 +97,7 @@ static void on_message(const struct server_message *message, void *context)
         percent = strtol(message->text, &end, 10);
         if (message->number == NUMBER_PERCENT && end != message->text && percent >= 0 && percent <= 100)
                 atomic_store(&part->operation->serving.progress.percent, (int)percent);
+        part->confirmed = part->confirmed || message->number == confirmation_of(part->verb);
         show(part, message);
 }
 
@@ -180,6 +198,30 @@ static int raise_result(const struct mssql_part *part, struct error *err)
         return err->code == ERR_PEER_DIED ? error_prefix(err, "session %d: ", part->session) : -1;
 }
 
+/* The statement has ended without an error. An end alone is no success: who swallows an error in a batch, or breaks off
+ * with nothing but a bit of the protocol, ends so as well. */
+static bool is_confirmed(const struct mssql_part *part)
+{
+        struct mssql_backup_record record;
+        struct error ignored = ERROR_INIT;
+
+        if (part->confirmed || !confirmation_of(part->verb))
+                return true;
+        return statement_is_backup(part->verb) &&
+               mssql_history_find(part->connection, part->operation->devices[0], &record, &ignored) == 0;
+}
+
+static int raise_unconfirmed(const struct mssql_part *part, struct error *err)
+{
+        bool is_backup = statement_is_backup(part->verb);
+
+        return error_raise(err, ERR_FAILED,
+                           "the server ended the statement without an error and without confirming it (no message "
+                           "%d%s)",
+                           confirmation_of(part->verb),
+                           is_backup ? ", and no record of the backup in msdb that this login may read" : "");
+}
+
 static void explain_absence(struct operation *operation, struct error *err)
 {
         const struct error plain = *err;
@@ -207,7 +249,9 @@ static int raise_failure(struct operation *operation, struct error *err)
         if (!operation->joined)
                 return error_raise(err, ERR_FAILED, "the statement ended without opening the device set");
         serving_abort_reason(&operation->serving, err);
-        return error_prefix(err, "the server said success, but ");
+        return error_prefix(err, part->confirmed || !confirmation_of(part->verb)
+                                         ? "the server said success, but "
+                                         : "the server ended the statement without confirming it, and ");
 }
 
 static int await_success(struct operation *operation, struct error *err)
@@ -224,7 +268,7 @@ static int await_success(struct operation *operation, struct error *err)
         }
         rc = raise_result(part, err);
         end_statement(operation);
-        return rc;
+        return rc == 0 && !is_confirmed(part) ? raise_unconfirmed(part, err) : rc;
 }
 
 static void end(struct operation *operation)
@@ -299,12 +343,15 @@ struct mssql_devices operation_mssql_devices(const struct operation *operation)
         };
 }
 
-int operation_mssql_send(struct operation *operation, char *sql, struct rows *rows, struct error *err)
+int operation_mssql_send(struct operation *operation, enum statement_verb verb, char *sql, struct rows *rows,
+                         struct error *err)
 {
         struct mssql_part *part = part_of(operation);
 
         free(part->sql);
         part->sql = sql;
+        part->verb = verb;
+        part->confirmed = false;
         part->rows = rows;
         part->told = false;
         part->further_count = 0;

@@ -300,7 +300,7 @@ static int execute(struct restore *restore, enum statement_verb verb, const stru
         struct operation *operation = &restore->operation;
 
         if (operation_name_devices(operation, count, err) < 0 ||
-            operation_mssql_send(operation, make_statement(restore, verb, moves), rows, err) < 0 ||
+            operation_mssql_send(operation, verb, make_statement(restore, verb, moves), rows, err) < 0 ||
             operation_connect(operation, err) < 0)
                 return -1;
         return restore_transfer(restore, count, err);

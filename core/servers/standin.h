@@ -28,7 +28,8 @@ enum standin_fault {
         STANDIN_CRASH,             /* the server's process kills itself */
         STANDIN_DENY_HISTORY,      /* 229 for what is in msdb */
         STANDIN_DENY_STATE,        /* 300 for sys.dm_exec_requests */
-        STANDIN_NO_HISTORY,        /* backups are not recorded */
+        STANDIN_NO_HISTORY,
+        STANDIN_NO_CONFIRMATION, /* backups are not recorded */
         STANDIN_FAULTS,
 };
 

@@ -19,6 +19,7 @@ const struct standin_fault_row standin_faults[STANDIN_FAULTS] = {
         [STANDIN_DENY_HISTORY] = { "deny-history", false, "msdb may not be read (229)" },
         [STANDIN_DENY_STATE] = { "deny-state", false, "sys.dm_exec_requests may not be read (300)" },
         [STANDIN_NO_HISTORY] = { "no-history", false, "backups are not recorded" },
+        [STANDIN_NO_CONFIRMATION] = { "no-confirmation", false, "success without 3014 or 3262" },
 };
 
 static int parse_bytes(const char *text, uint64_t *ret_bytes)

@@ -32,6 +32,10 @@ struct transfer {
 
 static void tell(struct transfer *transfer, const struct server_message *message)
 {
+        const struct standin_plan *plans = transfer->session->standin->options->plans;
+
+        if (plans[STANDIN_NO_CONFIRMATION].wanted && (message->number == 3014 || message->number == 3262))
+                return;
         standin_tell(transfer->session, transfer->batch->line, message);
 }
 

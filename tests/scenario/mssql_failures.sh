@@ -245,6 +245,26 @@ test_history_that_cannot_be_had() {
     done
 }
 
+# An end without an error is not taken for success.
+test_a_success_that_is_not_confirmed() {
+    faulty no-confirmation
+    expect_exit 0 vdipipe backup "$url/pubs" -o f.vdi
+    fails vdipipe restore "$url" --verify-only -i f.vdi 2>err
+    last_line "the server ended the statement without an error and without confirming it (no message 3262)"
+    within 20 1 vdipipe restore "$url/other" --recovery -i f.vdi
+    last_line "without confirming it (no message 3014)"
+    nothing_left
+    rm f.vdi other.db
+    faulty no-confirmation no-history
+    within 20 1 vdipipe backup "$url/pubs" -o f.vdi
+    last_line "backup of 'pubs': the server ended the statement without an error" "3014, and no record of the backup in msdb"
+    no_file
+    within 20 1 vdipipe backup "$url/pubs" --sql 'BACKUP DATABASE pubs TO {devices}' -o f.vdi
+    last_line "without confirming it (no message 3014, and no record"
+    no_file
+    nothing_left
+}
+
 test_state_that_may_not_be_seen() {
     faulty hang:1M deny-state
     within 20 6 vdipipe backup "$url/pubs" --server-timeout 6 -o f.vdi -v
