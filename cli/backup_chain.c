@@ -281,10 +281,10 @@ static json_t *backup_json(const struct backup *backup, const char *state)
 
         for (size_t i = 0; i < backup->file_count; i++)
                 json_array_append_new(files, json_shown(backup->files[i]));
-        return json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:s, s:o}", "state", state, "type",
+        return json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:s, s:s, s:o}", "state", state, "type",
                          type_name(record->type), "backup_set", record->backup_set, "copy_only", record->copy_only,
-                         "started", record->started, "finished", record->finished, "first_lsn", record->first_lsn,
-                         "last_lsn", record->last_lsn, "files", files);
+                         "started", json_shown(record->started), "finished", json_shown(record->finished), "first_lsn",
+                         record->first_lsn, "last_lsn", record->last_lsn, "files", files);
 }
 
 static json_t *steps_json(const struct backup_chain *chain, const struct group *group,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cli/backup.h"
 #include "cli/mssql_options.h"
@@ -55,21 +56,39 @@ struct plan {
         bool cuts_log; /* nobody can take this backup again */
 };
 
+/* The streams bear the name of the URI's database, so it has to be theirs. What a variable holds is not known here. */
+static int check_name(const struct sql_token *token, const char *database, struct error *err)
+{
+        if (token->kind == SQL_END || token->kind == SQL_NUMBER || token->kind == SQL_SIGN || token->text[0] == '@' ||
+            strcasecmp(token->text, database) == 0)
+                return 0;
+        return error_raise(err, ERR_USAGE, "--sql backs up '%s', and the URI names '%s': name one and the same",
+                           token->text, database);
+}
+
 /* A statement's words tell what it does; whatever else it says is the administrator's affair. */
-static int read_sql(const char *sql, struct plan *plan, struct error *err)
+static int read_sql(const char *sql, const char *database, struct plan *plan, struct error *err)
 {
         struct server_message message;
         struct sql_lexer lexer;
         bool backup = false;
         bool named = false;
         bool kept = false;
+        bool placed = false; /* {devices} was there, so the names that follow are of other statements */
+        bool expected = false;
+        struct error other = ERROR_INIT;
         int rc = sql_lexer_init(&lexer, sql, &message);
 
         for (; rc == 0 && lexer.token.kind != SQL_END; rc = sql_lexer_next(&lexer)) {
                 if (backup && sql_token_is(&lexer.token, "LOG"))
                         plan->type = MSSQL_LOG;
-                named = named ||
-                        (backup && (sql_token_is(&lexer.token, "LOG") || sql_token_is(&lexer.token, "DATABASE")));
+                if (expected && !placed) {
+                        other = (struct error)ERROR_INIT;
+                        check_name(&lexer.token, database, &other);
+                }
+                expected = backup && (sql_token_is(&lexer.token, "LOG") || sql_token_is(&lexer.token, "DATABASE"));
+                named = named || expected;
+                placed = placed || (named && sql_token_is_sign(&lexer.token, '{'));
                 if (named && sql_token_is(&lexer.token, "DIFFERENTIAL"))
                         plan->type = MSSQL_DIFF;
                 plan->copy_only = plan->copy_only || (named && sql_token_is(&lexer.token, "COPY_ONLY"));
@@ -80,7 +99,10 @@ static int read_sql(const char *sql, struct plan *plan, struct error *err)
         plan->cuts_log = plan->type == MSSQL_LOG && !plan->copy_only && !kept;
         if (rc < 0)
                 return error_raise(err, ERR_USAGE, "--sql: %s", message.text);
-        return named ? 0 : error_raise(err, ERR_USAGE, "--sql holds no BACKUP DATABASE or BACKUP LOG statement");
+        if (!named)
+                return error_raise(err, ERR_USAGE, "--sql holds no BACKUP DATABASE or BACKUP LOG statement");
+        error_keep_first(err, &other);
+        return error_is_set(&other) ? -1 : 0;
 }
 
 static int check_sql_alone(const struct args *args, struct error *err)
@@ -116,12 +138,12 @@ static int plan_by_options(const struct args *args, struct plan *plan, struct er
         return 0;
 }
 
-static int make_plan(const struct args *args, struct plan *plan, struct error *err)
+static int make_plan(const struct args *args, const char *database, struct plan *plan, struct error *err)
 {
         *plan = (struct plan){ .type = MSSQL_FULL };
         if (!args->sql)
                 return plan_by_options(args, plan, err);
-        return check_sql_alone(args, err) < 0 ? -1 : read_sql(args->sql, plan, err);
+        return check_sql_alone(args, err) < 0 ? -1 : read_sql(args->sql, database, plan, err);
 }
 
 static int refuse_risk(const char *output, struct error *err)
@@ -150,7 +172,7 @@ static int check(struct backup *backup, struct error *err)
 
         if (!backup->database.uri.database)
                 return error_raise(err, ERR_USAGE, "'%s' names no database; append /DATABASE", backup->database.origin);
-        if (make_plan(args, &plan, err) < 0)
+        if (make_plan(args, backup->database.uri.database, &plan, err) < 0)
                 return -1;
         if (mssql_options_check_length("label", args->label, LABEL_MAX, err) < 0 ||
             mssql_options_check_length("description", args->description, DESCRIPTION_MAX, err) < 0)
@@ -209,7 +231,7 @@ static int use(struct backup *backup, struct error *err)
         struct plan plan;
         char *sql = NULL;
 
-        if (make_plan(args, &plan, err) < 0 || check_files(backup, &plan, err) < 0 ||
+        if (make_plan(args, backup->database.uri.database, &plan, err) < 0 || check_files(backup, &plan, err) < 0 ||
             operation_use_mssql(operation, &backup->login, err) < 0 ||
             operation_name_devices(operation, (uint32_t)args->devices, err) < 0)
                 return -1;

@@ -70,6 +70,8 @@ static struct secret_source password_source(const struct args *args)
 
         if (!secret_source_given(&source))
                 source.file = getenv("VDIPIPE_PASSWORD_FILE");
+        if (source.file && !*source.file)
+                source.file = NULL;
         return source;
 }
 

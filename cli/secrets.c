@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "cli/prompt.h"
 #include "codecs/secret.h"
 #include "core/base/cleanup.h"
+#include "core/base/text.h"
 
 enum { PASSWORD_MAX = 512 /* bytes; SQL Server takes 128 characters */ };
 
@@ -76,6 +78,15 @@ int secret_source_open(const struct secret_source *source, bool twice, int *ret_
         return 0;
 }
 
+/* Some editors write UTF-16, or put a mark in front; the server would only say that the login failed. */
+static bool is_password(const char *text, size_t size)
+{
+        static const char mark[] = "\xef\xbb\xbf";
+
+        return !memchr(text, '\0', size) && text_is_utf8(text, size) &&
+               (size < sizeof mark - 1 || memcmp(text, mark, sizeof mark - 1) != 0);
+}
+
 int secret_read_password(const struct secret_source *source, char **ret_password, struct error *err)
 {
         CLEANUP(fd_closep) int own = -1;
@@ -95,6 +106,11 @@ int secret_read_password(const struct secret_source *source, char **ret_password
                 return error_raise_errno(err, errno, "cannot read a password from '%s'", name);
         if (size == 0)
                 return error_raise(err, ERR_USAGE, "'%s' holds no password: its first line is empty", name);
+        if (!is_password(password, (size_t)size))
+                return error_raise(err, ERR_USAGE,
+                                   "'%s' holds no password that could be typed: save it as plain UTF-8, without a byte "
+                                   "order mark",
+                                   name);
         *ret_password = take_ptr(&password);
         return 0;
 }

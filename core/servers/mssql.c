@@ -282,7 +282,7 @@ static LOGINREC *make_login(const struct mssql_login *login, struct error *err)
                 return record;
         if (record)
                 dblib.dbloginfree(record);
-        error_raise(err, ERR_USAGE, "the login is refused by FreeTDS: user, password or database is too long");
+        error_raise(err, ERR_USAGE, "the login is refused by FreeTDS: user, password or application name is too long");
         return NULL;
 }
 

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "core/base/address.h"
@@ -18,7 +19,7 @@ static const char form[] = "mssql://[USER@]HOST[:PORT]/DATABASE";
 
 bool mssql_uri_is(const char *text)
 {
-        return strncmp(text, scheme, sizeof scheme - 1) == 0;
+        return strncasecmp(text, scheme, sizeof scheme - 1) == 0;
 }
 
 /* "%41" stands for "A". The words name the part, never its content: it may hold what is secret. */

@@ -60,6 +60,15 @@ test_ways_to_give_the_password() {
         expect_exit 0 vdipipe list-databases "mssql://${url##*@}" --user sa --password-file "$password"
         expect_exit 0 vdipipe list-databases "$url" --password-fd 0 <"$password"
         expect_exit 0 vdipipe list-databases "$url" --password-fd 7 7<<<'correct horse'
+        printf 'correct horse\n' | iconv -t UTF-16LE >wide
+        printf '\357\273\277correct horse\n' >marked
+        chmod 600 wide marked
+        for file in wide marked; do
+            expect_exit 2 vdipipe list-databases "$url" --password-file "$file"
+            expect_error "'$file' holds no password that could be typed" "UTF-8"
+        done
+        VDIPIPE_PASSWORD_FILE='' expect_exit 2 vdipipe list-databases "$url"
+        expect_error "a password is needed for 'sa'"
         expect_exit 2 vdipipe list-databases "$url" --password-fd 77
         expect_error 77
         expect_exit 2 vdipipe list-databases "$url" --password-fd 0 --password-file "$password"

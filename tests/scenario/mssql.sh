@@ -172,6 +172,8 @@ test_own_statement() {
     expect_error "{devices}"
     expect_exit 2 vdipipe backup "$url/pubs" -o f --sql "RESTORE DATABASE pubs FROM {devices}"
     expect_error "--sql holds no BACKUP"
+    expect_exit 2 vdipipe backup "$url/pubs" -o f --sql "BACKUP DATABASE [pubs.] TO {devices}"
+    expect_error "--sql backs up 'pubs.', and the URI names 'pubs'"
     expect_exit 2 vdipipe backup "$url/pubs" -o f --label x --sql "BACKUP DATABASE pubs TO {devices}"
     expect_error "--sql and --label exclude each other"
     expect_exit 2 vdipipe backup "$url/pubs" --sql "backup /* x */ log pubs TO {devices}" >f

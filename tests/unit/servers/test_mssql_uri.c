@@ -19,6 +19,7 @@ static const struct {
         const char *database;
 } sound[] = {
         { "mssql://localhost/pubs", NULL, "localhost", 1433, "pubs" },
+        { "MSSql://localhost/pubs", NULL, "localhost", 1433, "pubs" },
         { "mssql://sa@localhost/pubs", "sa", "localhost", 1433, "pubs" },
         { "mssql://sa@127.0.0.1:14330/pubs", "sa", "127.0.0.1", 14330, "pubs" },
         { "mssql://sa@[::1]:1/pubs", "sa", "::1", 1, "pubs" },
