@@ -172,10 +172,13 @@ static void give_up_source(struct image *image, bool bound_met)
 
         pthread_rwlock_wrlock(&image->exchange);
         image->spooled = spooled;
+        if (!error_is_set(&err))
+                sqlite_source_check_unchanged(image->source, &err);
         sqlite_source_closep(&image->source);
         pthread_rwlock_unlock(&image->exchange);
 
         pthread_mutex_lock(&image->lock);
+        error_keep_first(&image->failure, &err);
         image->spool_first = false;
         pthread_cond_broadcast(&image->changed);
         pthread_mutex_unlock(&image->lock);

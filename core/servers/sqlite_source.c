@@ -196,6 +196,8 @@ static int open_locked(struct sqlite_source *source, struct error *err)
         for (int attempt = 0; attempt < SNAPSHOT_ATTEMPTS; attempt++) {
                 int result = take_snapshot(source, err);
 
+                if (result == WAL_OK && !source->wal && stat(source->path, &source->st) < 0)
+                        return error_raise_errno(err, errno, "cannot open the database '%s'", source->path);
                 if (result != WAL_AGAIN)
                         return result;
                 wal_map_deinit(&source->map);
@@ -306,21 +308,38 @@ static int open_immutable(struct sqlite_source *source, struct error *err)
         return 0;
 }
 
+static bool is_unchanged(const struct stat *before, const struct stat *now)
+{
+        return now->st_size == before->st_size && now->st_mtim.tv_sec == before->st_mtim.tv_sec &&
+               now->st_mtim.tv_nsec == before->st_mtim.tv_nsec;
+}
+
+/* Our lock keeps SQLite's writers out, but not a copy over the file or a truncation. Where the name stands for another
+ * file by now, or for none, the one that was read is out of everybody's reach. */
+static int check_locked_file(const struct sqlite_source *source, struct error *err)
+{
+        struct stat now;
+
+        if (stat(source->path, &now) < 0 || now.st_ino != source->st.st_ino || now.st_dev != source->st.st_dev ||
+            is_unchanged(&source->st, &now))
+                return 0;
+        return error_raise(err, ERR_FAILED,
+                           "'%s' was written to past SQLite's locks while it was read, so what was read is no image of "
+                           "it: look what copies or cuts that file",
+                           source->path);
+}
+
 int sqlite_source_check_unchanged(struct sqlite_source *source, struct error *err)
 {
         struct stat now;
 
+        if (sqlite_source_blocks_writers(source))
+                return check_locked_file(source, err);
         if (source->file_fd < 0)
                 return 0;
-        if (fstat(source->file_fd, &now) == 0 && now.st_size == source->st.st_size &&
-            now.st_mtim.tv_sec == source->st.st_mtim.tv_sec && now.st_mtim.tv_nsec == source->st.st_mtim.tv_nsec) {
-                if (source->log_fd < 0)
-                        return 0;
-                if (fstat(source->log_fd, &now) == 0 && now.st_size == source->log_st.st_size &&
-                    now.st_mtim.tv_sec == source->log_st.st_mtim.tv_sec &&
-                    now.st_mtim.tv_nsec == source->log_st.st_mtim.tv_nsec)
-                        return 0;
-        }
+        if (fstat(source->file_fd, &now) == 0 && is_unchanged(&source->st, &now) &&
+            (source->log_fd < 0 || (fstat(source->log_fd, &now) == 0 && is_unchanged(&source->log_st, &now))))
+                return 0;
         return error_raise(err, ERR_FAILED, "'%s' was written to while it was read: back it up without --immutable",
                            source->path);
 }

@@ -55,7 +55,8 @@ uint32_t sqlite_source_next_overlaid(const struct sqlite_source *source, uint32_
  * ERR_USAGE for an immutable source, which SQLite has not opened. */
 int sqlite_source_verify(struct sqlite_source *source, struct error *err);
 
-/* After the last read of an immutable source: whether the promise was kept, as far as sizes and times tell. */
+/* After the last read, before the source is closed: whether an immutable source, or one in rollback mode, which only
+ * who knows nothing of SQLite's locks can write to, stayed as it was, as far as sizes and times tell. */
 int sqlite_source_check_unchanged(struct sqlite_source *source, struct error *err);
 
 #endif

@@ -503,6 +503,53 @@ static void immutable_notices_a_broken_promise(void **state)
         sqlite3_close(db);
 }
 
+/* Whether what was read of a database in rollback mode passes once `harm` was done to its file. */
+static int check_after(void **state, const char *name, void (*harm)(const char *path), struct error *err)
+{
+        const char *path = sandbox_path(state, name);
+        struct image_options options = sandbox_options(path);
+        CLEANUP(image_closep) struct image *image = NULL;
+        struct server_part whole = { 0 };
+        CLEANUP(freep) uint8_t *bytes = NULL;
+        sqlite3 *db = sandbox_open(path);
+
+        sandbox_fill(db, 100, 1000);
+        sqlite3_close(db);
+        assert_int_equal(image_open(&options, &image, err), 0);
+        whole.length = image_size(image);
+        bytes = malloc(whole.length);
+        assert_non_null(bytes);
+        assert_int_equal(image_start(image, &whole, 1, err), 0);
+        harm(path);
+        assert_int_equal(image_read(image, 0, bytes, whole.length, err), 0);
+        return image_check(image, err);
+}
+
+static void do_nothing(const char *path)
+{
+        (void)path;
+}
+
+static void cut(const char *path)
+{
+        assert_int_equal(truncate(path, 4096), 0);
+}
+
+static void take_away(const char *path)
+{
+        assert_int_equal(unlink(path), 0);
+}
+
+static void files_that_others_write_past_the_locks(void **state)
+{
+        struct error err = ERROR_INIT;
+
+        assert_int_equal(check_after(state, "kept.db", do_nothing, &err), 0);
+        assert_int_equal(check_after(state, "gone.db", take_away, &err), 0);
+        assert_int_equal(check_after(state, "cut.db", cut, &err), -1);
+        assert_non_null(strstr(err.message, "was written to past SQLite's locks"));
+}
+
 #define SANDBOX_TEST(test) cmocka_unit_test_setup_teardown(test, sandbox_setup, sandbox_teardown)
 
 int main(void)
@@ -520,6 +567,7 @@ int main(void)
                 SANDBOX_TEST(immutable_reads_the_log_itself),
                 SANDBOX_TEST(immutable_ignores_a_torn_transaction),
                 SANDBOX_TEST(immutable_notices_a_broken_promise),
+                SANDBOX_TEST(files_that_others_write_past_the_locks),
                 SANDBOX_TEST(hot_journal_is_rolled_back),
                 SANDBOX_TEST(exclusive_holder_is_busy),
                 SANDBOX_TEST(waiting_ends_when_cancelled),

@@ -39,7 +39,7 @@ static const struct {
 } refused[] = {
         { "", "no URI" },
         { "sqlite://x", "no URI" },
-        { "MSSQL://h/d", "no URI" },
+        { "mssq://h/d", "no URI" },
         { "mssql:/h/d", "no URI" },
         { "mssql://", "no host" },
         { "mssql:///d", "no host" },
