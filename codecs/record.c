@@ -111,10 +111,8 @@ static json_t *report_value(const char *report_json)
 
         if (strlen(report_json) > RECORD_BODY_MAX / 8)
                 return json_pack("{s:s}", "omitted", "too large");
-        value = json_loads(report_json, JSON_REJECT_DUPLICATES, NULL);
-        if (json_is_object(value))
+        if (json_parse_object(report_json, strlen(report_json), &value) > 0)
                 return value;
-        json_decref(value);
         escaped = text_escape(report_json, strlen(report_json));
         return escaped ? json_pack("{s:s}", "text", escaped) : NULL;
 }
@@ -137,8 +135,8 @@ int record_verdict_build(const char *set_id, uint32_t device, const char *report
         return record_build(RECORD_VERDICT, text, strlen(text), ret_frame, ret_size, err);
 }
 
-bool record_verdict_check(const struct record *record, const char *set_id, uint32_t device, char **ret_report,
-                          const char **ret_fault)
+int record_verdict_check(const struct record *record, const char *set_id, uint32_t device, char **ret_report,
+                         const char **ret_fault)
 {
         CLEANUP(json_decrefp) json_t *root = NULL;
         const char *verdict;
@@ -147,24 +145,24 @@ bool record_verdict_check(const struct record *record, const char *set_id, uint3
         json_t *report;
 
         *ret_report = NULL;
-        root = json_loadb((const char *)record->body, record->body_size, JSON_REJECT_DUPLICATES, NULL);
+        if (json_parse_object((const char *)record->body, record->body_size, &root) < 0)
+                return -1;
         verdict = json_string_value(json_object_get(root, "verdict"));
         set = json_string_value(json_object_get(root, "set"));
         number = json_object_get(root, "device");
         report = json_object_get(root, "report");
         *ret_fault = "its verdict cannot be understood";
         if (!verdict || !set || !json_is_integer(number) || (report && !json_is_object(report)))
-                return false;
+                return 0;
         *ret_fault = "its verdict is not success";
         if (strcmp(verdict, "success") != 0)
-                return false;
+                return 0;
         *ret_fault = "its verdict belongs to another stream";
         if (strcmp(set, set_id) != 0 || json_integer_value(number) != (json_int_t)device)
-                return false;
-        *ret_fault = "out of memory";
+                return 0;
         if (report)
                 *ret_report = json_dumps(report, JSON_COMPACT);
-        return !report || *ret_report;
+        return !report || *ret_report ? 1 : -1;
 }
 
 /* Cuts between characters, so that what is left stays UTF-8 if it was. */
@@ -199,8 +197,11 @@ char *record_aborted_reason(const struct record *record)
         CLEANUP(json_decrefp) json_t *root = NULL;
         CLEANUP(freep) char *reason = NULL;
 
-        root = json_loadb((const char *)record->body, record->body_size, 0, NULL);
-        if (json_get_bytes(root, "reason", &reason) <= 0)
+        int found = json_parse_object((const char *)record->body, record->body_size, &root);
+
+        if (found > 0)
+                found = json_get_bytes(root, "reason", &reason);
+        if (found <= 0)
                 return strdup("no reason was recorded");
         return text_escape(reason, strlen(reason));
 }

@@ -80,9 +80,9 @@ bool record_mark_decode(const struct record *record, uint32_t *ret_mark_size);
 int record_verdict_build(const char *set_id, uint32_t device, const char *report_json, uint8_t **ret_frame,
                          size_t *ret_size, struct error *err);
 /* Checks that it says success for this set and device. *ret_report is an allocation, or NULL when there is no report.
- * Returns false with a static sentence of what is wrong. */
-bool record_verdict_check(const struct record *record, const char *set_id, uint32_t device, char **ret_report,
-                          const char **ret_fault);
+ * Returns 1; 0 with a static sentence of what is wrong; -1 when memory is out. */
+int record_verdict_check(const struct record *record, const char *set_id, uint32_t device, char **ret_report,
+                         const char **ret_fault);
 
 /* 'A': why. The reason is cut to RECORD_REASON_MAX bytes. */
 int record_aborted_build(const char *reason, uint8_t **ret_frame, size_t *ret_size, struct error *err);

@@ -1,5 +1,6 @@
 #include "codecs/stream_info.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -194,7 +195,7 @@ static int get_text(const json_t *root, const struct field *field, struct stream
                 return 1;
         }
         if (strlen(text) >= field->size)
-                return -1;
+                return -EINVAL;
         memcpy(at, text, strlen(text) + 1);
         return 1;
 }
@@ -208,10 +209,10 @@ static int get_number(const json_t *root, const struct field *field, struct stre
         if (!value)
                 return 0;
         if (!json_is_integer(value))
-                return -1;
+                return -EINVAL;
         number = json_integer_value(value);
         if (number < 0 || (field->kind == FIELD_U32 && number > UINT32_MAX))
-                return -1;
+                return -EINVAL;
         if (field->kind == FIELD_U32)
                 *(uint32_t *)(void *)at = (uint32_t)number;
         else
@@ -219,7 +220,8 @@ static int get_number(const json_t *root, const struct field *field, struct stre
         return 1;
 }
 
-static const char *decode_fields(const json_t *root, struct stream_info *info)
+/* Returns 1, or a fault of *ret_field: -EINVAL, -ENOMEM. */
+static int decode_fields(const json_t *root, struct stream_info *info, const char **ret_field)
 {
         for (size_t i = 0; i < FIELD_COUNT; i++) {
                 const struct field *field = &fields[i];
@@ -228,11 +230,12 @@ static const char *decode_fields(const json_t *root, struct stream_info *info)
 
                 if (!group_present(info, field->group))
                         continue;
+                *ret_field = field->name;
                 found = is_text ? get_text(root, field, info) : get_number(root, field, info);
                 if (found < 0 || (found == 0 && field->required))
-                        return field->name;
+                        return found < 0 ? found : -EINVAL;
         }
-        return NULL;
+        return 1;
 }
 
 /* One member of a group is enough to demand the others. */
@@ -244,31 +247,44 @@ static bool has_any(const json_t *root, enum field_group group)
         return false;
 }
 
-int stream_info_decode(const char *json, size_t size, struct stream_info *ret_info, struct error *err)
+/* Into a struct of zeros. Returns 1; 0 with what is wrong with it, and what in it; -1 when memory is out. */
+static int decode(const json_t *root, struct stream_info *info, const char **ret_wrong, const char **ret_detail)
 {
-        CLEANUP(json_decrefp) json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, NULL);
-        const char *fault;
+        int decoded;
+
+        info->has_owner = has_any(root, GROUP_OWNER);
+        info->has_extent = has_any(root, GROUP_EXTENT);
+        *ret_wrong = "has no valid ";
+        decoded = decode_fields(root, info, ret_detail);
+        if (decoded < 0)
+                return decoded == -ENOMEM ? -1 : 0;
+        if (!info->database)
+                info->database = strdup("");
+        if (!info->origin)
+                info->origin = strdup("");
+        if (!info->database || !info->origin)
+                return -1;
+        *ret_wrong = "is wrong: ";
+        *ret_detail = inconsistency(info);
+        return *ret_detail ? 0 : 1;
+}
+
+int stream_info_decode(const char *json, size_t size, const char *label, struct stream_info *ret_info,
+                       struct error *err)
+{
+        CLEANUP(json_decrefp) json_t *root = NULL;
+        const char *wrong = "is ", *detail = "no JSON object";
+        int decoded = json_parse_object(json, size, &root);
 
         memset(ret_info, 0, sizeof *ret_info);
-        if (!json_is_object(root))
-                return error_raise(err, ERR_DAMAGED, "its header is no JSON object");
-        ret_info->has_owner = has_any(root, GROUP_OWNER);
-        ret_info->has_extent = has_any(root, GROUP_EXTENT);
-        fault = decode_fields(root, ret_info);
-        if (fault) {
-                stream_info_deinit(ret_info);
-                return error_raise(err, ERR_DAMAGED, "its header has no valid '%s'", fault);
-        }
-        if (!ret_info->database)
-                ret_info->database = strdup("");
-        if (!ret_info->origin)
-                ret_info->origin = strdup("");
-        fault = !ret_info->database || !ret_info->origin ? "memory is out" : inconsistency(ret_info);
-        if (fault) {
-                stream_info_deinit(ret_info);
-                return error_raise(err, ERR_DAMAGED, "its header is wrong: %s", fault);
-        }
-        return 0;
+        if (decoded > 0)
+                decoded = decode(root, ret_info, &wrong, &detail);
+        if (decoded > 0)
+                return 0;
+        stream_info_deinit(ret_info);
+        if (decoded < 0)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        return error_raise(err, ERR_DAMAGED, "%s is damaged at byte 0: its header %s%s", label, wrong, detail);
 }
 
 int64_t stream_info_announced(const struct stream_info *info)

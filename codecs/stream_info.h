@@ -52,9 +52,10 @@ void stream_info_deinit(struct stream_info *info);
 int stream_info_copy(struct stream_info *dst, const struct stream_info *src, struct error *err);
 
 /* To and from the header frame's JSON. Strings that are not UTF-8 survive (FORMAT.md says how). Decoding checks every
- * value's type and range, and ignores members it does not know. */
+ * value's type and range, and ignores members it does not know; `label` names the stream in the error. */
 int stream_info_encode(const struct stream_info *info, char **ret_json, struct error *err);
-int stream_info_decode(const char *json, size_t size, struct stream_info *ret_info, struct error *err);
+int stream_info_decode(const char *json, size_t size, const char *label, struct stream_info *ret_info,
+                       struct error *err);
 
 /* How much content the header announces; -1 when it says nothing of that. */
 int64_t stream_info_announced(const struct stream_info *info);

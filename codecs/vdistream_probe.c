@@ -76,8 +76,8 @@ static int probe_header(struct probe *probe, struct error *err)
                 return -1;
         if (found == 0 || record.type != RECORD_HEADER)
                 return raise_damaged(probe, 0, "its header is wrong", err);
-        if (stream_info_decode((const char *)record.body, record.body_size, probe->info, err) < 0)
-                return error_prefix(err, "%s is damaged at byte 0: ", probe->label);
+        if (stream_info_decode((const char *)record.body, record.body_size, probe->label, probe->info, err) < 0)
+                return -1;
         return 1;
 }
 
@@ -224,10 +224,15 @@ static int check_table(struct probe *probe, struct error *err)
 static int check_verdict(const struct probe *probe, const struct record *record, uint64_t position, struct error *err)
 {
         const char *fault;
+        int checked;
 
         if (record->type != RECORD_VERDICT)
                 return raise_damaged(probe, position, "no verdict is where it must be", err);
-        if (!record_verdict_check(record, probe->info->set_id, probe->info->device, &probe->tail->report_json, &fault))
+        checked = record_verdict_check(record, probe->info->set_id, probe->info->device, &probe->tail->report_json,
+                                       &fault);
+        if (checked < 0)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        if (checked == 0)
                 return raise_damaged(probe, position, fault, err);
         probe->tail->confirmed = true;
         return 0;

@@ -433,8 +433,11 @@ static int check_complete(struct vdireader *reader, const struct record *record,
 static int check_verdict(struct vdireader *reader, const struct record *record, struct error *err)
 {
         const char *fault;
+        int checked = record_verdict_check(record, reader->set_id, reader->device, &reader->tail.report_json, &fault);
 
-        if (!record_verdict_check(record, reader->set_id, reader->device, &reader->tail.report_json, &fault))
+        if (checked < 0)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        if (checked == 0)
                 return damaged_at(reader, reader->frame_start, err, fault);
         reader->tail.confirmed = true;
         reader->tail.stream_bytes = reader->intake.position;
@@ -620,8 +623,8 @@ static int read_header(struct vdireader *reader, struct stream_info *ret_info, s
         }
         if (record.type != RECORD_HEADER)
                 return damaged_at(reader, 0, err, "it does not begin with its header");
-        if (stream_info_decode((const char *)record.body, record.body_size, ret_info, err) < 0)
-                return error_prefix(err, "%s is damaged at byte 0: ", reader->label);
+        if (stream_info_decode((const char *)record.body, record.body_size, reader->label, ret_info, err) < 0)
+                return -1;
         hasher_stream(reader->hasher, reader->encoded, size);
         if (count_frame(reader, size, 0, err) < 0)
                 return -1;

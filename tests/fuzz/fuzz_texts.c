@@ -78,7 +78,7 @@ static void read_stream_info(const char *text, size_t size)
         struct stream_info info;
         struct error err = ERROR_INIT;
 
-        if (stream_info_decode(text, size, &info, &err) == 0)
+        if (stream_info_decode(text, size, "f.vdi", &info, &err) == 0)
                 stream_info_deinit(&info);
 }
 

@@ -1,5 +1,6 @@
 #include "support.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +53,7 @@ static void check_survives(const struct stream_info *info)
         struct error err = ERROR_INIT;
 
         assert_ok(stream_info_encode(info, &json, &err), &err);
-        assert_ok(stream_info_decode(json, strlen(json), &back, &err), &err);
+        assert_ok(stream_info_decode(json, strlen(json), "f.vdi", &back, &err), &err);
         assert_same(info, &back);
         assert_ok(stream_info_copy(&copy, &back, &err), &err);
         assert_same(info, &copy);
@@ -150,7 +151,7 @@ static void hostile_headers_are_refused(void **state)
                 struct error err = ERROR_INIT;
                 struct stream_info info;
 
-                if (stream_info_decode(headers[i], strlen(headers[i]), &info, &err) == 0)
+                if (stream_info_decode(headers[i], strlen(headers[i]), "f.vdi", &info, &err) == 0)
                         fail_msg("accepted: %s", headers[i]);
                 assert_int_equal(err.code, ERR_DAMAGED);
                 assert_non_null(strstr(err.message, "its header"));
@@ -173,7 +174,7 @@ static void the_limits_themselves_are_right(void **state)
                 struct error err = ERROR_INIT;
                 struct stream_info info;
 
-                assert_ok(stream_info_decode(headers[i], strlen(headers[i]), &info, &err), &err);
+                assert_ok(stream_info_decode(headers[i], strlen(headers[i]), "f.vdi", &info, &err), &err);
                 stream_info_deinit(&info);
         }
 }
@@ -185,11 +186,45 @@ static void unknown_members_are_ignored(void **state)
         struct stream_info info;
 
         (void)state;
-        assert_ok(stream_info_decode(header, strlen(header), &info, &err), &err);
+        assert_ok(stream_info_decode(header, strlen(header), "f.vdi", &info, &err), &err);
         assert_string_equal(info.database, "");
         assert_string_equal(info.origin, "");
         assert_null(info.label);
         stream_info_deinit(&info);
+}
+
+static int until_refusal = -1; /* -1: nothing is refused */
+
+static void *refusing_malloc(size_t size)
+{
+        if (until_refusal < 0)
+                return malloc(size);
+        return until_refusal-- == 0 ? NULL : malloc(size);
+}
+
+/* One allocation is refused, each in turn: what is short is memory then, and the stream is not called damaged. */
+static void short_memory_is_no_damage(void **state)
+{
+        static const char header[] = "{\"origin\":\"/srv/a/path/of/which/the/parser/grows/a/buffer\"," SET
+                                     ",\"device\":0,\"devices\":1,\"database\":\"app\"}";
+        int refusals = 0;
+
+        (void)state;
+        for (bool refused = true; refused; refusals++) {
+                struct error err = ERROR_INIT;
+                struct stream_info info;
+                int decoded;
+
+                until_refusal = refusals;
+                decoded = stream_info_decode(header, strlen(header), "f.vdi", &info, &err);
+                refused = until_refusal < 0;
+                until_refusal = -1;
+                if (refused)
+                        assert_int_equal(err.code, ERR_MEMORY);
+                assert_int_equal(decoded, refused ? -1 : 0);
+                stream_info_deinit(&info);
+        }
+        assert_true(refusals > 10);
 }
 
 int main(void)
@@ -197,8 +232,9 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(everything_survives),         cmocka_unit_test(nonsense_is_not_written),
                 cmocka_unit_test(hostile_headers_are_refused), cmocka_unit_test(the_limits_themselves_are_right),
-                cmocka_unit_test(unknown_members_are_ignored),
+                cmocka_unit_test(unknown_members_are_ignored), cmocka_unit_test(short_memory_is_no_damage),
         };
 
+        json_set_alloc_funcs(refusing_malloc, free);
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
