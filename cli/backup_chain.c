@@ -356,24 +356,30 @@ static void judge(const struct backup_chain *chain, const struct group *group, c
         error_keep_first(verdict, &own);
 }
 
-static bool is_first_of_database(const struct backup_chain *chain, size_t index)
+/* Of those before it, only one that was shown itself has shown this one, too: what names no family may be akin to two
+ * databases that are not akin to each other. */
+static bool is_first_of_database(const struct backup_chain *chain, const bool *shown, size_t index)
 {
         for (size_t i = 0; i < index; i++)
-                if (mssql_record_same_database(&chain->backups[i].record, &chain->backups[index].record))
+                if (shown[i] && mssql_record_same_database(&chain->backups[i].record, &chain->backups[index].record))
                         return false;
         return true;
 }
 
 int backup_chain_print(const struct backup_chain *chain, bool json, FILE *out, struct error *err)
 {
+        CLEANUP(freep) bool *shown = calloc(chain->count + 1, sizeof *shown);
         struct error verdict = ERROR_INIT;
 
+        if (!shown)
+                return raise_memory(err);
         for (size_t i = 0; i < chain->count; i++) {
                 const struct mssql_backup_record *like = &chain->backups[i].record;
                 struct group group;
                 int rc;
 
-                if (!is_first_of_database(chain, i))
+                shown[i] = is_first_of_database(chain, shown, i);
+                if (!shown[i])
                         continue;
                 rc = group_init(&group, chain, like);
                 if (rc == 0)

@@ -298,10 +298,13 @@ static int raise_login_failure(const struct mssql_login *login, const struct run
         if (run->timed_out)
                 return error_raise(err, ERR_TIMEOUT, "the server at %s, port %u did not answer within %.3g s",
                                    login->host, login->port, (double)login->timeout_ms / 1000);
-        return error_raise(err, ERR_FAILED, "no connection to %s, port %u: %s", login->host, login->port,
+        return error_raise(err, ERR_FAILED, "no connection to %s, port %u: %s%s", login->host, login->port,
                            *run->system    ? run->system
                            : *run->library ? run->library
-                                           : "FreeTDS does not say why");
+                                           : "FreeTDS does not say why",
+                           !*run->system && login->encryption == MSSQL_ENCRYPT_REQUIRE
+                                   ? "; encryption is required, and the server may have none"
+                                   : "");
 }
 
 static int connect_locked(const struct mssql_login *login, LOGINREC *record, struct run *run, DBPROCESS **ret_process,

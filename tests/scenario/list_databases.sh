@@ -131,6 +131,7 @@ test_encryption() {
     expect_exit 0 vdipipe list-databases "$url" --encrypt off
     expect_exit 0 vdipipe list-databases "$url" --encrypt request
     expect_exit 1 vdipipe list-databases "$url" --encrypt require
+    expect_error "no connection" "encryption is required, and the server may have none"
     expect_exit 2 vdipipe list-databases "$url" --encrypt maybe
 }
 

@@ -25,7 +25,9 @@ struct file {
         uint32_t device_count;
 };
 
-static int add(struct backup_chain *chain, const struct file *file, struct error *err)
+/* With a family and a time of its own. */
+static int add_odd(struct backup_chain *chain, const struct file *file, const char *family, const char *started,
+                   struct error *err)
 {
         struct mssql_backup_record record = { .type = file->type };
         struct stream_info info = { .device = file->device, .device_count = file->device_count };
@@ -34,7 +36,8 @@ static int add(struct backup_chain *chain, const struct file *file, struct error
         snprintf(record.backup_set, sizeof record.backup_set, "%08u-0000-0000-0000-000000000000", file->number);
         snprintf(record.database, sizeof record.database, "%s", file->database);
         snprintf(record.server, sizeof record.server, "HOST");
-        snprintf(record.started, sizeof record.started, "2026-01-02 03:04:%02u.000", file->number);
+        snprintf(record.started, sizeof record.started, "%s", started);
+        snprintf(record.family, sizeof record.family, "%s", family);
         snprintf(record.first_lsn, sizeof record.first_lsn, "%s", file->first);
         snprintf(record.last_lsn, sizeof record.last_lsn, "%s", file->last);
         json = mssql_record_encode(&record);
@@ -42,20 +45,37 @@ static int add(struct backup_chain *chain, const struct file *file, struct error
         return backup_chain_add(chain, file->name, file->device_count ? &info : NULL, json, err);
 }
 
-/* What is printed, allocated; *ret_err is how it ended. */
-static char *print(const struct file *files, size_t count, bool json, struct error *ret_err)
+static int add(struct backup_chain *chain, const struct file *file, struct error *err)
 {
-        struct backup_chain *chain = backup_chain_new();
+        char started[32];
+
+        snprintf(started, sizeof started, "2026-01-02 03:04:%02u.000", file->number);
+        return add_odd(chain, file, "", started, err);
+}
+
+static char *print_chain(const struct backup_chain *chain, bool json, struct error *ret_err)
+{
         char *text = NULL;
         size_t size;
         FILE *out = open_memstream(&text, &size);
 
         *ret_err = (struct error)ERROR_INIT;
+        backup_chain_print(chain, json, out, ret_err);
+        fclose(out);
+        return text;
+}
+
+/* What is printed, allocated; *ret_err is how it ended. */
+static char *print(const struct file *files, size_t count, bool json, struct error *ret_err)
+{
+        struct backup_chain *chain = backup_chain_new();
+        char *text;
+
+        *ret_err = (struct error)ERROR_INIT;
         for (size_t i = 0; i < count; i++)
                 if (add(chain, &files[i], ret_err) < 0)
                         fail_msg("%s", ret_err->message);
-        backup_chain_print(chain, json, out, ret_err);
-        fclose(out);
+        text = print_chain(chain, json, ret_err);
         backup_chain_free(chain);
         return text;
 }
@@ -188,6 +208,43 @@ static void test_json(void **state)
                 "\"last_lsn\":\"300\",\"files\":[\"l\\\\xFF\"],\"missing\":\"the log from LSN 150 to LSN 200\"}]}\n");
 }
 
+/* What names no family belongs to whoever bears its name; it hides nobody. */
+static void test_families(void **state)
+{
+        static const struct file files[] = {
+                { "a.vdi", 'D', 1, "10", "11", "pubs", 0, 1 },
+                { "old.vdi", 'D', 2, "20", "21", "pubs", 0, 1 },
+                { "b.vdi", 'L', 3, "30", "31", "pubs", 0, 1 },
+        };
+        static const char *const families[] = { "aaaaaaaa-0000-0000-0000-000000000000", "",
+                                                "bbbbbbbb-0000-0000-0000-000000000000" };
+        struct backup_chain *chain = backup_chain_new();
+        CLEANUP(freep) char *text = NULL;
+        struct error err = ERROR_INIT;
+
+        (void)state;
+        for (size_t i = 0; i < COUNT(files); i++)
+                assert_int_equal(add_odd(chain, &files[i], families[i], "2026-01-02", &err), 0);
+        text = print_chain(chain, /* json= */ false, &err);
+        backup_chain_free(chain);
+        assert_non_null(strstr(text, "b.vdi"));
+        assert_int_equal(err.code, ERR_FAILED);
+}
+
+static void test_a_time_that_is_no_text(void **state)
+{
+        static const struct file file = { "a.vdi", 'D', 1, "10", "11", "pubs", 0, 1 };
+        struct backup_chain *chain = backup_chain_new();
+        CLEANUP(freep) char *text = NULL;
+        struct error err = ERROR_INIT;
+
+        (void)state;
+        assert_int_equal(add_odd(chain, &file, "", "\xff", &err), 0);
+        text = print_chain(chain, /* json= */ true, &err);
+        backup_chain_free(chain);
+        assert_non_null(strstr(text, "a.vdi"));
+}
+
 static void test_no_record(void **state)
 {
         struct backup_chain *chain = backup_chain_new();
@@ -207,6 +264,7 @@ int main(void)
                 cmocka_unit_test(test_table),          cmocka_unit_test(test_gap),
                 cmocka_unit_test(test_no_full_backup), cmocka_unit_test(test_missing_device),
                 cmocka_unit_test(test_two_databases),  cmocka_unit_test(test_json),
+                cmocka_unit_test(test_families),       cmocka_unit_test(test_a_time_that_is_no_text),
                 cmocka_unit_test(test_no_record),
         };
 
