@@ -27,6 +27,7 @@
         X(EVP_EncryptFinal_ex) \
         X(EVP_EncryptUpdate)   \
         X(OPENSSL_init_crypto) \
+        X(OSSL_LIB_CTX_new)    \
         X(OpenSSL_version)
 
 #define CRYPTO_MEMBER(name) __typeof__(name) *(name);
@@ -35,6 +36,7 @@ static struct crypto {
 } crypto;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static OSSL_LIB_CTX *context_of_all;
 static EVP_CIPHER *cipher; /* NULL: no libcrypto, or one that was built without it */
 
 static bool find_functions(void *library)
@@ -55,7 +57,8 @@ static bool find_functions(void *library)
         return true;
 }
 
-/* No configuration file of libcrypto's and no variable of the environment has a say in this. */
+/* No configuration file of libcrypto's and no variable of the environment has a say in this. The library's own default
+ * context is not used: where memory is too short to make that, the library crashes. */
 static void set_up(void)
 {
         void *library = dlopen(SONAME_OF(OPENSSL_SHLIB_VERSION), RTLD_NOW | RTLD_LOCAL);
@@ -67,7 +70,9 @@ static void set_up(void)
                 return;
         }
         if (crypto.OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL))
-                cipher = crypto.EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
+                context_of_all = crypto.OSSL_LIB_CTX_new();
+        if (context_of_all)
+                cipher = crypto.EVP_CIPHER_fetch(context_of_all, "ChaCha20-Poly1305", NULL);
 }
 
 /* NULL when it cannot be had. Freeing it wipes the key. */
