@@ -449,6 +449,30 @@ test_nothing_unauthenticated_reaches_a_database() {
     no_leftovers
 }
 
+# One allocation of some thousand fails: the run does without it, or fails for want of memory. The backup is not blamed, and
+# nobody crashes, libcrypto neither.
+test_memory_that_is_refused() {
+    [[ -z ${VDIPIPE_SANITIZED:-} ]] || skip "a sanitizer has its own allocator"
+    local count status failed=0
+    make_keys
+    make_db app.db 200
+    vdipipe backup app.db --zstd -r "$recipient" -o f
+    for ((count = 0; count < 5400; count += 60)); do
+        status=0
+        LD_PRELOAD=$VDIPIPE_HELPERS/librefuse.so VDIPIPE_REFUSE=$count \
+            "$VDIPIPE" extract --threads 1 --identity key f >out 2>err || status=$?
+        case $status in
+        0) cmp out app.db ;;
+        1)
+            grep -qE 'out of memory|Cannot allocate|unavailable' err || fail "allocation $count: $(<err)"
+            failed=$((failed + 1))
+            ;;
+        *) fail "allocation $count: exit $status: $(<err)" ;;
+        esac
+    done
+    ((failed > 0)) || fail "nothing was refused"
+}
+
 # ---- where secrets are not ----
 
 # Runs a command until it comes to the point for the N-th time, and stops there.
