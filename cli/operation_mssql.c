@@ -37,8 +37,8 @@ struct mssql_part {
         struct sqlvdi_library *library;
         struct mssql_task *task;
         struct session_watch *watch;
-        const struct mssql_login *login;
-        bool awaited; /* the statement's end, for as long as it is by itself */
+        struct mssql_login login; /* its texts are borrowed */
+        bool awaited;             /* the statement's end, for as long as it is by itself */
 
         /* The statement's thread's own until it has ended. */
         bool told;      /* the error that the last line will repeat has come */
@@ -144,7 +144,7 @@ static int start(struct operation *operation, struct error *err)
 
         part->awaited = false;
         message_verbose("session %d: %s", part->session, part->sql);
-        if (session_watch_start(part->login, part->session, operation->serving.args->server_timeout_ms,
+        if (session_watch_start(&part->login, part->session, operation->serving.args->server_timeout_ms,
                                 &operation->serving.progress, operation->serving.supervisor, &part->watch, err) < 0 ||
             mssql_task_start(part->connection, part->sql, &events, &part->task, err) < 0)
                 return -1;
@@ -316,10 +316,11 @@ int operation_use_mssql(struct operation *operation, const struct mssql_login *l
         if (!part)
                 return error_raise(err, ERR_MEMORY, "out of memory");
         part->operation = operation;
-        part->login = login;
+        part->login = *login;
+        part->login.end = supervisor_cancel_flag(operation->serving.supervisor);
         operation->part = part;
         operation->server = &mssql_server;
-        if (mssql_open(login, /* events= */ NULL, &part->connection, err) < 0)
+        if (mssql_open(&part->login, /* events= */ NULL, &part->connection, err) < 0)
                 return -1;
         part->session = mssql_session_id(part->connection);
         return choose_engine(operation, part, err);

@@ -29,11 +29,12 @@ struct session_watch {
         _Atomic uint64_t signs;
         _Atomic int64_t ended_ns; /* when the statement succeeded; 0: it has not */
 
+        struct mssql *connection; /* the second one, the watching thread's own; NULL: none yet */
+        bool hopeless;            /* it could not be had */
+
         pthread_mutex_t lock;
         pthread_cond_t changed;
-        bool stopping;
-        struct mssql *connection; /* the second one; NULL: none yet */
-        bool hopeless;            /* it could not be had */
+        atomic_bool stopping;
         char words[SESSION_WORDS_MAX];
 };
 
@@ -76,25 +77,16 @@ static void describe(const struct session_watch *watch, const struct mssql_activ
                  activity->command, activity->wait_type[0] ? ", waiting for " : "", activity->wait_type, blocked);
 }
 
-/* The connection is made and used by this thread alone; the lock lets session_watch_stop() end what it waits for. */
 static struct mssql *connection_of(struct session_watch *watch)
 {
-        struct mssql *connection = watch->connection;
         struct error err = ERROR_INIT;
 
-        if (connection || watch->hopeless)
-                return connection;
-        watch->hopeless = mssql_open(&watch->login, /* events= */ NULL, &connection, &err) < 0;
-        if (watch->hopeless) {
+        if (watch->connection || watch->hopeless)
+                return watch->connection;
+        watch->hopeless = mssql_open(&watch->login, /* events= */ NULL, &watch->connection, &err) < 0;
+        if (watch->hopeless)
                 message_verbose("what the silent server does cannot be asked: %s", err.message);
-                return NULL;
-        }
-        pthread_mutex_lock(&watch->lock);
-        watch->connection = connection;
-        if (watch->stopping)
-                mssql_cancel(connection, /* grace_ms= */ 0);
-        pthread_mutex_unlock(&watch->lock);
-        return connection;
+        return watch->hopeless ? NULL : watch->connection;
 }
 
 static void ask(struct session_watch *watch, struct silence *silence)
@@ -109,9 +101,7 @@ static void ask(struct session_watch *watch, struct silence *silence)
         if (mssql_activity(connection, watch->session, &activity, &err) < 0) {
                 message_verbose("what the silent server does cannot be asked: %s", err.message);
                 watch->hopeless = true;
-                pthread_mutex_lock(&watch->lock);
                 watch->connection = NULL;
-                pthread_mutex_unlock(&watch->lock);
                 mssql_close(connection);
                 return;
         }
@@ -230,6 +220,7 @@ int session_watch_start(const struct mssql_login *login, int session, int64_t ti
         watch->login = *login;
         if (watch->login.timeout_ms > ASK_LOGIN_MS)
                 watch->login.timeout_ms = ASK_LOGIN_MS;
+        watch->login.end = &watch->stopping;
         watch->session = session;
         watch->timeout_ms = timeout_ms;
         watch->progress = progress;
@@ -249,9 +240,7 @@ void session_watch_stop(struct session_watch *watch)
         if (!watch)
                 return;
         pthread_mutex_lock(&watch->lock);
-        watch->stopping = true;
-        if (watch->connection)
-                mssql_cancel(watch->connection, /* grace_ms= */ 0);
+        atomic_store(&watch->stopping, true);
         pthread_cond_signal(&watch->changed);
         pthread_mutex_unlock(&watch->lock);
         pthread_join(watch->thread, NULL);

@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@ enum {
         LANGUAGE_CHANGED = 5703,
         FAILED_RESULTS_MAX = 1024, /* of one batch, one after the other */
         CANCEL_GRACE_MS = 5000,    /* after a time-out */
+        LOGIN_SLICE_S = 1,         /* between two looks at whether a login is to end */
 };
 
 /* What a batch, or a login, has come to. */
@@ -43,11 +45,13 @@ enum phase {
 struct run {
         struct mssql *connection; /* NULL: a login */
         const struct mssql_events *events;
+        const atomic_bool *end; /* of the login; NULL: none */
         struct deadline deadline;
         enum phase phase;
         struct deadline grace; /* in PHASE_ATTENTION */
-        bool cancelled;        /* by mssql_cancel(), else by the deadline */
+        bool cancelled;        /* by mssql_cancel() or `end`, else by the deadline */
         bool timed_out;
+        bool unconnected;              /* nobody took the connection within a slice */
         struct server_message failure; /* the first that says what happened */
         bool failed;
         bool refused;                    /* a result ended in an error, with a message or without */
@@ -61,6 +65,7 @@ struct mssql {
         bool is_stand_in;
         bool given_up; /* the last batch did not stop when it was asked to */
         char version[256];
+        const atomic_bool *end;
         atomic_bool cancel;
         atomic_llong cancel_grace_ms;
 };
@@ -151,13 +156,18 @@ static int on_message(DBPROCESS *process, DBINT number, int state, int severity,
         return 0;
 }
 
+static bool is_ended(const struct run *run)
+{
+        return run->end && atomic_load(run->end);
+}
+
 /* Whether it is time to go a phase further. */
 static bool is_due(struct run *run)
 {
         if (run->phase == PHASE_ATTENTION)
                 return deadline_passed(run->grace);
-        return run->phase == PHASE_WAITING &&
-               ((run->connection && atomic_load(&run->connection->cancel)) || deadline_passed(run->deadline));
+        return run->phase == PHASE_WAITING && ((run->connection && atomic_load(&run->connection->cancel)) ||
+                                               is_ended(run) || deadline_passed(run->deadline));
 }
 
 /* The library asks what to do about a wait that it has broken off. */
@@ -173,11 +183,22 @@ static int next_phase(struct run *run)
         }
         run->phase = PHASE_ATTENTION;
         run->cancelled = atomic_load(&run->connection->cancel);
-        run->timed_out = !run->cancelled;
         if (run->cancelled)
                 grace_ms = atomic_load(&run->connection->cancel_grace_ms);
+        else if (is_ended(run))
+                grace_ms = 0;
+        run->cancelled = run->cancelled || is_ended(run);
+        run->timed_out = !run->cancelled;
         run->grace = deadline_after_ms(grace_ms);
         return INT_TIMEOUT;
+}
+
+/* A slice of a login is over without an answer. */
+static int next_slice(struct run *run)
+{
+        run->cancelled = is_ended(run);
+        run->timed_out = !run->cancelled && deadline_passed(run->deadline);
+        return run->cancelled || run->timed_out ? INT_CANCEL : INT_CONTINUE;
 }
 
 static int on_error(DBPROCESS *process, int severity, int number, int os_number, char *text, char *os_text)
@@ -188,10 +209,9 @@ static int on_error(DBPROCESS *process, int severity, int number, int os_number,
         (void)severity;
         if (!run || number == SYBESMSG)
                 return INT_CANCEL;
-        if (number == SYBETIME && run->connection)
-                return next_phase(run);
         if (number == SYBETIME)
-                run->timed_out = true;
+                return run->connection ? next_phase(run) : next_slice(run);
+        run->unconnected = number == SYBECONN && os_number == ETIMEDOUT;
         if (!*run->library) {
                 snprintf(run->library, sizeof run->library, "%s", text ? text : "unknown error");
                 snprintf(run->system, sizeof run->system, "%s", os_number > 0 && os_text ? os_text : "");
@@ -295,6 +315,9 @@ static int raise_login_failure(const struct mssql_login *login, const struct run
                 return error_raise(err, run->failure.class, "the server at %s, port %u refuses the login: %s",
                                    login->host, login->port, words);
         }
+        if (run->cancelled)
+                return error_raise(err, ERR_ABORTED, "the login to %s, port %u was cancelled", login->host,
+                                   login->port);
         if (run->timed_out)
                 return error_raise(err, ERR_TIMEOUT, "the server at %s, port %u did not answer within %.3g s",
                                    login->host, login->port, (double)login->timeout_ms / 1000);
@@ -305,6 +328,23 @@ static int raise_login_failure(const struct mssql_login *login, const struct run
                            !*run->system && login->encryption == MSSQL_ENCRYPT_REQUIRE
                                    ? "; encryption is required, and the server may have none"
                                    : "");
+}
+
+/* The library has one time for connecting and for each answer. It is a slice here; an answer may take several, and a
+ * connection that nobody took is tried again. */
+static DBPROCESS *open_in_slices(const struct mssql_login *login, LOGINREC *record, struct run *run)
+{
+        DBPROCESS *process = NULL;
+
+        run->cancelled = is_ended(run);
+        if (run->cancelled)
+                return NULL;
+        do {
+                run->unconnected = false;
+                *run->library = *run->system = '\0';
+                process = dblib.dbopen(record, login->host);
+        } while (!process && run->unconnected && next_slice(run) == INT_CONTINUE);
+        return process;
 }
 
 static int connect_locked(const struct mssql_login *login, LOGINREC *record, struct run *run, DBPROCESS **ret_process,
@@ -319,9 +359,9 @@ static int connect_locked(const struct mssql_login *login, LOGINREC *record, str
         if (access(path, R_OK) < 0)
                 return error_raise_errno(err, errno, "FreeTDS's configuration in %s", path);
         dblib.dbsetifile(path);
-        dblib.dbsetlogintime(login->timeout_ms > 1000 ? (int)((login->timeout_ms + 999) / 1000) : 1);
+        dblib.dbsetlogintime(LOGIN_SLICE_S);
         speaking = run;
-        *ret_process = dblib.dbopen(record, login->host);
+        *ret_process = open_in_slices(login, record, run);
         speaking = NULL;
         return *ret_process ? 0 : raise_login_failure(login, run, err);
 }
@@ -329,15 +369,22 @@ static int connect_locked(const struct mssql_login *login, LOGINREC *record, str
 static int connect_server(const struct mssql_login *login, const struct mssql_events *events, DBPROCESS **ret_process,
                           struct error *err)
 {
-        struct run run = { .events = events, .deadline = DEADLINE_NEVER };
+        struct run run = { .events = events, .end = login->end, .deadline = deadline_after_ms(login->timeout_ms) };
         struct run *outer = speaking;
         LOGINREC *record = make_login(login, err);
+        sigset_t all, before;
         int rc;
 
         if (!record)
                 return -1;
         pthread_mutex_lock(&login_lock);
+        /* After a signal the library begins its slice anew, so whoever is interrupted often would wait for ever. */
+        sigfillset(&all);
+        if (login->end)
+                pthread_sigmask(SIG_SETMASK, &all, &before);
         rc = connect_locked(login, record, &run, ret_process, err);
+        if (login->end)
+                pthread_sigmask(SIG_SETMASK, &before, NULL);
         pthread_mutex_unlock(&login_lock);
         speaking = outer;
         dblib.dbloginfree(record);
@@ -376,6 +423,7 @@ int mssql_open(const struct mssql_login *login, const struct mssql_events *event
                 return -1;
         }
         dblib.dbsetinterrupt(connection->process, check_interrupt, handle_interrupt);
+        connection->end = login->end;
         connection->session_id = dblib.dbspid(connection->process);
         if (mssql_execute(connection, "SELECT @@VERSION", login->timeout_ms, &version_events, err) < 0) {
                 mssql_close(connection);
@@ -479,7 +527,10 @@ static int conclude(const struct run *run, int64_t timeout_ms, struct error *err
 int mssql_execute(struct mssql *connection, const char *sql, int64_t timeout_ms, const struct mssql_events *events,
                   struct error *err)
 {
-        struct run run = { .connection = connection, .events = events, .deadline = deadline_after_ms(timeout_ms) };
+        struct run run = { .connection = connection,
+                           .events = events,
+                           .end = timeout_ms < 0 ? NULL : connection->end,
+                           .deadline = deadline_after_ms(timeout_ms) };
         struct run *outer = speaking;
         DBPROCESS *process = connection->process;
         int rc = 0;
@@ -489,7 +540,7 @@ int mssql_execute(struct mssql *connection, const char *sql, int64_t timeout_ms,
         if (!text_is_utf8(sql, strlen(sql)))
                 return error_raise(err, ERR_USAGE, "the statement is not UTF-8");
         speaking = &run;
-        run.cancelled = atomic_load(&connection->cancel);
+        run.cancelled = atomic_load(&connection->cancel) || is_ended(&run);
         if (!run.cancelled && dblib.dbcmd(process, sql) == SUCCEED && dblib.dbsqlsend(process) == SUCCEED) {
                 run.refused = dblib.dbsqlok(process) == FAIL;
                 rc = drain_results(&run, err);

@@ -8,6 +8,7 @@
 #ifndef VDIPIPE_CORE_SERVERS_MSSQL_H
 #define VDIPIPE_CORE_SERVERS_MSSQL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -59,6 +60,8 @@ struct mssql_login {
         enum mssql_encryption encryption;
         const char *application; /* NULL: "vdipipe" */
         int64_t timeout_ms;      /* of connecting and logging in */
+        const atomic_bool *end;  /* once true, the login and questions end within a second; outlives the connection.
+                                    NULL: nothing ends them but their time */
 };
 
 struct mssql;
@@ -76,8 +79,9 @@ struct mssql_events {
         void (*row)(const char *const *names, const struct mssql_value *values, size_t count, void *context);
 };
 
-/* Connects and logs in. ERR_TIMEOUT, ERR_FAILED with the server's number and words (18456: login failed), ERR_USAGE in
- * a build without FreeTDS. `events` may be NULL; it hears what the server says at login. */
+/* Connects and logs in; with login->end, signals are held off meanwhile. ERR_ABORTED when that ended it, ERR_TIMEOUT,
+ * ERR_FAILED with the server's number and words (18456: login failed), ERR_USAGE in a build without FreeTDS. `events`
+ * may be NULL; it hears what the server says at login. */
 int mssql_open(const struct mssql_login *login, const struct mssql_events *events, struct mssql **ret_connection,
                struct error *err);
 void mssql_close(struct mssql *connection);
@@ -92,8 +96,8 @@ bool mssql_is_stand_in(const struct mssql *connection);
 /* Runs a batch to its end. An error of severity 11 and more fails it: *err has the words of the first that says what
  * happened ("Msg 3201, Level 16, State 1: ..."), 3013 only when there is no other; its class is ERR_FAILED, or by the
  * number ERR_BUSY, ERR_DAMAGED, ERR_NO_SPACE, ERR_MEMORY or ERR_TIMEOUT. Negative `timeout_ms`: no limit;
- * ERR_TIMEOUT. ERR_ABORTED after mssql_cancel(). A connection that broke: ERR_PEER_DIED, and nothing but
- * mssql_close() is of use then. `events` may be NULL. */
+ * ERR_TIMEOUT; only with a limit does the login's `end` count. ERR_ABORTED after mssql_cancel(). A connection that
+ * broke: ERR_PEER_DIED, and nothing but mssql_close() is of use then. `events` may be NULL. */
 int mssql_execute(struct mssql *connection, const char *sql, int64_t timeout_ms, const struct mssql_events *events,
                   struct error *err);
 

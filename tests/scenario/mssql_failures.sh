@@ -87,6 +87,30 @@ test_a_set_that_is_never_opened() {
     nothing_left
 }
 
+# The kernel takes connections for a server that stands still.
+is_connected() {
+    grep -Eq "0100007F:[0-9A-F]{4} 0100007F:$(printf %04X "${url##*:}") 01 " /proc/net/tcp
+}
+
+test_a_signal_during_the_login() {
+    local command
+    faulty
+    expect_exit 0 vdipipe backup "$url/pubs" -o f.vdi
+    kill -STOP "$server"
+    for command in 'backup -o g.vdi' 'restore --recovery -i f.vdi'; do
+        # shellcheck disable=SC2086 # words
+        "$VDIPIPE" ${command%% *} "$url/pubs" --login-timeout 600 ${command#* } 2>err &
+        client=$!
+        wait_until 20 is_connected
+        kill -TERM "$client"
+        expect_end "$client" 10 143
+        last_line "'pubs': ended by signal 15"
+    done
+    fails test -e g.vdi
+    kill -CONT "$server"
+    nothing_left
+}
+
 # Nobody tells a server that never came that the set has ended, so nobody waits for it to notice.
 test_a_signal_before_the_set_is_opened() {
     faulty never-open

@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -578,6 +579,66 @@ static void test_silent_server(void **state)
         close(fd);
 }
 
+/* Has a silent server's login ended once the connection is there. */
+struct ending {
+        int listener;
+        atomic_bool end;
+        int connection;
+};
+
+static void *end_login(void *context)
+{
+        struct ending *ending = context;
+
+        ending->connection = accept4(ending->listener, NULL, NULL, SOCK_CLOEXEC);
+        atomic_store(&ending->end, true);
+        return NULL;
+}
+
+static void test_login_that_is_ended(void **state)
+{
+        struct mssql_login login = login_here();
+        struct ending ending = { .listener = listen_here(&login.port) };
+        struct error err = ERROR_INIT;
+        struct mssql *connection;
+        pthread_t ender;
+
+        (void)state;
+        login.end = &ending.end;
+        login.timeout_ms = 600000;
+        assert_int_equal(pthread_create(&ender, NULL, end_login, &ending), 0);
+        assert_int_equal(mssql_open(&login, NULL, &connection, &err), -1);
+        assert_int_equal(err.code, ERR_ABORTED);
+        assert_non_null(strstr(err.message, "the login to 127.0.0.1, port "));
+        pthread_join(ender, NULL);
+        close(ending.connection);
+        err = (struct error)ERROR_INIT;
+        assert_int_equal(mssql_open(&login, NULL, &connection, &err), -1);
+        assert_int_equal(err.code, ERR_ABORTED);
+        close(ending.listener);
+}
+
+/* Questions are ended, a statement without a limit is not. */
+static void test_questions_that_are_ended(void **state)
+{
+        struct mssql_login login = login_here();
+        struct error err = ERROR_INIT;
+        struct mssql *connection;
+        atomic_bool end = false;
+
+        (void)state;
+        login.end = &end;
+        if (mssql_open(&login, NULL, &connection, &err) < 0)
+                fail_msg("%s", err.message);
+        atomic_store(&end, true);
+        assert_int_equal(mssql_execute(connection, "WARNING", LONG_WAIT_MS, NULL, &err), -1);
+        assert_int_equal(err.code, ERR_ABORTED);
+        err = (struct error)ERROR_INIT;
+        if (mssql_execute(connection, "WARNING", -1, NULL, &err) < 0)
+                fail_msg("%s", err.message);
+        mssql_close(connection);
+}
+
 static void test_require_encryption(void **state)
 {
         struct mssql_login login = login_here();
@@ -958,6 +1019,8 @@ int main(void)
                 cmocka_unit_test(test_login_refused),
                 cmocka_unit_test(test_nobody_there),
                 cmocka_unit_test(test_silent_server),
+                cmocka_unit_test(test_login_that_is_ended),
+                cmocka_unit_test(test_questions_that_are_ended),
                 cmocka_unit_test(test_require_encryption),
                 cmocka_unit_test(test_what_cannot_be),
                 cmocka_unit_test(test_types),
