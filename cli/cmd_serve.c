@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/signalfd.h>
 
 #include "cli/command.h"
@@ -145,6 +146,18 @@ static int add_section(struct service *service, const char *section, const char 
         return path ? 0 : -1;
 }
 
+/* Of what came before `index`; the server's names know no case. */
+static bool was_named(const struct string_list *given, size_t index)
+{
+        size_t length = strcspn(given->items[index], "=");
+
+        for (size_t i = 0; i < index; i++)
+                if (strcspn(given->items[i], "=") == length &&
+                    strncasecmp(given->items[i], given->items[index], length) == 0)
+                        return true;
+        return false;
+}
+
 /* "NAME=PATH" */
 static int add_given(struct service *service, const struct args *args, const char *text, struct error *err)
 {
@@ -176,9 +189,14 @@ static int add_databases(struct service *service, const struct args *args, struc
         for (const char *section = NULL; (section = config_next_database(args->config, section));)
                 if (add_section(service, section, config_database(args->config, section), err) < 0)
                         return -1;
-        for (size_t i = 0; i < args->databases.count; i++)
-                if (add_given(service, args, args->databases.items[i], err) < 0)
+        for (size_t i = 0; i < args->databases.count; i++) {
+                const char *text = args->databases.items[i];
+
+                if (was_named(&args->databases, i))
+                        return error_raise(err, ERR_USAGE, "--database %s: that name was given before", text);
+                if (add_given(service, args, text, err) < 0)
                         return -1;
+        }
         return 0;
 }
 

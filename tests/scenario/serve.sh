@@ -72,6 +72,8 @@ test_refuses_what_may_not_come_in() {
     expect_error 'nothing is encrypted' --allow-remote
     expect_exit 2 vdipipe serve --listen 127.0.0.1:0
     expect_error --password-file
+    expect_exit 2 vdipipe serve --listen 127.0.0.1:0 --password-file pw --database a=a.db --database A=b.db
+    expect_error "--database A=b.db: that name was given before"
     expect_exit 2 vdipipe serve --listen 127.0.0.1:0 --password-file pw --fault nosuch
     expect_error "'nosuch'"
     expect_exit 2 vdipipe serve --listen 127.0.0.1:0 --password-file pw --data-dir pw
