@@ -46,6 +46,14 @@ static void hide_secrets(char *text)
         }
 }
 
+/* A run that fails is never silent. */
+static void say_unsayable(void)
+{
+        static const char line[] = "vdipipe: out of memory, also for what was to be said here\n";
+
+        fd_write_full(STDERR_FILENO, line, sizeof line - 1, /* cancel= */ NULL);
+}
+
 static __attribute__((format(printf, 2, 0))) void say(const char *kind, const char *format, va_list args)
 {
         CLEANUP(freep) char *text = NULL;
@@ -56,6 +64,7 @@ static __attribute__((format(printf, 2, 0))) void say(const char *kind, const ch
         length = vasprintf(&text, format, args);
         if (length < 0) {
                 text = NULL;
+                say_unsayable();
                 return;
         }
         safe = text_escape(text, (size_t)length);
@@ -64,6 +73,7 @@ static __attribute__((format(printf, 2, 0))) void say(const char *kind, const ch
         length = asprintf(&line, "vdipipe: %s%s\n", kind, safe ? safe : "out of memory");
         if (length < 0) {
                 line = NULL;
+                say_unsayable();
                 return;
         }
         if (clear_line)

@@ -471,6 +471,11 @@ test_memory_that_is_refused() {
         esac
     done
     ((failed > 0)) || fail "nothing was refused"
+    for ((count = 0; count < 12; count++)); do
+        ! LD_PRELOAD=$VDIPIPE_HELPERS/librefuse.so VDIPIPE_REFUSE=$count "$VDIPIPE" verify --nonsense 2>err ||
+            fail "allocation $count: it is well"
+        [[ -s err ]] || fail "allocation $count: not a word"
+    done
 }
 
 # ---- where secrets are not ----
