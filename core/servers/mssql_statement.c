@@ -6,6 +6,7 @@
 
 #include "core/base/cleanup.h"
 #include "core/servers/sql_lexer.h"
+#include "core/servers/statement_writer.h"
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
@@ -19,64 +20,43 @@ const char *mssql_backup_type_name(enum mssql_backup_type type)
 /* ---- a statement as it grows ---- */
 
 struct writer {
+        struct statement_writer to;
         enum statement_verb verb;
-        FILE *stream;
-        bool sound;
-        bool has_option;
 };
 
-static void put_quoted(struct writer *writer, char *quoted)
-{
-        writer->sound = writer->sound && quoted;
-        if (quoted)
-                fputs(quoted, writer->stream);
-        free(quoted);
-}
-
-static void put_text(struct writer *writer, const char *text)
-{
-        put_quoted(writer, sql_quote_string(text));
-}
-
 /* ", FILE = N'a'", once for each name; `separator` stands before the first. */
-static void put_names(struct writer *writer, const char *keyword, const char *const *names, size_t count,
+static void put_names(struct statement_writer *to, const char *keyword, const char *const *names, size_t count,
                       const char **separator)
 {
         for (size_t i = 0; i < count; i++) {
-                fprintf(writer->stream, "%s%s = ", *separator, keyword);
-                put_text(writer, names[i]);
+                fprintf(to->stream, "%s%s = ", *separator, keyword);
+                statement_put_string(to, names[i]);
                 *separator = ", ";
         }
 }
 
-/* Leaves out what the grammar of this statement does not have. */
-static bool put_option(struct writer *writer, enum statement_option option)
+/* What the grammar of a statement does not have is left out. */
+static bool has_option(const struct writer *writer, enum statement_option option)
 {
-        if (!(statement_options[option].verbs & 1U << writer->verb))
-                return false;
-        fprintf(writer->stream, "%s%s", writer->has_option ? ", " : " WITH ", statement_options[option].keyword);
-        writer->has_option = true;
-        return true;
+        return statement_options[option].verbs & 1U << writer->verb;
 }
 
 static void put_flag(struct writer *writer, enum statement_option option, bool given)
 {
-        if (given)
-                put_option(writer, option);
+        if (given && has_option(writer, option))
+                statement_put_option(&writer->to, option);
 }
 
 static void put_number(struct writer *writer, enum statement_option option, uint32_t number)
 {
-        if (number && put_option(writer, option))
-                fprintf(writer->stream, " = %u", number);
+        if (number && has_option(writer, option))
+                statement_put_option_number(&writer->to, option, number);
 }
 
-static void put_string(struct writer *writer, enum statement_option option, const char *text)
+static void put_text(struct writer *writer, enum statement_option option, const char *text)
 {
-        if (!text || !put_option(writer, option))
-                return;
-        fputs(" = ", writer->stream);
-        put_text(writer, text);
+        if (text && has_option(writer, option))
+                statement_put_option_string(&writer->to, option, text);
 }
 
 static void put_shape(struct writer *writer, const struct mssql_devices *devices)
@@ -86,59 +66,44 @@ static void put_shape(struct writer *writer, const struct mssql_devices *devices
         put_number(writer, OPTION_MAXTRANSFERSIZE, devices->max_transfer);
 }
 
-static int begin(struct writer *writer, enum statement_verb verb, char **text, size_t *size)
-{
-        *writer = (struct writer){ .verb = verb, .sound = true, .stream = open_memstream(text, size) };
-        return writer->stream ? 0 : -1;
-}
-
-static char *finish(struct writer *writer, char **text)
-{
-        if (fclose(writer->stream) == 0 && writer->sound)
-                return *text;
-        free(*text);
-        return NULL;
-}
-
 /* ---- statements ---- */
 
 char *mssql_backup_statement(const struct mssql_backup *backup, const struct mssql_devices *devices)
 {
         bool log = backup->type == MSSQL_LOG;
         const char *separator = " ";
-        struct writer writer;
-        char *text = NULL;
-        size_t size;
+        struct writer writer = { .verb = log ? STATEMENT_BACKUP_LOG : STATEMENT_BACKUP_DATABASE };
 
-        if (begin(&writer, log ? STATEMENT_BACKUP_LOG : STATEMENT_BACKUP_DATABASE, &text, &size) < 0)
+        if (statement_writer_begin(&writer.to) < 0)
                 return NULL;
-        fputs(log ? "BACKUP LOG " : "BACKUP DATABASE ", writer.stream);
-        put_quoted(&writer, sql_quote_name(backup->database));
-        put_names(&writer, "FILE", backup->files, backup->file_count, &separator);
-        put_names(&writer, "FILEGROUP", backup->filegroups, backup->filegroup_count, &separator);
+        fputs(log ? "BACKUP LOG " : "BACKUP DATABASE ", writer.to.stream);
+        statement_put_name(&writer.to, backup->database);
+        put_names(&writer.to, "FILE", backup->files, backup->file_count, &separator);
+        put_names(&writer.to, "FILEGROUP", backup->filegroups, backup->filegroup_count, &separator);
         separator = " TO ";
-        put_names(&writer, "VIRTUAL_DEVICE", devices->names, devices->count, &separator);
+        put_names(&writer.to, "VIRTUAL_DEVICE", devices->names, devices->count, &separator);
         put_flag(&writer, OPTION_DIFFERENTIAL, backup->type == MSSQL_DIFF);
         put_flag(&writer, OPTION_COPY_ONLY, backup->copy_only && backup->type != MSSQL_DIFF);
         put_flag(&writer, OPTION_NO_TRUNCATE, backup->no_truncate);
         put_flag(&writer, OPTION_NORECOVERY, backup->norecovery);
-        put_string(&writer, OPTION_NAME, backup->name);
-        put_string(&writer, OPTION_DESCRIPTION, backup->description);
+        put_text(&writer, OPTION_NAME, backup->name);
+        put_text(&writer, OPTION_DESCRIPTION, backup->description);
         put_flag(&writer, backup->checksum ? OPTION_CHECKSUM : OPTION_NO_CHECKSUM, /* given= */ true);
         put_number(&writer, OPTION_STATS, backup->stats);
         put_shape(&writer, devices);
-        return finish(&writer, &text);
+        return statement_writer_finish(&writer.to);
 }
 
 static void put_moves(struct writer *writer, const struct mssql_restore *restore)
 {
+        if (!has_option(writer, OPTION_MOVE))
+                return;
         for (size_t i = 0; i < restore->move_count; i++) {
-                if (!put_option(writer, OPTION_MOVE))
-                        return;
-                fputc(' ', writer->stream);
-                put_text(writer, restore->moves[i].logical);
-                fputs(" TO ", writer->stream);
-                put_text(writer, restore->moves[i].path);
+                statement_put_option(&writer->to, OPTION_MOVE);
+                fputc(' ', writer->to.stream);
+                statement_put_string(&writer->to, restore->moves[i].logical);
+                fputs(" TO ", writer->to.stream);
+                statement_put_string(&writer->to, restore->moves[i].path);
         }
 }
 
@@ -151,30 +116,28 @@ char *mssql_restore_statement(const struct mssql_restore *restore, const struct 
         };
         bool names_database = restore->verb <= STATEMENT_RESTORE_LOG;
         const char *separator = " ";
-        struct writer writer;
-        char *text = NULL;
-        size_t size;
+        struct writer writer = { .verb = restore->verb };
 
-        if (begin(&writer, restore->verb, &text, &size) < 0)
+        if (statement_writer_begin(&writer.to) < 0)
                 return NULL;
-        fputs(beginnings[restore->verb], writer.stream);
+        fputs(beginnings[restore->verb], writer.to.stream);
         if (names_database) {
-                put_quoted(&writer, sql_quote_name(restore->database));
-                put_names(&writer, "FILE", restore->files, restore->file_count, &separator);
-                put_names(&writer, "FILEGROUP", restore->filegroups, restore->filegroup_count, &separator);
+                statement_put_name(&writer.to, restore->database);
+                put_names(&writer.to, "FILE", restore->files, restore->file_count, &separator);
+                put_names(&writer.to, "FILEGROUP", restore->filegroups, restore->filegroup_count, &separator);
         }
         separator = " FROM ";
-        put_names(&writer, "VIRTUAL_DEVICE", devices->names, devices->count, &separator);
+        put_names(&writer.to, "VIRTUAL_DEVICE", devices->names, devices->count, &separator);
         put_moves(&writer, restore);
         put_flag(&writer, OPTION_REPLACE, restore->replace);
         put_flag(&writer, OPTION_RECOVERY, restore->recovery == MSSQL_RECOVERY);
         put_flag(&writer, OPTION_NORECOVERY, restore->recovery == MSSQL_NORECOVERY);
-        put_string(&writer, OPTION_STANDBY, restore->recovery == MSSQL_STANDBY ? restore->standby : NULL);
-        put_string(&writer, OPTION_STOPAT, restore->stop_at);
+        put_text(&writer, OPTION_STANDBY, restore->recovery == MSSQL_STANDBY ? restore->standby : NULL);
+        put_text(&writer, OPTION_STOPAT, restore->stop_at);
         put_flag(&writer, OPTION_CHECKSUM, restore->checksum);
         put_number(&writer, OPTION_STATS, restore->stats);
         put_shape(&writer, devices);
-        return finish(&writer, &text);
+        return statement_writer_finish(&writer.to);
 }
 
 /* ---- the administrator's own ---- */
@@ -226,17 +189,16 @@ int mssql_expand_statement(const char *sql, const struct mssql_devices *devices,
 {
         struct place place = { 0 };
         const char *separator = "";
-        struct writer writer;
+        struct statement_writer writer;
         char *text = NULL;
-        size_t size;
 
         if (find_place(sql, &place, err) < 0)
                 return -1;
-        if (begin(&writer, STATEMENT_BACKUP_DATABASE, &text, &size) == 0) {
+        if (statement_writer_begin(&writer) == 0) {
                 fwrite(sql, 1, (size_t)(place.at - sql), writer.stream);
                 put_names(&writer, "VIRTUAL_DEVICE", devices->names, devices->count, &separator);
                 fputs(place.at + place.length, writer.stream);
-                text = finish(&writer, &text);
+                text = statement_writer_finish(&writer);
         }
         if (!text)
                 return error_raise(err, ERR_MEMORY, "out of memory");

@@ -6,6 +6,7 @@
 #include "core/servers/server.h"
 #include "core/servers/sql_lexer.h"
 #include "core/servers/statement.h"
+#include "core/servers/statement_writer.h"
 
 /* ---- from a statement ---- */
 
@@ -144,27 +145,7 @@ int server_job_move(struct server_job *job, const struct statement *statement, s
 
 /* ---- to a statement ---- */
 
-struct writer {
-        FILE *stream;
-        bool sound;
-        bool has_option;
-};
-
-static void put_quoted(struct writer *writer, char *quoted)
-{
-        writer->sound = writer->sound && quoted;
-        if (quoted)
-                fputs(quoted, writer->stream);
-        free(quoted);
-}
-
-static void put_option(struct writer *writer, const char *keyword)
-{
-        fprintf(writer->stream, "%s%s", writer->has_option ? ", " : " WITH ", keyword);
-        writer->has_option = true;
-}
-
-static void put_options(struct writer *writer, const struct server_job *job)
+static void put_options(struct statement_writer *writer, const struct server_job *job)
 {
         const struct {
                 enum statement_option option;
@@ -180,22 +161,17 @@ static void put_options(struct writer *writer, const struct server_job *job)
         for (size_t i = 0; i < COUNT(numbers); i++) {
                 uint32_t number = *(const uint32_t *)(const void *)((const char *)job + numbers[i].at);
 
-                if (!number)
-                        continue;
-                put_option(writer, statement_options[numbers[i].option].keyword);
-                fprintf(writer->stream, " = %u", number);
+                if (number)
+                        statement_put_option_number(writer, numbers[i].option, number);
         }
         for (size_t i = 0; i < COUNT(flags); i++)
                 if (flags[i].given)
-                        put_option(writer, statement_options[flags[i].option].keyword);
+                        statement_put_option(writer, flags[i].option);
         for (size_t i = 0; i < COUNT(texts); i++) {
                 const char *text = *(char *const *)(const void *)((const char *)job + texts[i].at);
 
-                if (!text)
-                        continue;
-                put_option(writer, statement_options[texts[i].option].keyword);
-                fputs(" = ", writer->stream);
-                put_quoted(writer, sql_quote_string(text));
+                if (text)
+                        statement_put_option_string(writer, texts[i].option, text);
         }
 }
 
@@ -206,24 +182,18 @@ char *server_job_statement(const struct server_job *job)
                 [SERVER_VERIFYONLY] = "RESTORE VERIFYONLY",     [SERVER_HEADERONLY] = "RESTORE HEADERONLY",
                 [SERVER_FILELISTONLY] = "RESTORE FILELISTONLY", [SERVER_LABELONLY] = "RESTORE LABELONLY",
         };
-        struct writer writer = { .sound = true };
-        char *text = NULL;
-        size_t size;
+        struct statement_writer writer;
 
-        writer.stream = open_memstream(&text, &size);
-        if (!writer.stream)
+        if (statement_writer_begin(&writer) < 0)
                 return NULL;
         fputs(beginnings[job->verb], writer.stream);
         if (job->verb <= SERVER_RESTORE)
-                put_quoted(&writer, sql_quote_name(job->database ? job->database : ""));
+                statement_put_name(&writer, job->database ? job->database : "");
         fputs(job->verb == SERVER_BACKUP ? " TO" : " FROM", writer.stream);
         for (uint32_t i = 0; i < job->device_count; i++) {
                 fputs(i > 0 ? ", VIRTUAL_DEVICE = " : " VIRTUAL_DEVICE = ", writer.stream);
-                put_quoted(&writer, sql_quote_string(job->devices[i] ? job->devices[i] : ""));
+                statement_put_string(&writer, job->devices[i] ? job->devices[i] : "");
         }
         put_options(&writer, job);
-        if (fclose(writer.stream) == 0 && writer.sound)
-                return text;
-        free(text);
-        return NULL;
+        return statement_writer_finish(&writer);
 }
