@@ -28,7 +28,8 @@ struct armor_stage {
         size_t used;
 };
 
-uint64_t age_armor_size(uint64_t bytes)
+/* Bytes that so many become in armor, begin and end included. */
+static uint64_t armored_size(uint64_t bytes)
 {
         return sizeof AGE_ARMOR_BEGIN + (bytes / LINE_BYTES + 1) * (COLUMNS + 1) + sizeof AGE_ARMOR_END;
 }
@@ -96,7 +97,7 @@ static int armor_writev(struct stage *stage, const struct iovec *iov, int count,
 
 static int armor_reserve(struct stage *stage, uint64_t bytes, struct error *err)
 {
-        return stage_reserve(stage->next, age_armor_size(bytes + LINE_BYTES), err);
+        return stage_reserve(stage->next, armored_size(bytes + LINE_BYTES), err);
 }
 
 static int armor_finish(struct stage *stage, const char *report_json, struct error *err)

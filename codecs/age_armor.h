@@ -17,9 +17,6 @@
  * held back until finish, which writes the end line; an aborted file has none. */
 int age_armor_stage_new(struct stage *next, struct stage **ret_stage, struct error *err);
 
-/* Bytes that so many become in armor, begin and end included. */
-uint64_t age_armor_size(uint64_t bytes);
-
 /* Takes the armor off what `next` delivers, which it owns from here on, also on failure. */
 int age_armor_source_new(struct source *next, const char *label, const atomic_bool *cancel, struct source **ret_source,
                          struct error *err);

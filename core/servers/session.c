@@ -126,7 +126,8 @@ int session_raise(struct session *session, int result, const char *doing, struct
                            vds_result_name(result), words[0] ? ": " : "", words);
 }
 
-void session_abort(void *session_at)
+/* Ends everything early, from any thread. `session_at` is a struct session. */
+static void abort_session(void *session_at)
 {
         struct session *session = session_at;
 
@@ -277,7 +278,7 @@ static void session_init(struct session *session, const struct server_job *job, 
         pthread_condattr_destroy(&monotonic);
 }
 
-/* Nobody tells when a set appears: its folder may not exist yet. Waits a slice, less after session_abort(). */
+/* Nobody tells when a set appears: its folder may not exist yet. Waits a slice, less once it is to end early. */
 static bool wait_for_set(struct session *session, struct deadline deadline)
 {
         struct deadline slice = deadline_earlier(deadline, deadline_after_ms(OPEN_SLICE_MS));
@@ -327,7 +328,7 @@ int session_join(struct session *session, const struct server_job *job, const st
         if (!session->server)
                 return error_raise_errno(err, ENOMEM, "cannot join the device set '%s'", job->set_name);
         if (session->events->abortable)
-                session->events->abortable(session_abort, session, session->events->context);
+                session->events->abortable(abort_session, session, session->events->context);
         do
                 result = vds_server_open(session->server, job->set_name);
         while (result == VD_E_INVALID && wait_for_set(session, deadline));

@@ -84,7 +84,7 @@ struct session {
 
         pthread_mutex_t lock;
         pthread_cond_t met;  /* somebody arrived at the meeting, something became known, or the session is failing */
-        atomic_bool stopped; /* session_abort() */
+        atomic_bool stopped; /* everything is to end early */
         uint32_t arrived;
         atomic_bool failing;
         struct error failure; /* the first one, under `lock` */
@@ -104,9 +104,6 @@ int session_transfer(struct session *session, void (*serve)(struct channel *chan
 
 /* States the verdict and closes. `failure` may be empty: success. Frees everything the session holds. */
 void session_end(struct session *session, const struct error *failure, const char *note);
-
-/* Ends everything early, from any thread. `session_at` is a struct session. */
-void session_abort(void *session_at);
 
 /* Sends a message to whoever runs the server: words as for server_message_make(). */
 #define session_tell(session, id, ...) \

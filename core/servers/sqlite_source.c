@@ -458,7 +458,9 @@ static int read_frame(struct sqlite_source *source, uint32_t frame, uint8_t *pag
         return wal_frame_is_current(&log, &source->generation, frame, err);
 }
 
-int sqlite_source_overlay(struct sqlite_source *source, void *buffer, size_t size, uint64_t offset, struct error *err)
+/* Reads only those of the pages whose newest content is not in the database file, each into its place in `buffer`, and
+ * leaves the other bytes alone. Thread safe. */
+static int overlay(struct sqlite_source *source, void *buffer, size_t size, uint64_t offset, struct error *err)
 {
         uint32_t page_size = source->page_size;
         uint32_t first = (uint32_t)(offset / page_size) + 1;
@@ -496,7 +498,7 @@ int sqlite_source_read(struct sqlite_source *source, void *buffer, size_t size, 
                 return error_raise(err, ERR_PROTOCOL, "'%s' was to be read outside its pages", source->path);
         if (read_file(source, buffer, size, offset, err) < 0)
                 return -1;
-        return sqlite_source_overlay(source, buffer, size, offset, err);
+        return overlay(source, buffer, size, offset, err);
 }
 
 int sqlite_source_verify(struct sqlite_source *source, struct error *err)

@@ -43,12 +43,8 @@ uint64_t sqlite_source_log_size(struct sqlite_source *source);
 /* Reads whole pages: offset and size are multiples of the page size, within the image. Thread safe. */
 int sqlite_source_read(struct sqlite_source *source, void *buffer, size_t size, uint64_t offset, struct error *err);
 
-/* Reads only those of the pages whose newest content is not in the database file, each into its place in `buffer`, and
- * leaves the other bytes alone. Thread safe. */
-int sqlite_source_overlay(struct sqlite_source *source, void *buffer, size_t size, uint64_t offset, struct error *err);
-
-/* Pages of the image from `page` (counted from 1) on that sqlite_source_overlay() would fill: the first of them, 0:
- * none. */
+/* Pages of the image from `page` (counted from 1) on whose newest content is not in the database file: the first of
+ * them, 0: none. */
 uint32_t sqlite_source_next_overlaid(const struct sqlite_source *source, uint32_t page);
 
 /* Has SQLite check the content of the state (quick_check), before other threads read. ERR_DAMAGED with what it found;

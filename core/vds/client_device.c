@@ -172,6 +172,17 @@ static enum take_result take_command(struct vds_client_device *device, struct VD
         return taken == TAKE_COMMAND ? deliver(device, &record, ret_command, err) : taken;
 }
 
+/* Changes bits of the device's word in the layout. Under the device's lock. */
+static void set_outcome(struct vds_client_device *device, uint32_t clear, uint32_t set)
+{
+        uint32_t outcome = (device->outcome & ~clear) | set;
+
+        if (outcome == device->outcome)
+                return;
+        device->outcome = outcome;
+        atomic_store_explicit(&device->shared->outcome, outcome, memory_order_release);
+}
+
 /* One look at the device, under its lock. */
 static enum take_result look(struct vds_client_device *device, struct VDC_Command **ret_command, bool *ret_completed,
                              bool *ret_first_close, struct error *err)
@@ -182,7 +193,7 @@ static enum take_result look(struct vds_client_device *device, struct VDC_Comman
                 return TAKE_CLOSED;
         if (atomic_load_explicit(&device->shared->phase, memory_order_acquire) == DEVICE_CLOSED) {
                 device->closed_seen = *ret_first_close = true;
-                client_set_outcome(device, 0, OUTCOME_CLOSED_SEEN);
+                set_outcome(device, 0, OUTCOME_CLOSED_SEEN);
                 return TAKE_CLOSED;
         }
         return take_command(device, ret_command, ret_completed, err);
@@ -261,29 +272,19 @@ static struct client_slot *find_slot(struct vds_client_device *device, const str
         return &device->slots[from_first / sizeof device->slots[0]];
 }
 
-void client_set_outcome(struct vds_client_device *device, uint32_t clear, uint32_t set)
-{
-        uint32_t outcome = (device->outcome & ~clear) | set;
-
-        if (outcome == device->outcome)
-                return;
-        device->outcome = outcome;
-        atomic_store_explicit(&device->shared->outcome, outcome, memory_order_release);
-}
-
 /* What a completion says about whether the medium holds what was written: see vds_client_verdict(). */
 static void note_outcome(struct vds_client_device *device, int32_t command, int code)
 {
         if (code != ERROR_SUCCESS)
-                client_set_outcome(device, OUTCOME_FLUSHED | OUTCOME_FINISHED, OUTCOME_IO_ERROR);
+                set_outcome(device, OUTCOME_FLUSHED | OUTCOME_FINISHED, OUTCOME_IO_ERROR);
         else if (command == VDC_Write)
-                client_set_outcome(device, OUTCOME_FLUSHED | OUTCOME_FINISHED, 0);
+                set_outcome(device, OUTCOME_FLUSHED | OUTCOME_FINISHED, 0);
         else if (command == VDC_Flush)
-                client_set_outcome(device, 0, OUTCOME_FLUSHED);
+                set_outcome(device, 0, OUTCOME_FLUSHED);
         else if (command == VDC_Complete)
-                client_set_outcome(device, 0, OUTCOME_FINISHED);
+                set_outcome(device, 0, OUTCOME_FINISHED);
         else if (command == VDC_ClearError)
-                client_set_outcome(device, OUTCOME_IO_ERROR, 0);
+                set_outcome(device, OUTCOME_IO_ERROR, 0);
 }
 
 static int complete(struct vds_client_device *device, struct VDC_Command *command, int code, uint64_t bytes,

@@ -157,9 +157,6 @@ bool client_has_open_device(struct vds_client *client);
  * when GetCommand has said so. Within a call. */
 void client_note_closed(struct vds_client *client);
 
-/* Changes bits of the device's word in the layout. Under the device's lock. */
-void client_set_outcome(struct vds_client_device *device, uint32_t clear, uint32_t set);
-
 /* Maps a buffer area that was announced; `who` announced it. *fd is taken over. Service thread only. */
 int client_take_area(struct vds_client *client, const struct message_area *area, int *fd, const char *who,
                      struct error *err);
@@ -277,9 +274,6 @@ struct server_buffer {
 
 /* Is the address inside the data zone of an allocated buffer? */
 bool server_find_buffer(struct vds_server *server, const uint8_t *address, struct server_buffer *ret_buffer);
-
-/* Tells the client of a new area and adds it to the set. Under config_lock. NOERROR, VD_E_MEMORY, or VD_E_ABORT. */
-int server_add_area(struct vds_server *server, uint64_t size);
 
 /* What EndConfiguration does before it tells the client: turns the requests into the first area. Under config_lock. */
 int server_make_first_area(struct vds_server *server);

@@ -43,7 +43,8 @@ static uint64_t space_of(const struct server_requests *requests)
         return __builtin_add_overflow(requests->space, waste, &total) ? UINT64_MAX : total;
 }
 
-int server_add_area(struct vds_server *server, uint64_t size)
+/* Tells the client of a new area and adds it to the set. Under config_lock. NOERROR, VD_E_MEMORY, or VD_E_ABORT. */
+static int add_area(struct vds_server *server, uint64_t size)
 {
         struct message_area message = { .kind = MESSAGE_AREA, .size = size };
         struct error err = ERROR_INIT;
@@ -92,7 +93,7 @@ static int request_buffers(struct vds_server *server, uint32_t size, uint32_t al
         if (!add_request(&sum, space, alignment, count))
                 return VD_E_MEMORY;
         if (atomic_load(&server->set.state) != STATE_CONFIGURABLE)
-                return server_add_area(server, space_of(&sum));
+                return add_area(server, space_of(&sum));
         server->requests = sum;
         return NOERROR;
 }
@@ -153,7 +154,7 @@ int server_make_first_area(struct vds_server *server)
         int result = NOERROR;
 
         if (space > 0)
-                result = server_add_area(server, space);
+                result = add_area(server, space);
         /* After a failure the requests start again from nothing. */
         server->requests = (struct server_requests){ 0 };
         if (result == NOERROR)
