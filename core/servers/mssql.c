@@ -161,13 +161,17 @@ static bool is_ended(const struct run *run)
         return run->end && atomic_load(run->end);
 }
 
+static bool is_cancelled(const struct run *run)
+{
+        return is_ended(run) || (run->connection && atomic_load(&run->connection->cancel));
+}
+
 /* Whether it is time to go a phase further. */
 static bool is_due(struct run *run)
 {
         if (run->phase == PHASE_ATTENTION)
                 return deadline_passed(run->grace);
-        return run->phase == PHASE_WAITING && ((run->connection && atomic_load(&run->connection->cancel)) ||
-                                               is_ended(run) || deadline_passed(run->deadline));
+        return run->phase == PHASE_WAITING && (is_cancelled(run) || deadline_passed(run->deadline));
 }
 
 /* The library asks what to do about a wait that it has broken off. */
@@ -182,13 +186,12 @@ static int next_phase(struct run *run)
                 return INT_CANCEL;
         }
         run->phase = PHASE_ATTENTION;
-        run->cancelled = atomic_load(&run->connection->cancel);
-        if (run->cancelled)
-                grace_ms = atomic_load(&run->connection->cancel_grace_ms);
-        else if (is_ended(run))
-                grace_ms = 0;
-        run->cancelled = run->cancelled || is_ended(run);
+        run->cancelled = is_cancelled(run);
         run->timed_out = !run->cancelled;
+        if (atomic_load(&run->connection->cancel))
+                grace_ms = atomic_load(&run->connection->cancel_grace_ms);
+        else if (run->cancelled)
+                grace_ms = 0;
         run->grace = deadline_after_ms(grace_ms);
         return INT_TIMEOUT;
 }
@@ -540,7 +543,7 @@ int mssql_execute(struct mssql *connection, const char *sql, int64_t timeout_ms,
         if (!text_is_utf8(sql, strlen(sql)))
                 return error_raise(err, ERR_USAGE, "the statement is not UTF-8");
         speaking = &run;
-        run.cancelled = atomic_load(&connection->cancel) || is_ended(&run);
+        run.cancelled = is_cancelled(&run);
         if (!run.cancelled && dblib.dbcmd(process, sql) == SUCCEED && dblib.dbsqlsend(process) == SUCCEED) {
                 run.refused = dblib.dbsqlok(process) == FAIL;
                 rc = drain_results(&run, err);
