@@ -5,12 +5,12 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sodium.h>
-#include <string.h>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include "codecs/age_crypto.h"
+#include "core/base/symbols.h"
 
 #define STRING_OF(number) #number
 #define SONAME_OF(number) "libcrypto.so." STRING_OF(number)
@@ -39,23 +39,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static OSSL_LIB_CTX *context_of_all;
 static EVP_CIPHER *cipher; /* NULL: no libcrypto, or one that was built without it */
 
-static bool find_functions(void *library)
-{
 #define CRYPTO_SYMBOL(name) { #name, offsetof(struct crypto, name) },
-        static const struct {
-                const char *name;
-                size_t offset;
-        } symbols[] = { CRYPTO_FUNCTIONS(CRYPTO_SYMBOL) };
-
-        for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
-                void *address = dlsym(library, symbols[i].name);
-
-                if (!address)
-                        return false;
-                memcpy((char *)&crypto + symbols[i].offset, &address, sizeof address);
-        }
-        return true;
-}
+static const struct symbol symbols[] = { CRYPTO_FUNCTIONS(CRYPTO_SYMBOL) };
 
 /* No configuration file of libcrypto's and no variable of the environment has a say in this. The library's own default
  * context is not used: where memory is too short to make that, the library crashes. */
@@ -65,7 +50,7 @@ static void set_up(void)
 
         if (!library)
                 return;
-        if (!find_functions(library)) {
+        if (symbols_find(library, symbols, sizeof symbols / sizeof symbols[0], &crypto)) {
                 dlclose(library);
                 return;
         }

@@ -2,10 +2,10 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <string.h>
+
+#include "core/base/symbols.h"
 
 #define DBLIB_SONAME "libsybdb.so.5"
 
@@ -14,32 +14,16 @@ struct dblib dblib;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char fault[256]; /* in the loader's words; "" */
 
-/* False when a function is missing; dlerror() says which. */
-static bool find_functions(void *library)
-{
 #define DBLIB_SYMBOL(name) { #name, offsetof(struct dblib, name) },
-        static const struct {
-                const char *name;
-                size_t offset;
-        } symbols[] = { DBLIB_FUNCTIONS(DBLIB_SYMBOL) };
+static const struct symbol symbols[] = { DBLIB_FUNCTIONS(DBLIB_SYMBOL) };
 #undef DBLIB_SYMBOL
-
-        for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
-                void *address = dlsym(library, symbols[i].name);
-
-                if (!address)
-                        return false;
-                memcpy((char *)&dblib + symbols[i].offset, &address, sizeof address);
-        }
-        return true;
-}
 
 static void load(void)
 {
         void *library = dlopen(DBLIB_SONAME, RTLD_NOW | RTLD_LOCAL);
         const char *words;
 
-        if (library && find_functions(library))
+        if (library && !symbols_find(library, symbols, sizeof symbols / sizeof symbols[0], &dblib))
                 return;
         words = dlerror();
         snprintf(fault, sizeof fault, "%s", words ? words : DBLIB_SONAME);

@@ -9,16 +9,13 @@
 #include <unistd.h>
 
 #include "core/base/cleanup.h"
+#include "core/base/symbols.h"
 #include "core/sqlvdi/marker.h"
 
 /* What the remedy for a wrong file is. */
 #define NAME_ANOTHER "; name SQL Server's own with --sqlvdi PATH, which is usually " SQLVDI_LIBRARY_DEFAULT
 
-/* Where a symbol's address goes; functions and objects have addresses of one size here, as dlsym() demands. */
-static const struct {
-        const char *symbol;
-        size_t offset;
-} members[] = {
+static const struct symbol members[] = {
         { "_ZN22ClientVirtualDeviceSetC1Ev", offsetof(struct sqlvdi_members, set_construct) },
         { "_ZN22ClientVirtualDeviceSetD1Ev", offsetof(struct sqlvdi_members, set_destroy) },
         { "_ZN22ClientVirtualDeviceSet6CreateEPcP8VDConfig", offsetof(struct sqlvdi_members, set_create) },
@@ -81,14 +78,11 @@ static int check_file(const char *path, bool dropin_wanted, struct error *err)
 
 static int find_members(struct sqlvdi_library *library, const char *path, struct error *err)
 {
-        for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
-                void *address = dlsym(library->handle, members[i].symbol);
+        const char *missing =
+                symbols_find(library->handle, members, sizeof members / sizeof members[0], &library->members);
 
-                if (!address)
-                        return error_raise(err, ERR_USAGE, "'%s' lacks the symbol %s" NAME_ANOTHER, path,
-                                           members[i].symbol);
-                memcpy((char *)&library->members + members[i].offset, &address, sizeof address);
-        }
+        if (missing)
+                return error_raise(err, ERR_USAGE, "'%s' lacks the symbol %s" NAME_ANOTHER, path, missing);
         return 0;
 }
 
