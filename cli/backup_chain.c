@@ -9,7 +9,7 @@
 #include "cli/table.h"
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
-#include "core/servers/mssql_history.h"
+#include "core/mssql/history.h"
 #include "core/vds/abi.h"
 
 /* One backup set and the files that hold its devices. */

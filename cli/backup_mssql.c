@@ -12,8 +12,8 @@
 #include "cli/server_options.h"
 #include "codecs/codecs.h"
 #include "core/base/cleanup.h"
-#include "core/servers/mssql_history.h"
-#include "core/servers/sql_lexer.h"
+#include "core/mssql/history.h"
+#include "core/tsql/lexer.h"
 
 const struct opt_spec options_backup_mssql[] = {
         { .type = OPT_FLAG,

@@ -6,7 +6,7 @@
 
 #include "cli/backup.h"
 #include "cli/operation_sqlite.h"
-#include "core/servers/mssql_statement.h"
+#include "core/mssql/statement.h"
 
 const struct opt_spec options_backup_sqlite[] = {
         { .type = OPT_SIZE,

@@ -20,8 +20,8 @@
 #include "codecs/secret.h"
 #include "core/base/cleanup.h"
 #include "core/base/ident.h"
-#include "core/servers/script_run.h"
-#include "core/servers/standin.h"
+#include "core/script/run.h"
+#include "core/standin/standin.h"
 
 static const struct opt_spec options_serve[] = {
         { .type = OPT_STRING,

@@ -7,7 +7,7 @@
 #include "cli/command.h"
 #include "cli/message.h"
 #include "cli/reading.h"
-#include "core/servers/mssql.h"
+#include "core/mssql/mssql.h"
 
 static const struct opt_spec *const option_tables[] = { options_streams,    options_reading, options_decrypting,
                                                         options_passphrase, options_threads, options_stall,

@@ -9,7 +9,7 @@
 
 #include "cli/args.h"
 #include "core/base/error.h"
-#include "core/servers/mssql.h"
+#include "core/mssql/mssql.h"
 
 struct database {
         const char *kind;     /* "sqlite", "mssql" */

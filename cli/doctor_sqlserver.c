@@ -13,7 +13,7 @@
 #include "cli/run_as.h"
 #include "cli/sqlvdi.h"
 #include "core/base/fd_io.h"
-#include "core/servers/mssql.h"
+#include "core/mssql/mssql.h"
 
 enum {
         SHARED_LOW = 64 << 20, /* bytes: buffers of a few devices */

@@ -8,7 +8,7 @@
 #include "cli/message.h"
 #include "cli/set_options.h"
 #include "cli/tracing.h"
-#include "core/servers/script_run.h"
+#include "core/script/run.h"
 
 const struct opt_spec options_script[] = {
         { .type = OPT_STRING,

@@ -16,7 +16,7 @@
 #include "core/base/fault.h"
 #include "core/servers/events.h"
 #include "core/servers/server.h"
-#include "core/servers/statement.h"
+#include "core/tsql/statement.h"
 
 enum { BUSY_TIMEOUT_MS = 10000 };
 

@@ -12,7 +12,7 @@
 #include "cli/args.h"
 #include "cli/options.h"
 #include "core/base/error.h"
-#include "core/servers/mssql.h"
+#include "core/mssql/mssql.h"
 
 extern const struct opt_spec options_mssql_login[];
 

@@ -1,6 +1,6 @@
 #include "cli/mssql_options.h"
 
-#include "core/servers/mssql_statement.h"
+#include "core/mssql/statement.h"
 
 static const struct opt_choice backup_types[] = {
         { "full", MSSQL_FULL },

@@ -8,7 +8,7 @@
 #include "cli/session_watch.h"
 #include "cli/sqlvdi.h"
 #include "core/base/cleanup.h"
-#include "core/servers/mssql_history.h"
+#include "core/mssql/history.h"
 
 enum {
         ERROR_SEVERITY = 11,      /* from here on a message is an error */

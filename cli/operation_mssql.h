@@ -9,8 +9,8 @@
 
 #include "cli/operation.h"
 #include "cli/rows.h"
-#include "core/servers/mssql.h"
-#include "core/servers/mssql_statement.h"
+#include "core/mssql/mssql.h"
+#include "core/mssql/statement.h"
 
 /* Chooses this server and logs in. `login` outlives the operation. */
 int operation_use_mssql(struct operation *operation, const struct mssql_login *login, struct error *err);

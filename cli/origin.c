@@ -8,7 +8,7 @@
 
 #include "core/base/cleanup.h"
 #include "core/base/ident.h"
-#include "core/servers/mssql.h"
+#include "core/mssql/mssql.h"
 
 /* A trailing star stands for any rest of the folder's name. */
 static const char *const system_folders[] = {

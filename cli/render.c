@@ -9,7 +9,7 @@
 
 #include "cli/exit_status.h"
 #include "codecs/age_fast.h"
-#include "core/servers/mssql.h"
+#include "core/mssql/mssql.h"
 
 enum { HELP_WIDTH = 100, HELP_COLUMN = 28, LABEL_MAX = 64 };
 

@@ -10,7 +10,7 @@
 #include "cli/operation.h"
 #include "cli/options.h"
 #include "cli/run_as.h"
-#include "core/servers/mssql.h"
+#include "core/mssql/mssql.h"
 
 struct restore;
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "core/base/error.h"
-#include "core/servers/mssql.h"
+#include "core/mssql/mssql.h"
 
 enum {
         ROWS_COLUMNS_MAX = 128,

@@ -11,7 +11,7 @@
 
 #include "cli/progress.h"
 #include "cli/supervise.h"
-#include "core/servers/mssql.h"
+#include "core/mssql/mssql.h"
 
 enum { SESSION_WORDS_MAX = 256 };
 

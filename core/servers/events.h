@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/servers/messages.h"
+#include "core/tsql/messages.h"
 #include "core/vds/trace.h"
 
 /* One value of a row. */

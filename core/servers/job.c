@@ -8,7 +8,7 @@
 #include "core/base/cleanup.h"
 #include "core/servers/server.h"
 #include "core/servers/json_text.h"
-#include "core/servers/statement.h"
+#include "core/tsql/statement.h"
 
 /* Where a field lives and what it may hold: both directions read these tables. */
 struct text_field {

@@ -6,9 +6,9 @@
 
 #include "core/base/deadline.h"
 #include "core/servers/session.h"
-#include "core/servers/sqlite.h"
-#include "core/servers/sqlite_stage.h"
-#include "core/servers/statement.h"
+#include "core/sqlite/sqlite.h"
+#include "core/sqlite/stage.h"
+#include "core/tsql/statement.h"
 
 /* Databases that can be driven from here; a job names its row. */
 static const struct {

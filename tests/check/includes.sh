@@ -22,8 +22,10 @@ allow() {
 allow core/base core/base/
 allow core/shm core/base/ core/shm/
 allow core/vds core/base/ core/shm/ core/vds/ 'abi\.h'
-allow core/servers core/base/ core/servers/ 'core/vds/vds\.h' 'core/vds/trace\.h' 'core/vds/abi\.h'
+for room in servers tsql tds script sqlite mssql standin; do
+    allow "core/$room" core/base/ 'core/(servers|tsql|tds|script|sqlite|mssql|standin)/' 'core/vds/(vds|trace|abi)\.h'
+done
 allow core/sqlvdi core/base/ core/sqlvdi/ 'abi\.h' 'core/vds/vds\.h' 'core/vds/trace\.h' 'core/vds/abi\.h'
 allow codecs core/base/ codecs/
-allow cli cli/ codecs/ core/base/ 'core/sqlvdi/(engine|library)\.h' 'core/vds/vds\.h' 'core/vds/trace\.h' 'core/vds/abi\.h' 'core/servers/server\.h' 'core/servers/script_run\.h' 'core/servers/events\.h' 'core/servers/statement\.h' 'core/servers/sql_lexer\.h' 'core/servers/standin\.h' 'core/servers/mssql(_statement|_history)?\.h'
+allow cli cli/ codecs/ core/base/ 'core/sqlvdi/(engine|library)\.h' 'core/vds/vds\.h' 'core/vds/trace\.h' 'core/vds/abi\.h' 'core/servers/(server|events)\.h' 'core/script/run\.h' 'core/tsql/(statement|lexer)\.h' 'core/standin/standin\.h' 'core/mssql/(mssql|statement|history)\.h'
 exit $status

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "core/base/cleanup.h"
-#include "core/servers/standin_batch.h"
-#include "core/servers/standin_query.h"
+#include "core/standin/batch.h"
+#include "core/standin/query.h"
 #include "fuzz.h"
 
 enum { TEXT_MAX = 1 << 16 };

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/servers/script_parse.h"
+#include "core/script/parse.h"
 #include "fuzz.h"
 
 static void insist(bool holds)

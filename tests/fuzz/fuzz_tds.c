@@ -12,7 +12,7 @@
 
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
-#include "core/servers/tds.h"
+#include "core/tds/tds.h"
 #include "fuzz.h"
 
 enum { INPUT_MAX = 3072, REQUESTS_MAX = 64, LOGIN_MAX = 256, LOGIN_TIMEOUT_MS = 20000 };

@@ -14,12 +14,12 @@
 #include "cli/primary_info.h"
 #include "codecs/stream_info.h"
 #include "core/base/cleanup.h"
-#include "core/servers/mssql_history.h"
-#include "core/servers/mssql_statement.h"
+#include "core/mssql/history.h"
+#include "core/mssql/statement.h"
 #include "core/servers/server.h"
-#include "core/servers/sql_lexer.h"
-#include "core/servers/sqlite_wal.h"
-#include "core/servers/statement.h"
+#include "core/tsql/lexer.h"
+#include "core/sqlite/wal.h"
+#include "core/tsql/statement.h"
 #include "fuzz.h"
 
 enum { WORDS_MAX = 24, TEXT_MAX = 1 << 16 };

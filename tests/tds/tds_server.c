@@ -12,7 +12,7 @@
 
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
-#include "core/servers/tds.h"
+#include "core/tds/tds.h"
 
 enum { CONNECTIONS_MAX = 256, ROWS_OF_A_FLOOD = 100000000 };
 

@@ -11,7 +11,7 @@
 
 #include "cli/backup_chain.h"
 #include "core/base/cleanup.h"
-#include "core/servers/mssql_history.h"
+#include "core/mssql/history.h"
 
 /* A file: a device of a backup, of which `number` is the identity. */
 struct file {

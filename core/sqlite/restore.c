@@ -1,0 +1,236 @@
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/cleanup.h"
+#include "core/base/fault.h"
+#include "core/base/fd_io.h"
+#include "core/servers/report.h"
+#include "core/sqlite/sqlite.h"
+#include "core/sqlite/check.h"
+#include "core/sqlite/input.h"
+#include "core/sqlite/replace.h"
+#include "core/sqlite/stage.h"
+
+struct restore {
+        const struct server_job *job;
+        struct target target;
+        struct stage stage;
+        struct session *session;
+        struct sqlite_input input;
+};
+
+static int fault(const char *point, const struct server_job *job, struct error *err)
+{
+        int sys_errno = fault_point(point);
+
+        return sys_errno ? error_raise_errno(err, sys_errno, "restore of '%s' failed", job->database) : 0;
+}
+
+/* ---- before any data ---- */
+
+static void restore_deinit(struct restore *restore)
+{
+        if (restore->target.folder_fd >= 0)
+                stage_remove(&restore->target, &restore->stage);
+        target_deinit(&restore->target);
+}
+
+/* Refuses what could not be put into place at the end.
+ * Nothing has been read yet, so nothing is lost but the attempt. */
+static int check_target(struct restore *restore, struct error *err)
+{
+        struct target *target = &restore->target;
+        const struct replacement replacement = { .target = target };
+        char path[PATH_MAX];
+
+        if (target_look(target, err) < 0)
+                return -1;
+        if (!target_first(target, path))
+                return 0;
+        if (restore->job->replace == SERVER_REPLACE_NO)
+                session_explain(restore->session, MESSAGE_FILE_EXISTS, server_job_logical_name(restore->job), path);
+        switch (restore->job->replace) {
+        case SERVER_REPLACE_ASIDE:
+                return replace_check_unused(target, target->name, err);
+        case SERVER_REPLACE_IN_PLACE:
+                if (target->exists[0])
+                        return replace_probe_in_place(&replacement, err);
+                return error_raise(
+                        err, ERR_USAGE,
+                        "'%s' exists without its database: move it away, or use vdipipe restore --replace=aside", path);
+        default:
+                return error_raise(
+                        err, ERR_USAGE,
+                        "'%s' exists: only RESTORE ... WITH REPLACE (vdipipe restore --replace) writes over it", path);
+        }
+}
+
+int sqlite_configure_read(struct session *session, struct error *err)
+{
+        const struct server_job *job = session->job;
+        const struct session_shape shape = {
+                .features = (session->config.features & SQLITE_FEATURES & ~VDF_RequestComplete) | VDF_ReadMedia,
+                .block_size = job->block_size ? job->block_size : VDS_BLOCK_SIZE_MIN,
+                .max_transfer = job->max_transfer ? job->max_transfer : SQLITE_TRANSFER_DEFAULT,
+                .buffer_count = job->buffer_count,
+        };
+        struct server_info info = { .kind = "sqlite" };
+        char text[VDS_TEXT_MAX];
+
+        snprintf(info.version, sizeof info.version, "%s", sqlite3_libversion());
+        if (server_info_encode(&info, text, err) < 0)
+                return -1;
+        return session_configure(session, &shape, text, err);
+}
+
+/* ---- the data ---- */
+
+static int store(void *restore_at, uint64_t offset, const void *data, size_t size, struct error *err)
+{
+        const struct restore *restore = restore_at;
+
+        if (fd_pwrite_full(restore->stage.fd, data, size, (off_t)offset) < 0)
+                return error_raise_errno(err, errno, "cannot write the restored database in the folder '%s'",
+                                         restore->target.folder);
+        return 0;
+}
+
+static int transfer(struct restore *restore, struct error *err)
+{
+        sqlite_input_init(&restore->input, restore->session);
+        restore->input.store = store;
+        restore->input.context = restore;
+        return sqlite_input_run(&restore->input, err);
+}
+
+/* ---- after the data ---- */
+
+/* As recorded, as far as permitted: only root may give a file away. Else as the old database was, or as files are made
+ * here. */
+static void dress(const struct restore *restore)
+{
+        const struct server_job *job = restore->job;
+        const struct stat *old = restore->target.exists[0] ? &restore->target.st : NULL;
+        uid_t uid = job->has_owner ? job->uid : old ? old->st_uid : geteuid();
+        gid_t gid = job->has_owner ? job->gid : old ? old->st_gid : (gid_t)-1;
+        mode_t mask = umask(077);
+        mode_t mode = job->has_owner ? job->mode : old ? old->st_mode : 0644 & ~mask;
+
+        umask(mask);
+        stage_dress(&restore->stage, uid, gid, mode);
+}
+
+static int settle(struct restore *restore, struct session *session, struct db_patience *patience, struct error *err)
+{
+        const struct server_job *job = restore->job;
+
+        if (fault("restore.data.written", job, err) < 0)
+                return -1;
+        dress(restore);
+        if (fsync(restore->stage.fd) < 0)
+                return error_raise_errno(err, errno, "cannot write the restored database in the folder '%s'",
+                                         restore->target.folder);
+        if (fault("restore.synced", job, err) < 0 ||
+            check_database(restore->stage.path, restore->stage.fd, job->check, patience, job->database, err) < 0)
+                return -1;
+        if (session_is_aborted(session))
+                return session_raise(session, VD_E_ABORT, "finish", err);
+        return fault("restore.checked", job, err);
+}
+
+/* The way into place. A target that appeared since the first look is refused as it would have been then. */
+static int put_into_place(struct restore *restore, const struct replacement *replacement, struct error *err)
+{
+        static int (*const ways[])(const struct replacement *replacement, struct error *err) = {
+                [SERVER_REPLACE_NO] = replace_new,
+                [SERVER_REPLACE_IN_PLACE] = replace_in_place,
+                [SERVER_REPLACE_ASIDE] = replace_aside,
+        };
+        char path[PATH_MAX];
+
+        if (check_target(restore, err) < 0)
+                return -1;
+        return (target_first(&restore->target, path) ? ways[restore->job->replace] : replace_new)(replacement, err);
+}
+
+int sqlite_restore(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err)
+{
+        CLEANUP(restore_deinit)
+        struct restore restore = {
+                .job = session->job, .target = TARGET_INIT, .stage = STAGE_INIT, .session = session
+        };
+        struct db_patience patience = { .cancelled = session_is_aborted, .context = session };
+        const struct replacement replacement = {
+                .target = &restore.target, .stage = &restore.stage, .patience = &patience, .note = note
+        };
+
+        stage_sweep(session->job->database);
+        if (sqlite_check_file(session, err) < 0 || target_open(&restore.target, session->job->database, err) < 0 ||
+            check_target(&restore, err) < 0 || stage_create(&restore.target, "restore", &restore.stage, err) < 0 ||
+            fault("restore.temp.created", session->job, err) < 0 || sqlite_configure_read(session, err) < 0 ||
+            transfer(&restore, err) < 0 || settle(&restore, session, &patience, err) < 0)
+                return -1;
+        patience.deadline = deadline_after_ms(session->job->busy_timeout_ms);
+        return put_into_place(&restore, &replacement, err);
+}
+
+/* ---- the same without a database ---- */
+
+/* What the header says, against what came. */
+static int check_length(const struct sqlite_input *input, struct error *err)
+{
+        uint64_t size = sqlite_input_size(input);
+        uint64_t want = input->pages * input->page_size;
+
+        if (size == 0 || (input->pages == 0 && size % input->page_size == 0) || size == want)
+                return 0;
+        return error_raise(err, ERR_DAMAGED, "the backup set on '%s' has %llu bytes, and its header speaks of %llu",
+                           input->shown, (unsigned long long)size, (unsigned long long)want);
+}
+
+/* With CHECKSUM the database is put together in the spool folder for SQLite to look at. */
+static int verify_content(struct restore *restore, struct error *err)
+{
+        struct db_patience patience = { .cancelled = session_is_aborted, .context = restore->session };
+
+        if (check_database(restore->stage.path, restore->stage.fd, SERVER_CHECK_QUICK, &patience,
+                           restore->job->set_name, err) < 0)
+                return -1;
+        return session_is_aborted(restore->session) ? session_raise(restore->session, VD_E_ABORT, "finish", err) : 0;
+}
+
+static int open_spool(struct restore *restore, struct error *err)
+{
+        CLEANUP(freep) char *path = NULL;
+
+        if (asprintf(&path, "%s/vdipipe-verify", restore->job->spool_dir) < 0)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        stage_sweep(path);
+        if (target_open(&restore->target, path, err) < 0)
+                return -1;
+        return stage_create(&restore->target, "restore", &restore->stage, err);
+}
+
+int sqlite_verify(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err)
+{
+        CLEANUP(restore_deinit)
+        struct restore restore = {
+                .job = session->job, .target = TARGET_INIT, .stage = STAGE_INIT, .session = session
+        };
+        bool content = session->job->checksum;
+
+        (void)note;
+        if (sqlite_check_file(session, err) < 0 || (content && open_spool(&restore, err) < 0) ||
+            sqlite_configure_read(session, err) < 0)
+                return -1;
+        sqlite_input_init(&restore.input, session);
+        restore.input.store = content ? store : NULL;
+        restore.input.context = &restore;
+        if (sqlite_input_run(&restore.input, err) < 0 || check_length(&restore.input, err) < 0)
+                return -1;
+        return content ? verify_content(&restore, err) : 0;
+}

@@ -1,0 +1,108 @@
+#include <string.h>
+
+#include "core/tds/internal.h"
+
+/* Where the fixed part of LOGIN7 has what. */
+enum {
+        LOGIN_FIXED_7_1 = 86, /* bytes; two more fields since 7.2 */
+        LOGIN_FIXED = 94,
+        LOGIN_FIELDS = 36, /* offset and length of each text */
+        FLAGS_1_NUMBERS = 0x0f,
+        FLAGS_2_INTEGRATED = 0x80,
+};
+
+/* The texts in the order of their places, 4 bytes each. */
+struct login_field {
+        const char *what;
+        size_t at; /* in struct tds_login; SIZE_MAX: of no interest */
+};
+
+static const struct login_field login_fields[] = {
+        { "host name", offsetof(struct tds_login, host) },
+        { "user name", offsetof(struct tds_login, user) },
+        { "password", offsetof(struct tds_login, password) },
+        { "application name", offsetof(struct tds_login, application) },
+        { "server name", offsetof(struct tds_login, server) },
+        { "extension", SIZE_MAX },
+        { "library name", offsetof(struct tds_login, library) },
+        { "language", SIZE_MAX },
+        { "database name", offsetof(struct tds_login, database) },
+};
+
+static char **login_text(struct tds_login *login, const struct login_field *field)
+{
+        return (char **)((uint8_t *)login + field->at);
+}
+
+void tds_login_deinit(struct tds_login *login)
+{
+        if (login->password)
+                explicit_bzero(login->password, strlen(login->password));
+        for (size_t i = 0; i < sizeof login_fields / sizeof login_fields[0]; i++)
+                if (login_fields[i].at != SIZE_MAX)
+                        freep(login_text(login, &login_fields[i]));
+}
+
+/* The password is disguised, not encrypted: each byte with its halves exchanged, then XORed. */
+static void reveal_password(uint8_t *bytes, size_t size)
+{
+        for (size_t i = 0; i < size; i++) {
+                uint8_t byte = bytes[i] ^ 0xa5;
+
+                bytes[i] = (uint8_t)(byte >> 4 | byte << 4);
+        }
+}
+
+static int take_field(const struct tds_message *message, size_t fixed, const struct login_field *field,
+                      struct tds_cursor *places, struct tds_login *login, struct error *err)
+{
+        size_t offset = tds_get_u16(places);
+        size_t size = 2 * (size_t)tds_get_u16(places);
+        bool is_password = field->at == offsetof(struct tds_login, password);
+        uint8_t bytes[2 * TDS_LOGIN_TEXT_MAX];
+        enum tds_text_result result;
+
+        if (field->at == SIZE_MAX)
+                return 0;
+        if (size == 0)
+                offset = fixed;
+        if (size > sizeof bytes || offset < fixed || offset > message->size || size > message->size - offset)
+                return error_raise(err, ERR_PROTOCOL,
+                                   "TDS client sent a login whose %s lies outside of it or is too long", field->what);
+        memcpy(bytes, message->body + offset, size);
+        if (is_password)
+                reveal_password(bytes, size);
+        result = tds_text_decode(bytes, size, login_text(login, field));
+        if (is_password)
+                explicit_bzero(bytes, sizeof bytes);
+        if (result == TDS_TEXT_MEMORY)
+                return error_raise(err, ERR_MEMORY, "out of memory for a login");
+        if (result == TDS_TEXT_BAD)
+                return error_raise(err, ERR_PROTOCOL, "TDS client sent a login whose %s is no text", field->what);
+        return 0;
+}
+
+int tds_login_parse(const struct tds_message *message, struct tds_login *login, struct tds_login_wishes *ret_wishes,
+                    struct error *err)
+{
+        struct tds_cursor cursor = tds_cursor_on(message->body, message->size);
+        uint32_t length = tds_get_u32(&cursor);
+        uint32_t version = tds_get_u32(&cursor);
+        size_t fixed = version < TDS_VERSION_7_2 ? LOGIN_FIXED_7_1 : LOGIN_FIXED;
+        struct tds_cursor places;
+
+        if (message->size < fixed || length != message->size)
+                return error_raise(err, ERR_PROTOCOL, "TDS client sent a login of %zu bytes that says it has %u",
+                                   message->size, length);
+        *ret_wishes = (struct tds_login_wishes){
+                .version = version,
+                .packet_size = tds_get_u32(&cursor),
+                .foreign_numbers = (message->body[24] & FLAGS_1_NUMBERS) != 0,
+                .integrated = (message->body[25] & FLAGS_2_INTEGRATED) != 0,
+        };
+        places = tds_cursor_on(message->body + LOGIN_FIELDS, fixed - LOGIN_FIELDS);
+        for (size_t i = 0; i < sizeof login_fields / sizeof login_fields[0]; i++)
+                if (take_field(message, fixed, &login_fields[i], &places, login, err) < 0)
+                        return -1;
+        return 0;
+}

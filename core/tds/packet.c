@@ -1,0 +1,287 @@
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/tds/internal.h"
+
+void tds_message_free(struct tds_message *message)
+{
+        if (!message)
+                return;
+        /* A login carries a password. */
+        if (message->body)
+                explicit_bzero(message->body, message->size);
+        free(message->body);
+        free(message);
+}
+
+void tds_input_drop(struct tds_session *session)
+{
+        struct tds_input *input = &session->input;
+        struct tds_message *message;
+
+        tds_message_free(take_ptr(&input->partial));
+        while ((message = tds_input_take(session)))
+                tds_message_free(message);
+}
+
+bool tds_input_has_room(const struct tds_session *session)
+{
+        return session->input.count < TDS_QUEUE_MAX && session->input.bytes <= TDS_REQUEST_MAX;
+}
+
+struct tds_message *tds_input_take(struct tds_session *session)
+{
+        struct tds_input *input = &session->input;
+        struct tds_message *message = input->first;
+
+        if (!message)
+                return NULL;
+        input->first = message->next;
+        input->count--;
+        input->bytes -= message->size;
+        message->next = NULL;
+        return message;
+}
+
+static size_t packet_length(const uint8_t *packet)
+{
+        return (size_t)(packet[2] << 8 | packet[3]);
+}
+
+/* What else than TDS 7 may begin a connection, so that the reason is told rather than a number. */
+static int refuse_first_byte(uint8_t type, struct error *err)
+{
+        if (type == TDS_PACKET_TLS)
+                return error_raise(
+                        err, ERR_PROTOCOL,
+                        "TDS client wants encryption from the first byte (TDS 8.0), which is not offered here: "
+                        "let it connect with encryption off");
+        if (type == TDS_PACKET_OLD_LOGIN)
+                return error_raise(err, ERR_PROTOCOL,
+                                   "TDS client logs in with a version before 7, which is not spoken here: set its TDS "
+                                   "version to 7.4");
+        return error_raise(err, ERR_PROTOCOL, "TDS client begins with a packet of type 0x%02x, which is no login",
+                           type);
+}
+
+static bool may_come(const struct tds_session *session, uint8_t type)
+{
+        if (session->version == 0)
+                return type == TDS_PACKET_PRELOGIN || type == TDS_PACKET_LOGIN7;
+        return type == TDS_PACKET_BATCH || type == TDS_PACKET_RPC || type == TDS_PACKET_ATTENTION ||
+               type == TDS_PACKET_BULK || type == TDS_PACKET_TRANSACTION;
+}
+
+static int check_header(const struct tds_session *session, struct error *err)
+{
+        const struct tds_input *input = &session->input;
+        uint8_t type = input->packet[0];
+        size_t length = packet_length(input->packet);
+
+        if (!may_come(session, type)) {
+                if (session->version == 0)
+                        return refuse_first_byte(type, err);
+                return error_raise(err, ERR_PROTOCOL, "TDS client sent a packet of type 0x%02x, which is no request",
+                                   type);
+        }
+        if (length < TDS_HEADER || length > TDS_PACKET_MAX)
+                return error_raise(err, ERR_PROTOCOL,
+                                   "TDS client sent a packet of %zu bytes, where %d to %d are allowed", length,
+                                   TDS_HEADER, TDS_PACKET_MAX);
+        if (input->partial && type != input->partial->type && type != TDS_PACKET_ATTENTION)
+                return error_raise(err, ERR_PROTOCOL,
+                                   "TDS client mixed packets of type 0x%02x into a message of type 0x%02x", type,
+                                   input->partial->type);
+        return 0;
+}
+
+static int message_grow(struct tds_message *message, size_t size, size_t limit, struct error *err)
+{
+        size_t room = message->room > 0 ? message->room : 512;
+        uint8_t *body;
+
+        if (message->size + size > limit)
+                return error_raise(err, ERR_PROTOCOL, "TDS client sent a message of more than %zu bytes", limit);
+        while (room < message->size + size)
+                room *= 2;
+        if (room == message->room)
+                return 0;
+        body = malloc(room);
+        if (!body)
+                return error_raise(err, ERR_MEMORY, "out of memory for a message of a TDS client");
+        if (message->size > 0) {
+                memcpy(body, message->body, message->size);
+                explicit_bzero(message->body, message->size);
+        }
+        free(message->body);
+        message->body = body;
+        message->room = room;
+        return 0;
+}
+
+static void queue_message(struct tds_input *input)
+{
+        struct tds_message **end = &input->first;
+
+        while (*end)
+                end = &(*end)->next;
+        input->count++;
+        input->bytes += input->partial->size;
+        *end = take_ptr(&input->partial);
+}
+
+static enum tds_input_event finish_packet(struct tds_session *session, struct error *err)
+{
+        struct tds_input *input = &session->input;
+        uint8_t status = input->packet[1];
+        size_t size = packet_length(input->packet) - TDS_HEADER;
+
+        input->have = 0;
+        if (input->packet[0] == TDS_PACKET_ATTENTION) {
+                tds_input_drop(session);
+                return TDS_INPUT_ATTENTION;
+        }
+        if (!input->partial) {
+                input->partial = calloc(1, sizeof *input->partial);
+                if (!input->partial) {
+                        error_raise(err, ERR_MEMORY, "out of memory for a message of a TDS client");
+                        return TDS_INPUT_FAILED;
+                }
+                input->partial->type = input->packet[0];
+                input->partial->status = status;
+        }
+        if (message_grow(input->partial, size, input->limit, err) < 0)
+                return TDS_INPUT_FAILED;
+        memcpy(input->partial->body + input->partial->size, input->packet + TDS_HEADER, size);
+        input->partial->size += size;
+        if (session->version == 0)
+                explicit_bzero(input->packet + TDS_HEADER, size);
+        if (!(status & TDS_STATUS_END))
+                return TDS_INPUT_NOTHING;
+        input->partial->status |= status & TDS_STATUS_IGNORE;
+        queue_message(input);
+        return TDS_INPUT_MESSAGE;
+}
+
+static size_t packet_wanted(const struct tds_input *input)
+{
+        return input->have < TDS_HEADER ? TDS_HEADER : packet_length(input->packet);
+}
+
+enum tds_input_event tds_input_step(struct tds_session *session, struct error *err)
+{
+        struct tds_input *input = &session->input;
+
+        for (;;) {
+                ssize_t n = recv(session->fd, input->packet + input->have, packet_wanted(input) - input->have,
+                                 MSG_DONTWAIT);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+                        return TDS_INPUT_NOTHING;
+                if (n == 0 || (n < 0 && (errno == ECONNRESET || errno == EPIPE)))
+                        return TDS_INPUT_CLOSED;
+                if (n < 0) {
+                        error_raise_errno(err, errno, "cannot receive from a TDS client");
+                        return TDS_INPUT_FAILED;
+                }
+                input->have += (size_t)n;
+                if (input->have == TDS_HEADER && check_header(session, err) < 0)
+                        return TDS_INPUT_FAILED;
+                /* Packets may come without an end: after each the caller looks for what else has happened. */
+                if (input->have >= TDS_HEADER && input->have == packet_wanted(input))
+                        return finish_packet(session, err);
+        }
+}
+
+enum tds_wait_result tds_wait(struct tds_session *session, short events, int other_fd)
+{
+        struct pollfd polled[] = {
+                { .fd = session->wake_fd, .events = POLLIN },
+                { .fd = other_fd, .events = POLLIN },
+                { .fd = session->fd, .events = events },
+        };
+
+        for (;;) {
+                int n = poll(polled, sizeof polled / sizeof polled[0], deadline_left_ms(session->deadline));
+
+                if (atomic_load(&session->ended) || polled[0].revents)
+                        return TDS_WAIT_ENDED;
+                if (n < 0 && errno != EINTR && errno != EAGAIN)
+                        return TDS_WAIT_ENDED;
+                if (n == 0 || deadline_passed(session->deadline))
+                        return TDS_WAIT_PASSED;
+                if (n > 0)
+                        return polled[1].revents ? TDS_WAIT_OTHER : TDS_WAIT_READY;
+        }
+}
+
+static void send_packet(struct tds_session *session, size_t size)
+{
+        size_t sent = 0;
+
+        while (sent < size && !atomic_load(&session->ended)) {
+                ssize_t n = send(session->fd, session->output.packet + sent, size - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+                if (n > 0)
+                        sent += (size_t)n;
+                else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+                        if (tds_wait(session, POLLOUT, -1) != TDS_WAIT_READY)
+                                tds_shutdown(session);
+                } else if (n == 0 || errno != EINTR)
+                        tds_shutdown(session);
+        }
+}
+
+void tds_output_flush(struct tds_session *session, bool end)
+{
+        struct tds_output *output = &session->output;
+
+        if (output->size == TDS_HEADER && !end)
+                return;
+        output->packet[0] = TDS_PACKET_ANSWER;
+        output->packet[1] = end ? TDS_STATUS_END : 0;
+        output->packet[2] = (uint8_t)(output->size >> 8);
+        output->packet[3] = (uint8_t)output->size;
+        output->packet[4] = (uint8_t)(session->id >> 8);
+        output->packet[5] = (uint8_t)session->id;
+        output->packet[6] = ++output->id;
+        output->packet[7] = 0;
+        send_packet(session, output->size);
+        output->size = TDS_HEADER;
+        if (end)
+                output->id = 0;
+}
+
+void tds_output_bytes(struct tds_session *session, const void *bytes, size_t size)
+{
+        struct tds_output *output = &session->output;
+        const uint8_t *at = bytes;
+
+        while (size > 0 && !atomic_load(&session->ended)) {
+                size_t step;
+
+                if (output->size == output->packet_size)
+                        tds_output_flush(session, /* end= */ false);
+                step = output->packet_size - output->size;
+                if (step > size)
+                        step = size;
+                memcpy(output->packet + output->size, at, step);
+                output->size += step;
+                at += step;
+                size -= step;
+        }
+}
+
+void tds_output_token(struct tds_session *session, const struct tds_token *token)
+{
+        tds_output_bytes(session, token->bytes, token->size);
+}
+
+int tds_output_result(const struct tds_session *session)
+{
+        return atomic_load(&session->ended) ? -1 : 0;
+}
