@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "codecs/stream_info.h"
+#include "codecs/stream/info.h"
 #include "core/base/error.h"
 
 struct backup_chain;

@@ -1,7 +1,7 @@
 #include "cli/chain.h"
 
 #include "cli/coding.h"
-#include "codecs/age.h"
+#include "codecs/age/age.h"
 
 struct vdistream_options chain_stream_options(const struct args *args)
 {

@@ -19,7 +19,7 @@
 #include "cli/set_options.h"
 #include "cli/sqlvdi.h"
 #include "codecs/codecs.h"
-#include "codecs/pool.h"
+#include "codecs/base/pool.h"
 #include "core/base/deadline.h"
 
 static const struct opt_spec backup_options[] = {

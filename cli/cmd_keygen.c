@@ -13,7 +13,7 @@
 #include "cli/command.h"
 #include "cli/message.h"
 #include "cli/secrets.h"
-#include "codecs/age.h"
+#include "codecs/age/age.h"
 #include "core/base/cleanup.h"
 
 static const struct opt_spec keygen_options[] = {

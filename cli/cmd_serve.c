@@ -17,7 +17,7 @@
 #include "cli/message.h"
 #include "cli/secrets.h"
 #include "cli/set_options.h"
-#include "codecs/secret.h"
+#include "codecs/base/secret.h"
 #include "core/base/cleanup.h"
 #include "core/base/ident.h"
 #include "core/script/run.h"

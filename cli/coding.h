@@ -11,7 +11,7 @@
 
 #include "cli/args.h"
 #include "cli/options.h"
-#include "codecs/age.h"
+#include "codecs/age/age.h"
 #include "core/base/error.h"
 
 /* Of more recipients than this only their number is told. */

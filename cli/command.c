@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "codecs/codecs.h"
-#include "codecs/pool.h"
+#include "codecs/base/pool.h"
 
 const struct command *const commands[] = {
         &command_backup,

@@ -4,7 +4,7 @@
 #ifndef VDIPIPE_CLI_DESCRIBE_H
 #define VDIPIPE_CLI_DESCRIBE_H
 
-#include "codecs/stream_info.h"
+#include "codecs/stream/info.h"
 #include "core/servers/server.h"
 #include "core/vds/abi.h"
 

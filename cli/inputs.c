@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "cli/coding.h"
-#include "codecs/pool.h"
+#include "codecs/base/pool.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 

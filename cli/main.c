@@ -14,7 +14,7 @@
 #include "cli/exit_status.h"
 #include "cli/message.h"
 #include "cli/render.h"
-#include "codecs/pool.h"
+#include "codecs/base/pool.h"
 #include "core/base/cleanup.h"
 
 /* Descriptors 0 to 2 always exist, so that no file of ours can become somebody's standard output. In place of a closed

@@ -12,10 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "codecs/disk.h"
-#include "codecs/source.h"
-#include "codecs/stage.h"
-#include "codecs/tape.h"
+#include "codecs/drives/disk.h"
+#include "codecs/base/source.h"
+#include "codecs/base/stage.h"
+#include "codecs/drives/tape.h"
 #include "core/base/error.h"
 #include "core/vds/abi.h"
 

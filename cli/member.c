@@ -9,7 +9,7 @@
 #include "cli/message.h"
 #include "cli/outputs.h"
 #include "cli/set_options.h"
-#include "codecs/pool.h"
+#include "codecs/base/pool.h"
 #include "core/base/deadline.h"
 
 enum {

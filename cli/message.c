@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "codecs/age.h"
+#include "codecs/age/age.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 #include "core/base/text.h"

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "cli/secrets.h"
-#include "codecs/secret.h"
+#include "codecs/base/secret.h"
 #include "core/base/cleanup.h"
 
 static const struct opt_choice encryptions[] = {

@@ -5,7 +5,7 @@
 #define VDIPIPE_CLI_ORIGIN_H
 
 #include "cli/config.h"
-#include "codecs/stream_info.h"
+#include "codecs/stream/info.h"
 #include "core/base/error.h"
 
 /* Returns 0 when `info` was recorded on this machine and its origin is an existing database, or a free name in an

@@ -9,7 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "codecs/age.h"
+#include "codecs/age/age.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 

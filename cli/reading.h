@@ -9,7 +9,7 @@
 #include "cli/inputs.h"
 #include "cli/progress.h"
 #include "cli/supervise.h"
-#include "codecs/stage.h"
+#include "codecs/base/stage.h"
 
 struct reading {
         struct progress progress;

@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#include "codecs/source.h"
+#include "codecs/base/source.h"
 #include "core/base/error.h"
 
 /* Puts a recording before *source, which it owns from here on; on failure all is as it was. Reading more than `limit`

@@ -8,7 +8,7 @@
 #include <zstd.h>
 
 #include "cli/exit_status.h"
-#include "codecs/age_fast.h"
+#include "codecs/age/fast.h"
 #include "core/mssql/mssql.h"
 
 enum { HELP_WIDTH = 100, HELP_COLUMN = 28, LABEL_MAX = 64 };

@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 #include "cli/args.h"
-#include "codecs/stage.h"
+#include "codecs/base/stage.h"
 #include "core/base/error.h"
 
 struct run_as;

@@ -9,7 +9,7 @@
 
 #include "cli/message.h"
 #include "cli/prompt.h"
-#include "codecs/secret.h"
+#include "codecs/base/secret.h"
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
 

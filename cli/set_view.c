@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/serving.h"
-#include "codecs/json.h"
+#include "codecs/stream/json.h"
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
 

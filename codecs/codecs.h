@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "codecs/source.h"
-#include "codecs/stage.h"
-#include "codecs/stream_info.h"
+#include "codecs/base/source.h"
+#include "codecs/base/stage.h"
+#include "codecs/stream/info.h"
 
 /* ---- sinks: the end of a writing chain ---- */
 

@@ -2,11 +2,11 @@
 
 #include <string.h>
 
-#include "codecs/age_armor.h"
-#include "codecs/age_header.h"
-#include "codecs/bytes.h"
-#include "codecs/frame.h"
-#include "codecs/record.h"
+#include "codecs/age/armor.h"
+#include "codecs/age/header.h"
+#include "codecs/base/bytes.h"
+#include "codecs/stream/frame.h"
+#include "codecs/stream/record.h"
 
 const char *layer_name(enum layer_kind kind)
 {

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "codecs/codecs.h"
-#include "codecs/source.h"
+#include "codecs/base/source.h"
 
 /* A descriptor, which stays the caller's. */
 int fd_source_new(int fd, const char *label, const atomic_bool *cancel, struct source **ret_source, struct error *err);

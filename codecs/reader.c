@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codecs/age.h"
+#include "codecs/age/age.h"
 #include "codecs/detect.h"
-#include "codecs/label.h"
+#include "codecs/base/label.h"
 #include "codecs/layers.h"
 #include "core/base/cleanup.h"
 

@@ -8,9 +8,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "codecs/age_armor.h"
-#include "codecs/age_bech32.h"
-#include "codecs/age_stanza.h"
+#include "codecs/age/armor.h"
+#include "codecs/age/bech32.h"
+#include "codecs/age/stanza.h"
 #include "codecs/layers.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"

@@ -9,13 +9,13 @@
 
 #include <zstd.h>
 
-#include "codecs/bytes.h"
+#include "codecs/base/bytes.h"
 #include "codecs/codecs.h"
-#include "codecs/disk.h"
-#include "codecs/pool.h"
-#include "codecs/record.h"
-#include "codecs/tape.h"
-#include "codecs/vdistream.h"
+#include "codecs/drives/disk.h"
+#include "codecs/base/pool.h"
+#include "codecs/stream/record.h"
+#include "codecs/drives/tape.h"
+#include "codecs/stream/vdistream.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 #include "fuzz.h"

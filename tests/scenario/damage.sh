@@ -4,7 +4,7 @@
 # shellcheck source-path=SCRIPTDIR source=../support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
-# Each place of a stream is cut and changed in unit_codecs_damage, within one process. Here every seventh is: the whole program
+# Each place of a stream is cut and changed in unit_codecs_stream_damage, within one process. Here every seventh is: the whole program
 # takes a thousand times as long.
 every=7
 [[ -z ${VDIPIPE_THOROUGH:-} ]] || every=1

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "codecs/bytes.h"
+#include "codecs/base/bytes.h"
 #include "codecs/layers.h"
 #include "core/base/fd_io.h"
 

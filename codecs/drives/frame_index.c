@@ -1,0 +1,308 @@
+#include "codecs/drives/frame_index.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/cleanup.h"
+#include "core/base/fault.h"
+#include "core/base/fd_io.h"
+
+/* The writer puts at most FRAME_CONTENT_MAX into a stored frame, in blocks of one byte at worst, which makes four times
+ * as much; a compressed one of FRAME_CONTENT_MAX_LONG that does not compress takes more. */
+enum { ENCODED_MAX = FRAME_CONTENT_MAX_LONG + (1 << 20), ROOM_FIRST = 64, READ_PIECE = 256 << 10 };
+
+/* ---- filling ---- */
+
+void frame_index_deinit(struct frame_index *index)
+{
+        free(index->frames);
+        free(index->marks);
+        *index = (struct frame_index){ 0 };
+}
+
+/* Makes room for one entry more in an array. */
+static int make_room(const struct frame_index *index, void *array, size_t count, size_t *room, size_t size,
+                     struct error *err)
+{
+        size_t wanted = *room + *room / 2 + ROOM_FIRST;
+        void *at;
+
+        if (index->frame_count + index->mark_count >= FRAME_INDEX_MAX)
+                return error_raise(err, ERR_FAILED, "%s has more than %d frames, too many to be read at positions",
+                                   index->label, FRAME_INDEX_MAX);
+        if (count < *room)
+                return 0;
+        memcpy(&at, array, sizeof at);
+        at = realloc(at, wanted * size);
+        if (!at)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        memcpy(array, &at, sizeof at);
+        *room = wanted;
+        return 0;
+}
+
+static int add_frame(void *context, uint64_t offset, uint32_t size, uint32_t content, struct error *err)
+{
+        struct frame_index *index = context;
+
+        if (size > ENCODED_MAX)
+                return error_raise(err, ERR_FAILED,
+                                   "%s cannot be read at positions: the data frame at byte %llu takes %u bytes",
+                                   index->label, (unsigned long long)offset, size);
+        if (make_room(index, &index->frames, index->frame_count, &index->frame_room, sizeof *index->frames, err) < 0)
+                return -1;
+        index->frames[index->frame_count++] =
+                (struct index_frame){ .offset = offset, .address = index->end, .size = size, .content = content };
+        index->end += content;
+        return 0;
+}
+
+/* The data before a mark. */
+static int check_whole(const struct frame_index *index, uint64_t offset, struct error *err)
+{
+        if (index->end % index->block_size == 0)
+                return 0;
+        return error_raise(err, ERR_USAGE,
+                           "%s: the data before the file mark at byte %llu is not whole blocks of %u bytes",
+                           index->label, (unsigned long long)offset, index->block_size);
+}
+
+static int add_mark(void *context, uint64_t offset, uint32_t mark_size, struct error *err)
+{
+        struct frame_index *index = context;
+
+        if (index->block_size == 0)
+                return 0;
+        if (check_whole(index, offset, err) < 0)
+                return -1;
+        if (make_room(index, &index->marks, index->mark_count, &index->mark_room, sizeof *index->marks, err) < 0)
+                return -1;
+        index->marks[index->mark_count++] =
+                (struct index_mark){ .offset = offset, .address = index->end, .mark_size = mark_size };
+        index->end += frame_index_span(index, mark_size);
+        return 0;
+}
+
+struct vdistream_watcher frame_index_watcher(struct frame_index *index)
+{
+        return (struct vdistream_watcher){ .context = index, .data = add_frame, .mark = add_mark };
+}
+
+int frame_index_set_block_size(struct frame_index *index, uint32_t block_size, struct error *err)
+{
+        size_t frame = 0, mark = 0;
+
+        index->block_size = block_size;
+        index->end = 0;
+        while (frame < index->frame_count || mark < index->mark_count) {
+                struct index_mark *at = mark < index->mark_count ? &index->marks[mark] : NULL;
+
+                if (!at || (frame < index->frame_count && index->frames[frame].offset < at->offset)) {
+                        index->frames[frame].address = index->end;
+                        index->end += index->frames[frame++].content;
+                        continue;
+                }
+                if (check_whole(index, at->offset, err) < 0)
+                        return -1;
+                at->address = index->end;
+                index->end += frame_index_span(index, at->mark_size);
+                mark++;
+        }
+        return 0;
+}
+
+void frame_index_cut(struct frame_index *index, size_t frame_count, size_t mark_count, uint64_t end)
+{
+        index->frame_count = frame_count;
+        index->mark_count = mark_count;
+        index->end = end;
+}
+
+/* ---- looking up ---- */
+
+uint64_t frame_index_span(const struct frame_index *index, uint32_t mark_size)
+{
+        uint32_t blocks = mark_size / index->block_size;
+
+        return (uint64_t)(blocks > 0 ? blocks : 1) * index->block_size;
+}
+
+size_t frame_index_mark_from(const struct frame_index *index, uint64_t address)
+{
+        size_t low = 0, high = index->mark_count;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (index->marks[middle].address < address)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+size_t frame_index_frame_at(const struct frame_index *index, uint64_t address)
+{
+        size_t low = 0, high = index->frame_count;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (index->frames[middle].address + index->frames[middle].content <= address)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+/* ---- opening ---- */
+
+static int check_file(int fd, const char *label, struct error *err)
+{
+        struct stat status;
+
+        if (fstat(fd, &status) < 0)
+                return error_raise_errno(err, errno, "cannot read %s", label);
+        if (!S_ISREG(status.st_mode) || lseek(fd, 0, SEEK_CUR) < 0)
+                return error_raise(err, ERR_USAGE,
+                                   "%s is no regular file and cannot be read at positions; copy it to one", label);
+        return 0;
+}
+
+int frame_index_open(int fd, const struct reader_options *options, struct frame_index *index,
+                     struct reader **ret_reader, enum layer_kind *raw_kind, struct error *err)
+{
+        CLEANUP(reader_freep) struct reader *reader = NULL;
+        struct vdistream_watcher watcher = frame_index_watcher(index);
+        enum layer_kind kind;
+
+        *ret_reader = NULL;
+        if (label_of_input(options->name, index->label, err) < 0 || check_file(fd, index->label, err) < 0 ||
+            reader_open(fd, options, &reader, err) < 0)
+                return -1;
+        kind = reader->layers[0];
+        if (kind == LAYER_VDISTREAM) {
+                vdistream_source_watch(reader->source, &watcher);
+                *ret_reader = take_ptr(&reader);
+                return 0;
+        }
+        if (raw_kind && (kind == LAYER_SQLITE || kind == LAYER_MTF || kind == LAYER_BARE)) {
+                *raw_kind = kind;
+                return 0;
+        }
+        if (kind == LAYER_ZSTD || kind == LAYER_AGE)
+                return error_raise(err, ERR_USAGE,
+                                   "%s cannot be read at positions inside the layer '%s'; take that off first: "
+                                   "vdipipe extract --layer %s",
+                                   index->label, layer_name(kind), layer_name(kind));
+        return error_raise(err, ERR_USAGE, "%s is a raw %s, not a vdi stream as a tape-like device needs it",
+                           index->label, layer_name(kind));
+}
+
+int frame_index_fill(struct reader *reader, struct error *err)
+{
+        CLEANUP(freep) uint8_t *bytes = malloc(READ_PIECE);
+        ssize_t n;
+
+        if (!bytes)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        do
+                n = source_read(reader->source, bytes, READ_PIECE, err);
+        while (n > 0);
+        return (int)n;
+}
+
+/* ---- content ---- */
+
+void frame_cache_deinit(struct frame_cache *cache)
+{
+        free(cache->content);
+        free(cache->encoded);
+        frame_decoder_free(cache->decoder);
+        *cache = (struct frame_cache){ .fd = -1 };
+}
+
+void frame_cache_forget(struct frame_cache *cache)
+{
+        cache->filled = false;
+}
+
+static int grow(uint8_t **bytes, size_t *room, size_t size, struct error *err)
+{
+        if (*room >= size)
+                return 0;
+        free(*bytes);
+        *bytes = malloc(size);
+        *room = *bytes ? size : 0;
+        return *bytes ? 0 : error_raise(err, ERR_MEMORY, "out of memory");
+}
+
+static int load(struct frame_cache *cache, const char *label, const struct index_frame *frame, struct error *err)
+{
+        int fault = fault_point("source-read");
+        ssize_t n = -1;
+
+        if (cache->cancel && atomic_load(cache->cancel))
+                return error_raise(err, ERR_ABORTED, "reading %s was interrupted", label);
+        errno = fault;
+        if (!fault)
+                n = fd_pread_full(cache->fd, cache->encoded, frame->size, (off_t)(cache->base + frame->offset));
+        if (n < 0)
+                return error_raise_errno(err, errno, "cannot read %s", label);
+        if ((size_t)n < frame->size)
+                return error_raise(err, ERR_DAMAGED, "%s ends inside the data frame at byte %llu: somebody has cut it",
+                                   label, (unsigned long long)frame->offset);
+        return 0;
+}
+
+static int bring_in(struct frame_cache *cache, const char *label, const struct index_frame *frame, struct error *err)
+{
+        const char *fault;
+
+        if (cache->filled && cache->offset == frame->offset)
+                return 0;
+        cache->filled = false;
+        if (!cache->decoder)
+                cache->decoder = frame_decoder_new();
+        if (!cache->decoder)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        if (grow(&cache->encoded, &cache->encoded_room, frame->size, err) < 0 ||
+            grow(&cache->content, &cache->content_room, frame->content, err) < 0 || load(cache, label, frame, err) < 0)
+                return -1;
+        if (frame_decode(cache->decoder, cache->encoded, frame->size, cache->content, frame->content, &fault) !=
+            FRAME_OK)
+                return error_raise(err, ERR_DAMAGED, "%s is damaged at byte %llu: a data frame has changed: %s", label,
+                                   (unsigned long long)frame->offset, fault);
+        cache->filled = true;
+        cache->offset = frame->offset;
+        return 0;
+}
+
+int frame_cache_read(struct frame_cache *cache, const struct frame_index *index, uint64_t address, void *buffer,
+                     size_t size, struct error *err)
+{
+        uint8_t *to = buffer;
+
+        for (size_t i = frame_index_frame_at(index, address); size > 0; i++) {
+                const struct index_frame *frame = &index->frames[i];
+                size_t from, piece;
+
+                if (i >= index->frame_count || address < frame->address)
+                        return error_raise(err, ERR_PROTOCOL, "%s has no data at %llu", index->label,
+                                           (unsigned long long)address);
+                if (bring_in(cache, index->label, frame, err) < 0)
+                        return -1;
+                from = (size_t)(address - frame->address);
+                piece = frame->content - from < size ? frame->content - from : size;
+                memcpy(to, cache->content + from, piece);
+                to += piece;
+                address += piece;
+                size -= piece;
+        }
+        return 0;
+}

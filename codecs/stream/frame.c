@@ -1,0 +1,204 @@
+#include "codecs/stream/frame.h"
+
+#include <stdlib.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include "codecs/base/bytes.h"
+
+int frame_header_parse(const uint8_t *bytes, size_t size, struct frame_header *ret_header)
+{
+        static const uint8_t id_sizes[] = { 0, 1, 2, 4 };
+        static const uint8_t content_sizes[] = { 0, 2, 4, 8 };
+        uint8_t descriptor, window, id_size, content_size_size;
+        bool single_segment;
+        size_t at = FRAME_MAGIC_SIZE + 1;
+
+        if (size < at + 1)
+                return 0;
+        if (get_le32(bytes) != FRAME_MAGIC)
+                return -1;
+        descriptor = bytes[FRAME_MAGIC_SIZE];
+        if (descriptor & 0x08) /* reserved; the unused bit 0x10 is to be ignored */
+                return -1;
+        single_segment = descriptor & 0x20;
+        id_size = id_sizes[descriptor & 3];
+        content_size_size = content_sizes[descriptor >> 6];
+        if (single_segment && content_size_size == 0)
+                content_size_size = 1;
+        window = bytes[at];
+        if (size < at + (single_segment ? 0u : 1u) + id_size + content_size_size)
+                return 0;
+
+        *ret_header = (struct frame_header){ .has_checksum = descriptor & 0x04 };
+        ret_header->stored = descriptor == FRAME_STORED_DESCRIPTOR && window == FRAME_STORED_WINDOW;
+        if (!single_segment) {
+                ret_header->window = (uint64_t)1 << (10 + (window >> 3));
+                ret_header->window += ret_header->window / 8 * (window & 7);
+                at++;
+        }
+        ret_header->dictionary = (uint32_t)get_le(bytes + at, id_size);
+        at += id_size;
+        ret_header->content_size = get_le(bytes + at, content_size_size);
+        at += content_size_size;
+        if (content_size_size == 2)
+                ret_header->content_size += 256;
+        ret_header->has_content_size = content_size_size > 0;
+        if (single_segment)
+                ret_header->window = ret_header->content_size;
+        ret_header->size = at;
+        return 1;
+}
+
+void frame_stored_tail(uint8_t tail[FRAME_STORED_TAIL_SIZE], uint32_t checksum)
+{
+        put_le24(tail, frame_block_header(FRAME_BLOCK_RAW, 0, /* last= */ true));
+        put_le32(tail + FRAME_BLOCK_HEADER_SIZE, checksum);
+}
+
+/* What an encoder may keep from one frame to the next. At the high levels zstd takes 70 MiB and more; it costs little
+ * beside the work there to ask for them anew, and then only the frames being compressed have them. */
+#define KEPT_MAX ((size_t)8 << 20)
+
+struct frame_encoder {
+        struct frame_settings settings;
+        ZSTD_CCtx *context; /* NULL: given back after the last frame */
+};
+
+size_t frame_content_max(const struct frame_settings *settings)
+{
+        return settings->zstd_long ? FRAME_CONTENT_MAX_LONG : FRAME_CONTENT_MAX;
+}
+
+static int set_up(ZSTD_CCtx *context, const struct frame_settings *settings, struct error *err)
+{
+        const struct {
+                ZSTD_cParameter parameter;
+                int value;
+        } values[] = {
+                { ZSTD_c_compressionLevel, settings->zstd_level },
+                { ZSTD_c_checksumFlag, 1 },
+                { ZSTD_c_enableLongDistanceMatching, 1 },
+                { ZSTD_c_windowLog, FRAME_WINDOW_LOG_LONG },
+        };
+        size_t count = settings->zstd_long ? 4 : 2;
+
+        for (size_t i = 0; i < count; i++) {
+                size_t result = ZSTD_CCtx_setParameter(context, values[i].parameter, values[i].value);
+
+                if (ZSTD_isError(result))
+                        return error_raise(err, ERR_FAILED, "zstd level %d: %s", settings->zstd_level,
+                                           ZSTD_getErrorName(result));
+        }
+        return 0;
+}
+
+static void drop_context(struct frame_encoder *encoder)
+{
+        ZSTD_freeCCtx(encoder->context);
+        encoder->context = NULL;
+}
+
+static int make_context(struct frame_encoder *encoder, struct error *err)
+{
+        encoder->context = ZSTD_createCCtx();
+        if (!encoder->context)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        return set_up(encoder->context, &encoder->settings, err);
+}
+
+int frame_encoder_new(const struct frame_settings *settings, struct frame_encoder **ret_encoder, struct error *err)
+{
+        struct frame_encoder *encoder = calloc(1, sizeof *encoder);
+
+        if (!encoder)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        encoder->settings = *settings;
+        if (make_context(encoder, err) < 0) {
+                frame_encoder_free(encoder);
+                return -1;
+        }
+        *ret_encoder = encoder;
+        return 0;
+}
+
+void frame_encoder_free(struct frame_encoder *encoder)
+{
+        if (!encoder)
+                return;
+        drop_context(encoder);
+        free(encoder);
+}
+
+size_t frame_bound(size_t content_size)
+{
+        return ZSTD_compressBound(content_size) + FRAME_HEADER_MAX + FRAME_CHECKSUM_SIZE;
+}
+
+int frame_encode(struct frame_encoder *encoder, const void *content, size_t content_size, void *frame, size_t room,
+                 size_t *ret_size, struct error *err)
+{
+        size_t result;
+
+        if (!encoder->context && make_context(encoder, err) < 0)
+                return -1;
+        result = ZSTD_compress2(encoder->context, frame, room, content, content_size);
+        if (ZSTD_sizeof_CCtx(encoder->context) > KEPT_MAX)
+                drop_context(encoder);
+        if (ZSTD_isError(result))
+                return error_raise(err, ERR_FAILED, "zstd: %s", ZSTD_getErrorName(result));
+        *ret_size = result;
+        return 0;
+}
+
+struct frame_decoder {
+        ZSTD_DCtx *context;
+};
+
+struct frame_decoder *frame_decoder_new(void)
+{
+        struct frame_decoder *decoder = calloc(1, sizeof *decoder);
+
+        if (!decoder)
+                return NULL;
+        decoder->context = ZSTD_createDCtx();
+        if (!decoder->context) {
+                free(decoder);
+                return NULL;
+        }
+        return decoder;
+}
+
+void frame_decoder_free(struct frame_decoder *decoder)
+{
+        if (!decoder)
+                return;
+        ZSTD_freeDCtx(decoder->context);
+        free(decoder);
+}
+
+enum frame_result frame_decode_unsized(struct frame_decoder *decoder, const void *frame, size_t size, void *content,
+                                       size_t room, size_t *ret_content_size, const char **ret_fault)
+{
+        size_t result = ZSTD_decompressDCtx(decoder->context, content, room, frame, size);
+
+        if (ZSTD_isError(result)) {
+                *ret_fault = ZSTD_getErrorName(result);
+                return ZSTD_getErrorCode(result) == ZSTD_error_checksum_wrong ? FRAME_WRONG_CHECKSUM : FRAME_CORRUPT;
+        }
+        *ret_content_size = result;
+        return FRAME_OK;
+}
+
+enum frame_result frame_decode(struct frame_decoder *decoder, const void *frame, size_t size, void *content,
+                               size_t content_size, const char **ret_fault)
+{
+        size_t decoded = 0;
+        enum frame_result result =
+                frame_decode_unsized(decoder, frame, size, content, content_size, &decoded, ret_fault);
+
+        if (result != FRAME_OK || decoded == content_size)
+                return result;
+        *ret_fault = "it holds less than it announces";
+        return FRAME_CORRUPT;
+}
