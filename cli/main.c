@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/coding.h"
+#include "cli/media/coding.h"
 #include "cli/command.h"
 #include "cli/config.h"
-#include "cli/database.h"
+#include "cli/databases/database.h"
 #include "cli/exit_status.h"
 #include "cli/message.h"
 #include "cli/render.h"

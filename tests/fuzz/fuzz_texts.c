@@ -11,7 +11,7 @@
 
 #include "cli/command.h"
 #include "cli/config.h"
-#include "cli/primary_info.h"
+#include "cli/media/primary_info.h"
 #include "codecs/stream/info.h"
 #include "core/base/cleanup.h"
 #include "core/mssql/history.h"

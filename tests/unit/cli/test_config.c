@@ -10,7 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/config.h"
-#include "cli/database.h"
+#include "cli/databases/database.h"
 
 static int read_as(const struct command *command, struct config *config, const char *file, const char *text,
                    struct error *err)

@@ -1,0 +1,153 @@
+/*
+ * cmd_attach.c - one device of a set that another process made, served from this one
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/media/coding.h"
+#include "cli/command.h"
+#include "cli/media/inputs.h"
+#include "cli/run/member.h"
+#include "cli/media/outputs.h"
+#include "cli/run/set_options.h"
+#include "codecs/codecs.h"
+#include "core/base/cleanup.h"
+
+static const struct opt_spec *const option_tables[] = { options_files,      options_bare,       options_writing,
+                                                        options_encrypting, options_decrypting, options_passphrase,
+                                                        options_threads,    options_reading,    options_group,
+                                                        options_open,       options_stall,      options_trace,
+                                                        options_progress,   options_common,     NULL };
+
+static int check_args(const struct args *args, struct error *err)
+{
+        if (args->operands.count != 2)
+                return error_raise(err, ERR_USAGE, "which device of which set? vdipipe attach NAME DEVICE -o FILE");
+        if (member_check_args(args, err) < 0)
+                return -1;
+        if (args->outputs.count + args->inputs.count > 1)
+                return error_raise(err, ERR_USAGE, "one process serves one device here, and takes one file");
+        return args->outputs.count || args->inputs.count ? 0 : outputs_check_stdout(args, err);
+}
+
+/* 0 when the text is no number. */
+static uint32_t number_of(const char *text, uint32_t max)
+{
+        char *end;
+        unsigned long number = strtoul(text, &end, 10);
+
+        return text[0] >= '0' && text[0] <= '9' && !*end && number <= max ? (uint32_t)number : 0;
+}
+
+/* A device goes by the name that the statement gives it; a number is a place in the clause,
+ * unless it is such a name. */
+static int find_device(struct member *member, const char *text, uint32_t *ret_device, struct error *err)
+{
+        const struct args *args = member->serving.args;
+        uint32_t count = member->serving.config.deviceCount;
+        uint32_t number = number_of(text, count);
+
+        for (uint32_t i = 0; i < count; i++) {
+                char name[VDS_NAME_MAX + 1];
+                int rc = engine_device_name(member->serving.engine, i, args->open_timeout_ms, name);
+
+                *ret_device = i;
+                if (rc == NOERROR && strcmp(name, text) == 0)
+                        return 0;
+                if (rc == VD_E_ABORT)
+                        return member_raise_reason(member, err);
+                if (rc != NOERROR && rc != VD_E_TIMEOUT)
+                        return error_raise(err, ERR_PROTOCOL, "device %u: %s", i + 1, vds_result_name(rc));
+                if (rc == VD_E_TIMEOUT)
+                        break;
+        }
+        if (!number)
+                return error_raise(
+                        err, ERR_USAGE,
+                        "the set has no device '%s'; give its name in the statement, or a number from 1 to %u", text,
+                        count);
+        *ret_device = number - 1;
+        return 0;
+}
+
+static int check_input(const char *path, struct error *err)
+{
+        struct input input;
+        int rc = input_open(&input, path, err);
+
+        input_deinit(&input);
+        return rc;
+}
+
+/* What can be known of the file before the set is: that it can be read, or made. Only a regular file's: others notice
+ * who opens them. The file of a name with {device} or {date} in it is looked at when these are known. */
+static int check_file(const struct member *member, struct error *err)
+{
+        const struct args *args = member->serving.args;
+        const char *output = args->outputs.count ? args->outputs.items[0] : NULL;
+        const char *input = args->inputs.count ? args->inputs.items[0] : NULL;
+        struct stat st;
+        const char *path = input ? input : output;
+        CLEANUP(stage_freep) struct stage *probe = NULL;
+
+        if (!path || (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+                return 0;
+        if (input)
+                return check_input(input, err);
+        if (strchr(output, '{') || strncmp(output, "/dev/", 5) == 0 || strncmp(output, "/proc/", 6) == 0)
+                return 0;
+        return file_sink_new(output, member->primary.set_id, FILE_EXISTING_KEPT, /* cancel= */ NULL, &probe, err);
+}
+
+static int attach(struct member *member, char **name, struct error *err)
+{
+        const struct args *args = member->serving.args;
+        char date[32];
+        const struct output_words words = { .db = member->set_name, .type = "full", .date = date };
+        uint32_t device = 0;
+
+        if (check_file(member, err) < 0)
+                return -1;
+        if (member_join(member, err) < 0 || find_device(member, args->operands.items[1], &device, err) < 0)
+                return serving_failed(&member->serving, err);
+        outputs_date(member->primary.time, date);
+        if (args->outputs.count && outputs_expand(args->outputs.items[0], &words, device + 1, name, err) < 0)
+                return -1;
+        if (member_add_volume(member, device, member->serving.config.deviceCount,
+                              args->inputs.count ? args->inputs.items[0] : *name, err) < 0)
+                return -1;
+        return member_serve(member, err);
+}
+
+static int run_attach(const struct args *args, struct error *err)
+{
+        CLEANUP(freep) char *name = NULL;
+        struct member member;
+        int rc;
+
+        if (check_args(args, err) < 0 || member_load_keys(args, err) < 0)
+                return -1;
+        rc = member_open(&member, args, "attach", err);
+        if (rc == 0)
+                rc = attach(&member, &name, err);
+        member_close(&member, err);
+        return rc < 0 ? error_prefix(err, "attach '%s' %s: ", args->operands.items[0], args->operands.items[1]) : 0;
+}
+
+const struct command command_attach = {
+        .name = "attach",
+        .operands = "NAME DEVICE [-o FILE | -i FILE | > FILE]",
+        .summary = "serve one device of a set that 'vdipipe create' made",
+        .text = "Joins the set NAME as soon as a server has configured it, and serves DEVICE: its name in the "
+                "statement, or its\n"
+                "number from 1. All processes of a set succeed or fail together: each gives its FILE its name when the "
+                "server has\n"
+                "said success, and none does when one of them dies or fails.",
+        .example = "  vdipipe create demo --devices 2 -o demo.1.vdi &\n"
+                   "  vdipipe attach demo 2 -o demo.2.vdi\n",
+        .options = option_tables,
+        .operands_max = 2,
+        .run = run_attach,
+};

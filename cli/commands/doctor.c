@@ -1,0 +1,115 @@
+/*
+ * cmd_doctor.c - what would go wrong on this machine
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/commands/doctor.h"
+#include "cli/text/json.h"
+#include "cli/run/set_options.h"
+#include "cli/run/sqlvdi.h"
+#include "core/base/cleanup.h"
+#include "core/base/text.h"
+
+static const struct opt_spec doctor_options[] = {
+        { .type = OPT_STRING,
+          .name = "spool-dir",
+          .value = "FOLDER",
+          .offset = offsetof(struct args, spool_dir),
+          .help = "look at FOLDER as the one to spool to" },
+        { .type = OPT_END },
+};
+
+static const struct opt_spec *const option_tables[] = { doctor_options, options_sqlvdi, options_group,
+                                                        options_json,   options_common, NULL };
+
+static const char *const level_names[] = {
+        [DOCTOR_OK] = "ok",
+        [DOCTOR_WARNING] = "warning",
+        [DOCTOR_FAULT] = "fault",
+};
+
+/* Escaped like a line, which also makes UTF-8 of whatever a path holds. */
+static void add_object(struct doctor *doctor, enum doctor_level level, const char *check, const char *text)
+{
+        json_array_append_new(doctor->checks,
+                              json_pack("{s:s, s:s, s:s}", "check", check, "level", level_names[level], "text", text));
+}
+
+void doctor_say(struct doctor *doctor, enum doctor_level level, const char *check, const char *format, ...)
+{
+        CLEANUP(freep) char *shown = NULL;
+        char text[2048];
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(text, sizeof text, format, args);
+        va_end(args);
+        shown = text_escape(text, strlen(text));
+        doctor->counts[level]++;
+        if (doctor->checks)
+                add_object(doctor, level, check, shown ? shown : "");
+        else if (level != DOCTOR_OK || !doctor->args->quiet)
+                printf("%-7s  %s: %s\n", level_names[level], check, shown ? shown : "");
+}
+
+/* Its values for all commands are what the other checks go by. */
+static void look_at_configuration(struct doctor *doctor, struct args *args, struct config **config)
+{
+        struct error err = ERROR_INIT;
+        int rc = config_load(option_tables, args, config, &err);
+
+        if (rc == 0)
+                rc = config_apply(*config, /* section= */ NULL, option_tables, args, &err);
+        if (rc < 0) {
+                doctor_say(doctor, DOCTOR_FAULT, "configuration", "%s", err.message);
+                return;
+        }
+        doctor->config = *config;
+        doctor_say(doctor, DOCTOR_OK, "configuration", "read: %s", config_files(*config));
+}
+
+static int run_doctor(const struct args *given, struct error *err)
+{
+        struct args args = *given;
+        struct doctor doctor = { .args = &args, .checks = given->json ? json_array() : NULL };
+        struct config *config = NULL;
+        int rc = 0;
+
+        if (given->json && !doctor.checks)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        look_at_configuration(&doctor, &args, &config);
+        doctor_engine(&doctor);
+        doctor_system(&doctor);
+        doctor_sqlserver(&doctor);
+        if (doctor.checks)
+                rc = json_print(doctor.checks, stdout, err);
+        config_free(config);
+        if (rc == 0 && doctor.counts[DOCTOR_FAULT])
+                rc = error_raise(err, ERR_FAILED, "%u fault%s found", doctor.counts[DOCTOR_FAULT],
+                                 doctor.counts[DOCTOR_FAULT] == 1 ? " was" : "s were");
+        return rc;
+}
+
+const struct command command_doctor = {
+        .name = "doctor",
+        .operands = "[--run-as USER] [--json]",
+        .summary = "look for what would go wrong on this machine",
+        .text = "Looks at the configuration files, the folder where device sets meet, limits and folders, and what SQL "
+                "Server\n"
+                "databases need: its library, its account, shared memory. One line a check: ok, warning or fault, what "
+                "was\n"
+                "found, and the remedy; with -q only what is not ok, with --json an array of objects. Exit status 1 if "
+                "there\n"
+                "is a fault. Run it as the user, and in the environment, that the backups will have.",
+        .example = "  vdipipe doctor\n"
+                   "  sudo vdipipe doctor --run-as mssql\n"
+                   "  vdipipe doctor --json | jq -r '.[] | select(.level == \"fault\") | .text'\n",
+        .options = option_tables,
+        .operands_max = 0,
+        .reads_config = true,
+        .run = run_doctor,
+};

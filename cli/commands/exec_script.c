@@ -1,0 +1,80 @@
+#include "cli/commands/exec_script.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/exit_status.h"
+#include "cli/message.h"
+#include "cli/run/set_options.h"
+#include "cli/run/tracing.h"
+#include "core/script/run.h"
+
+const struct opt_spec options_script[] = {
+        { .type = OPT_STRING,
+          .name = "script",
+          .value = "FILE",
+          .offset = offsetof(struct args, script),
+          .help = "send NAME's client the commands of FILE and check its answers (see core/servers/script.md)" },
+        { .type = OPT_FLAG,
+          .name = "json",
+          .offset = offsetof(struct args, json),
+          .help = "print results, or the script's report, as JSON on standard output" },
+        { .type = OPT_END },
+};
+
+static int show(const struct args *args, const struct script_report *report, struct error *err)
+{
+        if (args->json)
+                return script_report_json(report, stdout, err);
+        script_report_print(report, stderr);
+        return 0;
+}
+
+/* The statement `exit`: what is said is said, and everything else is left as it is. */
+static void leave(const struct script_report *report, void *args_at)
+{
+        struct error err = ERROR_INIT;
+
+        if (script_report_conclude(report, &err) < 0)
+                message_error("exec: %s", err.message);
+        if (show(args_at, report, &err) < 0)
+                message_error("exec: %s", err.message);
+        fflush(stderr);
+        _exit(exit_status(&err));
+}
+
+int exec_script(const struct args *args, struct error *err)
+{
+        const struct vds_options options = set_options(args);
+        struct script_report *report = calloc(1, sizeof *report);
+        struct script_call call = {
+                .path = args->script,
+                .options = &options,
+                .open_wait_ms = args->set_wait_ms,
+                .leave = leave,
+                .context = (void *)(uintptr_t)args,
+        };
+        struct error unshown = ERROR_INIT;
+        int rc = 0;
+
+        if (!report)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        if (args->operands.count != 1)
+                rc = error_raise(err, ERR_USAGE, "whose client is to be tried? vdipipe exec --script FILE NAME");
+        if (rc == 0)
+                rc = set_options_check(args, err);
+        if (rc == 0)
+                rc = tracing_open(args->trace, "server", &call.trace, err);
+        if (rc == 0) {
+                call.set_name = args->operands.items[0];
+                rc = script_main(&call, report, err);
+                tracing_close(call.trace);
+                if (report->commands > 0 || report->failure_count > 0 || rc == 0) {
+                        if (show(args, report, &unshown) < 0 && rc == 0)
+                                rc = (*err = unshown, -1);
+                }
+        }
+        free(report);
+        return rc;
+}

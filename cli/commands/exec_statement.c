@@ -1,0 +1,256 @@
+#include "cli/commands/exec_statement.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/config.h"
+#include "cli/databases/database.h"
+#include "cli/commands/exec_signals.h"
+#include "cli/message.h"
+#include "cli/commands/exec_results.h"
+#include "cli/run/set_options.h"
+#include "cli/run/tracing.h"
+#include "core/base/cleanup.h"
+#include "core/base/fault.h"
+#include "core/servers/events.h"
+#include "core/servers/server.h"
+#include "core/tsql/statement.h"
+
+enum { BUSY_TIMEOUT_MS = 10000 };
+
+const struct opt_spec options_statement[] = {
+        { .type = OPT_SECONDS,
+          .name = "open-timeout",
+          .value = "SECONDS",
+          .offset = offsetof(struct args, set_wait_ms),
+          .min = 0,
+          .max = 86400000,
+          .help = "wait so long for the device set to be created (default: not at all)" },
+        { .type = OPT_STRING,
+          .name = "spool-dir",
+          .value = "FOLDER",
+          .offset = offsetof(struct args, spool_dir),
+          .help = "where to spool, and to put together what VERIFYONLY WITH CHECKSUM looks at (default: beside the "
+                  "database; $TMPDIR or /var/tmp)" },
+        { .type = OPT_END },
+};
+
+struct execution {
+        const struct args *args;
+        struct statement statement;
+        struct server_job job;
+        struct exec_signals *signals;
+        struct error shown; /* of results that could not be printed */
+};
+
+/* ---- what the server tells ---- */
+
+static void on_message(const struct server_message *message, void *execution_at)
+{
+        const struct execution *execution = execution_at;
+        CLEANUP(freep) char *text = server_message_render(message);
+
+        if (text && (server_message_is_error(message) || !execution->args->quiet))
+                fprintf(stderr, "%s\n", text);
+}
+
+static void on_results(const struct result_set *results, void *execution_at)
+{
+        struct execution *execution = execution_at;
+
+        if (execution->args->json)
+                results_print_json(results, stdout, &execution->shown);
+        else
+                results_print_table(results, stdout, &execution->shown);
+}
+
+static void on_abortable(void (*abort_run)(void *run), void *run, void *execution_at)
+{
+        const struct execution *execution = execution_at;
+
+        exec_signals_set_abort(execution->signals, abort_run, run);
+}
+
+/* Everything from the parser on ends with 3013, but a statement that could not be read has no name to end with. */
+static int refuse(struct execution *execution, const struct server_message *message, struct error *err)
+{
+        struct server_message terminated;
+
+        on_message(message, execution);
+        server_message_make(&terminated, MESSAGE_TERMINATED, statement_verb_name(execution->statement.verb));
+        if (message->number >= 900)
+                on_message(&terminated, execution);
+        return error_raise(err, message->class, "%s", "");
+}
+
+/* ---- the database ---- */
+
+static int refuse_database(struct execution *execution, struct error *err)
+{
+        struct server_message message;
+
+        server_message_make(&message, MESSAGE_NO_DATABASE, execution->job.shown_database);
+        return refuse(execution, &message, err);
+}
+
+static int refuse_place(struct execution *execution, const char *path, struct error *err)
+{
+        struct server_message message;
+
+        server_message_make(&message, MESSAGE_BAD_PLACE, server_job_logical_name(&execution->job), path);
+        return refuse(execution, &message, err);
+}
+
+/* The path that the statement's name stands for: of a section of the configuration, or a path itself. NULL: neither. */
+static int find_path(const struct args *args, const char *name, char **ret_path, struct error *err)
+{
+        struct database database = { 0 };
+        const char *section = NULL;
+        const char *text = name;
+        int rc;
+
+        *ret_path = NULL;
+        if (database_find_section(args->config, name, &section, err) < 0)
+                return -1;
+        if (section)
+                text = config_database(args->config, section);
+        else if (!strchr(name, '/') && !database_exists(name))
+                return 0;
+        rc = database_parse_file(text, &database, err);
+        *ret_path = take_ptr(&database.path);
+        database_deinit(&database);
+        return rc;
+}
+
+/* A backup that finds nothing may find what a killed restore had taken away. */
+static bool exists(const struct server_job *job)
+{
+        const struct server_job restore = { .verb = SERVER_RESTORE, .database = job->database };
+
+        if (access(job->database, F_OK) == 0)
+                return true;
+        server_sweep(&restore);
+        return access(job->database, F_OK) == 0;
+}
+
+static int place_restore(struct execution *execution, struct error *err)
+{
+        struct server_job *job = &execution->job;
+        struct server_message message;
+        struct database database = { 0 };
+        int rc;
+
+        if (server_job_move(job, &execution->statement, &message) < 0)
+                return refuse(execution, &message, err);
+        rc = database_parse_file(job->database, &database, err);
+        if (rc < 0 && err->code == ERR_USAGE)
+                rc = refuse_place(execution, job->database, err);
+        if (rc == 0) {
+                free(job->database);
+                job->database = take_ptr(&database.path);
+        }
+        database_deinit(&database);
+        return rc;
+}
+
+static int resolve(struct execution *execution, struct error *err)
+{
+        struct server_job *job = &execution->job;
+        CLEANUP(freep) char *path = NULL;
+        bool moved = execution->statement.move_count > 0;
+
+        if (!job->database)
+                return 0;
+        if (find_path(execution->args, job->database, &path, err) < 0)
+                return job->verb == SERVER_BACKUP || err->code != ERR_USAGE
+                               ? refuse_database(execution, err)
+                               : refuse_place(execution, job->database, err);
+        if (path) {
+                free(job->database);
+                job->database = take_ptr(&path);
+        } else if (job->verb == SERVER_BACKUP || !moved) {
+                return refuse_database(execution, err);
+        }
+        if (job->verb == SERVER_RESTORE)
+                return place_restore(execution, err);
+        return exists(job) ? 0 : refuse_database(execution, err);
+}
+
+/* ---- the run ---- */
+
+static int fill_job(struct execution *execution, struct error *err)
+{
+        const struct args *args = execution->args;
+        struct server_job *job = &execution->job;
+        const char *temporary = getenv("TMPDIR");
+        const char *spool = args->spool_dir;
+
+        job->open_wait_ms = args->set_wait_ms;
+        job->busy_timeout_ms = BUSY_TIMEOUT_MS;
+        job->max_lock_ms = args->max_lock_ms;
+        if (!spool && job->verb == SERVER_VERIFYONLY)
+                spool = temporary && *temporary ? temporary : "/var/tmp";
+        return spool ? args_find_folder("spool-dir", spool, &job->spool_dir, err) : 0;
+}
+
+static int run(struct execution *execution, struct error *err)
+{
+        const struct vds_options options = set_options(execution->args);
+        struct server_events events = {
+                .context = execution,
+                .message = on_message,
+                .results = on_results,
+                .abortable = on_abortable,
+        };
+        int rc;
+
+        if (tracing_open(execution->args->trace, "server", &events.trace, err) < 0)
+                return -1;
+        if (exec_signals_start(&execution->signals, err) < 0) {
+                tracing_close(events.trace);
+                return -1;
+        }
+        rc = server_run(&execution->job, &options, &events, err);
+        tracing_close(events.trace);
+        err->message[0] = '\0';
+        if (rc < 0)
+                exec_signals_check(execution->signals, err);
+        exec_signals_stop(execution->signals);
+        if (rc == 0 && error_is_set(&execution->shown)) {
+                *err = execution->shown;
+                return -1;
+        }
+        return rc;
+}
+
+static int execute(struct execution *execution, const char *text, struct error *err)
+{
+        struct server_message message;
+
+        if (statement_parse(text, &execution->statement, &message) < 0 ||
+            server_job_from_statement(&execution->job, &execution->statement, &message) < 0)
+                return refuse(execution, &message, err);
+        if (resolve(execution, err) < 0 || fill_job(execution, err) < 0)
+                return -1;
+        return run(execution, err);
+}
+
+int exec_statement(const struct args *args, struct error *err)
+{
+        struct execution *execution = calloc(1, sizeof *execution);
+        int rc;
+
+        if (!execution)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        fault_role("server");
+        execution->args = args;
+        rc = set_options_check(args, err);
+        if (rc == 0)
+                rc = execute(execution, args->operands.items[0], err);
+        statement_deinit(&execution->statement);
+        server_job_deinit(&execution->job);
+        free(execution);
+        return rc;
+}

@@ -1,0 +1,310 @@
+/*
+ * cmd_info.c - what a backup says about itself
+ */
+#include <jansson.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/commands/info_sequence.h"
+#include "cli/media/coding.h"
+#include "cli/command.h"
+#include "cli/text/json.h"
+#include "cli/message.h"
+#include "cli/run/reading.h"
+#include "core/base/cleanup.h"
+#include "core/base/text.h"
+
+static const struct opt_spec own_options[] = {
+        { .type = OPT_FLAG,
+          .name = "chain",
+          .offset = offsetof(struct args, chain),
+          .help = "print the order in which these backups of a SQL Server restore their database, and what is "
+                  "missing" },
+        { .type = OPT_END },
+};
+
+static const struct opt_spec *const option_tables[] = {
+        own_options,        options_json,  options_streams,  options_reading, options_decrypting,
+        options_passphrase, options_stall, options_progress, options_common,  NULL
+};
+
+/* What was found out about one stream. */
+struct findings {
+        const struct input *input;
+        uint64_t data_bytes; /* known when the end was reached */
+        uint64_t marks;
+        uint64_t stream_bytes;
+        bool complete;
+        bool confirmed;
+        char *report_json; /* owned */
+};
+
+static void put(json_t *object, const char *key, json_t *value)
+{
+        json_object_set_new(object, key, value);
+}
+
+static void put_layers(json_t *object, const struct layer_facts *facts)
+{
+        const struct {
+                const char *stanza;
+                size_t count;
+        } recipients[] = {
+                { "X25519", facts->x25519_recipients },
+                { "scrypt", facts->scrypt_recipients },
+                { "other", facts->other_recipients },
+        };
+        json_t *layers = json_array();
+        json_t *encrypted_for = json_object();
+
+        for (size_t i = 0; i < facts->layer_count; i++)
+                json_array_append_new(layers, json_string(layer_name(facts->layers[i])));
+        put(object, "layers", layers);
+        for (size_t i = 0; i < sizeof recipients / sizeof recipients[0]; i++)
+                if (recipients[i].count)
+                        put(encrypted_for, recipients[i].stanza, json_integer((json_int_t)recipients[i].count));
+        if (json_object_size(encrypted_for))
+                json_object_set(object, "encrypted_for", encrypted_for);
+        json_decref(encrypted_for);
+}
+
+static void put_info(json_t *object, const struct stream_info *info)
+{
+        put(object, "set", json_shown(info->set_id));
+        put(object, "time", json_shown(info->time));
+        put(object, "host", json_shown(info->host));
+        put(object, "machine", json_shown(info->machine));
+        put(object, "tool_version", json_shown(info->tool_version));
+        put(object, "server", json_shown(info->server_kind));
+        put(object, "server_version", json_shown(info->server_version));
+        put(object, "database", json_shown(info->database));
+        put(object, "origin", json_shown(info->origin));
+        put(object, "type", json_shown(info->type));
+        if (info->label)
+                put(object, "label", json_shown(info->label));
+        if (info->has_owner) {
+                put(object, "uid", json_integer(info->uid));
+                put(object, "gid", json_integer(info->gid));
+                put(object, "mode", json_sprintf("%04o", info->mode));
+        }
+        put(object, "device", json_integer((json_int_t)info->device + 1));
+        put(object, "devices", json_integer(info->device_count));
+        if (info->has_extent) {
+                put(object, "database_bytes", json_integer((json_int_t)info->total_size));
+                put(object, "part_offset", json_integer((json_int_t)info->part_offset));
+                put(object, "part_bytes", json_integer((json_int_t)info->part_length));
+        }
+        put(object, "block_size", json_integer(info->block_size));
+        put(object, "max_transfer", json_integer(info->max_transfer));
+}
+
+static json_t *findings_json(const struct findings *findings)
+{
+        const struct reader *reader = findings->input->reader;
+        json_t *object = json_object();
+
+        put(object, "file", json_shown(findings->input->name));
+        put_layers(object, &findings->input->facts);
+        if (!reader) {
+                put(object, "needs_key", json_true());
+                return object;
+        }
+        if (reader->has_info)
+                put_info(object, &reader->info);
+        put(object, "complete", json_boolean(findings->complete));
+        put(object, "confirmed", json_boolean(findings->confirmed));
+        if (findings->complete) {
+                put(object, "data_bytes", json_integer((json_int_t)findings->data_bytes));
+                if (findings->stream_bytes)
+                        put(object, "stream_bytes", json_integer((json_int_t)findings->stream_bytes));
+                if (findings->marks)
+                        put(object, "file_marks", json_integer((json_int_t)findings->marks));
+        }
+        if (findings->report_json)
+                put(object, "report", json_loads(findings->report_json, 0, NULL));
+        return object;
+}
+
+/* "zstd, vdi stream", allocated; NULL when memory ran out. */
+static char *join(const json_t *strings)
+{
+        char *text = NULL;
+        size_t size;
+        FILE *out = open_memstream(&text, &size);
+
+        if (!out)
+                return NULL;
+        for (size_t i = 0; i < json_array_size(strings); i++)
+                fprintf(out, "%s%s", i ? ", " : "", json_string_value(json_array_get(strings, i)));
+        if (fclose(out) == 0)
+                return text;
+        free(text);
+        return NULL;
+}
+
+/* The same members for people: "key  value" lines. */
+static void print_people(json_t *object)
+{
+        const char *key;
+        json_t *value;
+
+        json_object_foreach(object, key, value)
+        {
+                CLEANUP(freep) char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+                CLEANUP(freep) char *list = json_is_array(value) ? join(value) : NULL;
+                const char *text = list ? list : json_is_string(value) ? json_string_value(value) : dump;
+                CLEANUP(freep) char *safe = text ? text_escape(text, strlen(text)) : NULL;
+
+                printf("%-15s %s\n", key, safe ? safe : "");
+        }
+}
+
+static void print_findings(const struct args *args, const struct findings *findings)
+{
+        json_t *object = findings_json(findings);
+        CLEANUP(freep) char *text = NULL;
+
+        if (args->json) {
+                text = json_dumps(object, JSON_COMPACT);
+                puts(text ? text : "{}");
+        } else {
+                print_people(object);
+                putchar('\n');
+        }
+        json_decref(object);
+}
+
+static int add_to_chain(struct backup_chain *chain, const struct findings *findings, struct error *err)
+{
+        const struct reader *reader = findings->input->reader;
+
+        if (!reader)
+                return error_raise(err, ERR_KEY, "'%s' is encrypted, so its place in a chain is not known",
+                                   findings->input->name);
+        return backup_chain_add(chain, findings->input->name, reader->has_info ? &reader->info : NULL,
+                                findings->report_json, err);
+}
+
+/* A bare vdi stream in a file is looked at from both ends. Returns 1 when that told everything. */
+static int look_at_ends(const struct input *input, struct findings *findings, struct error *err)
+{
+        struct stream_info info;
+        struct stream_tail tail;
+        int rc;
+
+        memset(&info, 0, sizeof info);
+        memset(&tail, 0, sizeof tail);
+        rc = vdistream_probe(input->fd, input->name, &info, &tail, err);
+        if (rc == 1 || (rc < 0 && err->code == ERR_UNCONFIRMED)) {
+                findings->complete = true;
+                findings->confirmed = rc == 1 && tail.confirmed;
+                findings->data_bytes = tail.data_bytes;
+                findings->stream_bytes = tail.stream_bytes;
+                findings->marks = tail.marks;
+                findings->report_json = take_ptr(&tail.report_json);
+        }
+        stream_info_deinit(&info);
+        stream_tail_deinit(&tail);
+        return rc;
+}
+
+static int read_through(struct reading *reading, struct input *input, struct findings *findings, struct error *err)
+{
+        const struct stream_tail *tail;
+
+        if (reading_pump(reading, input, /* sink= */ NULL, &findings->data_bytes, err) < 0)
+                return -1;
+        tail = reader_tail(input->reader);
+        findings->complete = true;
+        findings->confirmed = tail && tail->confirmed;
+        findings->stream_bytes = tail ? tail->stream_bytes : 0;
+        findings->marks = tail ? tail->marks : 0;
+        findings->report_json = tail && tail->report_json ? strdup(tail->report_json) : NULL;
+        return 0;
+}
+
+/* An encrypted layer that nobody gave a key for ends the view, and is no failure. */
+static bool without_key(const struct input *input, const struct args *args, struct error *err)
+{
+        if (err->code != ERR_KEY || input->facts.layer_count == 0 || args->coding->identities)
+                return false;
+        *err = (struct error)ERROR_INIT;
+        return true;
+}
+
+static int info_one(struct reading *reading, const struct args *args, const char *path, struct error *err)
+{
+        struct input input;
+        struct findings findings = { .input = &input };
+        struct error fault = ERROR_INIT;
+        int rc = input_open(&input, path, err);
+        int ends = 0;
+
+        input.only_shown = true;
+        /* Before the header is read, for a file is looked at from its start. */
+        if (rc == 0)
+                ends = look_at_ends(&input, &findings, &fault);
+        if (rc == 0)
+                rc = input_start(&input, args, supervisor_cancel_flag(reading->supervisor), err);
+        if (rc == 0 || without_key(&input, args, err)) {
+                if (rc < 0)
+                        rc = 0;
+                else if (ends == 0)
+                        rc = read_through(reading, &input, &findings, err);
+                else if (ends < 0 && !(fault.code == ERR_UNCONFIRMED && args->accept_unconfirmed))
+                        rc = (*err = fault, -1);
+                if (!reading->context)
+                        print_findings(args, &findings);
+                else if (rc == 0)
+                        rc = add_to_chain(reading->context, &findings, err);
+        }
+        free(findings.report_json);
+        input_deinit(&input);
+        return rc;
+}
+
+static int run_chain(const struct args *args, struct error *err)
+{
+        struct backup_chain *chain = backup_chain_new();
+        struct error gap = ERROR_INIT;
+        int rc;
+
+        if (!chain)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        rc = reading_run(args, "info", info_one, chain, err);
+        if (err->code != ERR_SIGNAL && backup_chain_print(chain, args->json, stdout, &gap) < 0) {
+                if (rc < 0)
+                        message_error("%s", gap.message);
+                error_keep_first(err, &gap);
+                rc = -1;
+        }
+        backup_chain_free(chain);
+        return rc;
+}
+
+static int run_info(const struct args *args, struct error *err)
+{
+        return args->chain ? run_chain(args, err) : reading_run(args, "info", info_one, /* context= */ NULL, err);
+}
+
+const struct command command_info = {
+        .name = "info",
+        .operands = "[--chain] [--json] [FILE...]",
+        .summary = "show what a backup says about itself",
+        .text = "Shows layers, origin, devices, sizes, and whether the backup is complete and confirmed. A file is "
+                "looked at from both\n"
+                "ends; other input is read through. The content is not checked: that is what verify does. "
+                "Without a key only\n"
+                "the layers down to an encrypted one are shown, and for whom that is. With --json each FILE is one "
+                "line. --chain takes\n"
+                "backups of SQL Servers and shows, for each database, what restores it in which order; it fails when "
+                "something is missing.",
+        .example = "  vdipipe info app.vdi\n"
+                   "  vdipipe info --json /backup/*.vdi | jq -r .time\n"
+                   "  vdipipe info --chain /backup/pubs*.vdi\n",
+        .options = option_tables,
+        .operands_max = 1 << 20,
+        .run = run_info,
+};

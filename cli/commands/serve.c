@@ -1,0 +1,376 @@
+/*
+ * cmd_serve.c - a stand-in SQL Server
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/signalfd.h>
+
+#include "cli/command.h"
+#include "cli/config.h"
+#include "cli/databases/database.h"
+#include "cli/commands/exec_statement.h"
+#include "cli/message.h"
+#include "cli/text/secrets.h"
+#include "cli/run/set_options.h"
+#include "codecs/base/secret.h"
+#include "core/base/cleanup.h"
+#include "core/base/ident.h"
+#include "core/script/run.h"
+#include "core/standin/standin.h"
+
+static const struct opt_spec options_serve[] = {
+        { .type = OPT_STRING,
+          .name = "listen",
+          .value = "ADDRESS",
+          .offset = offsetof(struct args, listen),
+          .help = "HOST:PORT to listen on; port 0 is any free one (default: 127.0.0.1:1433)" },
+        { .type = OPT_FLAG,
+          .name = "allow-remote",
+          .offset = offsetof(struct args, allow_remote),
+          .help = "listen on an address that other machines reach; nothing is encrypted" },
+        { .type = OPT_STRING,
+          .name = "user",
+          .value = "NAME",
+          .offset = offsetof(struct args, user),
+          .help = "the login that is let in (default: sa)" },
+        { .type = OPT_STRING,
+          .name = "password-file",
+          .value = "FILE",
+          .offset = offsetof(struct args, password_file),
+          .help = "its password is the first line of FILE (default: $VDIPIPE_PASSWORD_FILE)" },
+        { .type = OPT_STRINGS,
+          .name = "database",
+          .value = "NAME=PATH",
+          .offset = offsetof(struct args, databases),
+          .help = "serve the SQLite database PATH as NAME, beside those of the configuration; with --script, NAME "
+                  "alone will do" },
+        { .type = OPT_STRING,
+          .name = "data-dir",
+          .value = "FOLDER",
+          .offset = offsetof(struct args, data_dir),
+          .help = "restore databases that are not there yet to FOLDER/NAME.db (default: only WITH MOVE)" },
+        { .type = OPT_STRING,
+          .name = "script",
+          .value = "FILE",
+          .offset = offsetof(struct args, script),
+          .help = "have FILE play the server of every statement, instead of SQLite (see core/servers/script.md)" },
+        { .type = OPT_STRING,
+          .name = "restore-script",
+          .value = "FILE",
+          .offset = offsetof(struct args, restore_script),
+          .help = "the same for RESTORE statements (default: that of --script)" },
+        { .type = OPT_STRINGS,
+          .name = "fault",
+          .value = "NAME[:SIZE]",
+          .offset = offsetof(struct args, faults),
+          .help = "go wrong in this way; some do so once SIZE bytes of a statement have moved" },
+        { .type = OPT_STRING,
+          .name = "server-name",
+          .value = "NAME",
+          .offset = offsetof(struct args, server_name),
+          .help = "what @@SERVERNAME says (default: the host's name)" },
+        { .type = OPT_NUMBER,
+          .name = "max-connections",
+          .value = "N",
+          .offset = offsetof(struct args, connections_max),
+          .min = 1,
+          .max = 10000,
+          .help = "let in so many at a time (default: 100)" },
+        { .type = OPT_END },
+};
+
+static const struct opt_spec *const option_tables[] = { options_serve, options_statement, options_lock,
+                                                        options_group, options_common,    NULL };
+
+/* What the options come to, and what they are kept in. */
+struct service {
+        struct standin_options options;
+        struct standin_database *databases;
+        size_t count;
+        char **texts; /* names and paths */
+        size_t text_count;
+        char *password;
+        char *data_dir;
+        char *spool_dir;
+        char host[IDENT_HOST_SIZE];
+        struct vds_options vds;
+};
+
+/* ---- databases ---- */
+
+static const char *keep(struct service *service, char *text, struct error *err)
+{
+        char **grown = reallocarray(service->texts, service->text_count + 1, sizeof *grown);
+
+        if (!grown || !text) {
+                free(text);
+                error_raise(err, ERR_MEMORY, "out of memory");
+                return NULL;
+        }
+        service->texts = grown;
+        return grown[service->text_count++] = text;
+}
+
+static int add_database(struct service *service, const char *name, const char *path)
+{
+        struct standin_database *grown = reallocarray(service->databases, service->count + 1, sizeof *grown);
+
+        if (!grown)
+                return -1;
+        service->databases = grown;
+        grown[service->count++] = (struct standin_database){ .name = name, .path = path };
+        return 0;
+}
+
+/* A database of the configuration that is no SQLite's is somebody else's. */
+static int add_section(struct service *service, const char *section, const char *text, struct error *err)
+{
+        struct database database = { 0 };
+        struct error unfit = ERROR_INIT;
+        const char *path;
+
+        if (database_parse_file(text, &database, &unfit) < 0) {
+                message_verbose("[%s] of the configuration is left out: %s", section, unfit.message);
+                database_deinit(&database);
+                return 0;
+        }
+        path = keep(service, take_ptr(&database.path), err);
+        database_deinit(&database);
+        if (path && add_database(service, section, path) < 0)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        return path ? 0 : -1;
+}
+
+/* Of what came before `index`; the server's names know no case. */
+static bool was_named(const struct string_list *given, size_t index)
+{
+        size_t length = strcspn(given->items[index], "=");
+
+        for (size_t i = 0; i < index; i++)
+                if (strcspn(given->items[i], "=") == length &&
+                    strncasecmp(given->items[i], given->items[index], length) == 0)
+                        return true;
+        return false;
+}
+
+/* "NAME=PATH" */
+static int add_given(struct service *service, const struct args *args, const char *text, struct error *err)
+{
+        const char *equals = strchr(text, '=');
+        struct database database = { 0 };
+        const char *path = NULL;
+        const char *name;
+
+        if (!equals && !args->script)
+                return error_raise(err, ERR_USAGE, "--database %s: which file? Write --database NAME=PATH", text);
+        name = keep(service, strndup(text, equals ? (size_t)(equals - text) : strlen(text)), err);
+        if (!name)
+                return -1;
+        if (equals) {
+                if (database_parse_file(equals + 1, &database, err) < 0) {
+                        database_deinit(&database);
+                        return -1;
+                }
+                path = keep(service, take_ptr(&database.path), err);
+                database_deinit(&database);
+                if (!path)
+                        return -1;
+        }
+        return add_database(service, name, path) < 0 ? error_raise(err, ERR_MEMORY, "out of memory") : 0;
+}
+
+static int add_databases(struct service *service, const struct args *args, struct error *err)
+{
+        for (const char *section = NULL; (section = config_next_database(args->config, section));)
+                if (add_section(service, section, config_database(args->config, section), err) < 0)
+                        return -1;
+        for (size_t i = 0; i < args->databases.count; i++) {
+                const char *text = args->databases.items[i];
+
+                if (was_named(&args->databases, i))
+                        return error_raise(err, ERR_USAGE, "--database %s: that name was given before", text);
+                if (add_given(service, args, text, err) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+/* ---- the other options ---- */
+
+static int read_password(struct service *service, const struct args *args, struct error *err)
+{
+        const char *variable = getenv("VDIPIPE_PASSWORD_FILE");
+        const struct secret_source source = {
+                .name = "password",
+                .question = "",
+                .file = args->password_file ? args->password_file : variable,
+                .fd = -1,
+        };
+
+        if (!source.file)
+                return error_raise(err, ERR_USAGE,
+                                   "which password lets clients in? --password-file FILE, or VDIPIPE_PASSWORD_FILE in "
+                                   "the environment");
+        return secret_read_password(&source, &service->password, err);
+}
+
+static int read_faults(struct service *service, const struct args *args, struct error *err)
+{
+        bool scripted = args->script || args->restore_script;
+
+        for (size_t i = 0; i < args->faults.count; i++)
+                if (standin_parse_fault(args->faults.items[i], service->options.plans, err) < 0)
+                        return -1;
+        for (size_t i = 0; i < STANDIN_FAULTS; i++)
+                if (scripted && service->options.plans[i].wanted && standin_faults[i].takes_bytes)
+                        return error_raise(err, ERR_USAGE,
+                                           "--fault %s is for SQLite's transfers; a script says itself what goes wrong",
+                                           standin_faults[i].name);
+        return 0;
+}
+
+static int find_folders(struct service *service, const struct args *args, struct error *err)
+{
+        if (args->data_dir && args_find_folder("data-dir", args->data_dir, &service->data_dir, err) < 0)
+                return -1;
+        return args->spool_dir ? args_find_folder("spool-dir", args->spool_dir, &service->spool_dir, err) : 0;
+}
+
+/* A script that is wrong is better told of now than to the first client. */
+static int check_script(const char *path, struct error *err)
+{
+        return path ? script_check(path, err) : 0;
+}
+
+static void on_log(const char *line, void *context)
+{
+        (void)context;
+        message_verbose("%s", line);
+}
+
+static int prepare(struct service *service, const struct args *args, struct error *err)
+{
+        ident_host(service->host);
+        service->vds = set_options(args);
+        service->options = (struct standin_options){
+                .name = args->server_name ? args->server_name : service->host,
+                .user = args->user ? args->user : "sa",
+                .script = args->script,
+                .restore_script = args->restore_script,
+                .connections_max = (uint32_t)args->connections_max,
+                .vds = &service->vds,
+                .open_wait_ms = args->set_wait_ms,
+                .max_lock_ms = args->max_lock_ms,
+                .log = on_log,
+        };
+        if (set_options_check(args, err) < 0 || read_faults(service, args, err) < 0 ||
+            check_script(args->script, err) < 0 || check_script(args->restore_script, err) < 0 ||
+            find_folders(service, args, err) < 0 || add_databases(service, args, err) < 0 ||
+            read_password(service, args, err) < 0)
+                return -1;
+        service->options.password = service->password;
+        service->options.data_dir = service->data_dir;
+        service->options.spool_dir = service->spool_dir;
+        service->options.databases = service->databases;
+        service->options.database_count = service->count;
+        return 0;
+}
+
+static void release(struct service *service)
+{
+        for (size_t i = 0; i < service->text_count; i++)
+                free(service->texts[i]);
+        free(service->texts);
+        free(service->databases);
+        free(service->data_dir);
+        free(service->spool_dir);
+        secret_freep(&service->password);
+}
+
+/* ---- the run ---- */
+
+/* Signals that end the server, unless whoever started it ignores them.
+ * They are blocked in every thread from here on. */
+static int watch_signals(int *ret_fd, struct error *err)
+{
+        static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+        sigset_t mask;
+
+        sigemptyset(&mask);
+        for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+                struct sigaction action;
+
+                if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+                        sigaddset(&mask, numbers[i]);
+        }
+        pthread_sigmask(SIG_BLOCK, &mask, NULL);
+        *ret_fd = signalfd(-1, &mask, SFD_CLOEXEC);
+        return *ret_fd < 0 ? error_raise_errno(err, errno, "cannot watch for signals") : 0;
+}
+
+static int serve(const struct service *service, const struct args *args, struct error *err)
+{
+        CLEANUP(fd_closep) int signal_fd = -1;
+        CLEANUP(fd_closep) int listen_fd = -1;
+        CLEANUP(freep) char *shown = NULL;
+        struct standin *standin;
+        int rc;
+
+        if (watch_signals(&signal_fd, err) < 0 || standin_new(&service->options, &standin, err) < 0)
+                return -1;
+        rc = standin_listen(args->listen, args->allow_remote, &listen_fd, &shown, err);
+        if (rc == 0 && (printf("listening on %s\n", shown) < 0 || fflush(stdout) != 0))
+                rc = error_raise(err, ERR_IO, "standard output cannot be written");
+        if (rc == 0)
+                rc = standin_serve(standin, listen_fd, signal_fd, err);
+        standin_free(standin);
+        return rc;
+}
+
+static int run_serve(const struct args *args, struct error *err)
+{
+        struct service *service = calloc(1, sizeof *service);
+        int rc;
+
+        if (!service)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        rc = prepare(service, args, err);
+        if (rc == 0)
+                rc = serve(service, args, err);
+        release(service);
+        free(service);
+        return rc;
+}
+
+const struct command command_serve = {
+        .name = "serve",
+        .operands = "[--listen ADDRESS] [--database NAME=PATH]...",
+        .summary = "be a stand-in SQL Server",
+        .text = "Lets SQL Server's clients log in over TDS 7.4 (with encryption off) and run BACKUP and RESTORE "
+                "statements, which\n"
+                "work on SQLite databases: those of the configuration's sections, and those of --database. It answers "
+                "the\n"
+                "questions that backup tools ask (@@VERSION, sys.databases, msdb.dbo.backupset, "
+                "sys.dm_exec_requests, ...)\n"
+                "from what it did. For the tests of backup programs; it is no SQL Server, and knows no other T-SQL.\n"
+                "\n"
+                "Once it is ready, a line \"listening on ADDRESS\" appears on standard output. SIGTERM and SIGINT end "
+                "it, and what\n"
+                "it is doing; the exit status is 0 then, 5 when the address is taken. -v says what happens.\n"
+                "\n"
+                "Faults: wrong-password, permission-denied, fail-before-open, never-open, fail-after-data[:SIZE],\n"
+                "disconnect[:SIZE], hang[:SIZE], deaf[:SIZE], crash[:SIZE], deny-history, deny-state, no-history,\n"
+                "no-confirmation "
+                "(core/servers/README.md says what each does).",
+        .example = "  vdipipe serve --listen 127.0.0.1:0 --password-file sa.txt --database pubs=/srv/app.db\n"
+                   "  vdipipe serve --password-file sa.txt --database pubs=/srv/app.db --fault hang:1M\n"
+                   "  vdipipe serve --password-file sa.txt --database pubs --script chain.vds\n",
+        .options = option_tables,
+        .operands_max = 0,
+        .run = run_serve,
+};

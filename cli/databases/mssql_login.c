@@ -1,0 +1,134 @@
+#include "cli/databases/mssql_login.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/text/secrets.h"
+#include "codecs/base/secret.h"
+#include "core/base/cleanup.h"
+
+static const struct opt_choice encryptions[] = {
+        { "request", MSSQL_ENCRYPT_REQUEST },
+        { "off", MSSQL_ENCRYPT_OFF },
+        { "require", MSSQL_ENCRYPT_REQUIRE },
+        { NULL, 0 },
+};
+
+const struct opt_spec options_mssql_login[] = {
+        { .type = OPT_STRING,
+          .name = "user",
+          .value = "NAME",
+          .offset = offsetof(struct args, user),
+          .help = "log in to SQL Server as NAME, if the URI does not say it (default: Kerberos)" },
+        { .type = OPT_STRING,
+          .name = "password-file",
+          .value = "FILE",
+          .offset = offsetof(struct args, password_file),
+          .help = "log in with the password in the first line of FILE (default: $VDIPIPE_PASSWORD_FILE)" },
+        { .type = OPT_NUMBER,
+          .name = "password-fd",
+          .value = "N",
+          .offset = offsetof(struct args, password_fd),
+          .min = 0,
+          .max = 1 << 20,
+          .help = "read the password from descriptor N" },
+        { .type = OPT_FLAG,
+          .name = "ask-password",
+          .offset = offsetof(struct args, ask_password),
+          .help = "ask for the password at the terminal" },
+        { .type = OPT_CHOICE,
+          .name = "encrypt",
+          .value = "MODE",
+          .offset = offsetof(struct args, encryption),
+          .choices = encryptions,
+          .help = "encryption of the connection to SQL Server: request (as the server wants it, the default), off or "
+                  "require" },
+        { .type = OPT_STRING,
+          .name = "application-name",
+          .value = "NAME",
+          .offset = offsetof(struct args, application_name),
+          .help = "what SQL Server's views show as the session's program (default: vdipipe)" },
+        { .type = OPT_SECONDS,
+          .name = "login-timeout",
+          .value = "SECONDS",
+          .offset = offsetof(struct args, login_timeout_ms),
+          .min = 1,
+          .max = 3600000,
+          .help = "give up when SQL Server has not let us in (default: 15)" },
+        { .type = OPT_END },
+};
+
+/* What the options say, or else the environment. */
+static struct secret_source password_source(const struct args *args)
+{
+        struct secret_source source = { .name = "password",
+                                        .question = "Password: ",
+                                        .file = args->password_file,
+                                        .fd = args->password_fd,
+                                        .ask = args->ask_password };
+
+        if (!secret_source_given(&source))
+                source.file = getenv("VDIPIPE_PASSWORD_FILE");
+        if (source.file && !*source.file)
+                source.file = NULL;
+        return source;
+}
+
+static int read_password(const struct secret_source *source, struct mssql_login *login, struct error *err)
+{
+        char *password = NULL;
+
+        if (secrets_protect_memory(err) < 0 || secret_read_password(source, &password, err) < 0)
+                return -1;
+        login->password = password;
+        return 0;
+}
+
+static int check(const struct args *args, const struct mssql_uri *uri, const struct secret_source *source,
+                 bool from_stdin, struct error *err)
+{
+        bool by_option = args->password_file || args->password_fd >= 0 || args->ask_password;
+
+        if (secret_source_check(source, err) < 0)
+                return -1;
+        if (uri->user && args->user)
+                return error_raise(err, ERR_USAGE, "--user goes with a URI that names no user; leave one of both out");
+        if (by_option && !uri->user && !args->user)
+                return error_raise(err, ERR_USAGE, "whose password? Write mssql://USER@%s, or --user USER", uri->host);
+        if (!secret_source_given(source) && (uri->user || args->user))
+                return error_raise(err, ERR_USAGE,
+                                   "a password is needed for '%s': --password-file FILE, --password-fd N, "
+                                   "--ask-password, or VDIPIPE_PASSWORD_FILE in the environment",
+                                   uri->user ? uri->user : args->user);
+        if (from_stdin && args->password_fd == STDIN_FILENO)
+                return error_raise(err, ERR_USAGE,
+                                   "--password-fd 0 is where the backup comes from; give another descriptor, or "
+                                   "-i FILE");
+        return mssql_uri_check_local(uri, err);
+}
+
+int mssql_login_load(const struct args *args, const struct mssql_uri *uri, bool from_stdin,
+                     struct mssql_login *ret_login, struct error *err)
+{
+        struct secret_source source = password_source(args);
+
+        *ret_login = (struct mssql_login){ .host = uri->host,
+                                           .port = uri->port,
+                                           .user = uri->user ? uri->user : args->user,
+                                           .database = "master", /* is always there, and is in nobody's way */
+                                           .encryption = (enum mssql_encryption)args->encryption,
+                                           .application = args->application_name,
+                                           .timeout_ms = args->login_timeout_ms };
+        if (check(args, uri, &source, from_stdin, err) < 0)
+                return -1;
+        return ret_login->user ? read_password(&source, ret_login, err) : 0;
+}
+
+void mssql_login_forget(struct mssql_login *login)
+{
+        CLEANUP(secret_freep) void *password = (void *)(uintptr_t)login->password;
+
+        (void)password;
+        login->password = NULL;
+}

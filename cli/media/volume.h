@@ -1,0 +1,95 @@
+/*
+ * volume.h - what stands behind one device of a set in this process: a file, or standard output, in one of the
+ * personalities
+ *
+ * volume_open, volume_configure once the set is configured, then its medium serves the device; volume_finish or
+ * volume_complete, volumes_publish; or volume_abort; and in any case volume_deinit.
+ */
+#ifndef VDIPIPE_CLI_VOLUME_H
+#define VDIPIPE_CLI_VOLUME_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli/args.h"
+#include "cli/media/inputs.h"
+#include "cli/media/media.h"
+#include "cli/media/primary_info.h"
+#include "codecs/codecs.h"
+#include "core/base/error.h"
+#include "core/vds/abi.h"
+
+struct volume;
+
+/* What one personality does for the functions below. */
+struct volume_ops {
+        int (*open)(struct volume *volume, const atomic_bool *cancel, struct error *err);
+        int (*configure)(struct volume *volume, const struct VDConfig *config, const struct stream_info *info,
+                         const atomic_bool *cancel, struct error *err);
+        const struct stream_info *(*info)(const struct volume *volume); /* of what is read; NULL: it says nothing */
+        int (*complete)(struct volume *volume, struct error *err);
+        int (*finish)(struct volume *volume, struct error *err);
+        void (*abort)(struct volume *volume, const char *reason);
+        void (*free)(struct volume *volume);
+};
+
+struct volume {
+        /* set before volume_open() */
+        const struct args *args;
+        const struct primary_info *primary;
+        uint32_t device;       /* from 0 */
+        uint32_t device_count; /* of the set */
+        bool writes;
+        const char *path; /* NULL: standard output; reading, it is needed */
+        enum file_existing existing;
+
+        const struct volume_ops *ops;
+        struct media *media; /* valid after volume_configure() */
+        struct stage *file;  /* the sink of a file that is to be published; borrowed; else NULL */
+
+        /* of the personality */
+        struct stage *chain;
+        struct input input;
+        struct tape *tape;
+        struct disk *disk;
+        union {
+                struct media_pipe pipe;
+                struct media_tape tape;
+                struct media_disk disk;
+        } as;
+};
+
+/* Opens the file, or makes a new one that has no name yet. The path is copied by nobody. */
+int volume_open(struct volume *volume, const atomic_bool *cancel, struct error *err);
+
+/* Makes the medium. `info` is the header of a stream that is to be written. */
+int volume_configure(struct volume *volume, const struct VDConfig *config, const struct stream_info *info,
+                     const atomic_bool *cancel, struct error *err);
+
+/* For messages: the path, or "standard output". */
+const char *volume_name(const struct volume *volume);
+
+/* The id of the backup that is being read; "" when the file does not say. */
+const char *volume_source(const struct volume *volume);
+
+/* The server has said success; everything is on disk, or where the descriptor leads. */
+int volume_finish(struct volume *volume, struct error *err);
+
+/* The server has said nothing: everything is on disk, and the stream lacks the verdict. */
+int volume_complete(struct volume *volume, struct error *err);
+
+/* Gives all files their names, or none. */
+int volumes_publish(struct volume *volumes, uint32_t count, struct error *err);
+
+void volume_abort(struct volume *volume, const char *reason);
+void volume_deinit(struct volume *volume);
+
+/* How the file is read. */
+struct reader_options volume_reader_options(const struct volume *volume, const atomic_bool *cancel);
+
+extern const struct volume_ops volume_pipe_ops;
+extern const struct volume_ops volume_tape_ops;
+extern const struct volume_ops volume_disk_ops;
+
+#endif

@@ -1,0 +1,36 @@
+#include "cli/run/set_options.h"
+
+#include <ctype.h>
+#include <grp.h>
+
+const struct opt_spec options_group[] = {
+        { .type = OPT_STRING,
+          .name = "group",
+          .value = "GROUP",
+          .offset = offsetof(struct args, group),
+          .help = "let the members of GROUP take part in the set too, and trust them (default: the own user and "
+                  "root)" },
+        { .type = OPT_END },
+};
+
+struct vds_options set_options(const struct args *args)
+{
+        return (struct vds_options){ .group = args->group };
+}
+
+static bool is_number(const char *text)
+{
+        const char *p = text;
+
+        while (isdigit((unsigned char)*p))
+                p++;
+        return p > text && !*p;
+}
+
+int set_options_check(const struct args *args, struct error *err)
+{
+        if (args->group && !is_number(args->group) && !getgrnam(args->group))
+                return error_raise(err, ERR_USAGE, "there is no group '%s'; 'getent group' lists those that there are",
+                                   args->group);
+        return 0;
+}

@@ -1,0 +1,28 @@
+#include "cli/text/json.h"
+
+#include <string.h>
+
+#include "core/base/cleanup.h"
+#include "core/base/text.h"
+
+json_t *json_shown(const char *text)
+{
+        CLEANUP(freep) char *safe = NULL;
+        json_t *value = json_string(text ? text : "");
+
+        if (value || !text)
+                return value;
+        safe = text_escape(text, strlen(text));
+        return json_string(safe ? safe : "");
+}
+
+int json_print(json_t *value, FILE *out, struct error *err)
+{
+        CLEANUP(freep) char *text = json_dumps(value, JSON_COMPACT);
+
+        json_decref(value);
+        if (!text)
+                return error_raise(err, ERR_MEMORY, "out of memory");
+        fprintf(out, "%s\n", text);
+        return 0;
+}

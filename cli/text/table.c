@@ -1,0 +1,97 @@
+#include "cli/text/table.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/cleanup.h"
+#include "core/base/text.h"
+
+enum { GAP = 2 };
+
+void table_init(struct table *table, const struct table_column *columns, size_t column_count)
+{
+        *table = (struct table){ .columns = columns, .column_count = column_count };
+}
+
+void table_add(struct table *table, const char *text)
+{
+        const char *shown = *text ? text : "-";
+        CLEANUP(freep) char *safe = text_escape(shown, strlen(shown));
+        char **cells = safe ? realloc(table->cells, (table->cell_count + 1) * sizeof *cells) : NULL;
+
+        if (!cells) {
+                table->failed = true;
+                return;
+        }
+        table->cells = cells;
+        cells[table->cell_count++] = take_ptr(&safe);
+}
+
+void table_addf(struct table *table, const char *format, ...)
+{
+        CLEANUP(freep) char *text = NULL;
+        va_list args;
+        int length;
+
+        va_start(args, format);
+        length = vasprintf(&text, format, args);
+        va_end(args);
+        if (length < 0) {
+                text = NULL;
+                table->failed = true;
+                return;
+        }
+        table_add(table, text);
+}
+
+/* In characters; a table of wide ones is ragged. */
+static size_t width(const char *text)
+{
+        size_t count = 0;
+
+        for (; *text; text++)
+                count += ((unsigned char)*text & 0xc0) != 0x80;
+        return count;
+}
+
+static void print_cell(const struct table *table, size_t column, const char *text, size_t wide, FILE *out)
+{
+        bool last = column + 1 == table->column_count;
+        int padding = (int)(wide - width(text));
+
+        if (table->columns[column].number)
+                fprintf(out, "%*s%s", padding, "", text);
+        else
+                fprintf(out, "%s%*s", text, last ? 0 : padding, "");
+        if (last)
+                fputc('\n', out);
+        else
+                fprintf(out, "%*s", GAP, "");
+}
+
+void table_print(const struct table *table, FILE *out)
+{
+        size_t widths[TABLE_COLUMNS_MAX] = { 0 };
+        size_t columns = table->column_count;
+
+        for (size_t i = 0; i < columns; i++)
+                widths[i] = width(table->columns[i].head);
+        for (size_t at = 0; at < table->cell_count; at += columns)
+                for (size_t i = 0; i < columns && at + i < table->cell_count; i++)
+                        if (width(table->cells[at + i]) > widths[i])
+                                widths[i] = width(table->cells[at + i]);
+        for (size_t i = 0; i < columns; i++)
+                print_cell(table, i, table->columns[i].head, widths[i], out);
+        for (size_t at = 0; at < table->cell_count; at += columns)
+                for (size_t i = 0; i < columns && at + i < table->cell_count; i++)
+                        print_cell(table, i, table->cells[at + i], widths[i], out);
+}
+
+void table_deinit(struct table *table)
+{
+        for (size_t i = 0; i < table->cell_count; i++)
+                free(table->cells[i]);
+        free(table->cells);
+        memset(table, 0, sizeof *table);
+}
