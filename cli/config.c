@@ -34,6 +34,7 @@ struct config_entry {
 };
 
 struct config {
+        const struct command *const *all;
         struct config_entry *entries;
         size_t count;
         size_t file_count;
@@ -52,7 +53,7 @@ struct parse {
         struct error *err;
 };
 
-struct config *config_new(void)
+struct config *config_new(const struct command *const *all)
 {
         struct config *config = calloc(1, sizeof *config);
 
@@ -62,6 +63,8 @@ struct config *config_new(void)
                 free(config);
                 return NULL;
         }
+        if (config)
+                config->all = all;
         return config;
 }
 
@@ -99,7 +102,7 @@ static const struct config_entry *lookup(const struct config *config, const char
 
 static int out_of_memory(struct error *err)
 {
-        return error_raise(err, ERR_MEMORY, "out of memory");
+        return error_no_memory(err);
 }
 
 /* ---- reading ---- */
@@ -212,7 +215,7 @@ static const struct opt_spec *find_option(const struct parse *parse, const char 
                 if (strcmp(command_line_only[i], key) == 0)
                         return NULL;
         spec = options_find(parse->tables, key);
-        for (const struct command *const *command = commands; !spec && *command; command++)
+        for (const struct command *const *command = parse->config->all; !spec && *command; command++)
                 if (!(*command)->hidden)
                         spec = options_find((*command)->options, key);
         return spec;
@@ -407,10 +410,10 @@ static int read_files(struct config *config, const struct opt_spec *const *table
         return rc == 1 ? error_raise(err, ERR_USAGE, "--config '%s': there is no such file", args->config_path) : rc;
 }
 
-int config_load(const struct opt_spec *const *tables, const struct args *args, struct config **ret_config,
-                struct error *err)
+int config_load(const struct command *const *all, const struct opt_spec *const *tables, const struct args *args,
+                struct config **ret_config, struct error *err)
 {
-        struct config *config = config_new();
+        struct config *config = config_new(all);
 
         if (!config)
                 return out_of_memory(err);

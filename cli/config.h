@@ -25,13 +25,16 @@ enum {
 
 struct config;
 
+struct command;
+
 /* Reads the files that there are; only that of args->config_path must be. `tables` are those of the command that runs:
- * keys that it has not are checked against the other commands. *ret_config is freed with config_free(). */
-int config_load(const struct opt_spec *const *tables, const struct args *args, struct config **ret_config,
-                struct error *err);
+ * keys that it has not are checked against those of `all`, a list as `commands` is. *ret_config is freed with
+ * config_free(). */
+int config_load(const struct command *const *all, const struct opt_spec *const *tables, const struct args *args,
+                struct config **ret_config, struct error *err);
 
 /* An empty configuration, to be filled by config_read_file() and config_read_text(); NULL when memory is short. */
-struct config *config_new(void);
+struct config *config_new(const struct command *const *all);
 void config_free(struct config *config);
 
 /* Reads one file: a regular one that belongs to root or the user and that nobody else may write. 1: there is none. */

@@ -52,7 +52,7 @@ static int configure(const struct command *command, struct args *args, struct co
 {
         if (command->hidden || command->reads_config)
                 return 0;
-        if (config_load(command->options, args, config, err) < 0)
+        if (config_load(commands, command->options, args, config, err) < 0)
                 return -1;
         args->config = *config;
         if (command->takes_database && args->operands.count &&

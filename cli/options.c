@@ -93,7 +93,7 @@ static int append(struct string_list *list, const char *item, struct error *err)
         const char **items = realloc(list->items, (list->count + 1) * sizeof *items);
 
         if (!items)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         list->items = items;
         list->items[list->count++] = item;
         return 0;

@@ -92,7 +92,7 @@ int reader_open(int fd, const struct reader_options *options, struct reader **re
         int more;
 
         if (!opened)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         reader = &opened->reader;
         if (label_of_input(options->name, label, err) < 0 ||
             fd_source_new(fd, label, options->cancel, &reader->source, err) < 0)

@@ -1,5 +1,5 @@
 /*
- * cmd_abort.c - end a device set from outside
+ * abort.c - end a device set from outside
  */
 #include "cli/command.h"
 #include "cli/message.h"

@@ -1,5 +1,5 @@
 /*
- * cmd_attach.c - one device of a set that another process made, served from this one
+ * attach.c - one device of a set that another process made, served from this one
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /*
- * cmd_backup.c - a database to standard output or to files
+ * backup.c - a database to standard output or to files
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +18,7 @@
 #include "cli/databases/server_options.h"
 #include "cli/run/set_options.h"
 #include "cli/run/sqlvdi.h"
+#include "cli/text/secrets.h"
 #include "codecs/codecs.h"
 #include "codecs/base/pool.h"
 #include "core/base/deadline.h"
@@ -212,8 +213,8 @@ static int run_operation(struct backup *backup, struct error *err)
         memcpy(files, backup->outputs.sinks, sizeof files);
         /* The configuration may name a user for all databases; SQLite's need none. */
         if ((database_is_mssql(&backup->database) &&
-             run_as_begin(backup->args, &backup->login, files, backup->outputs.to_stdout ? 0 : backup->outputs.count,
-                          &backup->run_as, err) < 0))
+             run_as_begin(backup->args, &backup->login.password, files,
+                          backup->outputs.to_stdout ? 0 : backup->outputs.count, &backup->run_as, err) < 0))
                 return operation_failed(operation, err);
         supervisor_watch_keeper(operation->serving.supervisor, run_as_keeper_fd(backup->run_as));
         if (backup->server->use(backup, err) < 0)
@@ -250,7 +251,7 @@ static int prepare(struct backup *backup, struct error *err)
 static void backup_deinit(struct backup *backup)
 {
         outputs_deinit(&backup->outputs);
-        mssql_login_forget(&backup->login);
+        secrets_forget(&backup->login.password);
         database_deinit(&backup->database);
         free(backup->report_json);
 }

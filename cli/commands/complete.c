@@ -1,5 +1,5 @@
 /*
- * cmd_complete.c - hidden: words for the shell completions and the manual, from the same tables as the help
+ * complete.c - hidden: words for the shell completions and the manual, from the same tables as the help
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /*
- * cmd_config.c - wait for a device set's configuration, and print it
+ * config.c - wait for a device set's configuration, and print it
  */
 #include <stdio.h>
 

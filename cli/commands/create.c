@@ -1,5 +1,5 @@
 /*
- * cmd_create.c - a device set under a name of the user's, for a server that somebody else starts
+ * create.c - a device set under a name of the user's, for a server that somebody else starts
  */
 #include <stdlib.h>
 #include <string.h>

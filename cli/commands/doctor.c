@@ -1,5 +1,5 @@
 /*
- * cmd_doctor.c - what would go wrong on this machine
+ * doctor.c - what would go wrong on this machine
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,7 +60,7 @@ void doctor_say(struct doctor *doctor, enum doctor_level level, const char *chec
 static void look_at_configuration(struct doctor *doctor, struct args *args, struct config **config)
 {
         struct error err = ERROR_INIT;
-        int rc = config_load(option_tables, args, config, &err);
+        int rc = config_load(commands, option_tables, args, config, &err);
 
         if (rc == 0)
                 rc = config_apply(*config, /* section= */ NULL, option_tables, args, &err);
@@ -80,7 +80,7 @@ static int run_doctor(const struct args *given, struct error *err)
         int rc = 0;
 
         if (given->json && !doctor.checks)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         look_at_configuration(&doctor, &args, &config);
         doctor_engine(&doctor);
         doctor_system(&doctor);

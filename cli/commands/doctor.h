@@ -4,8 +4,8 @@
  * Each group of checks says what it finds by doctor_say(). What is right is said as well, since it tells which folder,
  * which library, which limit is meant.
  */
-#ifndef VDIPIPE_CLI_DOCTOR_H
-#define VDIPIPE_CLI_DOCTOR_H
+#ifndef VDIPIPE_CLI_COMMANDS_DOCTOR_H
+#define VDIPIPE_CLI_COMMANDS_DOCTOR_H
 
 #include <jansson.h>
 

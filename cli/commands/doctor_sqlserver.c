@@ -111,7 +111,7 @@ static void become_account(struct doctor *doctor)
         struct run_as *keeper;
 
         if (run_as_check(doctor->args, &err) < 0 ||
-            run_as_begin(doctor->args, /* login= */ NULL, /* files= */ NULL, 0, &keeper, &err) < 0)
+            run_as_begin(doctor->args, /* secret= */ NULL, /* files= */ NULL, 0, &keeper, &err) < 0)
                 doctor_say(doctor, DOCTOR_FAULT, "SQL Server's account", "%s", err.message);
         else
                 doctor_say(doctor, DOCTOR_OK, "SQL Server's account", "taken on by --run-as %s", doctor->args->run_as);

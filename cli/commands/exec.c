@@ -1,5 +1,5 @@
 /*
- * cmd_exec.c - the server side of a device set
+ * exec.c - the server side of a device set
  */
 #include "cli/command.h"
 #include "cli/commands/exec_script.h"

@@ -32,7 +32,7 @@ int results_print_table(const struct result_set *results, FILE *out, struct erro
         if (!failed)
                 table_print(&table, out);
         table_deinit(&table);
-        return failed ? error_raise(err, ERR_MEMORY, "out of memory") : 0;
+        return failed ? error_no_memory(err) : 0;
 }
 
 static json_t *cell_json(const struct result_cell *cell)
@@ -64,5 +64,5 @@ int results_print_json(const struct result_set *results, FILE *out, struct error
         if (rc == 0)
                 return json_print(rows, out, err);
         json_decref(rows);
-        return error_raise(err, ERR_MEMORY, "out of memory");
+        return error_no_memory(err);
 }

@@ -1,8 +1,8 @@
 /*
- * results.h - the rows of a statement's answer, on standard output
+ * exec_results.h - the rows of a statement's answer, on standard output
  */
-#ifndef VDIPIPE_CLI_RESULTS_H
-#define VDIPIPE_CLI_RESULTS_H
+#ifndef VDIPIPE_CLI_COMMANDS_EXEC_RESULTS_H
+#define VDIPIPE_CLI_COMMANDS_EXEC_RESULTS_H
 
 #include <stdio.h>
 

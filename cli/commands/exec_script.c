@@ -59,7 +59,7 @@ int exec_script(const struct args *args, struct error *err)
         int rc = 0;
 
         if (!report)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (args->operands.count != 1)
                 rc = error_raise(err, ERR_USAGE, "whose client is to be tried? vdipipe exec --script FILE NAME");
         if (rc == 0)

@@ -1,8 +1,8 @@
 /*
  * exec_script.h - 'exec --script FILE NAME': a server that does what a script says
  */
-#ifndef VDIPIPE_CLI_EXEC_SCRIPT_H
-#define VDIPIPE_CLI_EXEC_SCRIPT_H
+#ifndef VDIPIPE_CLI_COMMANDS_EXEC_SCRIPT_H
+#define VDIPIPE_CLI_COMMANDS_EXEC_SCRIPT_H
 
 #include "cli/args.h"
 #include "cli/options.h"

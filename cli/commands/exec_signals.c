@@ -86,7 +86,7 @@ int exec_signals_start(struct exec_signals **ret_signals, struct error *err)
 
         *ret_signals = NULL;
         if (!signals)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         pthread_mutex_init(&signals->lock, NULL);
         block_signals(signals, &mask);
         signals->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);

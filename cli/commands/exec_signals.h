@@ -4,8 +4,8 @@
  * From start to stop, SIGINT, SIGTERM and SIGHUP (those that were not ignored) abort the run instead of ending the
  * process. Start before any other thread, stop when none is left.
  */
-#ifndef VDIPIPE_CLI_EXEC_SIGNALS_H
-#define VDIPIPE_CLI_EXEC_SIGNALS_H
+#ifndef VDIPIPE_CLI_COMMANDS_EXEC_SIGNALS_H
+#define VDIPIPE_CLI_COMMANDS_EXEC_SIGNALS_H
 
 #include "core/base/error.h"
 

@@ -17,6 +17,7 @@
 #include "core/servers/events.h"
 #include "core/servers/server.h"
 #include "core/tsql/statement.h"
+#include "core/sqlite/sqlite.h"
 
 enum { BUSY_TIMEOUT_MS = 10000 };
 
@@ -131,7 +132,7 @@ static bool exists(const struct server_job *job)
 
         if (access(job->database, F_OK) == 0)
                 return true;
-        server_sweep(&restore);
+        server_sweep(&sqlite_server, &restore);
         return access(job->database, F_OK) == 0;
 }
 
@@ -212,7 +213,7 @@ static int run(struct execution *execution, struct error *err)
                 tracing_close(events.trace);
                 return -1;
         }
-        rc = server_run(&execution->job, &options, &events, err);
+        rc = server_run(&sqlite_server, &execution->job, &options, &events, err);
         tracing_close(events.trace);
         err->message[0] = '\0';
         if (rc < 0)
@@ -243,7 +244,7 @@ int exec_statement(const struct args *args, struct error *err)
         int rc;
 
         if (!execution)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         fault_role("server");
         execution->args = args;
         rc = set_options_check(args, err);

@@ -1,8 +1,8 @@
 /*
  * exec_statement.h - 'exec "STATEMENT"': the server side of a set, in this process
  */
-#ifndef VDIPIPE_CLI_EXEC_STATEMENT_H
-#define VDIPIPE_CLI_EXEC_STATEMENT_H
+#ifndef VDIPIPE_CLI_COMMANDS_EXEC_STATEMENT_H
+#define VDIPIPE_CLI_COMMANDS_EXEC_STATEMENT_H
 
 #include "cli/args.h"
 #include "cli/options.h"

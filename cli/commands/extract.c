@@ -1,5 +1,5 @@
 /*
- * cmd_extract.c - a device's data without any layer
+ * extract.c - a device's data without any layer
  */
 #include <stddef.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 /*
- * cmd_info.c - what a backup says about itself
+ * info.c - what a backup says about itself
  */
 #include <jansson.h>
 #include <stddef.h>
@@ -272,7 +272,7 @@ static int run_chain(const struct args *args, struct error *err)
         int rc;
 
         if (!chain)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         rc = reading_run(args, "info", info_one, chain, err);
         if (err->code != ERR_SIGNAL && backup_chain_print(chain, args->json, stdout, &gap) < 0) {
                 if (rc < 0)

@@ -41,7 +41,7 @@ _Static_assert(VDS_DEVICES_MAX <= 64, "devices fit into a word");
 
 static int raise_memory(struct error *err)
 {
-        return error_raise(err, ERR_MEMORY, "out of memory");
+        return error_no_memory(err);
 }
 
 /* ---- gathering ---- */

@@ -1,10 +1,10 @@
 /*
- * backup_chain.h - backups of SQL Servers as files, put in the order in which they restore their databases
+ * info_sequence.h - backups of SQL Servers as files, put in the order in which they restore their databases
  *
  * Files are gathered by backup set, whose devices must all be there, and sets by database. Not thread safe.
  */
-#ifndef VDIPIPE_CLI_BACKUP_CHAIN_H
-#define VDIPIPE_CLI_BACKUP_CHAIN_H
+#ifndef VDIPIPE_CLI_COMMANDS_INFO_SEQUENCE_H
+#define VDIPIPE_CLI_COMMANDS_INFO_SEQUENCE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /*
- * cmd_keygen.c - a new key: the secret half into a file, the public half to whoever asked
+ * keygen.c - a new key: the secret half into a file, the public half to whoever asked
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +34,7 @@ static int sync_folder(const char *path, struct error *err)
         CLEANUP(fd_closep) int fd = -1;
 
         if (!copy)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL))
                 return error_raise_errno(err, errno, "the folder of '%s'", path);

@@ -1,5 +1,5 @@
 /*
- * cmd_list.c - the live device sets
+ * list.c - the live device sets
  */
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /*
- * cmd_list_databases.c - the databases of a SQL Server, for shell loops
+ * list_databases.c - the databases of a SQL Server, for shell loops
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/text/json.h"
+#include "cli/text/secrets.h"
 #include "cli/message.h"
 #include "cli/databases/mssql_login.h"
 
@@ -74,7 +75,7 @@ static int ask_server(const struct args *args, const struct mssql_uri *uri, stru
 
         if (rc == 0)
                 rc = mssql_open(&login, /* events= */ NULL, &connection, err);
-        mssql_login_forget(&login);
+        secrets_forget(&login.password);
         if (rc == 0)
                 rc = mssql_databases(connection, &databases->items, &databases->count, err);
         mssql_close(connection);

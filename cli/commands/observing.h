@@ -1,8 +1,8 @@
 /*
  * observing.h - looking at sets of other processes
  */
-#ifndef VDIPIPE_CLI_OBSERVING_H
-#define VDIPIPE_CLI_OBSERVING_H
+#ifndef VDIPIPE_CLI_COMMANDS_OBSERVING_H
+#define VDIPIPE_CLI_COMMANDS_OBSERVING_H
 
 #include "cli/args.h"
 #include "core/base/deadline.h"

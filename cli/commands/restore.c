@@ -1,5 +1,5 @@
 /*
- * cmd_restore.c - a backup back into a database
+ * restore.c - a backup back into a database
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +15,7 @@
 #include "cli/databases/server_options.h"
 #include "cli/run/set_options.h"
 #include "cli/run/sqlvdi.h"
+#include "cli/text/secrets.h"
 #include "core/base/deadline.h"
 
 static const struct opt_choice replace_modes[] = {
@@ -128,7 +129,7 @@ static int run_operation(struct restore *restore, struct error *err)
                 return restore->server->show_plan(restore, err);
         /* The configuration may name a user for all databases; SQLite's need none. */
         if ((restore->server == &restore_mssql &&
-             run_as_begin(restore->args, /* login= */ NULL, NULL, 0, &restore->run_as, err) < 0) ||
+             run_as_begin(restore->args, /* secret= */ NULL, NULL, 0, &restore->run_as, err) < 0) ||
             restore->server->run(restore, err) < 0)
                 return operation_failed(operation, err);
         return 0;
@@ -171,7 +172,7 @@ static int run_restore(const struct args *args, struct error *err)
         }
         run_as_end(restore.run_as);
         inputs_deinit(&restore.inputs);
-        mssql_login_forget(&restore.login);
+        secrets_forget(&restore.login.password);
         database_deinit(&restore.database);
         return rc;
 }

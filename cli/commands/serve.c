@@ -1,5 +1,5 @@
 /*
- * cmd_serve.c - a stand-in SQL Server
+ * serve.c - a stand-in SQL Server
  */
 #include <errno.h>
 #include <signal.h>
@@ -109,7 +109,7 @@ static const char *keep(struct service *service, char *text, struct error *err)
 
         if (!grown || !text) {
                 free(text);
-                error_raise(err, ERR_MEMORY, "out of memory");
+                error_no_memory(err);
                 return NULL;
         }
         service->texts = grown;
@@ -142,7 +142,7 @@ static int add_section(struct service *service, const char *section, const char 
         path = keep(service, take_ptr(&database.path), err);
         database_deinit(&database);
         if (path && add_database(service, section, path) < 0)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         return path ? 0 : -1;
 }
 
@@ -181,7 +181,7 @@ static int add_given(struct service *service, const struct args *args, const cha
                 if (!path)
                         return -1;
         }
-        return add_database(service, name, path) < 0 ? error_raise(err, ERR_MEMORY, "out of memory") : 0;
+        return add_database(service, name, path) < 0 ? error_no_memory(err) : 0;
 }
 
 static int add_databases(struct service *service, const struct args *args, struct error *err)
@@ -338,7 +338,7 @@ static int run_serve(const struct args *args, struct error *err)
         int rc;
 
         if (!service)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         rc = prepare(service, args, err);
         if (rc == 0)
                 rc = serve(service, args, err);

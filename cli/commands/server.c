@@ -1,5 +1,5 @@
 /*
- * cmd_server.c - hidden: the child process that is the server
+ * server.c - hidden: the child process that is the server
  */
 #include "cli/command.h"
 #include "cli/run/server_process.h"

@@ -4,8 +4,8 @@
  * Names and texts in a status come from other processes: they are escaped in text, and names that are no UTF-8 become
  * the member name_hex in JSON. Thread safe: no state.
  */
-#ifndef VDIPIPE_CLI_SET_VIEW_H
-#define VDIPIPE_CLI_SET_VIEW_H
+#ifndef VDIPIPE_CLI_COMMANDS_SET_VIEW_H
+#define VDIPIPE_CLI_COMMANDS_SET_VIEW_H
 
 #include <jansson.h>
 #include <stdint.h>

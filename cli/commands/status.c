@@ -1,5 +1,5 @@
 /*
- * cmd_status.c - all there is to say about one live device set
+ * status.c - all there is to say about one live device set
  */
 #include <stdio.h>
 

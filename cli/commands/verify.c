@@ -1,5 +1,5 @@
 /*
- * cmd_verify.c - read everything, check everything, restore nothing
+ * verify.c - read everything, check everything, restore nothing
  */
 #include <stddef.h>
 

@@ -1,8 +1,8 @@
 /*
  * backup.h - the backup command: what all servers have in common, and what each does in its own way
  */
-#ifndef VDIPIPE_CLI_BACKUP_H
-#define VDIPIPE_CLI_BACKUP_H
+#ifndef VDIPIPE_CLI_DATABASES_BACKUP_H
+#define VDIPIPE_CLI_DATABASES_BACKUP_H
 
 #include "cli/args.h"
 #include "cli/databases/database.h"

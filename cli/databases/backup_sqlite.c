@@ -52,7 +52,7 @@ static int use(struct backup *backup, struct error *err)
         if (args->label) {
                 job->backup_name = strdup(args->label);
                 if (!job->backup_name)
-                        return error_raise(err, ERR_MEMORY, "out of memory");
+                        return error_no_memory(err);
         }
         return args->spool_dir ? args_find_folder("spool-dir", args->spool_dir, &job->spool_dir, err) : 0;
 }

@@ -10,6 +10,7 @@
 #include "cli/config.h"
 #include "cli/message.h"
 #include "core/base/cleanup.h"
+#include "core/sqlite/format.h"
 
 /* What other servers will be called, so that nobody gets a file of that name instead. */
 static const char *const foreign_prefixes[] = { "mssql:", "@" };
@@ -35,7 +36,7 @@ static int parse_uri(const char *text, struct database *ret_database, struct err
         database.name = strdup(database.uri.database ? database.uri.database : database.uri.host);
         database.origin = strdup(text);
         *ret_database = database;
-        return database.name && database.origin ? 0 : error_raise(err, ERR_MEMORY, "out of memory");
+        return database.name && database.origin ? 0 : error_no_memory(err);
 }
 
 int database_parse(const char *text, struct database *ret_database, struct error *err)
@@ -64,7 +65,7 @@ int database_parse_file(const char *text, struct database *ret_database, struct 
         else
                 folder = slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
         if (!name || !folder)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
                 return error_raise(err, ERR_USAGE, "'%s' names no file", text);
         real = realpath(folder, NULL);
@@ -77,10 +78,10 @@ int database_parse_file(const char *text, struct database *ret_database, struct 
                 return -1;
         }
         if (asprintf(&full, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name) < 0)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         *ret_database = (struct database){ .kind = "sqlite", .path = full, .name = take_ptr(&name) };
         ret_database->origin = strdup(full);
-        return ret_database->origin ? 0 : error_raise(err, ERR_MEMORY, "out of memory");
+        return ret_database->origin ? 0 : error_no_memory(err);
 }
 
 int database_find_section(const struct config *config, const char *text, const char **ret_section, struct error *err)
@@ -122,20 +123,12 @@ void database_deinit(struct database *database)
         memset(database, 0, sizeof *database);
 }
 
-char *database_file(const char *path, size_t i)
-{
-        static const char *const suffixes[DATABASE_FILES] = { "", "-wal", "-journal", "-shm" };
-        char *file;
-
-        return asprintf(&file, "%s%s", path, suffixes[i]) < 0 ? NULL : file;
-}
-
 bool database_exists(const char *path)
 {
         struct stat st;
 
-        for (size_t i = 0; i < DATABASE_FILES; i++) {
-                CLEANUP(freep) char *file = database_file(path, i);
+        for (enum format_file i = FORMAT_DATABASE; i < FORMAT_FILES; i++) {
+                CLEANUP(freep) char *file = format_file_path(path, i);
 
                 if (file && lstat(file, &st) == 0)
                         return true;

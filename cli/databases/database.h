@@ -1,8 +1,8 @@
 /*
  * database.h - what a DB argument names: a SQLite file, or a database of a SQL Server
  */
-#ifndef VDIPIPE_CLI_DATABASE_H
-#define VDIPIPE_CLI_DATABASE_H
+#ifndef VDIPIPE_CLI_DATABASES_DATABASE_H
+#define VDIPIPE_CLI_DATABASES_DATABASE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,12 +39,6 @@ int database_find_section(const struct config *config, const char *text, const c
 int database_from_args(const struct args *args, struct database *ret_database, struct error *err);
 
 void database_deinit(struct database *database);
-
-/* The files that make up a SQLite database: its own, -wal, -journal, -shm. */
-enum { DATABASE_FILES = 4 };
-
-/* The path of file `i`, allocated; NULL when memory is short. */
-char *database_file(const char *path, size_t i);
 
 /* Whether the file, or one of the siblings that SQLite would take for part of it, exists. */
 bool database_exists(const char *path);

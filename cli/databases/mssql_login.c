@@ -124,11 +124,3 @@ int mssql_login_load(const struct args *args, const struct mssql_uri *uri, bool 
                 return -1;
         return ret_login->user ? read_password(&source, ret_login, err) : 0;
 }
-
-void mssql_login_forget(struct mssql_login *login)
-{
-        CLEANUP(secret_freep) void *password = (void *)(uintptr_t)login->password;
-
-        (void)password;
-        login->password = NULL;
-}

@@ -1,8 +1,8 @@
 /*
  * mssql_options.h - options of statements for a SQL Server
  */
-#ifndef VDIPIPE_CLI_MSSQL_OPTIONS_H
-#define VDIPIPE_CLI_MSSQL_OPTIONS_H
+#ifndef VDIPIPE_CLI_DATABASES_MSSQL_OPTIONS_H
+#define VDIPIPE_CLI_DATABASES_MSSQL_OPTIONS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -314,7 +314,7 @@ int operation_use_mssql(struct operation *operation, const struct mssql_login *l
         struct mssql_part *part = calloc(1, sizeof *part);
 
         if (!part)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         part->operation = operation;
         part->login = *login;
         part->login.end = supervisor_cancel_flag(operation->serving.supervisor);
@@ -356,5 +356,5 @@ int operation_mssql_send(struct operation *operation, enum statement_verb verb, 
         part->rows = rows;
         part->told = false;
         part->further_count = 0;
-        return sql ? 0 : error_raise(err, ERR_MEMORY, "out of memory");
+        return sql ? 0 : error_no_memory(err);
 }

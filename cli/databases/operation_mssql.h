@@ -4,8 +4,8 @@
  * The set is made first, then the statement is sent, on a thread of its own; its end, not the devices', decides
  * success, and the server has to confirm it: by message 3014 (VERIFYONLY: 3262), a backup else by its record in msdb.
  */
-#ifndef VDIPIPE_CLI_OPERATION_MSSQL_H
-#define VDIPIPE_CLI_OPERATION_MSSQL_H
+#ifndef VDIPIPE_CLI_DATABASES_OPERATION_MSSQL_H
+#define VDIPIPE_CLI_DATABASES_OPERATION_MSSQL_H
 
 #include "cli/run/operation.h"
 #include "cli/databases/rows.h"

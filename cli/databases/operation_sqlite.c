@@ -7,6 +7,7 @@
 
 #include "cli/message.h"
 #include "cli/run/server_process.h"
+#include "core/sqlite/sqlite.h"
 
 enum {
         BUSY_TIMEOUT_MS = 10000, /* how long the server waits for somebody else's lock */
@@ -106,13 +107,13 @@ static void end(struct operation *operation)
         int status = server_process_end(&part->process, SERVER_GRACE_MS, &killed);
 
         if (part->job.database && (status != 0 || part->lost || part->report.code != ERR_NONE))
-                server_sweep(&part->job);
+                server_sweep(&sqlite_server, &part->job);
         server_job_deinit(&part->job);
         free(part);
         operation->part = NULL;
 }
 
-static const struct operation_server sqlite_server = {
+static const struct operation_server sqlite_child = {
         .start = start,
         .joined = joined,
         .await_success = await_success,
@@ -132,10 +133,10 @@ static int fill_job(struct operation *operation, const char *path, struct error 
         for (uint32_t i = 0; i < job->device_count; i++) {
                 job->devices[i] = strdup(operation->devices[i]);
                 if (!job->devices[i])
-                        return error_raise(err, ERR_MEMORY, "out of memory");
+                        return error_no_memory(err);
         }
         if (!job->kind || !job->database || !job->set_name)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         job->client_is_parent = true;
         job->block_size = (uint32_t)args->block_size;
         job->buffer_count = (uint32_t)args->buffer_count;
@@ -151,10 +152,10 @@ int operation_use_sqlite(struct operation *operation, const char *path, uint32_t
         struct sqlite_part *part = calloc(1, sizeof *part);
 
         if (!part)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         part->process.pidfd = -1;
         operation->part = part;
-        operation->server = &sqlite_server;
+        operation->server = &sqlite_child;
         if (operation_name_devices(operation, devices, err) < 0 || fill_job(operation, path, err) < 0)
                 return -1;
         *ret_job = &part->job;

@@ -1,8 +1,8 @@
 /*
  * operation_sqlite.h - an operation whose server is the embedded SQLite one, in a child process
  */
-#ifndef VDIPIPE_CLI_OPERATION_SQLITE_H
-#define VDIPIPE_CLI_OPERATION_SQLITE_H
+#ifndef VDIPIPE_CLI_DATABASES_OPERATION_SQLITE_H
+#define VDIPIPE_CLI_DATABASES_OPERATION_SQLITE_H
 
 #include "cli/run/operation.h"
 #include "core/servers/server.h"

@@ -1,8 +1,8 @@
 /*
  * origin.h - may a restore without DB go back to where the backup came from?
  */
-#ifndef VDIPIPE_CLI_ORIGIN_H
-#define VDIPIPE_CLI_ORIGIN_H
+#ifndef VDIPIPE_CLI_DATABASES_ORIGIN_H
+#define VDIPIPE_CLI_DATABASES_ORIGIN_H
 
 #include "cli/config.h"
 #include "codecs/stream/info.h"

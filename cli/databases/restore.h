@@ -1,8 +1,8 @@
 /*
  * restore.h - the restore command: what all servers have in common, and what each does in its own way
  */
-#ifndef VDIPIPE_CLI_RESTORE_H
-#define VDIPIPE_CLI_RESTORE_H
+#ifndef VDIPIPE_CLI_DATABASES_RESTORE_H
+#define VDIPIPE_CLI_DATABASES_RESTORE_H
 
 #include "cli/args.h"
 #include "cli/databases/database.h"

@@ -239,7 +239,7 @@ static int add_move(struct moves *moves, char *logical, char *path, struct error
         owned = own(moves, path) && owned;
         items = owned ? realloc(moves->items, (moves->count + 1) * sizeof *items) : NULL;
         if (!items)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         moves->items = items;
         items[moves->count++] = (struct mssql_move){ .logical = logical, .path = path };
         return 0;
@@ -316,7 +316,7 @@ static int read_to_end(struct restore *restore, const struct input *input, struc
         ssize_t n = 1;
 
         if (!buffer)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         while (n > 0) {
                 if (supervisor_check(serving->supervisor, err) < 0)
                         return -1;
@@ -374,7 +374,7 @@ static int move_file(const char *folder, const char *logical, const char *physic
         if (find_move(moves, logical))
                 return 0;
         if (asprintf(&path, "%s%s%s", folder, length && folder[length - 1] == '/' ? "" : "/", base_name(physical)) < 0)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         for (size_t i = 0; i < moves->count; i++) {
                 if (strcmp(moves->items[i].path, path) != 0)
                         continue;
@@ -468,7 +468,7 @@ static int show_plan(struct restore *restore, struct error *err)
                 sql = make_statement(restore, verb_of(restore), &moves);
         moves_deinit(&moves);
         if (rc < 0 || !sql)
-                return rc < 0 ? -1 : error_raise(err, ERR_MEMORY, "out of memory");
+                return rc < 0 ? -1 : error_no_memory(err);
         message_notice("would send to '%s': %s%s%s", restore->database.origin, sql,
                        restore->args->move_to ? "; with all files moved to " : "",
                        restore->args->move_to ? restore->args->move_to : "");

@@ -133,7 +133,7 @@ static int print_json(const struct rows *rows, FILE *out, struct error *err)
         if (rc == 0)
                 return json_print(array, out, err);
         json_decref(array);
-        return error_raise(err, ERR_MEMORY, "out of memory");
+        return error_no_memory(err);
 }
 
 int rows_print(const struct rows *rows, bool json, FILE *out, struct error *err)

@@ -1,8 +1,8 @@
 /*
  * rows.h - the rows that a SQL Server answers with, kept as text, and printed
  */
-#ifndef VDIPIPE_CLI_ROWS_H
-#define VDIPIPE_CLI_ROWS_H
+#ifndef VDIPIPE_CLI_DATABASES_ROWS_H
+#define VDIPIPE_CLI_DATABASES_ROWS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /*
  * server_options.h - which options are for which kind of server
  */
-#ifndef VDIPIPE_CLI_SERVER_OPTIONS_H
-#define VDIPIPE_CLI_SERVER_OPTIONS_H
+#ifndef VDIPIPE_CLI_DATABASES_SERVER_OPTIONS_H
+#define VDIPIPE_CLI_DATABASES_SERVER_OPTIONS_H
 
 #include "cli/args.h"
 #include "cli/databases/database.h"

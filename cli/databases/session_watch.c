@@ -216,7 +216,7 @@ int session_watch_start(const struct mssql_login *login, int session, int64_t ti
         int rc;
 
         if (!watch)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         watch->login = *login;
         if (watch->login.timeout_ms > ASK_LOGIN_MS)
                 watch->login.timeout_ms = ASK_LOGIN_MS;

@@ -4,8 +4,8 @@
  * A thread that asks over a second connection once the server has been silent for some seconds: no command, no message,
  * and it is not our side's turn. The answer goes into the progress display, and stands for messages.
  */
-#ifndef VDIPIPE_CLI_SESSION_WATCH_H
-#define VDIPIPE_CLI_SESSION_WATCH_H
+#ifndef VDIPIPE_CLI_DATABASES_SESSION_WATCH_H
+#define VDIPIPE_CLI_DATABASES_SESSION_WATCH_H
 
 #include <stdint.h>
 

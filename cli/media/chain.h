@@ -1,8 +1,8 @@
 /*
  * chain.h - what a device's data goes through on its way to a sink, as the options say
  */
-#ifndef VDIPIPE_CLI_CHAIN_H
-#define VDIPIPE_CLI_CHAIN_H
+#ifndef VDIPIPE_CLI_MEDIA_CHAIN_H
+#define VDIPIPE_CLI_MEDIA_CHAIN_H
 
 #include "cli/args.h"
 #include "codecs/codecs.h"

@@ -165,7 +165,7 @@ int coding_load_writing(const struct args *args, struct error *err)
                                    "a passphrase and recipients exclude each other: that is how age has it");
         args->coding->recipients = age_recipients_new();
         if (!args->coding->recipients)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (secrets_protect_memory(err) < 0)
                 return -1;
         if (add_recipients(args, args->coding->recipients, err) < 0)
@@ -211,7 +211,7 @@ int coding_load_reading(const struct args *args, bool from_stdin, struct error *
                         "--passphrase-fd 0 is where the backup comes from; give another descriptor, or -i FILE");
         args->coding->identities = age_identities_new();
         if (!args->coding->identities)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (secrets_protect_memory(err) < 0)
                 return -1;
         return add_identities(args, args->coding->identities, err);

@@ -4,8 +4,8 @@
  * Secrets come from files, descriptors or the terminal, never from arguments; a secret that stands in an argument all
  * the same is refused without being repeated. Used from the main thread.
  */
-#ifndef VDIPIPE_CLI_CODING_H
-#define VDIPIPE_CLI_CODING_H
+#ifndef VDIPIPE_CLI_MEDIA_CODING_H
+#define VDIPIPE_CLI_MEDIA_CODING_H
 
 #include <stdbool.h>
 

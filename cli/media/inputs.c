@@ -35,7 +35,7 @@ int input_open(struct input *input, const char *path, struct error *err)
         *input = (struct input){ .fd = -1, .begin = -1 };
         input->name = strdup(path ? path : stdin_name);
         if (!input->name)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         input->fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : STDIN_FILENO;
         if (input->fd < 0 || fstat(input->fd, &st) < 0) {
                 int cause = errno;
@@ -181,12 +181,12 @@ static int add_candidate(struct candidates *candidates, const char *folder, cons
         struct candidate *grown = reallocarray(candidates->items, candidates->count + 1, sizeof *grown);
 
         if (!grown)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         candidates->items = grown;
         grown += candidates->count;
         grown->alike = alike(name, own_name);
         if (asprintf(&grown->path, "%s/%s", folder, name) < 0)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         candidates->count++;
         return 0;
 }

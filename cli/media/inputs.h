@@ -1,8 +1,8 @@
 /*
  * inputs.h - the streams a restore reads: opened, recognised, checked to be one whole set, in the order of its devices
  */
-#ifndef VDIPIPE_CLI_INPUTS_H
-#define VDIPIPE_CLI_INPUTS_H
+#ifndef VDIPIPE_CLI_MEDIA_INPUTS_H
+#define VDIPIPE_CLI_MEDIA_INPUTS_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

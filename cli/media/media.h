@@ -5,8 +5,8 @@
  * itself a failure of ours: the end of data, a file mark or the warning zone is what a drive reports. Only when the
  * medium cannot be trusted any more *err is raised, too. A medium belongs to its device's thread.
  */
-#ifndef VDIPIPE_CLI_MEDIA_H
-#define VDIPIPE_CLI_MEDIA_H
+#ifndef VDIPIPE_CLI_MEDIA_MEDIA_H
+#define VDIPIPE_CLI_MEDIA_MEDIA_H
 
 #include <stdbool.h>
 #include <stddef.h>

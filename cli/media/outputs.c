@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/databases/database.h"
 #include "core/base/cleanup.h"
+#include "core/sqlite/format.h"
 
 static const char *word_of(const char *name, size_t length, const struct output_words *words, const char *device)
 {
@@ -38,7 +38,7 @@ int outputs_expand(const char *pattern, const struct output_words *words, uint32
         FILE *out = open_memstream(&name, &size);
 
         if (!out)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         snprintf(number, sizeof number, "%u", device);
         while (*pattern) {
                 const char *end = *pattern == '{' ? strchr(pattern, '}') : NULL;
@@ -62,7 +62,7 @@ int outputs_expand(const char *pattern, const struct output_words *words, uint32
                 pattern = end + 1;
         }
         if (fclose(out) != 0)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         *ret_name = take_ptr(&name);
         return 0;
 }
@@ -140,11 +140,11 @@ static bool same_file(const char *a, const char *b)
 /* An output that would overwrite what is being backed up. */
 static int check_apart(const char *output, const char *shown, const char *database, struct error *err)
 {
-        for (size_t i = 0; database && i < DATABASE_FILES; i++) {
-                CLEANUP(freep) char *file = database_file(database, i);
+        for (enum format_file i = FORMAT_DATABASE; database && i < FORMAT_FILES; i++) {
+                CLEANUP(freep) char *file = format_file_path(database, i);
 
                 if (!file)
-                        return error_raise(err, ERR_MEMORY, "out of memory");
+                        return error_no_memory(err);
                 if (same_file(output, file))
                         return error_raise(err, ERR_USAGE,
                                            "'%s' belongs to the database itself; choose another name for its backup",

@@ -1,8 +1,8 @@
 /*
  * outputs.h - where a backup's streams go: standard output, or files named by a pattern
  */
-#ifndef VDIPIPE_CLI_OUTPUTS_H
-#define VDIPIPE_CLI_OUTPUTS_H
+#ifndef VDIPIPE_CLI_MEDIA_OUTPUTS_H
+#define VDIPIPE_CLI_MEDIA_OUTPUTS_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

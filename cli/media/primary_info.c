@@ -22,7 +22,7 @@ int primary_info_encode(const struct primary_info *info, char **ret_text, struct
 
         *ret_text = root ? json_dumps(root, JSON_COMPACT) : NULL;
         json_decref(root);
-        return *ret_text ? 0 : error_raise(err, ERR_MEMORY, "out of memory");
+        return *ret_text ? 0 : error_no_memory(err);
 }
 
 /* A text that fits; where it has to be a UUID, one or none. */

@@ -3,8 +3,8 @@
  *
  * It travels as JSON in vds_options.info. What attach reads comes from another process, so it is checked.
  */
-#ifndef VDIPIPE_CLI_PRIMARY_INFO_H
-#define VDIPIPE_CLI_PRIMARY_INFO_H
+#ifndef VDIPIPE_CLI_MEDIA_PRIMARY_INFO_H
+#define VDIPIPE_CLI_MEDIA_PRIMARY_INFO_H
 
 #include <stdint.h>
 

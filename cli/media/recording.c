@@ -37,7 +37,7 @@ static int keep(struct recording *recording, const void *bytes, size_t size, str
         if (capacity > recording->capacity) {
                 grown = realloc(recording->bytes, capacity);
                 if (!grown)
-                        return error_raise(err, ERR_MEMORY, "out of memory");
+                        return error_no_memory(err);
                 recording->bytes = grown;
                 recording->capacity = capacity;
         }
@@ -98,7 +98,7 @@ int recording_begin(struct source **source, const char *name, size_t limit, stru
         struct recording *recording = calloc(1, sizeof *recording);
 
         if (!recording)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         recording->source = (struct source){ .ops = &recording_ops, .next = *source };
         recording->name = name;
         recording->limit = limit;

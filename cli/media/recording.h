@@ -3,8 +3,8 @@
  *
  * For input that cannot be read twice: a server first looks at the beginning of a backup, then reads all of it.
  */
-#ifndef VDIPIPE_CLI_RECORDING_H
-#define VDIPIPE_CLI_RECORDING_H
+#ifndef VDIPIPE_CLI_MEDIA_RECORDING_H
+#define VDIPIPE_CLI_MEDIA_RECORDING_H
 
 #include <stddef.h>
 

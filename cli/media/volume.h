@@ -5,8 +5,8 @@
  * volume_open, volume_configure once the set is configured, then its medium serves the device; volume_finish or
  * volume_complete, volumes_publish; or volume_abort; and in any case volume_deinit.
  */
-#ifndef VDIPIPE_CLI_VOLUME_H
-#define VDIPIPE_CLI_VOLUME_H
+#ifndef VDIPIPE_CLI_MEDIA_VOLUME_H
+#define VDIPIPE_CLI_MEDIA_VOLUME_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -59,7 +59,7 @@ int describe_backup(const struct backup_parties *parties, struct stream_info *re
         copy_text(info->server_version, sizeof info->server_version, server ? server->version : "");
         copy_text(info->type, sizeof info->type, parties->type ? parties->type : "full");
         if (copy_names(parties, info) < 0)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (server)
                 info->total_size = server->size;
         /* A SQL Server's database is no file. */

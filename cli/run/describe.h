@@ -1,8 +1,8 @@
 /*
  * describe.h - what a stream that we write says about itself
  */
-#ifndef VDIPIPE_CLI_DESCRIBE_H
-#define VDIPIPE_CLI_DESCRIBE_H
+#ifndef VDIPIPE_CLI_RUN_DESCRIBE_H
+#define VDIPIPE_CLI_RUN_DESCRIBE_H
 
 #include "codecs/stream/info.h"
 #include "core/servers/server.h"

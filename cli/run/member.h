@@ -4,8 +4,8 @@
  * member_open; a set by member_create() or member_join(); member_serve; and in any case member_close. From the main
  * thread.
  */
-#ifndef VDIPIPE_CLI_MEMBER_H
-#define VDIPIPE_CLI_MEMBER_H
+#ifndef VDIPIPE_CLI_RUN_MEMBER_H
+#define VDIPIPE_CLI_RUN_MEMBER_H
 
 #include "cli/media/primary_info.h"
 #include "cli/run/serving.h"

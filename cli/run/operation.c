@@ -60,7 +60,7 @@ int operation_name_devices(struct operation *operation, uint32_t devices, struct
         for (uint32_t i = 0; i < devices; i++) {
                 operation->devices[i] = device_name(set_id, i);
                 if (!operation->devices[i])
-                        return error_raise(err, ERR_MEMORY, "out of memory");
+                        return error_no_memory(err);
         }
         return 0;
 }

@@ -5,8 +5,8 @@
  * operation_open; the server's part (operation_sqlite.h or operation_mssql.h); operation_connect, operation_transfer,
  * and in any case operation_close. From the main thread.
  */
-#ifndef VDIPIPE_CLI_OPERATION_H
-#define VDIPIPE_CLI_OPERATION_H
+#ifndef VDIPIPE_CLI_RUN_OPERATION_H
+#define VDIPIPE_CLI_RUN_OPERATION_H
 
 #include "cli/args.h"
 #include "cli/run/serving.h"

@@ -3,8 +3,8 @@
  *
  * Device threads add bytes; the supervisor's thread draws.
  */
-#ifndef VDIPIPE_CLI_PROGRESS_H
-#define VDIPIPE_CLI_PROGRESS_H
+#ifndef VDIPIPE_CLI_RUN_PROGRESS_H
+#define VDIPIPE_CLI_RUN_PROGRESS_H
 
 #include <pthread.h>
 #include <stdatomic.h>

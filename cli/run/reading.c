@@ -36,7 +36,7 @@ int reading_pump(struct reading *reading, struct input *input, struct stage *sin
 
         *ret_bytes = 0;
         if (!buffer)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         do {
                 worker_begin(&reading->worker);
                 n = supervisor_check(reading->supervisor, err) < 0

@@ -2,8 +2,8 @@
  * reading.h - what the commands that only read streams share: a supervisor for signals and stalls, and reading to the
  * verified end
  */
-#ifndef VDIPIPE_CLI_READING_H
-#define VDIPIPE_CLI_READING_H
+#ifndef VDIPIPE_CLI_RUN_READING_H
+#define VDIPIPE_CLI_RUN_READING_H
 
 #include "cli/args.h"
 #include "cli/media/inputs.h"

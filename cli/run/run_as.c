@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "cli/media/coding.h"
-#include "cli/databases/mssql_login.h"
+#include "cli/text/secrets.h"
 #include "cli/run/sqlvdi.h"
 #include "codecs/codecs.h"
 #include "core/base/cleanup.h"
@@ -83,7 +83,7 @@ static int become(const struct passwd *user, struct error *err)
 /* ---- the keeper ---- */
 
 /* No core, no secret and no end of a pipe is to live on here. */
-static void keep_nothing_else(const struct args *args, struct mssql_login *login)
+static void keep_nothing_else(const struct args *args, const char **secret)
 {
         CLEANUP(fd_closep) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         sigset_t all;
@@ -92,18 +92,18 @@ static void keep_nothing_else(const struct args *args, struct mssql_login *login
         sigprocmask(SIG_SETMASK, &all, NULL);
         prctl(PR_SET_DUMPABLE, 0);
         coding_forget(args);
-        if (login)
-                mssql_login_forget(login);
+        if (secret)
+                secrets_forget(secret);
         for (int i = STDIN_FILENO; null >= 0 && i <= STDOUT_FILENO; i++)
                 dup2(null, i);
 }
 
-static void keep(const struct args *args, struct mssql_login *login, struct stage *const *files, size_t count, int fd)
+static void keep(const struct args *args, const char **secret, struct stage *const *files, size_t count, int fd)
 {
         char order = 0;
         ssize_t got;
 
-        keep_nothing_else(args, login);
+        keep_nothing_else(args, secret);
         do
                 got = recv(fd, &order, sizeof order, 0);
         while (got < 0 && errno == EINTR);
@@ -119,14 +119,14 @@ static void keep(const struct args *args, struct mssql_login *login, struct stag
         _exit(0);
 }
 
-static int start_keeper(const struct args *args, struct mssql_login *login, struct stage *const *files, size_t count,
+static int start_keeper(const struct args *args, const char **secret, struct stage *const *files, size_t count,
                         struct run_as **ret_run_as, struct error *err)
 {
         CLEANUP(freep) struct run_as *run_as = calloc(1, sizeof *run_as);
         int pair[2];
 
         if (!run_as)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
                 return error_raise_errno(err, errno, "--run-as: preparing to put the files in place");
         run_as->fd = pair[0];
@@ -134,7 +134,7 @@ static int start_keeper(const struct args *args, struct mssql_login *login, stru
         run_as->keeper = fork();
         if (run_as->keeper == 0) {
                 close(pair[0]);
-                keep(args, login, files, count, pair[1]);
+                keep(args, secret, files, count, pair[1]);
         }
         run_as->pidfd = run_as->keeper > 0 ? fd_pidfd_open(run_as->keeper) : -1;
         if (run_as->pidfd < 0)
@@ -153,7 +153,7 @@ static int start_keeper(const struct args *args, struct mssql_login *login, stru
 
 /* ---- for the command ---- */
 
-int run_as_begin(const struct args *args, struct mssql_login *login, struct stage *const *files, size_t count,
+int run_as_begin(const struct args *args, const char **secret, struct stage *const *files, size_t count,
                  struct run_as **ret_run_as, struct error *err)
 {
         const struct passwd *user;
@@ -166,7 +166,7 @@ int run_as_begin(const struct args *args, struct mssql_login *login, struct stag
                 published = published || file_sink_fd(files[i]) >= 0;
         if (!user)
                 return 0;
-        if (published && start_keeper(args, login, files, count, ret_run_as, err) < 0)
+        if (published && start_keeper(args, secret, files, count, ret_run_as, err) < 0)
                 return -1;
         if (become(user, err) == 0)
                 return 0;

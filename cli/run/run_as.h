@@ -8,8 +8,8 @@
  *
  * From the main thread.
  */
-#ifndef VDIPIPE_CLI_RUN_AS_H
-#define VDIPIPE_CLI_RUN_AS_H
+#ifndef VDIPIPE_CLI_RUN_RUN_AS_H
+#define VDIPIPE_CLI_RUN_RUN_AS_H
 
 #include <stddef.h>
 
@@ -18,7 +18,6 @@
 #include "core/base/error.h"
 
 struct run_as;
-struct mssql_login;
 
 /* Before anything is started: whether --run-as, if it is given, can be honoured (ERR_USAGE): this is root, or USER
  * already, and there is such a user. */
@@ -27,8 +26,9 @@ int run_as_check(const struct args *args, struct error *err);
 /* Once the outputs are open and the keys loaded, and before the set is made. `files` are the chains of `count` outputs
  * as outputs_open() left them (none for a restore), which stay the caller's. Afterwards this process is USER, and what
  * it creates is for USER and his group, and the files' folders are the keeper's. The keeper forgets the keys and
- * `login`, which may be NULL. *ret_run_as is NULL where --run-as is not given or is the present user. */
-int run_as_begin(const struct args *args, struct mssql_login *login, struct stage *const *files, size_t count,
+ * *secret, of secret_new(); NULL: there is none. *ret_run_as is NULL where --run-as is not given or is the present
+ * user. */
+int run_as_begin(const struct args *args, const char **secret, struct stage *const *files, size_t count,
                  struct run_as **ret_run_as, struct error *err);
 
 /* Becomes readable when the keeper ends; it stays run_as's. -1: there is none. */

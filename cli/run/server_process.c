@@ -16,6 +16,7 @@
 #include "core/base/cleanup.h"
 #include "core/base/fault.h"
 #include "core/base/fd_io.h"
+#include "core/sqlite/sqlite.h"
 
 enum {
         JOB_FD = 3,
@@ -169,7 +170,7 @@ int server_process_main(const char *parent_pid, struct error *err)
         close(JOB_FD);
         if (server_job_decode(json, &job, err) < 0)
                 return -1;
-        rc = server_run(&job, /* options= */ NULL, /* events= */ NULL, err);
+        rc = server_run(&sqlite_server, &job, /* options= */ NULL, /* events= */ NULL, err);
         server_job_deinit(&job);
         return rc;
 }

@@ -1,8 +1,8 @@
 /*
  * server_process.h - the child that is the server: this executable again, with a job
  */
-#ifndef VDIPIPE_CLI_SERVER_PROCESS_H
-#define VDIPIPE_CLI_SERVER_PROCESS_H
+#ifndef VDIPIPE_CLI_RUN_SERVER_PROCESS_H
+#define VDIPIPE_CLI_RUN_SERVER_PROCESS_H
 
 #include <stdbool.h>
 #include <sys/types.h>

@@ -41,7 +41,7 @@ static int create(struct serving *serving, const char *name, const struct VDConf
         int rc;
 
         if (!serving->engine)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         /* A library may not come back from this. */
         supervisor_watch_engine(serving->supervisor, serving->engine);
         rc = engine_create(serving->engine, name, wishes);
@@ -76,7 +76,7 @@ int serving_join(struct serving *serving, const struct vds_options *options, con
         serving->secondary = true;
         serving->engine = engine_embedded_new(options);
         if (!serving->engine)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         while ((rc = vds_client_open_in_secondary(engine_vds(serving->engine), name)) != NOERROR) {
                 if (supervisor_check(serving->supervisor, err) < 0)
                         return -1;
@@ -115,7 +115,7 @@ static int start_transfers(struct serving *serving, const struct served *devices
 {
         serving->transfers = calloc(count + 1, sizeof *serving->transfers);
         if (!serving->transfers)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         serving->transfer_count = count;
         for (uint32_t i = 0; i < count; i++) {
                 struct transfer *transfer = &serving->transfers[i];

@@ -4,8 +4,8 @@
  * serving_open; a set by serving_create() or serving_join(); serving_configure; serving_transfer; serving_verdict; and
  * in any case serving_leave and serving_close. All from the main thread.
  */
-#ifndef VDIPIPE_CLI_SERVING_H
-#define VDIPIPE_CLI_SERVING_H
+#ifndef VDIPIPE_CLI_RUN_SERVING_H
+#define VDIPIPE_CLI_RUN_SERVING_H
 
 #include "cli/args.h"
 #include "cli/run/progress.h"

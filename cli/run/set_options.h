@@ -1,8 +1,8 @@
 /*
  * set_options.h - what the engine is told about where a set meets and who may take part, from the options
  */
-#ifndef VDIPIPE_CLI_SET_OPTIONS_H
-#define VDIPIPE_CLI_SET_OPTIONS_H
+#ifndef VDIPIPE_CLI_RUN_SET_OPTIONS_H
+#define VDIPIPE_CLI_RUN_SET_OPTIONS_H
 
 #include "cli/args.h"
 #include "cli/options.h"

@@ -1,8 +1,8 @@
 /*
  * sqlvdi.h - by which engine a SQL Server's devices are served: Microsoft's library, or ours where it is the stand-in
  */
-#ifndef VDIPIPE_CLI_SQLVDI_H
-#define VDIPIPE_CLI_SQLVDI_H
+#ifndef VDIPIPE_CLI_RUN_SQLVDI_H
+#define VDIPIPE_CLI_RUN_SQLVDI_H
 
 #include <stdbool.h>
 

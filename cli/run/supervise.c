@@ -296,7 +296,7 @@ int supervisor_start(int64_t stall_timeout_ms, struct progress *progress, struct
         int rc;
 
         if (!supervisor)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         pthread_mutex_init(&supervisor->lock, NULL);
         supervisor->server_fd = -1;
         supervisor->keeper_fd = -1;

@@ -7,8 +7,8 @@
  * blocked system call then returns with ECANCELED (fd_io.h). The main thread is a worker, too. A worker that a library
  * of others does not give back within five seconds is the end of the process, with the exit status of the reason.
  */
-#ifndef VDIPIPE_CLI_SUPERVISE_H
-#define VDIPIPE_CLI_SUPERVISE_H
+#ifndef VDIPIPE_CLI_RUN_SUPERVISE_H
+#define VDIPIPE_CLI_RUN_SUPERVISE_H
 
 #include <pthread.h>
 #include <stdatomic.h>

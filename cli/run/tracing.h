@@ -1,8 +1,8 @@
 /*
  * tracing.h - the file of --trace
  */
-#ifndef VDIPIPE_CLI_TRACING_H
-#define VDIPIPE_CLI_TRACING_H
+#ifndef VDIPIPE_CLI_RUN_TRACING_H
+#define VDIPIPE_CLI_RUN_TRACING_H
 
 #include "core/base/error.h"
 #include "core/vds/trace.h"

@@ -1,8 +1,8 @@
 /*
  * transfer.h - the client's loop: the commands of one device against its medium, completions back
  */
-#ifndef VDIPIPE_CLI_TRANSFER_H
-#define VDIPIPE_CLI_TRANSFER_H
+#ifndef VDIPIPE_CLI_RUN_TRANSFER_H
+#define VDIPIPE_CLI_RUN_TRANSFER_H
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -22,7 +22,7 @@ int json_print(json_t *value, FILE *out, struct error *err)
 
         json_decref(value);
         if (!text)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         fprintf(out, "%s\n", text);
         return 0;
 }

@@ -1,10 +1,10 @@
 /*
- * json_print.h - JSON as commands print it: one value a line
+ * json.h - JSON as commands print it: one value a line
  *
  * Thread safe, but for what `out` is.
  */
-#ifndef VDIPIPE_CLI_JSON_PRINT_H
-#define VDIPIPE_CLI_JSON_PRINT_H
+#ifndef VDIPIPE_CLI_TEXT_JSON_H
+#define VDIPIPE_CLI_TEXT_JSON_H
 
 #include <jansson.h>
 #include <stdio.h>

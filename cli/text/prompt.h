@@ -1,8 +1,8 @@
 /*
  * prompt.h - a passphrase or password from the terminal, unseen
  */
-#ifndef VDIPIPE_CLI_PROMPT_H
-#define VDIPIPE_CLI_PROMPT_H
+#ifndef VDIPIPE_CLI_TEXT_PROMPT_H
+#define VDIPIPE_CLI_TEXT_PROMPT_H
 
 #include <stdbool.h>
 

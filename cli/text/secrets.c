@@ -28,6 +28,14 @@ int secret_source_check(const struct secret_source *source, struct error *err)
         return 0;
 }
 
+void secrets_forget(const char **password)
+{
+        CLEANUP(secret_freep) void *held = (void *)(uintptr_t)*password;
+
+        (void)held;
+        *password = NULL;
+}
+
 int secrets_protect_memory(struct error *err)
 {
         if (prctl(PR_SET_DUMPABLE, 0) < 0)
@@ -96,7 +104,7 @@ int secret_read_password(const struct secret_source *source, char **ret_password
         int fd;
 
         if (!password)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (secret_source_open(source, /* twice= */ false, &fd, &own, &name, err) < 0)
                 return -1;
         size = secret_read_line(fd, password, PASSWORD_MAX);

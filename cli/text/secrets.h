@@ -3,8 +3,8 @@
  *
  * A file, a descriptor or the terminal, never an argument. Used from the main thread, before others are started.
  */
-#ifndef VDIPIPE_CLI_SECRETS_H
-#define VDIPIPE_CLI_SECRETS_H
+#ifndef VDIPIPE_CLI_TEXT_SECRETS_H
+#define VDIPIPE_CLI_TEXT_SECRETS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,6 +32,9 @@ int secret_source_open(const struct secret_source *source, bool twice, int *ret_
 /* The first line of a source that was given, which is no longer than a SQL Server's password can be. *ret_password
  * comes from secret_new(). ERR_USAGE when it is empty or too long. */
 int secret_read_password(const struct secret_source *source, char **ret_password, struct error *err);
+
+/* Wipes what secret_read_password() gave, and leaves NULL. Idempotent. */
+void secrets_forget(const char **password);
 
 /* Nobody may look into this process but root, and should it die of a fault, no core file is written. */
 int secrets_protect_memory(struct error *err);

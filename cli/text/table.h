@@ -4,8 +4,8 @@
  * The columns are as wide as what stands in them. Every cell is escaped, so that it stays one line and cannot move the
  * cursor. Not thread safe.
  */
-#ifndef VDIPIPE_CLI_TABLE_H
-#define VDIPIPE_CLI_TABLE_H
+#ifndef VDIPIPE_CLI_TEXT_TABLE_H
+#define VDIPIPE_CLI_TEXT_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,8 +5,8 @@
  * format's specification rules out is refused when reading. Secrets live in memory of libsodium's that is locked,
  * guarded and wiped; they never appear in messages.
  */
-#ifndef VDIPIPE_CODECS_AGE_H
-#define VDIPIPE_CODECS_AGE_H
+#ifndef VDIPIPE_CODECS_AGE_AGE_H
+#define VDIPIPE_CODECS_AGE_AGE_H
 
 #include <stdbool.h>
 #include <stddef.h>

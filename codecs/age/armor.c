@@ -140,7 +140,7 @@ int age_armor_stage_new(struct stage *next, struct stage **ret_stage, struct err
                 free(armor);
                 free(text);
                 stage_free(next);
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         }
         armor->stage = (struct stage){ .ops = &armor_ops, .next = next };
         armor->text = text;
@@ -324,13 +324,13 @@ int age_armor_source_new(struct source *next, const char *label, const atomic_bo
 
         if (!armor) {
                 source_free(next);
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         }
         armor->source = (struct source){ .ops = &armor_source_ops, .next = next };
         armor->label = strdup(label);
         if (!armor->label || intake_init(&armor->intake, next, armor->label, cancel, err) < 0) {
                 source_free(&armor->source);
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         }
         *ret_source = &armor->source;
         return 0;

@@ -1,5 +1,5 @@
 /*
- * age_armor.h - age's armor: strict PEM around an age file
+ * armor.h - age's armor: strict PEM around an age file
  *
  * Of the forms of PEM this takes the one that age writes, with LF or CRLF throughout, and white space behind the end.
  */

@@ -1,5 +1,5 @@
 /*
- * age_base64.h - strict base64: canonical, complete, and nothing else
+ * base64.h - strict base64: canonical, complete, and nothing else
  */
 #ifndef VDIPIPE_CODECS_AGE_BASE64_H
 #define VDIPIPE_CODECS_AGE_BASE64_H

@@ -1,5 +1,5 @@
 /*
- * age_bech32.h - how keys are written: Bech32 (BIP 173) without its limit of length
+ * bech32.h - how keys are written: Bech32 (BIP 173) without its limit of length
  */
 #ifndef VDIPIPE_CODECS_AGE_BECH32_H
 #define VDIPIPE_CODECS_AGE_BECH32_H

@@ -1,5 +1,5 @@
 /*
- * age_crypto.h - the derivations and the two uses of ChaCha20-Poly1305 of age-encryption.org/v1
+ * crypto.h - the derivations and the two uses of ChaCha20-Poly1305 of age-encryption.org/v1
  *
  * Secrets are given and taken in the caller's memory (secret.h); intermediate ones are wiped before a call returns.
  * Thread safe: no state.

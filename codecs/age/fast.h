@@ -1,5 +1,5 @@
 /*
- * age_fast.h - ChaCha20-Poly1305 by libcrypto, where that can be opened
+ * fast.h - ChaCha20-Poly1305 by libcrypto, where that can be opened
  *
  * libsodium is what age is built on here, and does all there is to do. Its ChaCha20 is a third as fast as libcrypto's
  * on processors with AVX2 or AVX-512, and the payload of a backup is nothing but that. So chunks of the payload may go

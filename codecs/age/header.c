@@ -36,7 +36,7 @@ static int append(struct age_header *header, const char *text, size_t size, stru
         if (room > header->room) {
                 grown = realloc(header->text, room);
                 if (!grown)
-                        return error_raise(err, ERR_MEMORY, "out of memory");
+                        return error_no_memory(err);
                 header->text = grown;
                 header->room = room;
         }
@@ -51,7 +51,7 @@ static struct age_stanza *add_stanza(struct age_header *header, struct error *er
         struct age_stanza *grown = reallocarray(header->stanzas, header->count + 1, sizeof *grown);
 
         if (!grown) {
-                error_raise(err, ERR_MEMORY, "out of memory");
+                error_no_memory(err);
                 return NULL;
         }
         header->stanzas = grown;
@@ -149,7 +149,7 @@ static int read_version(struct age_header *header, struct intake *intake, struct
         size -= prefix;
         version = text_escape(line + prefix, size < VERSION_SHOWN ? size : VERSION_SHOWN);
         if (!version)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         return error_raise(err, ERR_DAMAGED, "%s is an age file of version '%s'; only v1 is known here", intake->label,
                            version);
 }

@@ -1,5 +1,5 @@
 /*
- * age_header.h - the text in front of an age file: a version line, stanzas, and a line with the MAC
+ * header.h - the text in front of an age file: a version line, stanzas, and a line with the MAC
  *
  * Parsing is strict about the form of all stanzas, also of those whose type nobody here knows; what a stanza of a known
  * type must hold is age_stanza.h's affair.

@@ -33,7 +33,7 @@ _Static_assert(BECH32_LENGTH(sizeof RECIPIENT_PREFIX - 1, AGE_KEY_SIZE) + 1 == A
 
 static int raise_memory(struct error *err)
 {
-        return error_raise(err, ERR_MEMORY, "out of memory");
+        return error_no_memory(err);
 }
 
 /* ---- text that is no key that can be used here ---- */

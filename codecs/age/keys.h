@@ -1,5 +1,5 @@
 /*
- * age_keys.h - what recipients and identities hold, for what encrypts and decrypts with them
+ * keys.h - what recipients and identities hold, for what encrypts and decrypts with them
  */
 #ifndef VDIPIPE_CODECS_AGE_KEYS_H
 #define VDIPIPE_CODECS_AGE_KEYS_H

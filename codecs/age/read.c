@@ -186,11 +186,11 @@ static int make_ring(struct age_source *age, size_t size, struct error *err)
         age->ring_size = size;
         age->ring = calloc(size, sizeof *age->ring);
         if (!age->ring)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         do {
                 age->ring[i].bytes = malloc(SEGMENT_BYTES + 1);
                 if (!age->ring[i].bytes)
-                        return error_raise(err, ERR_MEMORY, "out of memory");
+                        return error_no_memory(err);
         } while (++i < size);
         return 0;
 }
@@ -368,7 +368,7 @@ static int open_header(struct age_source *age, const struct age_header *header, 
 
         age->payload_key = secret_new(AGE_KEY_SIZE);
         if (!file_key || !age->payload_key)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (age_stanzas_check(header, age->label, &addressees, err) < 0)
                 return -1;
         note_addressees(&addressees, options->facts);
@@ -413,7 +413,7 @@ static int prepare(struct age_source *age, const struct reader_options *options,
         int result;
 
         if (!age->label)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (peel_armor(age, options->cancel, err) < 0 ||
             intake_init(&age->intake, age->source.next, age->label, options->cancel, err) < 0)
                 return -1;
@@ -424,7 +424,7 @@ static int prepare(struct age_source *age, const struct reader_options *options,
         if (result < 0)
                 return -1;
         age->carried = malloc(SEALED_SIZE);
-        return age->carried ? make_ring(age, 1, err) : error_raise(err, ERR_MEMORY, "out of memory");
+        return age->carried ? make_ring(age, 1, err) : error_no_memory(err);
 }
 
 int age_source_new(struct source *next, const char *label, const struct reader_options *options,
@@ -434,7 +434,7 @@ int age_source_new(struct source *next, const char *label, const struct reader_o
 
         if (!age) {
                 source_free(next);
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         }
         age->source = (struct source){ .ops = &age_source_ops, .next = next };
         age->label = strdup(label);

@@ -34,7 +34,7 @@ struct working {
 
 static int raise_memory(struct error *err)
 {
-        return error_raise(err, ERR_MEMORY, "out of memory");
+        return error_no_memory(err);
 }
 
 static void base64(char text[BASE64_ROOM], const uint8_t *bytes, size_t size)

@@ -1,5 +1,5 @@
 /*
- * age_stanza.h - the two kinds of stanza that are written and opened here: X25519 and scrypt
+ * stanza.h - the two kinds of stanza that are written and opened here: X25519 and scrypt
  */
 #ifndef VDIPIPE_CODECS_AGE_STANZA_H
 #define VDIPIPE_CODECS_AGE_STANZA_H

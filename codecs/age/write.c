@@ -352,7 +352,7 @@ static int prepare_keys(struct age_writer *writer, const struct age_options *opt
 
         writer->payload_key = secret_new(AGE_KEY_SIZE);
         if (!file_key || !writer->payload_key)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         randombytes_buf(file_key, AGE_FILE_KEY_SIZE);
         randombytes_buf(writer->nonce, sizeof writer->nonce);
         age_payload_key(writer->payload_key, file_key, writer->nonce);
@@ -366,11 +366,11 @@ static int prepare_ring(struct age_writer *writer, struct error *err)
         writer->ring_size = pool_ahead(writer->pool);
         writer->ring = calloc(writer->ring_size, sizeof *writer->ring);
         if (!writer->ring)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         for (size_t i = 0; i < writer->ring_size; i++) {
                 writer->ring[i].bytes = malloc((size_t)SEGMENT_CHUNKS * SEALED_SIZE);
                 if (!writer->ring[i].bytes)
-                        return error_raise(err, ERR_MEMORY, "out of memory");
+                        return error_no_memory(err);
         }
         return 0;
 }
@@ -382,7 +382,7 @@ int age_writer_new(const struct age_options *options, struct stage *next, struct
 
         if (!writer) {
                 stage_free(next);
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         }
         writer->stage = (struct stage){ .ops = &age_writer_ops, .next = next };
         writer->pool = options->pool;

@@ -7,8 +7,8 @@
  *
  * They find accidents, not forgery; only encryption helps against that.
  */
-#ifndef VDIPIPE_CODECS_HASH_H
-#define VDIPIPE_CODECS_HASH_H
+#ifndef VDIPIPE_CODECS_BASE_HASH_H
+#define VDIPIPE_CODECS_BASE_HASH_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
  *
  * To be called only where the processor has AVX2. Included after xxhash.h with XXH_INLINE_ALL, whose state it works on.
  */
-#ifndef VDIPIPE_CODECS_HASH_AVX2_H
-#define VDIPIPE_CODECS_HASH_AVX2_H
+#ifndef VDIPIPE_CODECS_BASE_HASH_AVX2_H
+#define VDIPIPE_CODECS_BASE_HASH_AVX2_H
 
 #include <stddef.h>
 #include <xxhash.h>

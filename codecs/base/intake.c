@@ -10,7 +10,7 @@ int intake_init(struct intake *intake, struct source *from, const char *label, c
                 struct error *err)
 {
         *intake = (struct intake){ .from = from, .label = label, .cancel = cancel, .buffer = malloc(INTAKE_ROOM) };
-        return intake->buffer ? 0 : error_raise(err, ERR_MEMORY, "out of memory");
+        return intake->buffer ? 0 : error_no_memory(err);
 }
 
 void intake_deinit(struct intake *intake)

@@ -8,8 +8,8 @@
  * this is where *cancel is looked at: once it is true, taking and peeking fail with ERR_ABORTED, also when the bytes
  * are there.
  */
-#ifndef VDIPIPE_CODECS_INTAKE_H
-#define VDIPIPE_CODECS_INTAKE_H
+#ifndef VDIPIPE_CODECS_BASE_INTAKE_H
+#define VDIPIPE_CODECS_BASE_INTAKE_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -11,7 +11,7 @@ int label_of_input(const char *name, char label[LABEL_MAX], struct error *err)
         CLEANUP(freep) char *escaped = text_escape(name, strlen(name));
 
         if (!escaped)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (strcmp(name, "standard input") == 0)
                 snprintf(label, LABEL_MAX, "%s", name);
         else

@@ -1,8 +1,8 @@
 /*
  * label.h - how messages call an input: its name quoted and escaped, or the words "standard input"
  */
-#ifndef VDIPIPE_CODECS_LABEL_H
-#define VDIPIPE_CODECS_LABEL_H
+#ifndef VDIPIPE_CODECS_BASE_LABEL_H
+#define VDIPIPE_CODECS_BASE_LABEL_H
 
 #include "core/base/error.h"
 

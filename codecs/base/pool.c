@@ -120,7 +120,7 @@ int pool_new(unsigned threads, struct pool **ret_pool, struct error *err)
                 count = POOL_THREADS_MAX;
         pool = calloc(1, sizeof *pool + count * sizeof pool->workers[0]);
         if (!pool)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         pool->threads = count;
         pool->streams = 1;
         pthread_mutex_init(&pool->lock, NULL);

@@ -12,8 +12,8 @@
  * The threads take no signals and hold no descriptors. They do not exist in a child of fork(): a child that does not
  * exec leaves the pool alone.
  */
-#ifndef VDIPIPE_CODECS_POOL_H
-#define VDIPIPE_CODECS_POOL_H
+#ifndef VDIPIPE_CODECS_BASE_POOL_H
+#define VDIPIPE_CODECS_BASE_POOL_H
 
 #include <stdbool.h>
 #include <stddef.h>

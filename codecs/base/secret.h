@@ -4,8 +4,8 @@
  * It is locked where the system allows it, left out of core files, stands between guard pages, and is wiped when it is
  * freed. Too dear for anything else: each piece takes several pages.
  */
-#ifndef VDIPIPE_CODECS_SECRET_H
-#define VDIPIPE_CODECS_SECRET_H
+#ifndef VDIPIPE_CODECS_BASE_SECRET_H
+#define VDIPIPE_CODECS_BASE_SECRET_H
 
 #include <stddef.h>
 #include <stdint.h>

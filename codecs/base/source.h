@@ -6,8 +6,8 @@
  * must not act on a damaged stream therefore withholds the last bytes it was given until it has seen the 0. A source
  * belongs to one thread at a time.
  */
-#ifndef VDIPIPE_CODECS_SOURCE_H
-#define VDIPIPE_CODECS_SOURCE_H
+#ifndef VDIPIPE_CODECS_BASE_SOURCE_H
+#define VDIPIPE_CODECS_BASE_SOURCE_H
 
 #include <stdbool.h>
 #include <stddef.h>

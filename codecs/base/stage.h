@@ -9,8 +9,8 @@
  * A stage forwards every call to the next one after doing its own part; a file that implements a stage holds only what
  * differs. A failed call leaves the chain fit for abort and free alone. A chain belongs to one thread at a time.
  */
-#ifndef VDIPIPE_CODECS_STAGE_H
-#define VDIPIPE_CODECS_STAGE_H
+#ifndef VDIPIPE_CODECS_BASE_STAGE_H
+#define VDIPIPE_CODECS_BASE_STAGE_H
 
 #include <stddef.h>
 #include <stdint.h>

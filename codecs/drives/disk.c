@@ -35,7 +35,7 @@ static struct disk *new_disk(int fd, const atomic_bool *cancel, struct error *er
         struct disk *disk = calloc(1, sizeof *disk);
 
         if (!disk) {
-                error_raise(err, ERR_MEMORY, "out of memory");
+                error_no_memory(err);
                 return NULL;
         }
         disk->fd = fd;

@@ -38,7 +38,7 @@ static int make_room(const struct frame_index *index, void *array, size_t count,
         memcpy(&at, array, sizeof at);
         at = realloc(at, wanted * size);
         if (!at)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         memcpy(array, &at, sizeof at);
         *room = wanted;
         return 0;
@@ -210,7 +210,7 @@ int frame_index_fill(struct reader *reader, struct error *err)
         ssize_t n;
 
         if (!bytes)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         do
                 n = source_read(reader->source, bytes, READ_PIECE, err);
         while (n > 0);
@@ -239,7 +239,7 @@ static int grow(uint8_t **bytes, size_t *room, size_t size, struct error *err)
         free(*bytes);
         *bytes = malloc(size);
         *room = *bytes ? size : 0;
-        return *bytes ? 0 : error_raise(err, ERR_MEMORY, "out of memory");
+        return *bytes ? 0 : error_no_memory(err);
 }
 
 static int load(struct frame_cache *cache, const char *label, const struct index_frame *frame, struct error *err)
@@ -270,7 +270,7 @@ static int bring_in(struct frame_cache *cache, const char *label, const struct i
         if (!cache->decoder)
                 cache->decoder = frame_decoder_new();
         if (!cache->decoder)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (grow(&cache->encoded, &cache->encoded_room, frame->size, err) < 0 ||
             grow(&cache->content, &cache->content_room, frame->content, err) < 0 || load(cache, label, frame, err) < 0)
                 return -1;

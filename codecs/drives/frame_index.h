@@ -4,8 +4,8 @@
  * Content and marks have addresses: the bytes of content before them, and of the room that marks take. Data frames and
  * marks lie in two arrays, in order; looking up is a binary search. 24 bytes a frame: 16 TB take 100 MB.
  */
-#ifndef VDIPIPE_CODECS_FRAME_INDEX_H
-#define VDIPIPE_CODECS_FRAME_INDEX_H
+#ifndef VDIPIPE_CODECS_DRIVES_FRAME_INDEX_H
+#define VDIPIPE_CODECS_DRIVES_FRAME_INDEX_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -44,7 +44,7 @@ static struct tape *new_tape(const atomic_bool *cancel, struct error *err)
         struct tape *tape = calloc(1, sizeof *tape);
 
         if (!tape) {
-                error_raise(err, ERR_MEMORY, "out of memory");
+                error_no_memory(err);
                 return NULL;
         }
         tape->cancel = cancel;
@@ -209,7 +209,7 @@ static int copy_old(struct tape *tape, struct tape *old, struct error *err)
         size_t mark = 0;
 
         if (!bytes)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         do {
                 size_t size;
 
@@ -381,7 +381,7 @@ static int cut_here(struct tape *tape, struct error *err)
         cut = find_cut(tape, &frame, &mark, &head_size);
         head = malloc(head_size + 1);
         if (!head)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (frame_cache_read(&tape->cache, &tape->index, tape->address - head_size, head, head_size, err) < 0 ||
             vdistream_writer_cut(tape->chain, &cut, err) < 0)
                 return -1;

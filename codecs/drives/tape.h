@@ -13,8 +13,8 @@
  * transfer that is not whole blocks is refused (ERR_PROTOCOL) and changes nothing, and after a failed read the position
  * is what it was.
  */
-#ifndef VDIPIPE_CODECS_TAPE_H
-#define VDIPIPE_CODECS_TAPE_H
+#ifndef VDIPIPE_CODECS_DRIVES_TAPE_H
+#define VDIPIPE_CODECS_DRIVES_TAPE_H
 
 #include <stdbool.h>
 #include <stddef.h>

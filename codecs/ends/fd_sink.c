@@ -200,14 +200,14 @@ int fd_sink_new(int fd, const char *name, const atomic_bool *cancel, struct stag
         struct stat status;
 
         if (!sink)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         sink->stage.ops = &fd_sink_ops;
         sink->fd = fd;
         sink->cancel = cancel;
         sink->name = text_escape(name, strlen(name));
         if (!sink->name) {
                 free(sink);
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         }
         if (fstat(fd, &status) < 0) {
                 error_raise_errno(err, errno, "cannot write '%s'", sink->name);

@@ -80,11 +80,11 @@ int fd_source_new(int fd, const char *label, const atomic_bool *cancel, struct s
         struct stat status;
 
         if (!fds)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         *fds = (struct fd_source){ .source.ops = &fd_source_ops, .fd = fd, .label = strdup(label), .cancel = cancel };
         if (!fds->label) {
                 free(fds);
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         }
         if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode)) {
                 fd_source_free(&fds->source);
@@ -142,7 +142,7 @@ int peek_source_new(struct source *next, const uint8_t *bytes, size_t size, stru
 
         if (!peek) {
                 source_free(next);
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         }
         peek->source = (struct source){ .ops = &peek_source_ops, .next = next };
         memcpy(peek->bytes, bytes, size);

@@ -133,7 +133,7 @@ static int open_folder(struct file_sink *sink, const char *path, struct error *e
         sink->name = strdup(slash ? slash + 1 : path);
         shown = text_escape(folder, strlen(folder));
         if (!sink->name || !shown)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (sink->name[0] == '\0' || strcmp(sink->name, ".") == 0 || strcmp(sink->name, "..") == 0)
                 return error_raise(err, ERR_USAGE, "'%s' is a directory, not a file to write", sink->shown);
         sink->dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -367,14 +367,14 @@ int file_sink_new(const char *path, const char *set_id, enum file_existing exist
         struct file_sink *sink = calloc(1, sizeof *sink);
 
         if (!sink)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         sink->stage.ops = &file_sink_ops;
         sink->fd = sink->dir_fd = -1;
         sink->existing = existing;
         sink->shown = text_escape(path, strlen(path));
         if (!sink->shown) {
                 stage_free(&sink->stage);
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         }
         if (open_target(sink, path, set_id, cancel, err) < 0 ||
             fd_sink_new(sink->fd, path, cancel, &sink->stage.next, err) < 0) {

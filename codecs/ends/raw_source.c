@@ -77,7 +77,7 @@ int sqlite_image_check(const uint8_t *head, size_t head_size, uint64_t size, con
         struct raw_source raw = { .label = copy };
 
         if (!copy)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (take(&raw, head, head_size, err) < 0)
                 return -1;
         raw.position = size;
@@ -119,7 +119,7 @@ int sqlite_source_new(struct source *next, const char *label, struct source **re
         if (!raw || !raw->label) {
                 free(raw);
                 source_free(next);
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         }
         raw->source = (struct source){ .ops = &raw_source_ops, .next = next };
         *ret_source = &raw->source;

@@ -46,7 +46,7 @@ int assembly_new(const struct frame_settings *settings, struct pool *pool, struc
         int result = 0;
 
         if (!assembly)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         assembly->pool = pool;
         assembly->count = count;
         assembly->content_max = frame_content_max(settings);
@@ -58,7 +58,7 @@ int assembly_new(const struct frame_settings *settings, struct pool *pool, struc
                 buffer->content = malloc(assembly->content_max);
                 buffer->frame = malloc(buffer->frame_room);
                 result = buffer->content && buffer->frame ? frame_encoder_new(settings, &buffer->encoder, err)
-                                                          : error_raise(err, ERR_MEMORY, "out of memory");
+                                                          : error_no_memory(err);
         }
         if (result < 0) {
                 assembly_free(assembly);

@@ -5,8 +5,8 @@
  * order. The number of buffers is fixed, so a caller that finds none free must take the oldest frame first: this is the
  * back-pressure. Belongs to one thread at a time.
  */
-#ifndef VDIPIPE_CODECS_ASSEMBLY_H
-#define VDIPIPE_CODECS_ASSEMBLY_H
+#ifndef VDIPIPE_CODECS_STREAM_ASSEMBLY_H
+#define VDIPIPE_CODECS_STREAM_ASSEMBLY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -44,7 +44,7 @@ static int make_room(struct digest_trail *trail, struct error *err)
         }
         places = realloc(trail->places, room * sizeof *places);
         if (!places)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         trail->places = places;
         trail->room = room;
         return 0;
@@ -63,7 +63,7 @@ int digest_trail_note(struct digest_trail *trail, const struct hasher *hasher, u
                 return -1;
         snapshot = hasher_snapshot(hasher);
         if (!snapshot)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         trail->places[trail->count++] = (struct digest_place){ .at = at, .snapshot = snapshot };
         return 0;
 }
@@ -75,7 +75,7 @@ int digest_trail_go_back(struct digest_trail *trail, struct hasher *hasher, cons
         uint64_t at = 0;
 
         if (!bytes)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         while (trail->count > 0 && trail->places[trail->count - 1].at > cut->offset)
                 free(trail->places[--trail->count].snapshot);
         if (trail->count > 0)

@@ -4,8 +4,8 @@
  * Short streams keep a place every 64 KiB. When there are many, every other one is dropped, until they are 1 GiB apart:
  * so much, or a thirty-second of the stream, is read at most, and 16 TB take 10 MB of memory.
  */
-#ifndef VDIPIPE_CODECS_DIGEST_TRAIL_H
-#define VDIPIPE_CODECS_DIGEST_TRAIL_H
+#ifndef VDIPIPE_CODECS_STREAM_DIGEST_TRAIL_H
+#define VDIPIPE_CODECS_STREAM_DIGEST_TRAIL_H
 
 #include <stddef.h>
 #include <stdint.h>

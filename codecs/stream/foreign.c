@@ -105,7 +105,7 @@ static int begin_queued(struct zstd_source *zs, struct frame_header *header, str
         if (!zs->queue)
                 zs->queue = frame_queue_new(&zs->intake, zs->pool);
         if (!zs->queue)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         return frame_queue_begin(zs->queue, header, err) < 0 ? -1 : 1;
 }
 
@@ -410,7 +410,7 @@ static int prepare(struct zstd_source *zs, const char *label, const struct reade
         zs->label = strdup(label);
         zs->context = ZSTD_createDCtx();
         if (!zs->label || !zs->context)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         /* The exact limit is checked frame by frame; this one only must not be in its way. */
         while (window_log < WINDOW_LOG_MAX && (uint64_t)1 << window_log < zs->window_limit)
                 window_log++;
@@ -428,7 +428,7 @@ int zstd_source_new(struct source *next, const char *label, const struct reader_
 
         if (!zs) {
                 source_free(next);
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         }
         zs->source = (struct source){ .ops = &zstd_source_ops, .next = next };
         zs->window_limit = options->memory_limit ? options->memory_limit : WINDOW_LIMIT_DEFAULT;

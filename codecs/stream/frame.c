@@ -103,7 +103,7 @@ static int make_context(struct frame_encoder *encoder, struct error *err)
 {
         encoder->context = ZSTD_createCCtx();
         if (!encoder->context)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         return set_up(encoder->context, &encoder->settings, err);
 }
 
@@ -112,7 +112,7 @@ int frame_encoder_new(const struct frame_settings *settings, struct frame_encode
         struct frame_encoder *encoder = calloc(1, sizeof *encoder);
 
         if (!encoder)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         encoder->settings = *settings;
         if (make_context(encoder, err) < 0) {
                 frame_encoder_free(encoder);

@@ -5,8 +5,8 @@
  * compressed. One frame is the unit of work: encoder and decoder take whole frames, keep nothing between them, and may
  * run in as many threads as there are encoders or decoders.
  */
-#ifndef VDIPIPE_CODECS_FRAME_H
-#define VDIPIPE_CODECS_FRAME_H
+#ifndef VDIPIPE_CODECS_STREAM_FRAME_H
+#define VDIPIPE_CODECS_STREAM_FRAME_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -115,7 +115,7 @@ int frame_queue_begin(struct frame_queue *queue, const struct frame_header *head
                 slot->content_room = slot->content ? content_size : 0;
         }
         if (!slot->decoder || slot->content_room < content_size)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         slot->start = queue->intake->position;
         slot->frame_size = 0;
         slot->content_size = content_size;
@@ -141,7 +141,7 @@ static int make_room(struct slot *slot, size_t wanted, size_t bound, struct erro
                 room = bound;
         frame = realloc(slot->frame, room);
         if (!frame)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         slot->frame = frame;
         slot->frame_room = room;
         return 0;

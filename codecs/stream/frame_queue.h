@@ -6,8 +6,8 @@
  * frame is loaded in steps, so that its owner can stop where the input has nothing to give and do something else.
  * Belongs to one thread at a time.
  */
-#ifndef VDIPIPE_CODECS_FRAME_QUEUE_H
-#define VDIPIPE_CODECS_FRAME_QUEUE_H
+#ifndef VDIPIPE_CODECS_STREAM_FRAME_QUEUE_H
+#define VDIPIPE_CODECS_STREAM_FRAME_QUEUE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -106,7 +106,7 @@ int stream_info_copy(struct stream_info *dst, const struct stream_info *src, str
         if (copy_text(&dst->database, src->database) < 0 || copy_text(&dst->origin, src->origin) < 0 ||
             copy_text(&dst->label, src->label) < 0) {
                 stream_info_deinit(dst);
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         }
         return 0;
 }
@@ -179,7 +179,7 @@ int stream_info_encode(const struct stream_info *info, char **ret_json, struct e
                                            fields[i].name);
         }
         *ret_json = json_dumps(root, JSON_COMPACT | JSON_PRESERVE_ORDER);
-        return *ret_json ? 0 : error_raise(err, ERR_MEMORY, "out of memory");
+        return *ret_json ? 0 : error_no_memory(err);
 }
 
 static int get_text(const json_t *root, const struct field *field, struct stream_info *info)
@@ -283,7 +283,7 @@ int stream_info_decode(const char *json, size_t size, const char *label, struct 
                 return 0;
         stream_info_deinit(ret_info);
         if (decoded < 0)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         return error_raise(err, ERR_DAMAGED, "%s is damaged at byte 0: its header %s%s", label, wrong, detail);
 }
 

@@ -1,5 +1,5 @@
 /*
- * stream_info.h - what a vdi stream says about itself, as values
+ * info.h - what a vdi stream says about itself, as values
  *
  * Filled from the header frame when reading, and turned into it when writing. Byte layout: FORMAT.md.
  */

@@ -4,8 +4,8 @@
  * JSON holds Unicode only. A string that is valid UTF-8 is the member "x"; any other is the member "x_hex", the bytes
  * as lower-case hexadecimal digits. Never both.
  */
-#ifndef VDIPIPE_CODECS_JSON_H
-#define VDIPIPE_CODECS_JSON_H
+#ifndef VDIPIPE_CODECS_STREAM_JSON_H
+#define VDIPIPE_CODECS_STREAM_JSON_H
 
 #include <jansson.h>
 

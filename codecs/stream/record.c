@@ -21,7 +21,7 @@ int record_build(enum record_type type, const void *body, size_t body_size, uint
                 return error_raise(err, ERR_FAILED, "a record of %zu bytes does not fit a vdi stream", body_size);
         frame = calloc(1, size);
         if (!frame)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         put_le32(frame, RECORD_MAGIC);
         put_le32(frame + 4, (uint32_t)(size - 8));
         memcpy(frame + 8, tag, sizeof tag);
@@ -126,12 +126,12 @@ int record_verdict_build(const char *set_id, uint32_t device, const char *report
         if (!root || json_object_set_new(root, "verdict", json_string("success")) < 0 ||
             json_object_set_new(root, "set", json_string(set_id)) < 0 ||
             json_object_set_new(root, "device", json_integer(device)) < 0)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (report_json && json_object_set_new(root, "report", report_value(report_json)) < 0)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         text = json_dumps(root, JSON_COMPACT);
         if (!text)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         return record_build(RECORD_VERDICT, text, strlen(text), ret_frame, ret_size, err);
 }
 
@@ -185,10 +185,10 @@ int record_aborted_build(const char *reason, uint8_t **ret_frame, size_t *ret_si
         CLEANUP(freep) char *text = NULL;
 
         if (!root || !cut || json_put_bytes(root, "reason", cut) < 0)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         text = json_dumps(root, JSON_COMPACT);
         if (!text)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         return record_build(RECORD_ABORTED, text, strlen(text), ret_frame, ret_size, err);
 }
 

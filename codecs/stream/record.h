@@ -4,8 +4,8 @@
  * Bytes here are whole frames, magic and size included (FORMAT.md has the table). Parsing trusts nothing: the checksum
  * is looked at before anything else of the payload.
  */
-#ifndef VDIPIPE_CODECS_RECORD_H
-#define VDIPIPE_CODECS_RECORD_H
+#ifndef VDIPIPE_CODECS_STREAM_RECORD_H
+#define VDIPIPE_CODECS_STREAM_RECORD_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -62,7 +62,7 @@ static int make_room(struct seektable *table, struct error *err)
                 return 0;
         words = realloc(table->words, room * sizeof *words);
         if (!words)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         table->words = words;
         table->word_room = room;
         return 0;

@@ -5,8 +5,8 @@
  * equal ones, because stored frames are nearly all alike, and 4 bytes for each compressed frame: 16 MiB for 16 TiB. The
  * reader keeps none and compares hashes.
  */
-#ifndef VDIPIPE_CODECS_SEEKTABLE_H
-#define VDIPIPE_CODECS_SEEKTABLE_H
+#ifndef VDIPIPE_CODECS_STREAM_SEEKTABLE_H
+#define VDIPIPE_CODECS_STREAM_SEEKTABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /*
  * vdistream.h - what the tape and the index need of the vdi stream's writer and reader beyond the chain's calls
  */
-#ifndef VDIPIPE_CODECS_VDISTREAM_H
-#define VDIPIPE_CODECS_VDISTREAM_H
+#ifndef VDIPIPE_CODECS_STREAM_VDISTREAM_H
+#define VDIPIPE_CODECS_STREAM_VDISTREAM_H
 
 #include <stdatomic.h>
 #include <stdint.h>

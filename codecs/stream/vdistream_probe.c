@@ -231,7 +231,7 @@ static int check_verdict(const struct probe *probe, const struct record *record,
         checked = record_verdict_check(record, probe->info->set_id, probe->info->device, &probe->tail->report_json,
                                        &fault);
         if (checked < 0)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (checked == 0)
                 return raise_damaged(probe, position, fault, err);
         probe->tail->confirmed = true;
@@ -295,7 +295,7 @@ int vdistream_probe(int fd, const char *name, struct stream_info *ret_info, stru
         memset(ret_info, 0, sizeof *ret_info);
         memset(ret_tail, 0, sizeof *ret_tail);
         if (!bytes)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (label_of_input(name, label, err) < 0)
                 return -1;
         if (size < RECORD_PREFIX)

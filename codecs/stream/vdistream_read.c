@@ -126,7 +126,7 @@ static int load_record(struct vdireader *reader, const uint8_t *prefix, size_t *
                 uint8_t *bytes = realloc(reader->encoded, size);
 
                 if (!bytes)
-                        return error_raise(err, ERR_MEMORY, "out of memory");
+                        return error_no_memory(err);
                 reader->encoded = bytes;
                 reader->encoded_room = size;
         }
@@ -271,7 +271,7 @@ static int begin_compressed(struct vdireader *reader, const struct frame_header 
         if (!reader->queue)
                 reader->queue = frame_queue_new(&reader->intake, reader->pool);
         if (!reader->queue)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         return frame_queue_begin(reader->queue, header, err);
 }
 
@@ -436,7 +436,7 @@ static int check_verdict(struct vdireader *reader, const struct record *record, 
         int checked = record_verdict_check(record, reader->set_id, reader->device, &reader->tail.report_json, &fault);
 
         if (checked < 0)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (checked == 0)
                 return damaged_at(reader, reader->frame_start, err, fault);
         reader->tail.confirmed = true;
@@ -529,7 +529,7 @@ static int take_table(struct vdireader *reader, struct error *err)
 
         reader->frame_start = reader->intake.position;
         if (!listed)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         seektable_prefix(reader->frames, expected);
         n = intake_full(&reader->intake, bytes, SEEKTABLE_PREFIX, err);
         if (n < SEEKTABLE_PREFIX)
@@ -642,7 +642,7 @@ int vdistream_source_new(struct source *next, const char *label, const struct re
 
         if (!reader) {
                 source_free(next);
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         }
         reader->source = (struct source){ .ops = &vdireader_ops, .next = next };
         reader->accept_unconfirmed = options->accept_unconfirmed;
@@ -653,7 +653,7 @@ int vdistream_source_new(struct source *next, const char *label, const struct re
         reader->seen = sequence_hash_new();
         result = intake_init(&reader->intake, next, reader->label, options->cancel, err);
         if (result == 0 && (!reader->label || !reader->hasher || !reader->seen))
-                result = error_raise(err, ERR_MEMORY, "out of memory");
+                result = error_no_memory(err);
         if (result == 0)
                 result = read_header(reader, ret_info, err);
         if (result < 0) {

@@ -611,7 +611,7 @@ static int prepare(struct writer *writer, const struct stream_info *info, struct
                 return -1;
         writer->hasher = hasher_new();
         if (!writer->hasher)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (!writer->options.compress)
                 return 0;
         return assembly_new(&settings, writer->options.pool, &writer->assembly, err);
@@ -624,7 +624,7 @@ int vdistream_writer_new(const struct stream_info *info, const struct vdistream_
 
         if (!writer) {
                 stage_free(next);
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         }
         writer->stage = (struct stage){ .ops = &writer_ops, .next = next };
         writer->options = *options;

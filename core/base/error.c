@@ -54,6 +54,11 @@ int error_raise_errno(struct error *err, int sys_errno, const char *format, ...)
         return -1;
 }
 
+int error_no_memory(struct error *err)
+{
+        return error_raise(err, ERR_MEMORY, "out of memory");
+}
+
 int error_prefix(struct error *err, const char *format, ...)
 {
         va_list args;

@@ -55,6 +55,9 @@ int error_raise(struct error *err, enum err_code code, const char *format, ...) 
  * (ENOSPC and EDQUOT give ERR_NO_SPACE, EPIPE gives ERR_PIPE, ENOMEM gives ERR_MEMORY, anything else ERR_IO). */
 int error_raise_errno(struct error *err, int sys_errno, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Memory is short: ERR_MEMORY in the words that everybody uses for it. Returns -1. */
+int error_no_memory(struct error *err);
+
 /* Puts words in front of the message: "restore of 'x': " + message. The class stays. Returns -1. */
 int error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

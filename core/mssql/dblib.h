@@ -1,11 +1,11 @@
 /*
- * mssql_dblib.h - FreeTDS's db-lib, opened at first use; for mssql*.c only
+ * dblib.h - FreeTDS's db-lib, opened at first use; for mssql*.c only
  *
  * With it come GnuTLS, Kerberos and more, which would make every start of the program five times as long. The compiler
  * still checks each call against the library's own header.
  */
-#ifndef VDIPIPE_CORE_SERVERS_MSSQL_DBLIB_H
-#define VDIPIPE_CORE_SERVERS_MSSQL_DBLIB_H
+#ifndef VDIPIPE_CORE_MSSQL_DBLIB_H
+#define VDIPIPE_CORE_MSSQL_DBLIB_H
 
 #include <sybfront.h>
 #include <sybdb.h>

@@ -199,7 +199,7 @@ int mssql_history_find(struct mssql *connection, const char *device_name, struct
 
         *ret_record = (struct mssql_backup_record){ 0 };
         if (!query)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (mssql_execute(connection, query, MSSQL_QUERY_TIMEOUT_MS, &events, err) < 0)
                 return error_prefix(err, "the history in msdb: ");
         if (search.unsound)

@@ -1,10 +1,10 @@
 /*
- * mssql_history.h - what msdb records of a backup, and the order in which backups apply
+ * history.h - what msdb records of a backup, and the order in which backups apply
  *
  * A record travels as JSON in the last frame of a stream, so that a chain can be put together from files alone.
  */
-#ifndef VDIPIPE_CORE_SERVERS_MSSQL_HISTORY_H
-#define VDIPIPE_CORE_SERVERS_MSSQL_HISTORY_H
+#ifndef VDIPIPE_CORE_MSSQL_HISTORY_H
+#define VDIPIPE_CORE_MSSQL_HISTORY_H
 
 #include <stdbool.h>
 #include <stddef.h>

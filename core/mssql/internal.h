@@ -1,8 +1,8 @@
 /*
- * mssql_internal.h - what the files of the SQL Server client know of each other
+ * internal.h - what the files of the SQL Server client know of each other
  */
-#ifndef VDIPIPE_CORE_SERVERS_MSSQL_INTERNAL_H
-#define VDIPIPE_CORE_SERVERS_MSSQL_INTERNAL_H
+#ifndef VDIPIPE_CORE_MSSQL_INTERNAL_H
+#define VDIPIPE_CORE_MSSQL_INTERNAL_H
 
 #include "core/mssql/mssql.h"
 

@@ -419,7 +419,7 @@ int mssql_open(const struct mssql_login *login, const struct mssql_events *event
                 return error_raise(err, ERR_MEMORY, "FreeTDS cannot be started");
         connection = calloc(1, sizeof *connection);
         if (!connection)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         version_events.context = connection;
         if (connect_server(login, events, &connection->process, err) < 0) {
                 free(connection);

@@ -5,8 +5,8 @@
  * Messages are handed over as they come. Without FreeTDS, in the build or on the machine, no connection is made:
  * ERR_USAGE, with words that say so.
  */
-#ifndef VDIPIPE_CORE_SERVERS_MSSQL_H
-#define VDIPIPE_CORE_SERVERS_MSSQL_H
+#ifndef VDIPIPE_CORE_MSSQL_MSSQL_H
+#define VDIPIPE_CORE_MSSQL_MSSQL_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

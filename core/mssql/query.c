@@ -95,7 +95,7 @@ int mssql_databases(struct mssql *connection, struct mssql_database **ret_databa
                 MSSQL_QUERY_TIMEOUT_MS, &events, err);
 
         if (rc == 0 && list.failed)
-                rc = error_raise(err, ERR_MEMORY, "out of memory");
+                rc = error_no_memory(err);
         if (rc < 0) {
                 mssql_databases_free(list.items, list.count);
                 return -1;

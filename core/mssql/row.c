@@ -128,5 +128,5 @@ int mssql_rows(DBPROCESS *process, const struct mssql_events *events, struct err
                         events->row(result.names, result.values, result.count, events->context);
         }
         result_deinit(&result);
-        return sound ? 0 : error_raise(err, ERR_MEMORY, "out of memory");
+        return sound ? 0 : error_no_memory(err);
 }

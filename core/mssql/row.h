@@ -1,8 +1,8 @@
 /*
- * mssql_row.h - rows of FreeTDS as text; for mssql.c only
+ * row.h - rows of FreeTDS as text; for mssql.c only
  */
-#ifndef VDIPIPE_CORE_SERVERS_MSSQL_ROW_H
-#define VDIPIPE_CORE_SERVERS_MSSQL_ROW_H
+#ifndef VDIPIPE_CORE_MSSQL_ROW_H
+#define VDIPIPE_CORE_MSSQL_ROW_H
 
 #include "core/mssql/mssql.h"
 #include "core/mssql/dblib.h"

@@ -201,7 +201,7 @@ int mssql_expand_statement(const char *sql, const struct mssql_devices *devices,
                 text = statement_writer_finish(&writer);
         }
         if (!text)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         *ret_sql = text;
         return 0;
 }

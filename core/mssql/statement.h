@@ -1,10 +1,10 @@
 /*
- * mssql_statement.h - BACKUP and RESTORE statements for a SQL Server
+ * statement.h - BACKUP and RESTORE statements for a SQL Server
  *
  * Builds text only; names are quoted whatever they contain. Strings are borrowed from the caller.
  */
-#ifndef VDIPIPE_CORE_SERVERS_MSSQL_STATEMENT_H
-#define VDIPIPE_CORE_SERVERS_MSSQL_STATEMENT_H
+#ifndef VDIPIPE_CORE_MSSQL_STATEMENT_H
+#define VDIPIPE_CORE_MSSQL_STATEMENT_H
 
 #include <stdbool.h>
 #include <stddef.h>

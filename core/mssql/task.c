@@ -45,7 +45,7 @@ int mssql_task_start(struct mssql *connection, const char *sql, const struct mss
         int rc;
 
         if (!task)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         task->connection = connection;
         task->sql = strdup(sql);
         task->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

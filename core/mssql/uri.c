@@ -29,7 +29,7 @@ static int decode(const char *part, size_t length, const char *what, char **ret_
         size_t used = 0;
 
         if (!text)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         for (size_t i = 0; i < length; i++) {
                 int high = part[i] == '%' && i + 2 < length ? text_hex_digit(part[i + 1]) : -1;
                 int low = high >= 0 ? text_hex_digit(part[i + 2]) : -1;
@@ -105,7 +105,7 @@ static int parse_host(const char *part, size_t length, struct mssql_uri *uri, st
                 return error_raise(err, ERR_USAGE, "the URI has no host, or one that cannot be; write %s", form);
         uri->host = strndup(host, host_length);
         if (!uri->host)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         return rest_length > 0 ? parse_port(rest + 1, rest_length - 1, uri, err) : 0;
 }
 

@@ -21,7 +21,7 @@ struct script_step *parser_add_step(struct parser *parser, enum script_step_kind
                 struct script_step *steps = realloc(device->steps, capacity * sizeof *steps);
 
                 if (!steps) {
-                        error_raise(parser->err, ERR_MEMORY, "out of memory");
+                        error_no_memory(parser->err);
                         return NULL;
                 }
                 device->steps = steps;

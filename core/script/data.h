@@ -1,8 +1,8 @@
 /*
- * script_data.h - bytes that a script writes and expects: a pattern by seed and offset, or zeros
+ * data.h - bytes that a script writes and expects: a pattern by seed and offset, or zeros
  */
-#ifndef VDIPIPE_CORE_SERVERS_SCRIPT_DATA_H
-#define VDIPIPE_CORE_SERVERS_SCRIPT_DATA_H
+#ifndef VDIPIPE_CORE_SCRIPT_DATA_H
+#define VDIPIPE_CORE_SCRIPT_DATA_H
 
 #include <stddef.h>
 #include <stdint.h>

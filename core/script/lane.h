@@ -1,11 +1,11 @@
 /*
- * script_lane.h - one device's sequence of a script, on a thread of its own; and what it shares with the others
+ * lane.h - one device's sequence of a script, on a thread of its own; and what it shares with the others
  *
  * A flight is a command on its way: sent, then done. All flights, and whatever else one thread waits for that another
  * does, are under the run's lock, and every change is broadcast: scripts are slow, and simple is what counts.
  */
-#ifndef VDIPIPE_CORE_SERVERS_SCRIPT_LANE_H
-#define VDIPIPE_CORE_SERVERS_SCRIPT_LANE_H
+#ifndef VDIPIPE_CORE_SCRIPT_LANE_H
+#define VDIPIPE_CORE_SCRIPT_LANE_H
 
 #include <pthread.h>
 #include <stdbool.h>

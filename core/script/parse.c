@@ -211,7 +211,7 @@ static int parse_device(struct parser *parser)
                                      parser->script->devices[number - 1]->line);
         device = calloc(1, sizeof *device);
         if (!device)
-                return error_raise(parser->err, ERR_MEMORY, "out of memory");
+                return error_no_memory(parser->err);
         parser->script->devices[number - 1] = device;
         parser->device = device;
         device->line = parser->line;
@@ -444,7 +444,7 @@ int script_parse(const char *name, const char *text, size_t size, struct script 
 
         *ret_script = NULL;
         if (!script)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         script->block_size = DEFAULT_BLOCK;
         script->max_transfer = DEFAULT_TRANSFER;
         script->direction = VDF_WriteMedia;

@@ -1,11 +1,11 @@
 /*
- * script_parse.h - scripts for the scriptable server: what script.md describes, read into steps
+ * parse.h - scripts for the scriptable server: what script.md describes, read into steps
  *
  * Pure: no engine, no files. A script of at most SCRIPT_SIZE_MAX bytes and SCRIPT_LINES_MAX lines becomes at most as
  * many steps; a repeat is a pair of steps that know each other's place.
  */
-#ifndef VDIPIPE_CORE_SERVERS_SCRIPT_PARSE_H
-#define VDIPIPE_CORE_SERVERS_SCRIPT_PARSE_H
+#ifndef VDIPIPE_CORE_SCRIPT_PARSE_H
+#define VDIPIPE_CORE_SCRIPT_PARSE_H
 
 #include <stdbool.h>
 #include <stddef.h>

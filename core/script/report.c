@@ -69,7 +69,7 @@ int script_report_json(const struct script_report *report, FILE *to, struct erro
         text = json_dumps(object, JSON_COMPACT);
         json_decref(object);
         if (!text)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (fprintf(to, "%s\n", text) < 0 || fflush(to) != 0)
                 return error_raise_errno(err, errno, "cannot write the report");
         return 0;

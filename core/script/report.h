@@ -1,8 +1,8 @@
 /*
- * script_report.h - where a client did not keep its contract, as a script saw it
+ * report.h - where a client did not keep its contract, as a script saw it
  */
-#ifndef VDIPIPE_CORE_SERVERS_SCRIPT_REPORT_H
-#define VDIPIPE_CORE_SERVERS_SCRIPT_REPORT_H
+#ifndef VDIPIPE_CORE_SCRIPT_REPORT_H
+#define VDIPIPE_CORE_SCRIPT_REPORT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -100,7 +100,7 @@ static int join(struct script_run *run, struct error *err)
 
         run->server = vds_server_new(run->call->options);
         if (!run->server)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         offer_abort(run, end_early);
         do
                 result = vds_server_open(run->server, run->call->set_name);
@@ -205,7 +205,7 @@ static int open_devices(struct script_run *run, struct error *err)
                 int result;
 
                 if (!lane)
-                        return error_raise(err, ERR_MEMORY, "out of memory");
+                        return error_no_memory(err);
                 run->lanes[i] = lane;
                 lane->run = run;
                 lane->device = run->script->devices[i];

@@ -1,10 +1,10 @@
 /*
- * script_run.h - the scriptable server: sends a client what a script says, and checks what comes back
+ * run.h - the scriptable server: sends a client what a script says, and checks what comes back
  *
- * script.md describes scripts; script_parse.h is what they are read into.
+ * script.md describes scripts; parse.h is what they are read into.
  */
-#ifndef VDIPIPE_CORE_SERVERS_SCRIPT_RUN_H
-#define VDIPIPE_CORE_SERVERS_SCRIPT_RUN_H
+#ifndef VDIPIPE_CORE_SCRIPT_RUN_H
+#define VDIPIPE_CORE_SCRIPT_RUN_H
 
 #include "core/base/error.h"
 #include "core/script/parse.h"

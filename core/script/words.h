@@ -1,11 +1,11 @@
 /*
- * script_words.h - inside the reader of scripts: the words of a line, and the values they stand for
+ * words.h - inside the reader of scripts: the words of a line, and the values they stand for
  *
  * What begins with parser_need takes the next word or words; all of it returns -1 after a refusal, which names the
  * line, the fault and the remedy.
  */
-#ifndef VDIPIPE_CORE_SERVERS_SCRIPT_WORDS_H
-#define VDIPIPE_CORE_SERVERS_SCRIPT_WORDS_H
+#ifndef VDIPIPE_CORE_SCRIPT_WORDS_H
+#define VDIPIPE_CORE_SCRIPT_WORDS_H
 
 #include "core/script/parse.h"
 

@@ -6,33 +6,7 @@
 
 #include "core/base/deadline.h"
 #include "core/servers/session.h"
-#include "core/sqlite/sqlite.h"
-#include "core/sqlite/stage.h"
 #include "core/tsql/statement.h"
-
-/* Databases that can be driven from here; a job names its row. */
-static const struct {
-        const char *kind;
-        int (*run[SERVER_VERBS])(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err);
-} servers[] = {
-        { "sqlite",
-          {
-                  [SERVER_BACKUP] = sqlite_backup,
-                  [SERVER_RESTORE] = sqlite_restore,
-                  [SERVER_VERIFYONLY] = sqlite_verify,
-                  [SERVER_HEADERONLY] = sqlite_list,
-                  [SERVER_FILELISTONLY] = sqlite_list,
-                  [SERVER_LABELONLY] = sqlite_list,
-          } },
-};
-
-static int run_joined(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err)
-{
-        for (size_t i = 0; i < sizeof servers / sizeof servers[0]; i++)
-                if (strcmp(servers[i].kind, session->job->kind) == 0)
-                        return servers[i].run[session->job->verb](session, note, err);
-        return error_raise(err, ERR_USAGE, "there is no server of the kind '%s'", session->job->kind);
-}
 
 /* ---- what is told at the end; the session's threads are gone, and its verdict is out ---- */
 
@@ -91,16 +65,18 @@ static void tell_success(const struct session *session, const struct server_even
         TELL(events, MESSAGE_DONE, verb_name(job->verb), count, time, rate);
 }
 
-int server_run(const struct server_job *job, const struct vds_options *options, const struct server_events *events,
-               struct error *err)
+int server_run(const struct server_kind *kind, const struct server_job *job, const struct vds_options *options,
+               const struct server_events *events, struct error *err)
 {
         struct session session;
         char note[ERROR_MESSAGE_MAX] = "";
         struct error failure = ERROR_INIT;
         int result = session_join(&session, job, options, events, &failure);
 
+        if (result == 0 && strcmp(kind->name, job->kind) != 0)
+                result = error_raise(&failure, ERR_USAGE, "there is no server of the kind '%s'", job->kind);
         if (result == 0)
-                result = run_joined(&session, note, &failure);
+                result = kind->run[job->verb](&session, note, &failure);
         if (result == 0 && events && events->concluding)
                 result = events->concluding(events->context, &failure);
         session_end(&session, &failure, note);
@@ -115,8 +91,8 @@ int server_run(const struct server_job *job, const struct vds_options *options, 
         return result;
 }
 
-void server_sweep(const struct server_job *job)
+void server_sweep(const struct server_kind *kind, const struct server_job *job)
 {
         if (job->verb == SERVER_RESTORE)
-                stage_sweep(job->database);
+                kind->sweep(job->database);
 }

@@ -40,8 +40,21 @@ enum server_check {
 };
 
 struct server_events;
+struct server_job;
 struct server_message;
+struct session;
 struct statement;
+
+/* A kind of server: what can be done with its databases. */
+struct server_kind {
+        const char *name; /* "sqlite" */
+
+        /* Each verb does its work on a joined session. `note` is one line for the user, or "". */
+        int (*run[SERVER_VERBS])(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err);
+
+        /* Removes what killed restores left beside a database. */
+        void (*sweep)(const char *database);
+};
 
 /* The part of the database image that one device carries, bytes. */
 struct server_part {
@@ -51,7 +64,7 @@ struct server_part {
 
 struct server_job {
         enum server_verb verb;
-        char *kind;                     /* "sqlite" */
+        char *kind;                     /* of server: "sqlite" */
         char *database;                 /* absolute path; NULL where the verb has none */
         char *shown_database;           /* as the statement names it; NULL: the path is its name */
         char *logical_name;             /* of its file; NULL: the last part of the path */
@@ -112,16 +125,16 @@ int server_job_move(struct server_job *job, const struct statement *statement, s
 /* The file's logical name: the last part of the path that the database's name stands for. */
 const char *server_job_logical_name(const struct server_job *job);
 
-/* Does the whole job on the calling thread (and threads of its own): joins the set, configures it, moves the data,
- * states the verdict, closes. `events` (may be NULL) hears of it. Returns 0, or -1 with `err` holding what the verdict
- * said. */
-int server_run(const struct server_job *job, const struct vds_options *options, const struct server_events *events,
-               struct error *err);
+/* Does the whole job of that kind of server on the calling thread (and threads of its own): joins the set, configures
+ * it, moves the data, states the verdict, closes. `events` (may be NULL) hears of it. Returns 0, or -1 with `err`
+ * holding what the verdict said. */
+int server_run(const struct server_kind *kind, const struct server_job *job, const struct vds_options *options,
+               const struct server_events *events, struct error *err);
 
 /* Removes what killed runs of such a job left beside the database: temporary files that no living process has locked.
  * Called by the client when its server died, and by every run before it begins. Never fails; a file it may not remove
  * stays. */
-void server_sweep(const struct server_job *job);
+void server_sweep(const struct server_kind *kind, const struct server_job *job);
 
 /* The verdict's text: what server_run() sends and the client reads. */
 struct server_report {

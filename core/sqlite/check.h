@@ -1,8 +1,8 @@
 /*
- * sqlite_check.h - whether a file that nobody else has open is a whole and sound SQLite database
+ * check.h - whether a file that nobody else has open is a whole and sound SQLite database
  */
-#ifndef VDIPIPE_CORE_SERVERS_SQLITE_CHECK_H
-#define VDIPIPE_CORE_SERVERS_SQLITE_CHECK_H
+#ifndef VDIPIPE_CORE_SQLITE_CHECK_H
+#define VDIPIPE_CORE_SQLITE_CHECK_H
 
 #include "core/base/error.h"
 #include "core/servers/server.h"

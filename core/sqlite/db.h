@@ -1,11 +1,11 @@
 /*
- * sqlite_db.h - opening SQLite databases and putting SQLite's failures into words
+ * db.h - opening SQLite databases and putting SQLite's failures into words
  *
  * Every database handle of the server comes from here, so that a path is never taken for a URI, every wait for
  * somebody else's lock is bounded, and every failure names the database and the remedy.
  */
-#ifndef VDIPIPE_CORE_SERVERS_SQLITE_DB_H
-#define VDIPIPE_CORE_SERVERS_SQLITE_DB_H
+#ifndef VDIPIPE_CORE_SQLITE_DB_H
+#define VDIPIPE_CORE_SQLITE_DB_H
 
 #include <sqlite3.h>
 #include <stdbool.h>

@@ -1,5 +1,6 @@
 #include "core/sqlite/format.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const char *const format_suffixes[FORMAT_FILES] = {
@@ -8,6 +9,13 @@ const char *const format_suffixes[FORMAT_FILES] = {
         [FORMAT_JOURNAL] = "-journal",
         [FORMAT_SHM] = "-shm",
 };
+
+char *format_file_path(const char *database, enum format_file file)
+{
+        char *path;
+
+        return asprintf(&path, "%s%s", database, format_suffixes[file]) < 0 ? NULL : path;
+}
 
 uint32_t format_be32(const uint8_t *bytes)
 {

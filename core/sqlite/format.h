@@ -1,10 +1,10 @@
 /*
- * sqlite_format.h - SQLite's files as bytes: their names, their byte order, the header of a database
+ * format.h - SQLite's files as bytes: their names, their byte order, the header of a database
  *
  * No state, no input or output.
  */
-#ifndef VDIPIPE_CORE_SERVERS_SQLITE_FORMAT_H
-#define VDIPIPE_CORE_SERVERS_SQLITE_FORMAT_H
+#ifndef VDIPIPE_CORE_SQLITE_FORMAT_H
+#define VDIPIPE_CORE_SQLITE_FORMAT_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,6 +27,9 @@ enum {
 };
 
 extern const char *const format_suffixes[FORMAT_FILES]; /* "", "-wal", "-journal", "-shm" */
+
+/* The path of one of them, allocated; NULL when memory is short. */
+char *format_file_path(const char *database, enum format_file file);
 
 struct format_header {
         uint32_t page_size;

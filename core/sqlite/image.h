@@ -1,5 +1,5 @@
 /*
- * sqlite_image.h - the image of a SQLite database that a backup sends, and the bound on the lock it costs
+ * image.h - the image of a SQLite database that a backup sends, and the bound on the lock it costs
  *
  * image_open() fixes the state, image_size() and image_page_size() tell the shape, image_start() says which ranges will
  * be read in order by whom, then any number of threads call image_read(), each through one range from its start to its
@@ -7,8 +7,8 @@
  * copies what is still unread to a spool file, lets go of the database, and reading continues from there. It also lets
  * go as soon as everything has been read.
  */
-#ifndef VDIPIPE_CORE_SERVERS_SQLITE_IMAGE_H
-#define VDIPIPE_CORE_SERVERS_SQLITE_IMAGE_H
+#ifndef VDIPIPE_CORE_SQLITE_IMAGE_H
+#define VDIPIPE_CORE_SQLITE_IMAGE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,12 +1,12 @@
 /*
- * sqlite_input.h - a database image as it comes back from the devices of a backup set
+ * input.h - a database image as it comes back from the devices of a backup set
  *
  * Which part of the image each device carries is told by the job; where it is not, it follows from the image's header,
  * which the first device with data begins with: the cut is the one that a backup makes. The other devices wait for it.
  * Every device has to deliver its part, no less and no more.
  */
-#ifndef VDIPIPE_CORE_SERVERS_SQLITE_INPUT_H
-#define VDIPIPE_CORE_SERVERS_SQLITE_INPUT_H
+#ifndef VDIPIPE_CORE_SQLITE_INPUT_H
+#define VDIPIPE_CORE_SQLITE_INPUT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -359,7 +359,7 @@ static int publish(struct session *session, const struct listing *listing, struc
         };
 
         if (!cells)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         for (size_t i = 0; i < count; i++)
                 names[i] = columns[i].name;
         for (size_t row = 0; row < listing->count; row++)
@@ -377,7 +377,7 @@ int sqlite_list(struct session *session, char note[ERROR_MESSAGE_MAX], struct er
 
         (void)note;
         if (!listing)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (sqlite_check_file(session, err) < 0 || sqlite_configure_read(session, err) < 0 ||
             session_transfer(session, serve_device, listing, err) < 0)
                 return -1;

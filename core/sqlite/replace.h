@@ -1,10 +1,10 @@
 /*
- * sqlite_replace.h - the last step of a restore: the staged and checked database takes its place
+ * replace.h - the last step of a restore: the staged and checked database takes its place
  *
  * One function for each way; all leave the target as it was when they fail, and the staged file where it is.
  */
-#ifndef VDIPIPE_CORE_SERVERS_SQLITE_REPLACE_H
-#define VDIPIPE_CORE_SERVERS_SQLITE_REPLACE_H
+#ifndef VDIPIPE_CORE_SQLITE_REPLACE_H
+#define VDIPIPE_CORE_SQLITE_REPLACE_H
 
 #include "core/base/error.h"
 #include "core/sqlite/db.h"

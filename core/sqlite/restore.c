@@ -208,7 +208,7 @@ static int open_spool(struct restore *restore, struct error *err)
         CLEANUP(freep) char *path = NULL;
 
         if (asprintf(&path, "%s/vdipipe-verify", restore->job->spool_dir) < 0)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         stage_sweep(path);
         if (target_open(&restore->target, path, err) < 0)
                 return -1;

@@ -1,5 +1,5 @@
 /*
- * sqlite_source.h - one consistent state of a SQLite database, read as bytes under SQLite's own locks
+ * source.h - one consistent state of a SQLite database, read as bytes under SQLite's own locks
  *
  * sqlite_source_open() begins a read transaction and fixes the state; sqlite_source_read() gives its pages from any
  * thread, from the database file and the write-ahead log; sqlite_source_close() ends the transaction. Why that state is
@@ -8,8 +8,8 @@
  * All reads go through SQLite's own handles: closing a descriptor of ours on the database would drop every lock that
  * this process holds on it. Only an immutable source, which holds no locks, has descriptors of its own.
  */
-#ifndef VDIPIPE_CORE_SERVERS_SQLITE_SOURCE_H
-#define VDIPIPE_CORE_SERVERS_SQLITE_SOURCE_H
+#ifndef VDIPIPE_CORE_SQLITE_SOURCE_H
+#define VDIPIPE_CORE_SQLITE_SOURCE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,12 +1,12 @@
 /*
- * sqlite_spool.h - an unlinked file that takes over the rest of an image, so that the database's lock can be let go
+ * spool.h - an unlinked file that takes over the rest of an image, so that the database's lock can be let go
  *
  * The file has no name from the start where the file system can do that, so nothing is left behind whoever is killed.
  * Bytes lie at the offsets they have in the image; what the devices had read already stays a hole. A clone shares the
  * database's blocks on file systems that can, and takes no time.
  */
-#ifndef VDIPIPE_CORE_SERVERS_SQLITE_SPOOL_H
-#define VDIPIPE_CORE_SERVERS_SQLITE_SPOOL_H
+#ifndef VDIPIPE_CORE_SQLITE_SPOOL_H
+#define VDIPIPE_CORE_SQLITE_SPOOL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /*
  * sqlite.h - the embedded SQLite server: the jobs it can do, and the words both use
  */
-#ifndef VDIPIPE_CORE_SERVERS_SQLITE_H
-#define VDIPIPE_CORE_SERVERS_SQLITE_H
+#ifndef VDIPIPE_CORE_SQLITE_SQLITE_H
+#define VDIPIPE_CORE_SQLITE_SQLITE_H
 
 #include "core/base/error.h"
 #include "core/servers/server.h"
@@ -13,8 +13,10 @@
 
 enum { SQLITE_TRANSFER_DEFAULT = 1048576 };
 
-/* Each does the work on a joined session; session_join() before and session_end() after are the caller's. `note` is one
- * line for the user, or "". */
+/* BACKUP, RESTORE and what reads a backup, of SQLite databases. */
+extern const struct server_kind sqlite_server;
+
+/* Its verbs. */
 int sqlite_backup(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err);
 int sqlite_restore(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err);
 int sqlite_verify(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err);

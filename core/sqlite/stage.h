@@ -1,5 +1,5 @@
 /*
- * sqlite_stage.h - where a restored database goes, and the temporary file that it comes from
+ * stage.h - where a restored database goes, and the temporary file that it comes from
  *
  * A target is a folder and a name in it; the names are used through the folder's descriptor. Beside it lie, for the
  * time of a run, files that are locked with flock() for as long as their run lives:
@@ -8,8 +8,8 @@
  *                       can put the old database back
  * A run that finds an unlocked one finishes what the dead run began: stage_sweep().
  */
-#ifndef VDIPIPE_CORE_SERVERS_SQLITE_STAGE_H
-#define VDIPIPE_CORE_SERVERS_SQLITE_STAGE_H
+#ifndef VDIPIPE_CORE_SQLITE_STAGE_H
+#define VDIPIPE_CORE_SQLITE_STAGE_H
 
 #include <limits.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /*
- * sqlite_wal.h - SQLite's write-ahead log as bytes: which of its frames holds a page's newest content
+ * wal.h - SQLite's write-ahead log as bytes: which of its frames holds a page's newest content
  *
  * The log is a header and frames; a frame is a header (page number, database size after a commit, salt, checksum) and
  * one page. A log is used again from its start once everything in it has reached the database ("restart"); the salt,
@@ -8,8 +8,8 @@
  * Two ways to learn a generation: wal_index_header() and wal_walk() beside a running SQLite, wal_recover() from the
  * file alone. Both fill a wal_map. No state of its own; a sealed map may be read by any number of threads.
  */
-#ifndef VDIPIPE_CORE_SERVERS_SQLITE_WAL_H
-#define VDIPIPE_CORE_SERVERS_SQLITE_WAL_H
+#ifndef VDIPIPE_CORE_SQLITE_WAL_H
+#define VDIPIPE_CORE_SQLITE_WAL_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -104,7 +104,7 @@ static int load(struct sqlvdi_library *library, const char *path, struct error *
         CLEANUP(freep) char *beside = NULL;
 
         if (!strchr(path, '/') && asprintf(&beside, "./%s", path) < 0)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         library->handle = dlopen(beside ? beside : path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
         return library->handle ? 0 : raise_unloaded(path, err);
 }
@@ -117,7 +117,7 @@ int sqlvdi_library_open(const char *path, bool dropin_wanted, struct sqlvdi_libr
                 return -1;
         library = calloc(1, sizeof *library);
         if (!library)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         if (load(library, path, err) < 0 || find_members(library, path, err) < 0) {
                 sqlvdi_library_close(library);
                 return -1;

@@ -1,11 +1,11 @@
 /*
- * standin_batch.h - the statements of a batch of Transact-SQL
+ * batch.h - the statements of a batch of Transact-SQL
  *
  * Statements end with a semicolon, or where a word begins another one. Pure and bounded: SQL_TEXT_MAX bytes. A batch
  * belongs to one thread at a time.
  */
-#ifndef VDIPIPE_CORE_SERVERS_STANDIN_BATCH_H
-#define VDIPIPE_CORE_SERVERS_STANDIN_BATCH_H
+#ifndef VDIPIPE_CORE_STANDIN_BATCH_H
+#define VDIPIPE_CORE_STANDIN_BATCH_H
 
 #include <stdbool.h>
 #include <stddef.h>

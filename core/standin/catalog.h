@@ -1,11 +1,11 @@
 /*
- * standin_catalog.h - what a stand-in SQL Server knows, as tables that a SELECT can be run on
+ * catalog.h - what a stand-in SQL Server knows, as tables that a SELECT can be run on
  *
  * Every SELECT gets a database of its own in memory, filled from the state; nothing but reading its tables is allowed,
  * and time and size are bounded.
  */
-#ifndef VDIPIPE_CORE_SERVERS_STANDIN_CATALOG_H
-#define VDIPIPE_CORE_SERVERS_STANDIN_CATALOG_H
+#ifndef VDIPIPE_CORE_STANDIN_CATALOG_H
+#define VDIPIPE_CORE_STANDIN_CATALOG_H
 
 #include <sqlite3.h>
 #include <stdint.h>
@@ -16,7 +16,7 @@
 int catalog_answer(struct standin_session *session, const struct batch_statement *statement, const char *sql,
                    const struct tds_request *request, int64_t *ret_rows);
 
-/* ---- standin_tables.c ---- */
+/* ---- tables.c ---- */
 
 /* Makes the tables and fills them. Returns an SQLite result code. */
 int catalog_fill(sqlite3 *db, struct standin_session *session);
@@ -25,7 +25,7 @@ int catalog_fill(sqlite3 *db, struct standin_session *session);
 enum catalog_table { CATALOG_NO_TABLE, CATALOG_PLAIN, CATALOG_HISTORY, CATALOG_STATE };
 enum catalog_table catalog_find_table(const char *name);
 
-/* ---- standin_functions.c ---- */
+/* ---- functions.c ---- */
 
 /* Defines the functions and variables of Transact-SQL that are known here. Returns an SQLite result code. */
 int catalog_define_functions(sqlite3 *db, struct standin_session *session);

@@ -1,11 +1,11 @@
 /*
- * standin_internal.h - what the parts of the stand-in server know of each other
+ * internal.h - what the parts of the stand-in server know of each other
  *
  * A session's own thread reads requests and watches for their cancellation; a second one answers a batch. `end` is how
  * the first tells the second to stop.
  */
-#ifndef VDIPIPE_CORE_SERVERS_STANDIN_INTERNAL_H
-#define VDIPIPE_CORE_SERVERS_STANDIN_INTERNAL_H
+#ifndef VDIPIPE_CORE_STANDIN_INTERNAL_H
+#define VDIPIPE_CORE_STANDIN_INTERNAL_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -67,7 +67,7 @@ struct standin_session {
 /* "session 51: ..." to the log. */
 void standin_log(struct standin_session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- standin_session.c ---- */
+/* ---- session.c ---- */
 
 /* The whole life of a connection: the thread's function. */
 void *standin_session_main(void *session_at);
@@ -82,7 +82,7 @@ void standin_tell(struct standin_session *session, uint32_t line, const struct s
 void standin_wait_end(struct standin_session *session, enum standin_end end);
 enum standin_end standin_session_end(struct standin_session *session);
 
-/* ---- standin_transfer.c ---- */
+/* ---- transfer.c ---- */
 
 /* Runs a BACKUP or RESTORE statement, and sends its messages and results. 0, or -1 when it failed. *ret_rows counts
  * those of the results; negative: there were none. */

@@ -1,12 +1,12 @@
 /*
- * standin_query.h - a SELECT of Transact-SQL, written for SQLite
+ * query.h - a SELECT of Transact-SQL, written for SQLite
  *
  * Names of system views become those of the catalog's tables, variables and functions become functions of the catalog;
  * TOP, OFFSET, CAST, CONVERT, hints and APPLY are put as SQLite has them. What is not understood is passed on, and
  * SQLite refuses it. Pure and bounded; thread safe.
  */
-#ifndef VDIPIPE_CORE_SERVERS_STANDIN_QUERY_H
-#define VDIPIPE_CORE_SERVERS_STANDIN_QUERY_H
+#ifndef VDIPIPE_CORE_STANDIN_QUERY_H
+#define VDIPIPE_CORE_STANDIN_QUERY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -50,7 +50,7 @@ int standin_new(const struct standin_options *options, struct standin **ret_stan
 
         *ret_standin = NULL;
         if (!standin)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         standin->options = options;
         standin->tds = (struct tds_server){
                 .name = options->name,
@@ -114,7 +114,7 @@ static int resolve(const char *text, struct addrinfo **ret_found, struct error *
         int result;
 
         if (!host)
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         split_address(text, host, &port);
         result = is_port(port) ? getaddrinfo(address_spell_host(host), port, &hints, ret_found) : EAI_SERVICE;
         if (result)
@@ -139,7 +139,7 @@ static int show_address(int fd, char **ret_shown, struct error *err)
         if (asprintf(ret_shown, "%s%s%s:%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "", port) >= 0)
                 return 0;
         *ret_shown = NULL;
-        return error_raise(err, ERR_MEMORY, "out of memory");
+        return error_no_memory(err);
 }
 
 static int bind_socket(int fd, const struct addrinfo *found, const char *address, struct error *err)

@@ -5,8 +5,8 @@
  *
  * A standin is served by one thread; every connection has a thread of its own, and while it answers a second one.
  */
-#ifndef VDIPIPE_CORE_SERVERS_STANDIN_H
-#define VDIPIPE_CORE_SERVERS_STANDIN_H
+#ifndef VDIPIPE_CORE_STANDIN_STANDIN_H
+#define VDIPIPE_CORE_STANDIN_STANDIN_H
 
 #include <stdbool.h>
 #include <stddef.h>

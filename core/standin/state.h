@@ -1,11 +1,11 @@
 /*
- * standin_state.h - what a stand-in SQL Server knows: its databases, the backups it made, what its sessions do
+ * state.h - what a stand-in SQL Server knows: its databases, the backups it made, what its sessions do
  *
  * All of it is in memory and ends with the process. Every function is thread safe; what standin_state_lock() guards is
  * read directly by the catalog.
  */
-#ifndef VDIPIPE_CORE_SERVERS_STANDIN_STATE_H
-#define VDIPIPE_CORE_SERVERS_STANDIN_STATE_H
+#ifndef VDIPIPE_CORE_STANDIN_STATE_H
+#define VDIPIPE_CORE_STANDIN_STATE_H
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -10,6 +10,7 @@
 #include "core/servers/events.h"
 #include "core/script/run.h"
 #include "core/servers/server.h"
+#include "core/sqlite/sqlite.h"
 #include "core/standin/internal.h"
 
 enum { BUSY_TIMEOUT_MS = 10000 };
@@ -446,7 +447,7 @@ static int run_server(struct transfer *transfer)
         job->max_lock_ms = options->max_lock_ms;
         transfer->stats = job->stats;
         job->stats = 1;
-        rc = server_run(job, options->vds, &events, &err);
+        rc = server_run(&sqlite_server, job, options->vds, &events, &err);
         transfer->deed.size = atomic_load(&transfer->moved);
         transfer->deed.path = job->verb == SERVER_RESTORE ? job->database : NULL;
         return rc;

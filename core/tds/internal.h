@@ -1,11 +1,11 @@
 /*
- * tds_internal.h - what the files of the TDS server know of each other
+ * internal.h - what the files of the TDS server know of each other
  *
  * The thread of the requests owns `input`, the request and the prepared statements; whoever answers owns `output`. What
  * both touch is atomic.
  */
-#ifndef VDIPIPE_CORE_SERVERS_TDS_INTERNAL_H
-#define VDIPIPE_CORE_SERVERS_TDS_INTERNAL_H
+#ifndef VDIPIPE_CORE_TDS_INTERNAL_H
+#define VDIPIPE_CORE_TDS_INTERNAL_H
 
 #include <stdatomic.h>
 
@@ -181,7 +181,7 @@ struct tds_session {
         uint64_t last_transaction;
 };
 
-/* ---- packets (tds_packet.c) ---- */
+/* ---- packets (packet.c) ---- */
 
 enum tds_input_event {
         TDS_INPUT_NOTHING, /* more has to come */
@@ -220,7 +220,7 @@ void tds_output_token(struct tds_session *session, const struct tds_token *token
 void tds_output_flush(struct tds_session *session, bool end);
 int tds_output_result(const struct tds_session *session);
 
-/* ---- login (tds_prelogin.c, tds_login.c) ---- */
+/* ---- login (prelogin.c, login.c) ---- */
 
 /* The answer to a pre-login message. -1 when it cannot be read. */
 int tds_prelogin_answer(struct tds_session *session, const struct tds_server *server, const struct tds_message *message,
@@ -238,7 +238,7 @@ int tds_login_parse(const struct tds_message *message, struct tds_login *login, 
                     struct error *err);
 void tds_login_deinit(struct tds_login *login);
 
-/* ---- requests (tds_request.c, tds_call.c, tds_transaction.c) ---- */
+/* ---- requests (request.c, call.c, transaction.c) ---- */
 
 /* Refuses a request with message 50000; the connection stays. */
 void tds_refuse(struct tds_session *session, int32_t number, const char *format, ...)
@@ -257,7 +257,7 @@ void tds_forget_prepared(struct tds_session *session);
 /* Answers the request at session->rest to a transaction manager. */
 void tds_transaction_answer(struct tds_session *session);
 
-/* ---- tokens (tds_token.c) ---- */
+/* ---- tokens (token.c) ---- */
 
 /* ENVCHANGE with numbers, of which 0 is none. */
 void tds_send_change_number(struct tds_session *session, uint8_t what, uint64_t value, uint64_t old);

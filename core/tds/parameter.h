@@ -1,10 +1,10 @@
 /*
- * tds_parameter.h - the parameters of a procedure call, as text
+ * parameter.h - the parameters of a procedure call, as text
  *
  * One table knows every type: how its TYPE_INFO and its values are laid out, and how a value reads. Nothing has state.
  */
-#ifndef VDIPIPE_CORE_SERVERS_TDS_PARAMETER_H
-#define VDIPIPE_CORE_SERVERS_TDS_PARAMETER_H
+#ifndef VDIPIPE_CORE_TDS_PARAMETER_H
+#define VDIPIPE_CORE_TDS_PARAMETER_H
 
 #include "core/tds/internal.h"
 
@@ -25,7 +25,7 @@ enum tds_parameter_result {
 /* The parameter at the cursor: name, value. *ret is empty, or the caller's to free, in any case. */
 enum tds_parameter_result tds_get_parameter(struct tds_cursor *cursor, struct tds_parameter *ret, uint8_t *ret_type);
 
-/* A value as text: the table's second half, in tds_reading.c. Allocated; NULL with errno: EINVAL for a size that the
+/* A value as text: the table's second half, in reading.c. Allocated; NULL with errno: EINVAL for a size that the
  * type does not have, EILSEQ for what is no text, ENOMEM. */
 typedef char *tds_reader_fn(const struct tds_type_info *info, const uint8_t *bytes, size_t size);
 

@@ -8,8 +8,8 @@
  * While a request is being answered the first thread calls tds_watch(), which notices an attention signal or the end
  * of the connection. Everything received is bounded and checked; what breaks the protocol ends the connection.
  */
-#ifndef VDIPIPE_CORE_SERVERS_TDS_H
-#define VDIPIPE_CORE_SERVERS_TDS_H
+#ifndef VDIPIPE_CORE_TDS_TDS_H
+#define VDIPIPE_CORE_TDS_TDS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /*
- * tds_value.h - columns and values as the wire has them
+ * value.h - columns and values as the wire has them
  */
-#ifndef VDIPIPE_CORE_SERVERS_TDS_VALUE_H
-#define VDIPIPE_CORE_SERVERS_TDS_VALUE_H
+#ifndef VDIPIPE_CORE_TDS_VALUE_H
+#define VDIPIPE_CORE_TDS_VALUE_H
 
 #include "core/tds/internal.h"
 

@@ -1,11 +1,11 @@
 /*
- * sql_lexer.h - the words, names, strings and signs of one statement of Transact-SQL
+ * lexer.h - the words, names, strings and signs of one statement of Transact-SQL
  *
  * Bounded: at most SQL_TEXT_MAX bytes, any bytes but NUL. What is not ASCII is a letter, so UTF-8 passes unseen. A
  * lexer belongs to one thread.
  */
-#ifndef VDIPIPE_CORE_SERVERS_SQL_LEXER_H
-#define VDIPIPE_CORE_SERVERS_SQL_LEXER_H
+#ifndef VDIPIPE_CORE_TSQL_LEXER_H
+#define VDIPIPE_CORE_TSQL_LEXER_H
 
 #include <stdbool.h>
 #include <stddef.h>

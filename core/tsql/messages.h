@@ -5,8 +5,8 @@
  * say what happened here, they are used, since scripts read them; else the number is kept and the words are our own.
  * Nothing here has state; every function is thread safe.
  */
-#ifndef VDIPIPE_CORE_SERVERS_MESSAGES_H
-#define VDIPIPE_CORE_SERVERS_MESSAGES_H
+#ifndef VDIPIPE_CORE_TSQL_MESSAGES_H
+#define VDIPIPE_CORE_TSQL_MESSAGES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -8,8 +8,8 @@
  * statement_parse() takes the whole published grammar with virtual devices and refuses what is none;
  * statement_check() refuses what the embedded server cannot do. Both say so by a numbered message.
  */
-#ifndef VDIPIPE_CORE_SERVERS_STATEMENT_H
-#define VDIPIPE_CORE_SERVERS_STATEMENT_H
+#ifndef VDIPIPE_CORE_TSQL_STATEMENT_H
+#define VDIPIPE_CORE_TSQL_STATEMENT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,10 +1,10 @@
 /*
- * statement_writer.h - BACKUP and RESTORE statements as they grow
+ * writer.h - BACKUP and RESTORE statements as they grow
  *
  * Memory that runs short is noticed at the end: between begin and finish no call fails. One thread at a time.
  */
-#ifndef VDIPIPE_CORE_SERVERS_STATEMENT_WRITER_H
-#define VDIPIPE_CORE_SERVERS_STATEMENT_WRITER_H
+#ifndef VDIPIPE_CORE_TSQL_WRITER_H
+#define VDIPIPE_CORE_TSQL_WRITER_H
 
 #include <stdbool.h>
 #include <stddef.h>

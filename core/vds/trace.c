@@ -38,7 +38,7 @@ int trace_open(const char *path, const char *side, struct trace **ret_trace, str
         *ret_trace = NULL;
         if (!trace || !(trace->path = strdup(path))) {
                 free(trace);
-                return error_raise(err, ERR_MEMORY, "out of memory");
+                return error_no_memory(err);
         }
         trace->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
         if (trace->fd < 0) {

@@ -147,7 +147,7 @@ static void read_index(const char *text, size_t size)
 /* What was accepted can be applied. */
 static void read_config(const char *text, size_t size)
 {
-        struct config *config = config_new();
+        struct config *config = config_new(commands);
         struct args args;
         struct error err = ERROR_INIT;
 

@@ -20,7 +20,7 @@ static int read_as(const struct command *command, struct config *config, const c
 
 static struct config *config_of(const char *text)
 {
-        struct config *config = config_new();
+        struct config *config = config_new(commands);
         struct error err = ERROR_INIT;
 
         assert_non_null(config);
@@ -188,7 +188,7 @@ static void what_is_wrong_is_told_with_file_and_line(void **state)
 
         (void)state;
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-                struct config *config = config_new();
+                struct config *config = config_new(commands);
                 struct error err = ERROR_INIT;
 
                 assert_int_equal(read_as(&command_backup, config, "conf", cases[i].text, &err), -1);
@@ -202,7 +202,7 @@ static void what_is_wrong_is_told_with_file_and_line(void **state)
 static void lines_and_names_are_bounded(void **state)
 {
         char text[CONFIG_LINE_MAX + 64];
-        struct config *config = config_new();
+        struct config *config = config_new(commands);
         struct error err = ERROR_INIT;
         size_t used;
 
@@ -217,7 +217,7 @@ static void lines_and_names_are_bounded(void **state)
         assert_non_null(strstr(err.message, "more:2: the line has 4097 bytes; 4096 are allowed"));
         config_free(config);
 
-        config = config_new();
+        config = config_new(commands);
         err = (struct error)ERROR_INIT;
         memset(text, 'y', CONFIG_SECTION_MAX + 2);
         text[0] = '[';
@@ -226,7 +226,7 @@ static void lines_and_names_are_bounded(void **state)
         assert_non_null(strstr(err.message, "conf:1: the section's name has 256 bytes"));
         config_free(config);
 
-        config = config_new();
+        config = config_new(commands);
         err = (struct error)ERROR_INIT;
         assert_int_equal(config_read_text(config, command_backup.options, "conf", "[a]\nraw\0=yes\n", 13, &err), -1);
         assert_non_null(strstr(err.message, "conf:2: the line holds a NUL byte"));
@@ -237,7 +237,7 @@ static void only_a_file_that_nobody_else_may_write_is_read(void **state)
 {
         char path[] = "/tmp/vdipipe-config.XXXXXX";
         int fd = mkstemp(path);
-        struct config *config = config_new();
+        struct config *config = config_new(commands);
         struct error err = ERROR_INIT;
         static const mode_t refused[] = { 0620, 0602, 0666 };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/base/cleanup.h"
+#include "core/sqlite/sqlite.h"
 
 static int carry_write(struct medium *medium, const struct VDC_Command *command)
 {
@@ -57,7 +58,7 @@ static void *server_main(void *run_at)
 {
         struct run *run = run_at;
 
-        run->server_result = server_run(&run->job, &run->options, run->events, &run->server_error);
+        run->server_result = server_run(&sqlite_server, &run->job, &run->options, run->events, &run->server_error);
         return NULL;
 }
 
@@ -135,7 +136,8 @@ int run_is_server(int argc, char **argv)
                 return 0;
         if (read(STDIN_FILENO, &byte, 1) == 1 && server_job_decode(argv[1], &job, &err) == 0) {
                 job.client_is_parent = true;
-                server_run(&job, &(struct vds_options){ .runtime_dir = argv[2] }, /* events= */ NULL, &err);
+                server_run(&sqlite_server, &job, &(struct vds_options){ .runtime_dir = argv[2] }, /* events= */ NULL,
+                           &err);
                 server_job_deinit(&job);
         }
         return 1;
@@ -158,7 +160,7 @@ static void end_server(struct run *run)
         }
         close(run->go_fd);
         waitpid(run->server_pid, NULL, 0);
-        server_sweep(&run->job);
+        server_sweep(&sqlite_server, &run->job);
 }
 
 void run_go(struct run *run)

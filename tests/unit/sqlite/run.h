@@ -4,8 +4,8 @@
  * run_new(), settings in run->job, run->features and run->media, run_go(), then what both sides said, run_deinit(). The
  * server runs on a thread, or with `fault` set in a process of its own, with that fault (see core/base/fault.h).
  */
-#ifndef VDIPIPE_TESTS_UNIT_SERVERS_RUN_H
-#define VDIPIPE_TESTS_UNIT_SERVERS_RUN_H
+#ifndef VDIPIPE_TESTS_UNIT_SQLITE_RUN_H
+#define VDIPIPE_TESTS_UNIT_SQLITE_RUN_H
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -3,8 +3,8 @@
  *
  * Everything here asserts: a test that cannot set its scene fails.
  */
-#ifndef VDIPIPE_TESTS_UNIT_SERVERS_SANDBOX_H
-#define VDIPIPE_TESTS_UNIT_SERVERS_SANDBOX_H
+#ifndef VDIPIPE_TESTS_UNIT_SQLITE_SANDBOX_H
+#define VDIPIPE_TESTS_UNIT_SQLITE_SANDBOX_H
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/base/cleanup.h"
+#include "core/sqlite/sqlite.h"
 
 enum { DEVICES = 5 };
 
@@ -290,7 +291,7 @@ static void no_set_of_that_name(void **state)
         struct run *run = run_new(state, SERVER_BACKUP, "/nowhere", 1);
         struct error err = ERROR_INIT;
 
-        assert_int_equal(server_run(&run->job, &run->options, run->events, &err), -1);
+        assert_int_equal(server_run(&sqlite_server, &run->job, &run->options, run->events, &err), -1);
         assert_non_null(strstr(err.message, "there is no device set"));
         run_deinit(run);
 }

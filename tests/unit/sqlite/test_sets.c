@@ -11,6 +11,7 @@
 
 #include "core/base/cleanup.h"
 #include "core/tsql/statement.h"
+#include "core/sqlite/sqlite.h"
 
 enum { BLOCK = 512, NUMBERS_MAX = 64, DEVICES = 3 };
 
@@ -633,7 +634,7 @@ static void refusals_have_numbers(void **state)
         assert_non_null(strstr(play->heard.last_error, "failed: 1117("));
         play_free(play);
         play = play_new(state, SERVER_BACKUP, from, 1, "");
-        assert_int_equal(server_run(&play->run->job, &play->run->options, &play->events, NULL), -1);
+        assert_int_equal(server_run(&sqlite_server, &play->run->job, &play->run->options, &play->events, NULL), -1);
         ASSERT_HEARD(play, 18210, 3201, 3013);
         assert_false(has_number(&play->heard, 50000));
         play_free(play);

@@ -1,8 +1,8 @@
 /*
- * tds_client.h - a TDS client of bytes: builds packets by hand, and shows answers as text
+ * client.h - a TDS client of bytes: builds packets by hand, and shows answers as text
  */
-#ifndef VDIPIPE_TESTS_UNIT_SERVERS_TDS_CLIENT_H
-#define VDIPIPE_TESTS_UNIT_SERVERS_TDS_CLIENT_H
+#ifndef VDIPIPE_TESTS_UNIT_TDS_CLIENT_H
+#define VDIPIPE_TESTS_UNIT_TDS_CLIENT_H
 
 #include <stdbool.h>
 #include <stddef.h>

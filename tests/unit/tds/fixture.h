@@ -1,8 +1,8 @@
 /*
- * tds_fixture.h - a connection of a test: it is the client at one end, and calls the server's functions on the other
+ * fixture.h - a connection of a test: it is the client at one end, and calls the server's functions on the other
  */
-#ifndef VDIPIPE_TESTS_UNIT_SERVERS_TDS_FIXTURE_H
-#define VDIPIPE_TESTS_UNIT_SERVERS_TDS_FIXTURE_H
+#ifndef VDIPIPE_TESTS_UNIT_TDS_FIXTURE_H
+#define VDIPIPE_TESTS_UNIT_TDS_FIXTURE_H
 
 #include "client.h"
 

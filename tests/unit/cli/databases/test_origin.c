@@ -98,7 +98,7 @@ static void system_folders_are_refused(void **state)
 static void a_system_folder_is_taken_for_a_database_of_the_configuration(void **state)
 {
         static const char text[] = "[a]\ndatabase = sqlite:/etc/a.db\n";
-        struct config *config = config_new();
+        struct config *config = config_new(commands);
         struct stream_info info = made_here();
         struct error err = ERROR_INIT;
         char named[] = "/etc/a.db";

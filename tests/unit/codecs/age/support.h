@@ -1,5 +1,5 @@
 /*
- * age_support.h - what the age tests share: keys, files made by our stage and by stock age, and how they are read
+ * support.h - what the age tests share: keys, files made by our stage and by stock age, and how they are read
  */
 #ifndef VDIPIPE_TESTS_UNIT_CODECS_AGE_SUPPORT_H
 #define VDIPIPE_TESTS_UNIT_CODECS_AGE_SUPPORT_H

@@ -1,0 +1,16 @@
+#include "core/sqlite/sqlite.h"
+
+#include "core/sqlite/stage.h"
+
+const struct server_kind sqlite_server = {
+        .name = "sqlite",
+        .run = {
+                [SERVER_BACKUP] = sqlite_backup,
+                [SERVER_RESTORE] = sqlite_restore,
+                [SERVER_VERIFYONLY] = sqlite_verify,
+                [SERVER_HEADERONLY] = sqlite_list,
+                [SERVER_FILELISTONLY] = sqlite_list,
+                [SERVER_LABELONLY] = sqlite_list,
+        },
+        .sweep = stage_sweep,
+};
