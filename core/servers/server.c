@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "core/base/deadline.h"
-#include "core/servers/session.h"
+#include "core/servers/side.h"
 #include "core/tsql/statement.h"
 
-/* ---- what is told at the end; the session's threads are gone, and its verdict is out ---- */
+/* ---- what is told at the end; the side's threads are gone, and its verdict is out ---- */
 
 static const char *verb_name(enum server_verb verb)
 {
@@ -40,20 +40,20 @@ static void tell_failure(const struct server_job *job, const struct server_event
         TELL(events, MESSAGE_TERMINATED, verb_name(job->verb));
 }
 
-static void tell_success(const struct session *session, const struct server_events *events, const char *note)
+static void tell_success(const struct server_side *side, const struct server_events *events, const char *note)
 {
-        const struct server_job *job = session->job;
-        double seconds = (double)(monotonic_ns() - session->began_ns) / 1e9;
-        uint64_t pages = session->page_size ? session->total / session->page_size : 0;
+        const struct server_job *job = side->job;
+        double seconds = (double)(monotonic_ns() - side->began_ns) / 1e9;
+        uint64_t pages = side->page_size ? side->total / side->page_size : 0;
         char count[24];
         char file[16];
         char time[32];
         char rate[32];
 
         snprintf(count, sizeof count, "%" PRIu64, pages);
-        snprintf(file, sizeof file, "%u", session->file);
+        snprintf(file, sizeof file, "%u", side->file);
         snprintf(time, sizeof time, "%.3f", seconds);
-        snprintf(rate, sizeof rate, "%.3f", (double)session->total / 1048576 / seconds);
+        snprintf(rate, sizeof rate, "%.3f", (double)side->total / 1048576 / seconds);
         if (note[0])
                 TELL(events, MESSAGE_NOTE, note);
         if (job->verb == SERVER_VERIFYONLY)
@@ -68,23 +68,23 @@ static void tell_success(const struct session *session, const struct server_even
 int server_run(const struct server_kind *kind, const struct server_job *job, const struct vds_options *options,
                const struct server_events *events, struct error *err)
 {
-        struct session session;
+        struct server_side side;
         char note[ERROR_MESSAGE_MAX] = "";
         struct error failure = ERROR_INIT;
-        int result = session_join(&session, job, options, events, &failure);
+        int result = side_join(&side, job, options, events, &failure);
 
         if (result == 0 && strcmp(kind->name, job->kind) != 0)
                 result = error_raise(&failure, ERR_USAGE, "there is no server of the kind '%s'", job->kind);
         if (result == 0)
-                result = kind->run[job->verb](&session, note, &failure);
+                result = kind->run[job->verb](&side, note, &failure);
         if (result == 0 && events && events->concluding)
                 result = events->concluding(events->context, &failure);
-        session_end(&session, &failure, note);
+        side_end(&side, &failure, note);
         if (events && events->message) {
                 if (result == 0)
-                        tell_success(&session, events, note);
+                        tell_success(&side, events, note);
                 else
-                        tell_failure(job, events, session.explained, &failure);
+                        tell_failure(job, events, side.explained, &failure);
         }
         if (err)
                 *err = failure;

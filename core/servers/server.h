@@ -42,15 +42,15 @@ enum server_check {
 struct server_events;
 struct server_job;
 struct server_message;
-struct session;
+struct server_side;
 struct statement;
 
 /* A kind of server: what can be done with its databases. */
 struct server_kind {
         const char *name; /* "sqlite" */
 
-        /* Each verb does its work on a joined session. `note` is one line for the user, or "". */
-        int (*run[SERVER_VERBS])(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err);
+        /* Each verb does its work on a joined side. `note` is one line for the user, or "". */
+        int (*run[SERVER_VERBS])(struct server_side *side, char note[ERROR_MESSAGE_MAX], struct error *err);
 
         /* Removes what killed restores left beside a database. */
         void (*sweep)(const char *database);

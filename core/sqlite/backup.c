@@ -53,7 +53,7 @@ static void describe(struct backup *backup, uint32_t devices)
         image_cut(backup->image, devices, backup->info.parts);
 }
 
-static int raise_block_size(const struct backup *backup, struct session *session, uint32_t block_size,
+static int raise_block_size(const struct backup *backup, struct server_side *side, uint32_t block_size,
                             struct error *err)
 {
         char block[16];
@@ -61,21 +61,21 @@ static int raise_block_size(const struct backup *backup, struct session *session
 
         snprintf(block, sizeof block, "%u", block_size);
         snprintf(page, sizeof page, "%u", backup->info.page_size);
-        session_explain(session, MESSAGE_BLOCK_SIZE_DIVIDES, block, page, backup->job->database);
+        side_explain(side, MESSAGE_BLOCK_SIZE_DIVIDES, block, page, backup->job->database);
         return error_raise(
                 err, ERR_USAGE,
                 "a block size of %s does not divide the page size %s of '%s': use a --block-size of %s or less", block,
                 page, backup->job->database, page);
 }
 
-static int configure(struct backup *backup, struct session *session, struct error *err)
+static int configure(struct backup *backup, struct server_side *side, struct error *err)
 {
         const struct server_job *job = backup->job;
         /* Restores ask a tape for its smallest blocks, and other databases may follow on it. */
-        bool small = backup->info.page_size == 0 || sqlite_is_tape(session);
+        bool small = backup->info.page_size == 0 || sqlite_is_tape(side);
         uint32_t block_size = small ? VDS_BLOCK_SIZE_MIN : backup->info.page_size;
-        struct session_shape shape = {
-                .features = (session->config.features & SQLITE_FEATURES) | VDF_WriteMedia,
+        struct side_shape shape = {
+                .features = (side->config.features & SQLITE_FEATURES) | VDF_WriteMedia,
                 .block_size = job->block_size ? job->block_size : block_size,
                 .max_transfer = job->max_transfer ? job->max_transfer : SQLITE_TRANSFER_DEFAULT,
                 .buffer_count = job->buffer_count,
@@ -85,12 +85,12 @@ static int configure(struct backup *backup, struct session *session, struct erro
         if (shape.features & VDF_RequestComplete)
                 shape.features |= VDF_CompleteEnabled;
         if (backup->info.page_size && backup->info.page_size % shape.block_size != 0)
-                return raise_block_size(backup, session, shape.block_size, err);
+                return raise_block_size(backup, side, shape.block_size, err);
         if (server_info_encode(&backup->info, text, err) < 0) {
-                session_explain(session, MESSAGE_DESCRIPTOR_SIZE, "4096");
+                side_explain(side, MESSAGE_DESCRIPTOR_SIZE, "4096");
                 return -1;
         }
-        return session_configure(session, &shape, text, err);
+        return side_configure(side, &shape, text, err);
 }
 
 /* ---- the data ---- */
@@ -112,7 +112,7 @@ static int write_alone(struct channel *channel, uint8_t *buffer, uint32_t size, 
                         return channel_raise(channel, command, err);
                 if (command->bytesTransferred < 0 || written > size ||
                     (command->completionCode == ERROR_SUCCESS && written != size) ||
-                    written % channel->session->shape.block_size != 0)
+                    written % channel->side->shape.block_size != 0)
                         return error_raise(err, ERR_IO, "the client took %u of %u bytes of a write", written, size);
                 if (command->completionCode == ERROR_END_OF_MEDIA && clear_warning(channel, err) < 0)
                         return -1;
@@ -130,7 +130,7 @@ static int check_write(struct channel *channel, const struct VDS_Command *comman
         if (command->bytesTransferred != command->size)
                 return error_raise(err, ERR_IO, "the client took %d of %d bytes of a write",
                                    (int)command->bytesTransferred, (int)command->size);
-        session_progress(channel->session, (uint64_t)command->size);
+        side_progress(channel->side, (uint64_t)command->size);
         return 0;
 }
 
@@ -150,12 +150,11 @@ static int pass_warning(struct channel *channel, struct error *err)
                         written = 0;
                 else if (command->completionCode != ERROR_SUCCESS && command->completionCode != ERROR_END_OF_MEDIA)
                         return channel_raise(channel, command, err);
-                if (command->bytesTransferred < 0 || written > size ||
-                    written % channel->session->shape.block_size != 0)
+                if (command->bytesTransferred < 0 || written > size || written % channel->side->shape.block_size != 0)
                         return error_raise(err, ERR_IO, "the client took %u of %u bytes of a write", written, size);
                 if (write_alone(channel, command->buffer + written, size - written, err) < 0)
                         return -1;
-                session_progress(channel->session, size);
+                side_progress(channel->side, size);
                 command->completionCode = ERROR_SUCCESS;
                 command->size = 0;
                 command->bytesTransferred = 0;
@@ -166,7 +165,7 @@ static int pass_warning(struct channel *channel, struct error *err)
 /* Looks at the completion of a slot's last write, and frees the slot for the next. */
 static int settle_write(struct channel *channel, struct slot *slot, bool *alone, struct error *err)
 {
-        bool positioned = channel->session->shape.features & VDF_RandomAccess;
+        bool positioned = channel->side->shape.features & VDF_RandomAccess;
 
         if (slot->command.completionCode == ERROR_END_OF_MEDIA && !positioned) {
                 *alone = true;
@@ -183,7 +182,7 @@ static int settle_write(struct channel *channel, struct slot *slot, bool *alone,
 static int write_part(struct channel *channel, struct backup *backup, struct error *err)
 {
         const struct server_part *part = &backup->info.parts[channel->index];
-        uint32_t max = channel->session->shape.max_transfer;
+        uint32_t max = channel->side->shape.max_transfer;
         bool alone = false;
         uint64_t at = 0;
 
@@ -191,7 +190,7 @@ static int write_part(struct channel *channel, struct backup *backup, struct err
                 uint32_t size = part->length - at < max ? (uint32_t)(part->length - at) : max;
                 struct slot *slot = channel_next(channel);
 
-                if (session_is_failing(channel->session))
+                if (side_is_failing(channel->side))
                         return 0;
                 if (settle_write(channel, slot, &alone, err) < 0)
                         return -1;
@@ -206,7 +205,7 @@ static int write_part(struct channel *channel, struct backup *backup, struct err
                 else if (write_alone(channel, slot->command.buffer, size, err) < 0)
                         return -1;
                 else
-                        session_progress(channel->session, size);
+                        side_progress(channel->side, size);
                 at += size;
         }
         return 0;
@@ -227,20 +226,20 @@ static int finish_writes(struct channel *channel, struct error *err)
 /* Complete says that the whole backup has been sent, so it waits until every device has flushed. */
 static int serve(struct channel *channel, struct backup *backup, struct error *err)
 {
-        struct session *session = channel->session;
+        struct server_side *side = channel->side;
 
         if (sqlite_seek_write(channel, err) < 0 || write_part(channel, backup, err) < 0 ||
             finish_writes(channel, err) < 0)
                 return -1;
-        if (session_is_failing(session))
+        if (side_is_failing(side))
                 return 0;
         if (sqlite_write_mark(channel, err) < 0)
                 return -1;
         if (fault("backup.flush", backup->job, err) < 0 || channel_control(channel, VDC_Flush, err) < 0)
                 return -1;
-        if (!session_meet(session))
+        if (!side_meet(side))
                 return 0;
-        if (session->shape.features & VDF_CompleteEnabled)
+        if (side->shape.features & VDF_CompleteEnabled)
                 return channel_control(channel, VDC_Complete, err);
         return 0;
 }
@@ -250,13 +249,13 @@ static void serve_device(struct channel *channel, void *backup_at)
         struct error err = ERROR_INIT;
 
         if (serve(channel, backup_at, &err) < 0)
-                session_fail(channel->session, &err);
+                side_fail(channel->side, &err);
 }
 
-int sqlite_backup(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err)
+int sqlite_backup(struct server_side *side, char note[ERROR_MESSAGE_MAX], struct error *err)
 {
         CLEANUP(image_closep) struct image *image = NULL;
-        const struct server_job *job = session->job;
+        const struct server_job *job = side->job;
         const struct image_options options = {
                 .path = job->database,
                 .immutable = job->immutable,
@@ -264,8 +263,8 @@ int sqlite_backup(struct session *session, char note[ERROR_MESSAGE_MAX], struct 
                 .max_lock_ms = job->max_lock_ms,
                 .max_wal = job->max_wal,
                 .spool_dir = job->spool_dir,
-                .cancelled = session_is_aborted,
-                .context = session,
+                .cancelled = side_is_aborted,
+                .context = side,
         };
         struct backup backup = { .job = job };
 
@@ -276,16 +275,16 @@ int sqlite_backup(struct session *session, char note[ERROR_MESSAGE_MAX], struct 
                 return -1;
         backup.image = image;
         describe(&backup, job->device_count);
-        session_set_total(session, backup.info.size, backup.info.page_size);
+        side_set_total(side, backup.info.size, backup.info.page_size);
         if (job->checksum && image_verify(image, err) < 0)
                 return -1;
-        if (configure(&backup, session, err) < 0 || image_start(image, backup.info.parts, job->device_count, err) < 0 ||
-            session_transfer(session, serve_device, &backup, err) < 0)
+        if (configure(&backup, side, err) < 0 || image_start(image, backup.info.parts, job->device_count, err) < 0 ||
+            side_transfer(side, serve_device, &backup, err) < 0)
                 return -1;
         image_note(image, note);
         if (image_check(image, err) < 0)
                 return -1;
-        if (session_is_aborted(session))
-                return session_raise(session, VD_E_ABORT, "finish", err);
+        if (side_is_aborted(side))
+                return side_raise(side, VD_E_ABORT, "finish", err);
         return fault("backup.verdict", job, err);
 }

@@ -5,11 +5,11 @@
 #include "core/sqlite/sqlite.h"
 #include "core/sqlite/format.h"
 
-void sqlite_input_init(struct sqlite_input *input, struct session *session)
+void sqlite_input_init(struct sqlite_input *input, struct server_side *side)
 {
-        const struct server_job *job = session->job;
+        const struct server_job *job = side->job;
 
-        *input = (struct sqlite_input){ .session = session, .shown = job->database ? job->database : job->set_name };
+        *input = (struct sqlite_input){ .side = side, .shown = job->database ? job->database : job->set_name };
         input->told = job->has_parts;
         input->known = job->has_parts || job->device_count == 1;
         memcpy(input->parts, job->parts, sizeof input->parts);
@@ -21,7 +21,7 @@ uint64_t sqlite_input_size(const struct sqlite_input *input)
 {
         uint64_t size = 0;
 
-        for (uint32_t i = 0; i < input->session->channel_count; i++)
+        for (uint32_t i = 0; i < input->side->channel_count; i++)
                 size += input->sizes[i];
         return size;
 }
@@ -31,7 +31,7 @@ uint64_t sqlite_input_size(const struct sqlite_input *input)
 /* Looks at the first bytes of the first device that has any. Under the lock. */
 static int learn_header(struct sqlite_input *input, const struct VDS_Command *command, struct error *err)
 {
-        struct session *session = input->session;
+        struct server_side *side = input->side;
         struct format_header header;
 
         if (command->bytesTransferred < FORMAT_HEADER_SIZE || !format_parse_header(command->buffer, &header))
@@ -39,15 +39,15 @@ static int learn_header(struct sqlite_input *input, const struct VDS_Command *co
                                    input->shown);
         input->page_size = header.page_size;
         input->pages = header.pages;
-        session_set_total(session, (uint64_t)header.pages * header.page_size, header.page_size);
+        side_set_total(side, (uint64_t)header.pages * header.page_size, header.page_size);
         if (input->known)
                 return 0;
         if (header.pages == 0)
                 return error_raise(err, ERR_DAMAGED,
                                    "nobody knows which part of '%s' each of the %u streams carries: its header does "
                                    "not tell how many pages there are",
-                                   input->shown, session->job->device_count);
-        format_cut(header.pages, header.page_size, session->job->device_count, input->parts);
+                                   input->shown, side->job->device_count);
+        format_cut(header.pages, header.page_size, side->job->device_count, input->parts);
         return 0;
 }
 
@@ -62,7 +62,7 @@ static bool is_first(const struct sqlite_input *input, uint32_t device)
 
 static bool others_are_empty(const struct sqlite_input *input)
 {
-        for (uint32_t i = 0; i < input->session->channel_count; i++)
+        for (uint32_t i = 0; i < input->side->channel_count; i++)
                 if (!input->empty[i])
                         return false;
         return true;
@@ -71,23 +71,23 @@ static bool others_are_empty(const struct sqlite_input *input)
 /* With a device's first read: learns the parts from it, or waits until another device has. */
 static int meet(struct sqlite_input *input, uint32_t device, const struct VDS_Command *command, struct error *err)
 {
-        struct session *session = input->session;
+        struct server_side *side = input->side;
         bool header_is_here;
         int rc = 0;
 
-        pthread_mutex_lock(&session->lock);
+        pthread_mutex_lock(&side->lock);
         input->empty[device] = command->bytesTransferred == 0;
-        pthread_cond_broadcast(&session->met);
-        while (!input->known && !session_is_failing(session) &&
-               !(command->bytesTransferred && is_first(input, device)) && !others_are_empty(input))
-                pthread_cond_wait(&session->met, &session->lock);
+        pthread_cond_broadcast(&side->met);
+        while (!input->known && !side_is_failing(side) && !(command->bytesTransferred && is_first(input, device)) &&
+               !others_are_empty(input))
+                pthread_cond_wait(&side->met, &side->lock);
         header_is_here = command->bytesTransferred > 0 && input->page_size == 0 && is_first(input, device);
-        if (header_is_here && !session_is_failing(session))
+        if (header_is_here && !side_is_failing(side))
                 rc = learn_header(input, command, err);
         if (rc == 0)
                 input->known = true;
-        pthread_cond_broadcast(&session->met);
-        pthread_mutex_unlock(&session->lock);
+        pthread_cond_broadcast(&side->met);
+        pthread_mutex_unlock(&side->lock);
         return rc;
 }
 
@@ -105,7 +105,7 @@ static int store(struct sqlite_input *input, uint32_t device, const struct VDS_C
         if (input->store && input->store(input->context, part->offset + at, command->buffer, size, err) < 0)
                 return -1;
         input->sizes[device] += size;
-        session_progress(input->session, size);
+        side_progress(input->side, size);
         return 0;
 }
 
@@ -113,7 +113,7 @@ static int store(struct sqlite_input *input, uint32_t device, const struct VDS_C
 static int take_read(struct channel *channel, struct sqlite_input *input, const struct VDS_Command *command,
                      struct error *err)
 {
-        bool positioned = channel->session->shape.features & VDF_RandomAccess;
+        bool positioned = channel->side->shape.features & VDF_RandomAccess;
         uint64_t *size = &input->sizes[channel->index];
 
         if (command->completionCode != ERROR_SUCCESS && !sqlite_is_end(command->completionCode))
@@ -126,7 +126,7 @@ static int take_read(struct channel *channel, struct sqlite_input *input, const 
                                    (int)command->bytesTransferred);
         if (*size == 0 && meet(input, channel->index, command, err) < 0)
                 return -1;
-        if (session_is_failing(channel->session))
+        if (side_is_failing(channel->side))
                 return 0;
         if (store(input, channel->index, command, err) < 0)
                 return -1;
@@ -140,8 +140,8 @@ static int check_part(const struct channel *channel, const struct sqlite_input *
         const struct server_part *part = &input->parts[channel->index];
         uint64_t size = input->sizes[channel->index];
 
-        if (size == 0 && sqlite_is_tape(channel->session) && last_code != ERROR_FILEMARK_DETECTED)
-                return sqlite_raise_no_set(channel->session, channel_name(channel), err);
+        if (size == 0 && sqlite_is_tape(channel->side) && last_code != ERROR_FILEMARK_DETECTED)
+                return sqlite_raise_no_set(channel->side, channel_name(channel), err);
         if (part->length != UINT64_MAX && size != part->length)
                 return error_raise(err, ERR_DAMAGED, "device %u ends early: %llu of %llu bytes of '%s' came",
                                    channel->index + 1, (unsigned long long)size, (unsigned long long)part->length,
@@ -152,7 +152,7 @@ static int check_part(const struct channel *channel, const struct sqlite_input *
 /* Keeps as many reads outstanding as there are buffers; they come back in order. */
 static int serve(struct channel *channel, struct sqlite_input *input, struct error *err)
 {
-        uint32_t size = channel->session->shape.max_transfer;
+        uint32_t size = channel->side->shape.max_transfer;
         struct slot *slot = NULL;
         uint64_t asked = 0;
         int more = 1;
@@ -163,7 +163,7 @@ static int serve(struct channel *channel, struct sqlite_input *input, struct err
                 channel_send(channel, &channel->slots[channel->next], VDC_Read, size, asked);
         while (more > 0) {
                 slot = channel_next(channel);
-                if (session_is_failing(channel->session))
+                if (side_is_failing(channel->side))
                         return 0;
                 more = take_read(channel, input, &slot->command, err);
                 if (more > 0) {
@@ -176,11 +176,11 @@ static int serve(struct channel *channel, struct sqlite_input *input, struct err
         /* Behind the end the device is in IO-ERROR, and the other reads come back unserved; closing it is the orderly
          * answer, but a drive is left ready for more. */
         channel_drain(channel);
-        if (session_is_failing(channel->session))
+        if (side_is_failing(channel->side))
                 return 0;
         if (check_part(channel, input, slot->command.completionCode, err) < 0)
                 return -1;
-        return sqlite_is_tape(channel->session) ? channel_control(channel, VDC_ClearError, err) : 0;
+        return sqlite_is_tape(channel->side) ? channel_control(channel, VDC_ClearError, err) : 0;
 }
 
 static void serve_device(struct channel *channel, void *input_at)
@@ -188,13 +188,13 @@ static void serve_device(struct channel *channel, void *input_at)
         struct error err = ERROR_INIT;
 
         if (serve(channel, input_at, &err) < 0)
-                session_fail(channel->session, &err);
+                side_fail(channel->side, &err);
 }
 
 int sqlite_input_run(struct sqlite_input *input, struct error *err)
 {
-        if (session_transfer(input->session, serve_device, input, err) < 0)
+        if (side_transfer(input->side, serve_device, input, err) < 0)
                 return -1;
-        session_set_total(input->session, sqlite_input_size(input), input->page_size);
+        side_set_total(input->side, sqlite_input_size(input), input->page_size);
         return 0;
 }

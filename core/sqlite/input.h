@@ -13,10 +13,10 @@
 
 #include "core/base/error.h"
 #include "core/servers/server.h"
-#include "core/servers/session.h"
+#include "core/servers/side.h"
 
 struct sqlite_input {
-        struct session *session;
+        struct server_side *side;
         /* Takes bytes of the image, from any channel's thread. NULL: nobody does. */
         int (*store)(void *context, uint64_t offset, const void *data, size_t size, struct error *err);
         void *context;
@@ -24,7 +24,7 @@ struct sqlite_input {
 
         uint64_t sizes[VDS_DEVICES_MAX]; /* bytes that came, by device; each is its channel's until the join */
 
-        /* Under the session's lock: */
+        /* Under the side's lock: */
         bool told;                                 /* the job knew the parts */
         bool known;                                /* the parts are */
         struct server_part parts[VDS_DEVICES_MAX]; /* a length of UINT64_MAX: whatever comes */
@@ -33,8 +33,8 @@ struct sqlite_input {
         uint64_t pages;                            /* 0: the header does not know */
 };
 
-/* Fills session, store, context and shown, and what the job knows of parts. */
-void sqlite_input_init(struct sqlite_input *input, struct session *session);
+/* Fills side, store, context and shown, and what the job knows of parts. */
+void sqlite_input_init(struct sqlite_input *input, struct server_side *side);
 
 /* Reads all devices to the end of the backup set. */
 int sqlite_input_run(struct sqlite_input *input, struct error *err);

@@ -270,11 +270,11 @@ static int look(struct channel *channel, const struct VDS_Command *command, stru
                 return channel_raise(channel, command, err);
         if (command->bytesTransferred == 0) {
                 set->empty = true;
-                return command->completionCode == ERROR_FILEMARK_DETECTED || !sqlite_is_tape(channel->session);
+                return command->completionCode == ERROR_FILEMARK_DETECTED || !sqlite_is_tape(channel->side);
         }
         if (command->bytesTransferred < FORMAT_HEADER_SIZE || command->bytesTransferred > command->size ||
             !format_parse_header(command->buffer, &header)) {
-                session_explain(channel->session, MESSAGE_DAMAGED_SET, channel_name(channel));
+                side_explain(channel->side, MESSAGE_DAMAGED_SET, channel_name(channel));
                 return error_raise(err, ERR_DAMAGED, "what is on the device '%s' is not a SQLite database",
                                    channel_name(channel));
         }
@@ -289,7 +289,7 @@ static int look(struct channel *channel, const struct VDS_Command *command, stru
 static int read_set(struct channel *channel, struct listing *listing, uint32_t file, struct error *err)
 {
         struct slot *slot = channel_next(channel);
-        uint32_t size = channel->session->shape.block_size;
+        uint32_t size = channel->side->shape.block_size;
         struct found_set set = { .position = file };
         int rc;
 
@@ -321,8 +321,8 @@ static int next_set(struct channel *channel, bool mark_was_read, struct error *e
 
 static int list_sets(struct channel *channel, struct listing *listing, struct error *err)
 {
-        const struct server_job *job = channel->session->job;
-        bool all = job->verb == SERVER_HEADERONLY && job->file == 0 && sqlite_is_tape(channel->session);
+        const struct server_job *job = channel->side->job;
+        bool all = job->verb == SERVER_HEADERONLY && job->file == 0 && sqlite_is_tape(channel->side);
         uint32_t file = job->file ? job->file : 1;
         int rc;
 
@@ -337,7 +337,7 @@ static int list_sets(struct channel *channel, struct listing *listing, struct er
                 return -1;
         if (listing->count > 0)
                 return 0;
-        return sqlite_raise_no_set(channel->session, channel_name(channel), err);
+        return sqlite_raise_no_set(channel->side, channel_name(channel), err);
 }
 
 static void serve_device(struct channel *channel, void *listing_at)
@@ -345,13 +345,13 @@ static void serve_device(struct channel *channel, void *listing_at)
         struct error err = ERROR_INIT;
 
         if (list_sets(channel, listing_at, &err) < 0)
-                session_fail(channel->session, &err);
+                side_fail(channel->side, &err);
 }
 
-static int publish(struct session *session, const struct listing *listing, struct error *err)
+static int publish(struct server_side *side, const struct listing *listing, struct error *err)
 {
-        const struct column *columns = tables[session->job->verb].columns;
-        size_t count = tables[session->job->verb].count;
+        const struct column *columns = tables[side->job->verb].columns;
+        size_t count = tables[side->job->verb].count;
         const char *names[CELLS_MAX];
         CLEANUP(freep) struct result_cell *cells = calloc(count * listing->count, sizeof *cells);
         const struct result_set results = {
@@ -366,20 +366,20 @@ static int publish(struct session *session, const struct listing *listing, struc
                 for (size_t i = 0; i < count; i++)
                         if (columns[i].value)
                                 cells[row * count + i] = columns[i].value(&listing->sets[row]);
-        if (session->events->results)
-                session->events->results(&results, session->events->context);
+        if (side->events->results)
+                side->events->results(&results, side->events->context);
         return 0;
 }
 
-int sqlite_list(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err)
+int sqlite_list(struct server_side *side, char note[ERROR_MESSAGE_MAX], struct error *err)
 {
         CLEANUP(freep) struct listing *listing = calloc(1, sizeof *listing);
 
         (void)note;
         if (!listing)
                 return error_no_memory(err);
-        if (sqlite_check_file(session, err) < 0 || sqlite_configure_read(session, err) < 0 ||
-            session_transfer(session, serve_device, listing, err) < 0)
+        if (sqlite_check_file(side, err) < 0 || sqlite_configure_read(side, err) < 0 ||
+            side_transfer(side, serve_device, listing, err) < 0)
                 return -1;
-        return publish(session, listing, err);
+        return publish(side, listing, err);
 }

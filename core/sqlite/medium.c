@@ -4,9 +4,9 @@
 
 enum { SETS_MAX = 1 << 20 }; /* a medium of nothing but marks ends, too */
 
-bool sqlite_is_tape(const struct session *session)
+bool sqlite_is_tape(const struct server_side *side)
 {
-        return session->config.features & VDF_FileMarks;
+        return side->config.features & VDF_FileMarks;
 }
 
 bool sqlite_is_end(int32_t completion_code)
@@ -15,30 +15,30 @@ bool sqlite_is_end(int32_t completion_code)
                completion_code == ERROR_FILEMARK_DETECTED;
 }
 
-int sqlite_raise_no_set(struct session *session, const char *device, struct error *err)
+int sqlite_raise_no_set(struct server_side *side, const char *device, struct error *err)
 {
-        uint32_t file = session->job->file;
+        uint32_t file = side->job->file;
         char shown[16];
 
         snprintf(shown, sizeof shown, "%u", file);
         if (file <= 1) {
-                session_explain(session, MESSAGE_EMPTY, device);
+                side_explain(side, MESSAGE_EMPTY, device);
                 return error_raise(err, ERR_DAMAGED, "there is no backup set on the device '%s'", device);
         }
-        session_explain(session, MESSAGE_NO_SET, shown, device);
+        side_explain(side, MESSAGE_NO_SET, shown, device);
         return error_raise(err, ERR_USAGE, "there is no backup set %s on the device '%s'", shown, device);
 }
 
-int sqlite_check_file(struct session *session, struct error *err)
+int sqlite_check_file(struct server_side *side, struct error *err)
 {
-        if (session->job->file <= 1 || sqlite_is_tape(session))
+        if (side->job->file <= 1 || sqlite_is_tape(side))
                 return 0;
-        return sqlite_raise_no_set(session, session->job->set_name, err);
+        return sqlite_raise_no_set(side, side->job->set_name, err);
 }
 
 static int rewind_tape(struct channel *channel, struct error *err)
 {
-        if (!(channel->session->shape.features & VDF_Rewind))
+        if (!(channel->side->shape.features & VDF_Rewind))
                 return 0;
         return channel_control(channel, VDC_Rewind, err);
 }
@@ -49,7 +49,7 @@ static int get_position(struct channel *channel, int64_t *ret_position, struct e
         const struct VDS_Command *command;
 
         *ret_position = 0;
-        if (!(channel->session->shape.features & VDF_Position))
+        if (!(channel->side->shape.features & VDF_Position))
                 return 0;
         command = channel_execute(channel, VDC_GetPosition, /* size= */ 0);
         if (command->completionCode != ERROR_SUCCESS)
@@ -60,7 +60,7 @@ static int get_position(struct channel *channel, int64_t *ret_position, struct e
 
 static int raise_unfinished(struct channel *channel, struct error *err)
 {
-        session_explain(channel->session, MESSAGE_UNFINISHED, channel_name(channel));
+        side_explain(channel->side, MESSAGE_UNFINISHED, channel_name(channel));
         return error_raise(err, ERR_FAILED,
                            "the last backup set on the device '%s' is incomplete, and nothing can be appended to it",
                            channel_name(channel));
@@ -92,18 +92,18 @@ static int go_to_end(struct channel *channel, uint32_t *ret_sets, struct error *
 /* Every device of a set holds the same number of backup sets. */
 static int agree_on_file(struct channel *channel, uint32_t sets, struct error *err)
 {
-        struct session *session = channel->session;
+        struct server_side *side = channel->side;
         uint32_t file;
 
-        pthread_mutex_lock(&session->lock);
-        if (!session->file_is_known)
-                session->file = sets + 1;
-        session->file_is_known = true;
-        file = session->file;
-        pthread_mutex_unlock(&session->lock);
+        pthread_mutex_lock(&side->lock);
+        if (!side->file_is_known)
+                side->file = sets + 1;
+        side->file_is_known = true;
+        file = side->file;
+        pthread_mutex_unlock(&side->lock);
         if (file == sets + 1)
                 return 0;
-        session_explain(session, MESSAGE_SETS_DIFFER, channel_name(channel));
+        side_explain(side, MESSAGE_SETS_DIFFER, channel_name(channel));
         return error_raise(err, ERR_FAILED, "the device '%s' holds %u backup sets, another one %u",
                            channel_name(channel), sets, file - 1);
 }
@@ -112,22 +112,22 @@ int sqlite_seek_write(struct channel *channel, struct error *err)
 {
         uint32_t sets = 0;
 
-        if (!sqlite_is_tape(channel->session))
+        if (!sqlite_is_tape(channel->side))
                 return 0;
         if (rewind_tape(channel, err) < 0)
                 return -1;
-        if (!channel->session->job->overwrite && go_to_end(channel, &sets, err) < 0)
+        if (!channel->side->job->overwrite && go_to_end(channel, &sets, err) < 0)
                 return -1;
         return agree_on_file(channel, sets, err);
 }
 
 int sqlite_seek_read(struct channel *channel, struct error *err)
 {
-        struct session *session = channel->session;
-        uint32_t file = session->job->file;
+        struct server_side *side = channel->side;
+        uint32_t file = side->job->file;
         const struct VDS_Command *command;
 
-        if (!sqlite_is_tape(session))
+        if (!sqlite_is_tape(side))
                 return 0;
         if (rewind_tape(channel, err) < 0)
                 return -1;
@@ -137,7 +137,7 @@ int sqlite_seek_read(struct channel *channel, struct error *err)
         if (command->completionCode == ERROR_SUCCESS)
                 return agree_on_file(channel, file - 1, err);
         if (sqlite_is_end(command->completionCode))
-                return sqlite_raise_no_set(session, channel_name(channel), err);
+                return sqlite_raise_no_set(side, channel_name(channel), err);
         return channel_raise(channel, command, err);
 }
 
@@ -145,7 +145,7 @@ int sqlite_write_mark(struct channel *channel, struct error *err)
 {
         const struct VDS_Command *command;
 
-        if (!sqlite_is_tape(channel->session))
+        if (!sqlite_is_tape(channel->side))
                 return 0;
         command = channel_execute(channel, VDC_WriteMark, /* size= */ 0);
         if (command->completionCode == ERROR_END_OF_MEDIA)

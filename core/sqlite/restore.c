@@ -19,7 +19,7 @@ struct restore {
         const struct server_job *job;
         struct target target;
         struct stage stage;
-        struct session *session;
+        struct server_side *side;
         struct sqlite_input input;
 };
 
@@ -52,7 +52,7 @@ static int check_target(struct restore *restore, struct error *err)
         if (!target_first(target, path))
                 return 0;
         if (restore->job->replace == SERVER_REPLACE_NO)
-                session_explain(restore->session, MESSAGE_FILE_EXISTS, server_job_logical_name(restore->job), path);
+                side_explain(restore->side, MESSAGE_FILE_EXISTS, server_job_logical_name(restore->job), path);
         switch (restore->job->replace) {
         case SERVER_REPLACE_ASIDE:
                 return replace_check_unused(target, target->name, err);
@@ -69,11 +69,11 @@ static int check_target(struct restore *restore, struct error *err)
         }
 }
 
-int sqlite_configure_read(struct session *session, struct error *err)
+int sqlite_configure_read(struct server_side *side, struct error *err)
 {
-        const struct server_job *job = session->job;
-        const struct session_shape shape = {
-                .features = (session->config.features & SQLITE_FEATURES & ~VDF_RequestComplete) | VDF_ReadMedia,
+        const struct server_job *job = side->job;
+        const struct side_shape shape = {
+                .features = (side->config.features & SQLITE_FEATURES & ~VDF_RequestComplete) | VDF_ReadMedia,
                 .block_size = job->block_size ? job->block_size : VDS_BLOCK_SIZE_MIN,
                 .max_transfer = job->max_transfer ? job->max_transfer : SQLITE_TRANSFER_DEFAULT,
                 .buffer_count = job->buffer_count,
@@ -84,7 +84,7 @@ int sqlite_configure_read(struct session *session, struct error *err)
         snprintf(info.version, sizeof info.version, "%s", sqlite3_libversion());
         if (server_info_encode(&info, text, err) < 0)
                 return -1;
-        return session_configure(session, &shape, text, err);
+        return side_configure(side, &shape, text, err);
 }
 
 /* ---- the data ---- */
@@ -101,7 +101,7 @@ static int store(void *restore_at, uint64_t offset, const void *data, size_t siz
 
 static int transfer(struct restore *restore, struct error *err)
 {
-        sqlite_input_init(&restore->input, restore->session);
+        sqlite_input_init(&restore->input, restore->side);
         restore->input.store = store;
         restore->input.context = restore;
         return sqlite_input_run(&restore->input, err);
@@ -124,7 +124,7 @@ static void dress(const struct restore *restore)
         stage_dress(&restore->stage, uid, gid, mode);
 }
 
-static int settle(struct restore *restore, struct session *session, struct db_patience *patience, struct error *err)
+static int settle(struct restore *restore, struct server_side *side, struct db_patience *patience, struct error *err)
 {
         const struct server_job *job = restore->job;
 
@@ -137,8 +137,8 @@ static int settle(struct restore *restore, struct session *session, struct db_pa
         if (fault("restore.synced", job, err) < 0 ||
             check_database(restore->stage.path, restore->stage.fd, job->check, patience, job->database, err) < 0)
                 return -1;
-        if (session_is_aborted(session))
-                return session_raise(session, VD_E_ABORT, "finish", err);
+        if (side_is_aborted(side))
+                return side_raise(side, VD_E_ABORT, "finish", err);
         return fault("restore.checked", job, err);
 }
 
@@ -157,24 +157,22 @@ static int put_into_place(struct restore *restore, const struct replacement *rep
         return (target_first(&restore->target, path) ? ways[restore->job->replace] : replace_new)(replacement, err);
 }
 
-int sqlite_restore(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err)
+int sqlite_restore(struct server_side *side, char note[ERROR_MESSAGE_MAX], struct error *err)
 {
         CLEANUP(restore_deinit)
-        struct restore restore = {
-                .job = session->job, .target = TARGET_INIT, .stage = STAGE_INIT, .session = session
-        };
-        struct db_patience patience = { .cancelled = session_is_aborted, .context = session };
+        struct restore restore = { .job = side->job, .target = TARGET_INIT, .stage = STAGE_INIT, .side = side };
+        struct db_patience patience = { .cancelled = side_is_aborted, .context = side };
         const struct replacement replacement = {
                 .target = &restore.target, .stage = &restore.stage, .patience = &patience, .note = note
         };
 
-        stage_sweep(session->job->database);
-        if (sqlite_check_file(session, err) < 0 || target_open(&restore.target, session->job->database, err) < 0 ||
+        stage_sweep(side->job->database);
+        if (sqlite_check_file(side, err) < 0 || target_open(&restore.target, side->job->database, err) < 0 ||
             check_target(&restore, err) < 0 || stage_create(&restore.target, "restore", &restore.stage, err) < 0 ||
-            fault("restore.temp.created", session->job, err) < 0 || sqlite_configure_read(session, err) < 0 ||
-            transfer(&restore, err) < 0 || settle(&restore, session, &patience, err) < 0)
+            fault("restore.temp.created", side->job, err) < 0 || sqlite_configure_read(side, err) < 0 ||
+            transfer(&restore, err) < 0 || settle(&restore, side, &patience, err) < 0)
                 return -1;
-        patience.deadline = deadline_after_ms(session->job->busy_timeout_ms);
+        patience.deadline = deadline_after_ms(side->job->busy_timeout_ms);
         return put_into_place(&restore, &replacement, err);
 }
 
@@ -195,12 +193,12 @@ static int check_length(const struct sqlite_input *input, struct error *err)
 /* With CHECKSUM the database is put together in the spool folder for SQLite to look at. */
 static int verify_content(struct restore *restore, struct error *err)
 {
-        struct db_patience patience = { .cancelled = session_is_aborted, .context = restore->session };
+        struct db_patience patience = { .cancelled = side_is_aborted, .context = restore->side };
 
         if (check_database(restore->stage.path, restore->stage.fd, SERVER_CHECK_QUICK, &patience,
                            restore->job->set_name, err) < 0)
                 return -1;
-        return session_is_aborted(restore->session) ? session_raise(restore->session, VD_E_ABORT, "finish", err) : 0;
+        return side_is_aborted(restore->side) ? side_raise(restore->side, VD_E_ABORT, "finish", err) : 0;
 }
 
 static int open_spool(struct restore *restore, struct error *err)
@@ -215,19 +213,17 @@ static int open_spool(struct restore *restore, struct error *err)
         return stage_create(&restore->target, "restore", &restore->stage, err);
 }
 
-int sqlite_verify(struct session *session, char note[ERROR_MESSAGE_MAX], struct error *err)
+int sqlite_verify(struct server_side *side, char note[ERROR_MESSAGE_MAX], struct error *err)
 {
         CLEANUP(restore_deinit)
-        struct restore restore = {
-                .job = session->job, .target = TARGET_INIT, .stage = STAGE_INIT, .session = session
-        };
-        bool content = session->job->checksum;
+        struct restore restore = { .job = side->job, .target = TARGET_INIT, .stage = STAGE_INIT, .side = side };
+        bool content = side->job->checksum;
 
         (void)note;
-        if (sqlite_check_file(session, err) < 0 || (content && open_spool(&restore, err) < 0) ||
-            sqlite_configure_read(session, err) < 0)
+        if (sqlite_check_file(side, err) < 0 || (content && open_spool(&restore, err) < 0) ||
+            sqlite_configure_read(side, err) < 0)
                 return -1;
-        sqlite_input_init(&restore.input, session);
+        sqlite_input_init(&restore.input, side);
         restore.input.store = content ? store : NULL;
         restore.input.context = &restore;
         if (sqlite_input_run(&restore.input, err) < 0 || check_length(&restore.input, err) < 0)

@@ -32,22 +32,21 @@ allow core/sqlite core/base/ core/servers/ core/tsql/ "$vds"
 allow core/mssql core/base/ core/servers/ core/tsql/ "$vds"
 allow core/standin core/base/ core/servers/ core/tsql/ core/tds/ core/script/ core/sqlite/ "$vds"
 
-made='codecs/(codecs|layers)\.h codecs/stream/info\.h'
-# shellcheck disable=SC2086 # a list of words
+made='codecs/((codecs|layers)\.h|stream/info\.h)'
 allow codecs/base core/base/
-allow codecs/ends core/base/ codecs/base/ $made
-allow codecs/stream core/base/ codecs/base/ codecs/ends/ $made
-allow codecs/age core/base/ codecs/base/ $made
+allow codecs/ends core/base/ codecs/base/ "$made"
+allow codecs/stream core/base/ codecs/base/ codecs/ends/ "$made"
+allow codecs/age core/base/ codecs/base/ "$made"
 allow codecs core/base/ codecs/base/ codecs/ends/ codecs/stream/ codecs/age/
 allow codecs/drives core/base/ codecs/
 
-below="core/base/ codecs/ $vds core/servers/ core/mssql/(mssql|statement|history)\.h core/sqlite/(format|sqlite)\.h core/sqlvdi/(engine|library)\.h"
-public="$below core/script/run\.h core/tsql/(statement|lexer)\.h core/standin/standin\.h"
 shared='cli/(args|options|command|config|message|exit_status|render)\.h'
-allow cli $shared $below
-allow cli/text $shared $below
-allow cli/media $shared $below cli/text/
-allow cli/run $shared $below cli/text/ cli/media/
-allow cli/databases $shared $public cli/text/ cli/media/ cli/run/
-allow cli/commands $shared $public cli/text/ cli/media/ cli/run/ cli/databases/
+below="codecs/|$vds|core/(base/|servers/|mssql/(mssql|statement|history)\\.h|sqlite/(format|sqlite)\\.h|sqlvdi/(engine|library)\\.h)"
+public="$below|core/(script/run|tsql/(statement|lexer)|standin/standin)\\.h"
+allow cli "$shared" "$below"
+allow cli/text "$shared" "$below"
+allow cli/media "$shared" "$below" cli/text/
+allow cli/run "$shared" "$below" cli/text/ cli/media/
+allow cli/databases "$shared" "$public" cli/text/ cli/media/ cli/run/
+allow cli/commands "$shared" "$public" cli/text/ cli/media/ cli/run/ cli/databases/
 exit $status

@@ -1,15 +1,15 @@
 /*
- * session.h - the server side of one device set, as every server of ours drives it
+ * side.h - the server side of one device set, as every server of ours drives it
  *
- * session_join(), session_configure(), session_transfer() with the function that serves one device, session_end(). A
+ * side_join(), side_configure(), side_transfer() with the function that serves one device, side_end(). A
  * channel is one device with a few buffers of the pool, used in turn: a slot is a buffer and the command that carries
- * it. Channels belong to the thread that session_transfer() starts for them; the completion agent has a thread of its
+ * it. Channels belong to the thread that side_transfer() starts for them; the completion agent has a thread of its
  * own.
  *
- * The first failure is the one that is reported: session_fail() keeps it, and channels look at session_is_failing().
+ * The first failure is the one that is reported: side_fail() keeps it, and channels look at side_is_failing().
  */
-#ifndef VDIPIPE_CORE_SERVERS_SESSION_H
-#define VDIPIPE_CORE_SERVERS_SESSION_H
+#ifndef VDIPIPE_CORE_SERVERS_SIDE_H
+#define VDIPIPE_CORE_SERVERS_SIDE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -24,7 +24,7 @@
 
 enum { CHANNEL_DEPTH_MAX = 16 };
 
-struct session;
+struct server_side;
 struct channel;
 
 struct slot {
@@ -35,7 +35,7 @@ struct slot {
 };
 
 struct channel {
-        struct session *session;
+        struct server_side *side;
         uint32_t index; /* of the device, from 0 */
         struct vds_server_device *device;
         pthread_t thread;
@@ -50,20 +50,20 @@ struct channel {
 };
 
 /* What the server decides at configuration. */
-struct session_shape {
+struct side_shape {
         uint32_t features;
         uint32_t block_size;
         uint32_t max_transfer;
-        uint32_t buffer_count; /* 0: the session's choice */
+        uint32_t buffer_count; /* 0: the side's choice */
 };
 
-struct session {
+struct server_side {
         struct vds_server *server;
         const struct server_job *job;
         const struct server_events *events; /* never NULL */
         pid_t parent;                       /* the process that gave us the job: when it is gone, so is the client */
         struct VDConfig config;             /* the client's wishes, then what was agreed */
-        struct session_shape shape;
+        struct side_shape shape;
         bool transferred; /* every device was served and closed */
         struct channel channels[VDS_DEVICES_MAX];
         uint32_t channel_count; /* initialised ones */
@@ -83,57 +83,56 @@ struct session {
         bool explained;          /* the failure has had its message */
 
         pthread_mutex_t lock;
-        pthread_cond_t met;  /* somebody arrived at the meeting, something became known, or the session is failing */
+        pthread_cond_t met;  /* somebody arrived at the meeting, something became known, or the side is failing */
         atomic_bool stopped; /* everything is to end early */
         uint32_t arrived;
         atomic_bool failing;
         struct error failure; /* the first one, under `lock` */
 };
 
-/* Joins the job's set, waiting for it as long as the job allows, and reads the client's wishes. *session is initialised
- * in any case: call session_end(). */
-int session_join(struct session *session, const struct server_job *job, const struct vds_options *options,
-                 const struct server_events *events, struct error *err);
+/* Joins the job's set, waiting for it as long as the job allows, and reads the client's wishes. *side is initialised
+ * in any case: call side_end(). */
+int side_join(struct server_side *side, const struct server_job *job, const struct vds_options *options,
+              const struct server_events *events, struct error *err);
 
 /* Fixes the shape, publishes the server's description, opens all devices and starts the agent. */
-int session_configure(struct session *session, const struct session_shape *shape, const char *info, struct error *err);
+int side_configure(struct server_side *side, const struct side_shape *shape, const char *info, struct error *err);
 
-/* Runs `serve` for every device on a thread of its own, and waits for all. `serve` fails with session_fail(). */
-int session_transfer(struct session *session, void (*serve)(struct channel *channel, void *context), void *context,
-                     struct error *err);
+/* Runs `serve` for every device on a thread of its own, and waits for all. `serve` fails with side_fail(). */
+int side_transfer(struct server_side *side, void (*serve)(struct channel *channel, void *context), void *context,
+                  struct error *err);
 
-/* States the verdict and closes. `failure` may be empty: success. Frees everything the session holds. */
-void session_end(struct session *session, const struct error *failure, const char *note);
+/* States the verdict and closes. `failure` may be empty: success. Frees everything the side holds. */
+void side_end(struct server_side *side, const struct error *failure, const char *note);
 
 /* Sends a message to whoever runs the server: words as for server_message_make(). */
-#define session_tell(session, id, ...) \
-        session_tell_words((session), (id), (const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
-void session_tell_words(struct session *session, enum server_message_id id, const char *const *words);
+#define side_tell(side, id, ...) side_tell_words((side), (id), (const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
+void side_tell_words(struct server_side *side, enum server_message_id id, const char *const *words);
 
-/* The same for the message that explains a failure which is raised next; only the first of a session is sent. */
-#define session_explain(session, id, ...) \
-        session_explain_words((session), (id), (const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
-void session_explain_words(struct session *session, enum server_message_id id, const char *const *words);
+/* The same for the message that explains a failure which is raised next; only the first of a side is sent. */
+#define side_explain(side, id, ...) \
+        side_explain_words((side), (id), (const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
+void side_explain_words(struct server_side *side, enum server_message_id id, const char *const *words);
 
 /* How much there is to move. */
-void session_set_total(struct session *session, uint64_t bytes, uint32_t page_size);
+void side_set_total(struct server_side *side, uint64_t bytes, uint32_t page_size);
 
 /* Counts bytes that were moved, and tells every so many percent of the total. */
-void session_progress(struct session *session, uint64_t bytes);
+void side_progress(struct server_side *side, uint64_t bytes);
 
 /* Keeps the first failure and makes every channel stop. */
-void session_fail(struct session *session, const struct error *err);
-bool session_is_failing(struct session *session);
+void side_fail(struct server_side *side, const struct error *err);
+bool side_is_failing(struct server_side *side);
 
-/* Whether the set was aborted, or the client is gone. Fits as a cancellation callback; `session_at` is a struct
- * session. */
-bool session_is_aborted(void *session_at);
+/* Whether the set was aborted, or the client is gone. Fits as a cancellation callback; `side_at` is a struct
+ * side. */
+bool side_is_aborted(void *side_at);
 
 /* Raises the reason of the abort; for a set that is not aborted, the meaning of `result`, a VD_E_ code. Returns -1. */
-int session_raise(struct session *session, int result, const char *doing, struct error *err);
+int side_raise(struct server_side *side, int result, const char *doing, struct error *err);
 
-/* Waits until every channel has come here. False when the session is failing instead. */
-bool session_meet(struct session *session);
+/* Waits until every channel has come here. False when the side is failing instead. */
+bool side_meet(struct server_side *side);
 
 /* The slot whose turn it is, once its last command is done; its completion is still to be looked at. */
 struct slot *channel_next(struct channel *channel);
