@@ -1,10 +1,11 @@
+#include "core/tds/bytes.h"
+
 #include <endian.h>
+#include <errno.h>
+#include <iconv.h>
 #include <string.h>
 
-#include "core/base/text.h"
-#include "core/tds/internal.h"
-
-enum { REPLACEMENT = 0xfffd, SURROGATES = 0xd800, LOW_SURROGATES = 0xdc00, SURROGATES_END = 0xe000 };
+#include "core/base/cleanup.h"
 
 const uint8_t *tds_get(struct tds_cursor *cursor, size_t size)
 {
@@ -25,117 +26,62 @@ uint64_t tds_get_number(struct tds_cursor *cursor, size_t size)
         const uint8_t *bytes = tds_get(cursor, size);
         uint64_t value = 0;
 
-        for (size_t i = size; bytes && i > 0; i--)
-                value = value << 8 | bytes[i - 1];
-        return value;
+        if (bytes)
+                memcpy(&value, bytes, size);
+        return le64toh(value);
 }
 
-/* The character at the cursor; 0 when there is none that may stand in a text. */
-static uint32_t get_character(struct tds_cursor *cursor)
+/* Leaves errno as it is. */
+static void converter_closep(iconv_t *converter)
 {
-        uint32_t unit = tds_get_u16(cursor);
-        uint32_t low;
+        int saved = errno;
 
-        if (unit < SURROGATES || unit >= SURROGATES_END)
-                return unit;
-        low = tds_get_u16(cursor);
-        if (unit >= LOW_SURROGATES || low < LOW_SURROGATES || low >= SURROGATES_END)
-                return 0;
-        return 0x10000 + ((unit - SURROGATES) << 10) + (low - LOW_SURROGATES);
+        if (*converter != (iconv_t)-1)
+                iconv_close(*converter);
+        errno = saved;
 }
 
-/* UTF-8 of a character: up to 4 bytes, returned is how many. */
-static size_t put_character(char *out, uint32_t character)
+char *tds_text_decode(const char *charset, const uint8_t *bytes, size_t size)
 {
-        static const uint8_t firsts[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
-        size_t size = character < 0x80 ? 1 : character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
+        CLEANUP(converter_closep) iconv_t converter = iconv_open("UTF-8", charset);
+        size_t room = 3 * size; /* what a byte of either charset comes to at most */
+        CLEANUP(freep) char *text = malloc(room + 1);
+        char *in = (char *)(uintptr_t)bytes;
+        char *end = text;
 
-        for (size_t i = size - 1; i > 0; i--) {
-                out[i] = (char)(0x80 | (character & 0x3f));
-                character >>= 6;
+        if (converter == (iconv_t)-1 || !text)
+                return NULL;
+        if (iconv(converter, &in, &size, &end, &room) == (size_t)-1 || memchr(text, '\0', (size_t)(end - text))) {
+                explicit_bzero(text, (size_t)(end - text));
+                errno = EILSEQ;
+                return NULL;
         }
-        out[0] = (char)(firsts[size] | character);
-        return size;
+        *end = '\0';
+        return take_ptr(&text);
 }
 
-enum tds_text_result tds_text_decode(const uint8_t *bytes, size_t size, char **ret_text)
+uint8_t *tds_text_encode(const char *text, size_t max, size_t *ret_units)
 {
-        struct tds_cursor cursor = tds_cursor_on(bytes, size);
-        CLEANUP(freep) char *text = malloc(size / 2 * 3 + 4);
-        size_t used = 0;
+        static const uint8_t replacement[] = { 0xfd, 0xff };
+        CLEANUP(converter_closep) iconv_t converter = iconv_open(TDS_UTF16, "UTF-8");
+        size_t left = strlen(text);
+        size_t room = 2 * (left < max ? left : max); /* no character has more units than bytes */
+        CLEANUP(freep) uint8_t *units = malloc(room + 1);
+        char *in = (char *)(uintptr_t)text;
+        char *end = (char *)units;
 
-        *ret_text = NULL;
-        if (!text)
-                return TDS_TEXT_MEMORY;
-        while (cursor.left > 0) {
-                uint32_t character = get_character(&cursor);
-
-                if (character == 0 || cursor.bad) {
-                        explicit_bzero(text, used);
-                        return TDS_TEXT_BAD;
-                }
-                used += put_character(text + used, character);
+        *ret_units = 0;
+        if (converter == (iconv_t)-1 || !units)
+                return NULL;
+        while (iconv(converter, &in, &left, &end, &room) == (size_t)-1 && errno != E2BIG &&
+               room >= sizeof replacement) {
+                end = mempcpy(end, replacement, sizeof replacement);
+                room -= sizeof replacement;
+                in++;
+                left--;
         }
-        text[used] = '\0';
-        *ret_text = take_ptr(&text);
-        return TDS_TEXT_GOOD;
-}
-
-/* The character at *text, which moves on. */
-static uint32_t next_character(const char **text)
-{
-        static const uint8_t masks[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
-        const unsigned char *at = (const unsigned char *)*text;
-        size_t length = text_utf8_length(at, strnlen(*text, 4));
-        uint32_t character;
-
-        *text += length > 0 ? length : 1;
-        if (length == 0)
-                return REPLACEMENT;
-        character = at[0] & masks[length];
-        for (size_t i = 1; i < length; i++)
-                character = character << 6 | (at[i] & 0x3fu);
-        return character;
-}
-
-size_t tds_text_units(const char *text, size_t max)
-{
-        size_t units = 0;
-
-        while (*text) {
-                size_t wanted = next_character(&text) > 0xffff ? 2 : 1;
-
-                if (wanted > max - units)
-                        break;
-                units += wanted;
-        }
-        return units;
-}
-
-static void put_unit(uint8_t *out, uint32_t unit)
-{
-        out[0] = (uint8_t)unit;
-        out[1] = (uint8_t)(unit >> 8);
-}
-
-size_t tds_text_encode(const char **text, uint8_t *out, size_t max)
-{
-        size_t units = 0;
-
-        while (**text) {
-                const char *after = *text;
-                uint32_t character = next_character(&after);
-
-                if ((character > 0xffff ? 2u : 1u) > max - units)
-                        break;
-                *text = after;
-                if (character > 0xffff) {
-                        put_unit(out + 2 * units++, SURROGATES + ((character - 0x10000) >> 10));
-                        character = LOW_SURROGATES + ((character - 0x10000) & 0x3ff);
-                }
-                put_unit(out + 2 * units++, character);
-        }
-        return units;
+        *ret_units = (size_t)(end - (char *)units) / 2;
+        return take_ptr(&units);
 }
 
 void tds_put(struct tds_token *token, const void *bytes, size_t size)
@@ -156,17 +102,18 @@ void tds_put_number(struct tds_token *token, uint64_t value, size_t size)
 
 void tds_put_text(struct tds_token *token, const char *text, size_t prefix, size_t max)
 {
-        size_t units = tds_text_units(text, max);
+        size_t units;
+        CLEANUP(freep) uint8_t *bytes = tds_text_encode(text, max, &units);
 
+        token->bad = token->bad || !bytes;
         tds_put_number(token, units, prefix);
-        if (2 * units > sizeof token->bytes - token->size)
-                abort();
-        token->size += 2 * tds_text_encode(&text, token->bytes + token->size, units);
+        tds_put(token, bytes, 2 * units);
 }
 
 void tds_token_open(struct tds_token *token, uint8_t kind)
 {
         token->size = 0;
+        token->bad = false;
         tds_put_number(token, kind, 1);
         tds_put_number(token, 0, 2);
 }

@@ -1,6 +1,9 @@
+#include "core/tds/login.h"
+
+#include <errno.h>
 #include <string.h>
 
-#include "core/tds/internal.h"
+#include "core/base/cleanup.h"
 
 /* Where the fixed part of LOGIN7 has what. */
 enum {
@@ -44,7 +47,7 @@ void tds_login_deinit(struct tds_login *login)
 }
 
 /* The password is disguised, not encrypted: each byte with its halves exchanged, then XORed. */
-static void reveal_password(uint8_t *bytes, size_t size)
+static void login_reveal_password(uint8_t *bytes, size_t size)
 {
         for (size_t i = 0; i < size; i++) {
                 uint8_t byte = bytes[i] ^ 0xa5;
@@ -53,14 +56,14 @@ static void reveal_password(uint8_t *bytes, size_t size)
         }
 }
 
-static int take_field(const struct tds_message *message, size_t fixed, const struct login_field *field,
-                      struct tds_cursor *places, struct tds_login *login, struct error *err)
+static int login_take_field(const struct tds_message *message, size_t fixed, const struct login_field *field,
+                            struct tds_cursor *places, struct tds_login *login, struct error *err)
 {
         size_t offset = tds_get_u16(places);
         size_t size = 2 * (size_t)tds_get_u16(places);
         bool is_password = field->at == offsetof(struct tds_login, password);
         uint8_t bytes[2 * TDS_LOGIN_TEXT_MAX];
-        enum tds_text_result result;
+        char **text;
 
         if (field->at == SIZE_MAX)
                 return 0;
@@ -71,18 +74,17 @@ static int take_field(const struct tds_message *message, size_t fixed, const str
                                    "TDS client sent a login whose %s lies outside of it or is too long", field->what);
         memcpy(bytes, message->body + offset, size);
         if (is_password)
-                reveal_password(bytes, size);
-        result = tds_text_decode(bytes, size, login_text(login, field));
+                login_reveal_password(bytes, size);
+        text = login_text(login, field);
+        *text = tds_text_decode(TDS_UTF16, bytes, size);
         if (is_password)
                 explicit_bzero(bytes, sizeof bytes);
-        if (result == TDS_TEXT_MEMORY)
-                return error_raise(err, ERR_MEMORY, "out of memory for a login");
-        if (result == TDS_TEXT_BAD)
+        if (!*text && errno == EILSEQ)
                 return error_raise(err, ERR_PROTOCOL, "TDS client sent a login whose %s is no text", field->what);
-        return 0;
+        return *text ? 0 : error_no_memory(err);
 }
 
-int tds_login_parse(const struct tds_message *message, struct tds_login *login, struct tds_login_wishes *ret_wishes,
+int tds_login_parse(const struct tds_message *message, struct tds_login *login, struct tds_login_wishes *wishes,
                     struct error *err)
 {
         struct tds_cursor cursor = tds_cursor_on(message->body, message->size);
@@ -94,15 +96,13 @@ int tds_login_parse(const struct tds_message *message, struct tds_login *login, 
         if (message->size < fixed || length != message->size)
                 return error_raise(err, ERR_PROTOCOL, "TDS client sent a login of %zu bytes that says it has %u",
                                    message->size, length);
-        *ret_wishes = (struct tds_login_wishes){
-                .version = version,
-                .packet_size = tds_get_u32(&cursor),
-                .foreign_numbers = (message->body[24] & FLAGS_1_NUMBERS) != 0,
-                .integrated = (message->body[25] & FLAGS_2_INTEGRATED) != 0,
-        };
+        wishes->version = version;
+        wishes->packet_size = tds_get_u32(&cursor);
+        wishes->foreign_numbers = (message->body[24] & FLAGS_1_NUMBERS) != 0;
+        wishes->integrated = (message->body[25] & FLAGS_2_INTEGRATED) != 0;
         places = tds_cursor_on(message->body + LOGIN_FIELDS, fixed - LOGIN_FIELDS);
         for (size_t i = 0; i < sizeof login_fields / sizeof login_fields[0]; i++)
-                if (take_field(message, fixed, &login_fields[i], &places, login, err) < 0)
+                if (login_take_field(message, fixed, &login_fields[i], &places, login, err) < 0)
                         return -1;
         return 0;
 }

@@ -1,9 +1,21 @@
+#include "core/tds/packet.h"
+
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
-#include "core/tds/internal.h"
+#include "core/base/cleanup.h"
+
+enum {
+        TDS_HEADER = 8,
+        LOGIN_MESSAGE_MAX = (128 << 10) - 1, /* bytes, as the protocol has it */
+        QUEUE_MAX = 16,                      /* requests that wait while one is answered */
+        LINGER_MS = 1000,                    /* until the refused client has read why */
+};
 
 void tds_message_free(struct tds_message *message)
 {
@@ -16,24 +28,60 @@ void tds_message_free(struct tds_message *message)
         free(message);
 }
 
-void tds_input_drop(struct tds_session *session)
+/* Forgets all messages, complete or not. */
+static void input_drop(struct tds_connection *connection)
 {
-        struct tds_input *input = &session->input;
         struct tds_message *message;
 
-        tds_message_free(take_ptr(&input->partial));
-        while ((message = tds_input_take(session)))
+        tds_message_free(take_ptr(&connection->input.partial));
+        while ((message = tds_input_take(connection)))
                 tds_message_free(message);
 }
 
-bool tds_input_has_room(const struct tds_session *session)
+int tds_connection_init(struct tds_connection *connection, int fd, uint16_t session_id, struct deadline deadline)
 {
-        return session->input.count < TDS_QUEUE_MAX && session->input.bytes <= TDS_REQUEST_MAX;
+        int on = 1;
+
+        connection->fd = fd;
+        connection->session_id = session_id;
+        connection->deadline = deadline;
+        connection->input.limit = LOGIN_MESSAGE_MAX;
+        connection->output.packet_size = TDS_PACKET_DEFAULT;
+        connection->output.size = TDS_HEADER;
+        connection->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        /* Not every connection is TCP. */
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        return connection->wake_fd < 0 ? -1 : 0;
 }
 
-struct tds_message *tds_input_take(struct tds_session *session)
+void tds_connection_deinit(struct tds_connection *connection)
 {
-        struct tds_input *input = &session->input;
+        input_drop(connection);
+        fd_closep(&connection->fd);
+        fd_closep(&connection->wake_fd);
+}
+
+void tds_connection_open(struct tds_connection *connection)
+{
+        connection->deadline = DEADLINE_NEVER;
+        connection->input.limit = TDS_REQUEST_MAX;
+}
+
+void tds_connection_shutdown(struct tds_connection *connection)
+{
+        atomic_store(&connection->ended, true);
+        /* Can only fail when the counter is full, and then it is readable already. */
+        (void)eventfd_write(connection->wake_fd, 1);
+}
+
+bool tds_input_has_room(const struct tds_connection *connection)
+{
+        return connection->input.count < QUEUE_MAX && connection->input.bytes <= TDS_REQUEST_MAX;
+}
+
+struct tds_message *tds_input_take(struct tds_connection *connection)
+{
+        struct tds_input *input = &connection->input;
         struct tds_message *message = input->first;
 
         if (!message)
@@ -51,7 +99,7 @@ static size_t packet_length(const uint8_t *packet)
 }
 
 /* What else than TDS 7 may begin a connection, so that the reason is told rather than a number. */
-static int refuse_first_byte(uint8_t type, struct error *err)
+static int packet_refuse_first(uint8_t type, struct error *err)
 {
         if (type == TDS_PACKET_TLS)
                 return error_raise(
@@ -66,23 +114,23 @@ static int refuse_first_byte(uint8_t type, struct error *err)
                            type);
 }
 
-static bool may_come(const struct tds_session *session, uint8_t type)
+static bool packet_may_come(const struct tds_connection *connection, uint8_t type)
 {
-        if (session->version == 0)
+        if (connection->version == 0)
                 return type == TDS_PACKET_PRELOGIN || type == TDS_PACKET_LOGIN7;
         return type == TDS_PACKET_BATCH || type == TDS_PACKET_RPC || type == TDS_PACKET_ATTENTION ||
                type == TDS_PACKET_BULK || type == TDS_PACKET_TRANSACTION;
 }
 
-static int check_header(const struct tds_session *session, struct error *err)
+static int packet_check_header(const struct tds_connection *connection, struct error *err)
 {
-        const struct tds_input *input = &session->input;
+        const struct tds_input *input = &connection->input;
         uint8_t type = input->packet[0];
         size_t length = packet_length(input->packet);
 
-        if (!may_come(session, type)) {
-                if (session->version == 0)
-                        return refuse_first_byte(type, err);
+        if (!packet_may_come(connection, type)) {
+                if (connection->version == 0)
+                        return packet_refuse_first(type, err);
                 return error_raise(err, ERR_PROTOCOL, "TDS client sent a packet of type 0x%02x, which is no request",
                                    type);
         }
@@ -110,7 +158,7 @@ static int message_grow(struct tds_message *message, size_t size, size_t limit, 
                 return 0;
         body = malloc(room);
         if (!body)
-                return error_raise(err, ERR_MEMORY, "out of memory for a message of a TDS client");
+                return error_no_memory(err);
         if (message->size > 0) {
                 memcpy(body, message->body, message->size);
                 explicit_bzero(message->body, message->size);
@@ -121,7 +169,7 @@ static int message_grow(struct tds_message *message, size_t size, size_t limit, 
         return 0;
 }
 
-static void queue_message(struct tds_input *input)
+static void input_queue(struct tds_input *input)
 {
         struct tds_message **end = &input->first;
 
@@ -132,21 +180,21 @@ static void queue_message(struct tds_input *input)
         *end = take_ptr(&input->partial);
 }
 
-static enum tds_input_event finish_packet(struct tds_session *session, struct error *err)
+static enum tds_input_event input_finish_packet(struct tds_connection *connection, struct error *err)
 {
-        struct tds_input *input = &session->input;
+        struct tds_input *input = &connection->input;
         uint8_t status = input->packet[1];
         size_t size = packet_length(input->packet) - TDS_HEADER;
 
         input->have = 0;
         if (input->packet[0] == TDS_PACKET_ATTENTION) {
-                tds_input_drop(session);
+                input_drop(connection);
                 return TDS_INPUT_ATTENTION;
         }
         if (!input->partial) {
                 input->partial = calloc(1, sizeof *input->partial);
                 if (!input->partial) {
-                        error_raise(err, ERR_MEMORY, "out of memory for a message of a TDS client");
+                        error_no_memory(err);
                         return TDS_INPUT_FAILED;
                 }
                 input->partial->type = input->packet[0];
@@ -156,26 +204,26 @@ static enum tds_input_event finish_packet(struct tds_session *session, struct er
                 return TDS_INPUT_FAILED;
         memcpy(input->partial->body + input->partial->size, input->packet + TDS_HEADER, size);
         input->partial->size += size;
-        if (session->version == 0)
+        if (connection->version == 0)
                 explicit_bzero(input->packet + TDS_HEADER, size);
         if (!(status & TDS_STATUS_END))
                 return TDS_INPUT_NOTHING;
         input->partial->status |= status & TDS_STATUS_IGNORE;
-        queue_message(input);
+        input_queue(input);
         return TDS_INPUT_MESSAGE;
 }
 
-static size_t packet_wanted(const struct tds_input *input)
+static size_t input_wanted(const struct tds_input *input)
 {
         return input->have < TDS_HEADER ? TDS_HEADER : packet_length(input->packet);
 }
 
-enum tds_input_event tds_input_step(struct tds_session *session, struct error *err)
+enum tds_input_event tds_input_step(struct tds_connection *connection, struct error *err)
 {
-        struct tds_input *input = &session->input;
+        struct tds_input *input = &connection->input;
 
         for (;;) {
-                ssize_t n = recv(session->fd, input->packet + input->have, packet_wanted(input) - input->have,
+                ssize_t n = recv(connection->fd, input->packet + input->have, input_wanted(input) - input->have,
                                  MSG_DONTWAIT);
 
                 if (n < 0 && errno == EINTR)
@@ -189,56 +237,57 @@ enum tds_input_event tds_input_step(struct tds_session *session, struct error *e
                         return TDS_INPUT_FAILED;
                 }
                 input->have += (size_t)n;
-                if (input->have == TDS_HEADER && check_header(session, err) < 0)
+                if (input->have == TDS_HEADER && packet_check_header(connection, err) < 0)
                         return TDS_INPUT_FAILED;
                 /* Packets may come without an end: after each the caller looks for what else has happened. */
-                if (input->have >= TDS_HEADER && input->have == packet_wanted(input))
-                        return finish_packet(session, err);
+                if (input->have >= TDS_HEADER && input->have == input_wanted(input))
+                        return input_finish_packet(connection, err);
         }
 }
 
-enum tds_wait_result tds_wait(struct tds_session *session, short events, int other_fd)
+enum tds_wait_result tds_wait(struct tds_connection *connection, short events, int other_fd)
 {
         struct pollfd polled[] = {
-                { .fd = session->wake_fd, .events = POLLIN },
+                { .fd = connection->wake_fd, .events = POLLIN },
                 { .fd = other_fd, .events = POLLIN },
-                { .fd = session->fd, .events = events },
+                { .fd = connection->fd, .events = events },
         };
 
         for (;;) {
-                int n = poll(polled, sizeof polled / sizeof polled[0], deadline_left_ms(session->deadline));
+                int n = poll(polled, sizeof polled / sizeof polled[0], deadline_left_ms(connection->deadline));
 
-                if (atomic_load(&session->ended) || polled[0].revents)
+                if (atomic_load(&connection->ended) || polled[0].revents)
                         return TDS_WAIT_ENDED;
                 if (n < 0 && errno != EINTR && errno != EAGAIN)
                         return TDS_WAIT_ENDED;
-                if (n == 0 || deadline_passed(session->deadline))
+                if (n == 0 || deadline_passed(connection->deadline))
                         return TDS_WAIT_PASSED;
                 if (n > 0)
                         return polled[1].revents ? TDS_WAIT_OTHER : TDS_WAIT_READY;
         }
 }
 
-static void send_packet(struct tds_session *session, size_t size)
+static void output_send(struct tds_connection *connection, size_t size)
 {
         size_t sent = 0;
 
-        while (sent < size && !atomic_load(&session->ended)) {
-                ssize_t n = send(session->fd, session->output.packet + sent, size - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        while (sent < size && !atomic_load(&connection->ended)) {
+                ssize_t n = send(connection->fd, connection->output.packet + sent, size - sent,
+                                 MSG_DONTWAIT | MSG_NOSIGNAL);
 
                 if (n > 0)
                         sent += (size_t)n;
                 else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-                        if (tds_wait(session, POLLOUT, -1) != TDS_WAIT_READY)
-                                tds_shutdown(session);
+                        if (tds_wait(connection, POLLOUT, -1) != TDS_WAIT_READY)
+                                tds_connection_shutdown(connection);
                 } else if (n == 0 || errno != EINTR)
-                        tds_shutdown(session);
+                        tds_connection_shutdown(connection);
         }
 }
 
-void tds_output_flush(struct tds_session *session, bool end)
+void tds_output_flush(struct tds_connection *connection, bool end)
 {
-        struct tds_output *output = &session->output;
+        struct tds_output *output = &connection->output;
 
         if (output->size == TDS_HEADER && !end)
                 return;
@@ -246,26 +295,26 @@ void tds_output_flush(struct tds_session *session, bool end)
         output->packet[1] = end ? TDS_STATUS_END : 0;
         output->packet[2] = (uint8_t)(output->size >> 8);
         output->packet[3] = (uint8_t)output->size;
-        output->packet[4] = (uint8_t)(session->id >> 8);
-        output->packet[5] = (uint8_t)session->id;
+        output->packet[4] = (uint8_t)(connection->session_id >> 8);
+        output->packet[5] = (uint8_t)connection->session_id;
         output->packet[6] = ++output->id;
         output->packet[7] = 0;
-        send_packet(session, output->size);
+        output_send(connection, output->size);
         output->size = TDS_HEADER;
         if (end)
                 output->id = 0;
 }
 
-void tds_output_bytes(struct tds_session *session, const void *bytes, size_t size)
+void tds_output_bytes(struct tds_connection *connection, const void *bytes, size_t size)
 {
-        struct tds_output *output = &session->output;
+        struct tds_output *output = &connection->output;
         const uint8_t *at = bytes;
 
-        while (size > 0 && !atomic_load(&session->ended)) {
+        while (size > 0 && !atomic_load(&connection->ended)) {
                 size_t step;
 
                 if (output->size == output->packet_size)
-                        tds_output_flush(session, /* end= */ false);
+                        tds_output_flush(connection, /* end= */ false);
                 step = output->packet_size - output->size;
                 if (step > size)
                         step = size;
@@ -276,12 +325,29 @@ void tds_output_bytes(struct tds_session *session, const void *bytes, size_t siz
         }
 }
 
-void tds_output_token(struct tds_session *session, const struct tds_token *token)
+void tds_output_token(struct tds_connection *connection, const struct tds_token *token)
 {
-        tds_output_bytes(session, token->bytes, token->size);
+        if (token->bad)
+                tds_connection_shutdown(connection);
+        tds_output_bytes(connection, token->bytes, token->size);
 }
 
-int tds_output_result(const struct tds_session *session)
+int tds_output_result(const struct tds_connection *connection)
 {
-        return atomic_load(&session->ended) ? -1 : 0;
+        return atomic_load(&connection->ended) ? -1 : 0;
+}
+
+void tds_connection_linger(struct tds_connection *connection)
+{
+        connection->deadline = deadline_earlier(connection->deadline, deadline_after_ms(LINGER_MS));
+        shutdown(connection->fd, SHUT_WR);
+        while (!deadline_passed(connection->deadline)) {
+                ssize_t n =
+                        recv(connection->fd, connection->input.packet, sizeof connection->input.packet, MSG_DONTWAIT);
+
+                if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+                        return;
+                if (n < 0 && tds_wait(connection, POLLIN, -1) != TDS_WAIT_READY)
+                        return;
+        }
 }

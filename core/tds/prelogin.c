@@ -1,4 +1,6 @@
-#include "core/tds/internal.h"
+#include "core/tds/login.h"
+
+#include <endian.h>
 
 enum prelogin_option {
         OPTION_VERSION = 0,
@@ -15,9 +17,9 @@ enum encryption {
         ENCRYPTION_REQUIRED = 3,
 };
 
-enum { OPTION_ENTRY = 5, OPTIONS_MAX = 32 };
+enum { OPTIONS_MAX = 32 };
 
-static uint16_t get_u16_big(struct tds_cursor *cursor)
+static uint16_t prelogin_get_big(struct tds_cursor *cursor)
 {
         uint16_t high = tds_get_u8(cursor);
 
@@ -25,7 +27,7 @@ static uint16_t get_u16_big(struct tds_cursor *cursor)
 }
 
 /* Of what a client says here only one thing matters: whether it wants encryption. */
-static int read_options(const struct tds_message *message, bool *ret_wants_encryption, struct error *err)
+static int prelogin_read(const struct tds_message *message, bool *ret_wants_encryption, struct error *err)
 {
         struct tds_cursor entries = tds_cursor_on(message->body, message->size);
 
@@ -36,8 +38,8 @@ static int read_options(const struct tds_message *message, bool *ret_wants_encry
 
                 if (!entries.bad && option == OPTION_END)
                         return 0;
-                offset = get_u16_big(&entries);
-                size = get_u16_big(&entries);
+                offset = prelogin_get_big(&entries);
+                size = prelogin_get_big(&entries);
                 if (entries.bad || offset > message->size || size > message->size - offset)
                         break;
                 if (option == OPTION_ENCRYPTION && size > 0)
@@ -47,42 +49,28 @@ static int read_options(const struct tds_message *message, bool *ret_wants_encry
         return error_raise(err, ERR_PROTOCOL, "TDS client sent a pre-login message that cannot be read");
 }
 
-int tds_prelogin_answer(struct tds_session *session, const struct tds_server *server, const struct tds_message *message,
-                        struct error *err)
+int tds_prelogin_answer(struct tds_connection *connection, uint32_t server_version, const struct tds_message *message,
+                        bool *ret_wants_encryption, struct error *err)
 {
-        const uint8_t version[] = { (uint8_t)(server->version >> 24),
-                                    (uint8_t)(server->version >> 16),
-                                    (uint8_t)(server->version >> 8),
-                                    (uint8_t)server->version,
-                                    0,
-                                    0 };
-        static const uint8_t encryption[] = { ENCRYPTION_NOT_SUPPORTED };
-        static const uint8_t zero[] = { 0 };
-        const struct {
-                uint8_t option;
-                const uint8_t *bytes;
-                uint8_t size;
-        } options[] = {
-                { OPTION_VERSION, version, sizeof version }, { OPTION_ENCRYPTION, encryption, sizeof encryption },
-                { OPTION_INSTANCE, zero, sizeof zero },      { OPTION_THREAD, zero, 0 },
-                { OPTION_MARS, zero, sizeof zero },
+        /* Of each its place in the message and its length, big-endian. */
+        static const uint8_t entries[] = {
+                OPTION_VERSION,    0, 26, 0, 6, /* the last two bytes are a build, 0 */
+                OPTION_ENCRYPTION, 0, 32, 0, 1, /* */
+                OPTION_INSTANCE,   0, 33, 0, 1, /* */
+                OPTION_THREAD,     0, 34, 0, 0, /* */
+                OPTION_MARS,       0, 34, 0, 1, /* */
+                OPTION_END,
         };
-        enum { COUNT = sizeof options / sizeof options[0] };
+        static const uint8_t behind_version[] = { 0, 0, ENCRYPTION_NOT_SUPPORTED, 0, 0 };
+        const uint32_t version = htobe32(server_version);
         struct tds_token answer = { .size = 0 };
-        size_t offset = COUNT * OPTION_ENTRY + 1;
 
-        if (read_options(message, &session->wants_encryption, err) < 0)
+        if (prelogin_read(message, ret_wants_encryption, err) < 0)
                 return -1;
-        for (size_t i = 0; i < COUNT; i++) {
-                const uint8_t entry[OPTION_ENTRY] = { options[i].option, 0, (uint8_t)offset, 0, options[i].size };
-
-                tds_put(&answer, entry, sizeof entry);
-                offset += options[i].size;
-        }
-        tds_put_number(&answer, OPTION_END, 1);
-        for (size_t i = 0; i < COUNT; i++)
-                tds_put(&answer, options[i].bytes, options[i].size);
-        tds_output_token(session, &answer);
-        tds_output_flush(session, /* end= */ true);
+        tds_put(&answer, entries, sizeof entries);
+        tds_put(&answer, &version, sizeof version);
+        tds_put(&answer, behind_version, sizeof behind_version);
+        tds_output_token(connection, &answer);
+        tds_output_flush(connection, /* end= */ true);
         return 0;
 }

@@ -1,11 +1,16 @@
+#include "core/tds/reading.h"
+
+#include <endian.h>
 #include <errno.h>
 #include <float.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
+#include "core/base/cleanup.h"
 #include "core/base/text.h"
-#include "core/tds/parameter.h"
+#include "core/tds/bytes.h"
 
 enum {
         MONEY_SCALE = 4,
@@ -15,7 +20,11 @@ enum {
         OFFSET_BYTES = 2,
         TICKS_OF_SECOND = 300, /* of a datetime */
         DAYS_TO_1900 = 693595, /* from 0001-01-01 */
-        OFFSET_MAX = 14 * 60,  /* minutes */
+        DAYS_TO_1970 = 719162,
+        LAST_DAY = 3652058, /* 9999-12-31 */
+        DAY_SIZE = 32,
+        TIME_SIZE = 32,
+        OFFSET_MAX = 14 * 60, /* minutes */
 };
 
 static char *wrong_size(void)
@@ -41,31 +50,31 @@ static char *printed(const char *format, ...)
         return NULL;
 }
 
-static uint64_t number_of(const uint8_t *bytes, size_t size)
+static uint64_t wire_number(const uint8_t *bytes, size_t size)
 {
         struct tds_cursor cursor = tds_cursor_on(bytes, size);
 
         return tds_get_number(&cursor, size);
 }
 
-static int64_t signed_number_of(const uint8_t *bytes, size_t size)
+static int64_t wire_signed(const uint8_t *bytes, size_t size)
 {
         unsigned shift = 64 - 8 * (unsigned)size;
 
-        return (int64_t)(number_of(bytes, size) << shift) >> shift;
+        return (int64_t)(wire_number(bytes, size) << shift) >> shift;
 }
 
-char *tds_read_integer(const struct tds_type_info *info, const uint8_t *bytes, size_t size)
+static char *read_integer(struct tds_type_info info, const uint8_t *bytes, size_t size)
 {
         (void)info;
         if (size == 1) /* tinyint has no sign */
                 return printed("%u", bytes[0]);
         if (size != 2 && size != 4 && size != 8)
                 return wrong_size();
-        return printed("%lld", (long long)signed_number_of(bytes, size));
+        return printed("%lld", (long long)wire_signed(bytes, size));
 }
 
-char *tds_read_bit(const struct tds_type_info *info, const uint8_t *bytes, size_t size)
+static char *read_bit(struct tds_type_info info, const uint8_t *bytes, size_t size)
 {
         (void)info;
         if (size != 1)
@@ -73,9 +82,9 @@ char *tds_read_bit(const struct tds_type_info *info, const uint8_t *bytes, size_
         return printed("%d", bytes[0] != 0);
 }
 
-char *tds_read_float(const struct tds_type_info *info, const uint8_t *bytes, size_t size)
+static char *read_float(struct tds_type_info info, const uint8_t *bytes, size_t size)
 {
-        uint64_t bits = size == 4 || size == 8 ? number_of(bytes, size) : 0;
+        uint64_t bits = size == 4 || size == 8 ? wire_number(bytes, size) : 0;
         uint32_t low_bits = (uint32_t)bits;
         double number;
         float real;
@@ -107,21 +116,21 @@ static char *scaled(bool negative, unsigned __int128 number, unsigned scale)
                        at + (count - scale));
 }
 
-char *tds_read_money(const struct tds_type_info *info, const uint8_t *bytes, size_t size)
+static char *read_money(struct tds_type_info info, const uint8_t *bytes, size_t size)
 {
         int64_t number;
 
         (void)info;
         if (size == 4)
-                number = signed_number_of(bytes, 4);
+                number = wire_signed(bytes, 4);
         else if (size == 8) /* the high half comes first */
-                number = (int64_t)(number_of(bytes, 4) << 32 | number_of(bytes + 4, 4));
+                number = (int64_t)(wire_number(bytes, 4) << 32 | wire_number(bytes + 4, 4));
         else
                 return wrong_size();
         return scaled(number < 0, number < 0 ? -(unsigned __int128)number : (unsigned __int128)number, MONEY_SCALE);
 }
 
-char *tds_read_decimal(const struct tds_type_info *info, const uint8_t *bytes, size_t size)
+static char *read_decimal(struct tds_type_info info, const uint8_t *bytes, size_t size)
 {
         unsigned __int128 number = 0;
 
@@ -129,241 +138,211 @@ char *tds_read_decimal(const struct tds_type_info *info, const uint8_t *bytes, s
                 return wrong_size();
         for (size_t i = size - 1; i > 0; i--)
                 number = number << 8 | bytes[i];
-        return scaled(bytes[0] == 0, number, info->scale);
+        return scaled(bytes[0] == 0, number, info.scale);
 }
 
-struct day {
-        int year;
-        int month;
-        int day;
-};
-
-/* The day so many days after 0001-01-01 of the Gregorian calendar. */
-static struct day day_of(int64_t days)
+/* "YYYY-MM-DD" of the day so many days after 0001-01-01. False: there is none. */
+static bool print_day(int64_t days, char out[static DAY_SIZE])
 {
-        /* Years begin in March here, so that a leap day is a year's last: day 0 is 0000-03-01. */
-        int64_t from_march = days + 306;
-        int64_t era = from_march / 146097;
-        int64_t day_of_era = from_march % 146097;
-        int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-        int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        int64_t month = (5 * day_of_year + 2) / 153;
-        bool next_year = month >= 10;
+        time_t seconds = (days - DAYS_TO_1970) * 86400;
+        struct tm parts;
 
-        return (struct day){
-                .year = (int)(400 * era + year_of_era + next_year),
-                .month = (int)(next_year ? month - 9 : month + 3),
-                .day = (int)(day_of_year - (153 * month + 2) / 5 + 1),
-        };
+        if (days < 0 || days > LAST_DAY)
+                return false;
+        gmtime_r(&seconds, &parts);
+        snprintf(out, DAY_SIZE, "%04d-%02d-%02d", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
+        return true;
 }
 
-static bool is_day(int64_t days)
+static unsigned time_unit(unsigned scale)
 {
-        return days >= 0 && days <= 3652058; /* 9999-12-31 */
+        return scale == 0 ? 1 : 10 * time_unit(scale - 1);
 }
 
-char *tds_read_datetime(const struct tds_type_info *info, const uint8_t *bytes, size_t size)
+/* hh:mm:ss with `scale` digits behind it; `count` is in units of the last one. False: more than a day. */
+static bool print_time(unsigned scale, uint64_t count, char out[static TIME_SIZE])
 {
-        int64_t days;
-        uint64_t milliseconds;
-        struct day day;
-
-        (void)info;
-        if (size == 4) { /* days and minutes */
-                days = DAYS_TO_1900 + (int64_t)number_of(bytes, 2);
-                milliseconds = number_of(bytes + 2, 2) * 60000;
-        } else if (size == 8) {
-                days = DAYS_TO_1900 + signed_number_of(bytes, 4);
-                milliseconds = (number_of(bytes + 4, 4) * 1000 + TICKS_OF_SECOND / 2) / TICKS_OF_SECOND;
-        } else {
-                return wrong_size();
-        }
-        if (!is_day(days) || milliseconds >= 86400000)
-                return wrong_size();
-        day = day_of(days);
-        return printed("%04d-%02d-%02d %02d:%02d:%02d.%03d", day.year, day.month, day.day,
-                       (int)(milliseconds / 3600000), (int)(milliseconds / 60000 % 60), (int)(milliseconds / 1000 % 60),
-                       (int)(milliseconds % 1000));
-}
-
-char *tds_read_date(const struct tds_type_info *info, const uint8_t *bytes, size_t size)
-{
-        struct day day;
-
-        (void)info;
-        if (size != DATE_BYTES || !is_day((int64_t)number_of(bytes, size)))
-                return wrong_size();
-        day = day_of((int64_t)number_of(bytes, size));
-        return printed("%04d-%02d-%02d", day.year, day.month, day.day);
-}
-
-static size_t time_bytes(const struct tds_type_info *info)
-{
-        return info->scale <= 2 ? 3 : info->scale <= 4 ? 4 : 5;
-}
-
-static uint64_t unit_of(const struct tds_type_info *info)
-{
-        uint64_t unit = 1;
-
-        for (int i = 0; i < info->scale; i++)
-                unit *= 10;
-        return unit;
-}
-
-/* hh:mm:ss with as many digits as the type has; `count` is in its units. False: more than a day. */
-static bool print_time(const struct tds_type_info *info, uint64_t count, char *out, size_t size)
-{
-        uint64_t seconds = count / unit_of(info);
+        uint64_t seconds = count / time_unit(scale);
         int length;
 
         if (seconds >= 86400)
                 return false;
-        length = snprintf(out, size, "%02d:%02d:%02d", (int)(seconds / 3600), (int)(seconds / 60 % 60),
+        length = snprintf(out, TIME_SIZE, "%02d:%02d:%02d", (int)(seconds / 3600), (int)(seconds / 60 % 60),
                           (int)(seconds % 60));
-        if (info->scale > 0)
-                snprintf(out + length, size - (size_t)length, ".%0*llu", (int)info->scale,
-                         (unsigned long long)(count % unit_of(info)));
+        if (scale > 0)
+                snprintf(out + length, TIME_SIZE - (size_t)length, ".%0*u", (int)scale,
+                         (unsigned)(count % time_unit(scale)));
         return true;
 }
 
-char *tds_read_time(const struct tds_type_info *info, const uint8_t *bytes, size_t size)
+static char *print_moment(int64_t days, unsigned scale, uint64_t count)
 {
-        char time[32];
+        char day[DAY_SIZE];
+        char time[TIME_SIZE];
 
-        if (size != time_bytes(info) || !print_time(info, number_of(bytes, size), time, sizeof time))
+        if (!print_day(days, day) || !print_time(scale, count, time))
+                return wrong_size();
+        return printed("%s %s", day, time);
+}
+
+static char *read_datetime(struct tds_type_info info, const uint8_t *bytes, size_t size)
+{
+        (void)info;
+        if (size == 4) /* days and minutes */
+                return print_moment(DAYS_TO_1900 + (int64_t)wire_number(bytes, 2), 3,
+                                    wire_number(bytes + 2, 2) * 60000);
+        if (size != 8)
+                return wrong_size();
+        return print_moment(DAYS_TO_1900 + wire_signed(bytes, 4), 3,
+                            (wire_number(bytes + 4, 4) * 1000 + TICKS_OF_SECOND / 2) / TICKS_OF_SECOND);
+}
+
+static char *read_date(struct tds_type_info info, const uint8_t *bytes, size_t size)
+{
+        char day[DAY_SIZE];
+
+        (void)info;
+        if (size != DATE_BYTES || !print_day((int64_t)wire_number(bytes, size), day))
+                return wrong_size();
+        return printed("%s", day);
+}
+
+static size_t time_bytes(struct tds_type_info info)
+{
+        return info.scale <= 2 ? 3 : info.scale <= 4 ? 4 : 5;
+}
+
+static char *read_time(struct tds_type_info info, const uint8_t *bytes, size_t size)
+{
+        char time[TIME_SIZE];
+
+        if (size != time_bytes(info) || !print_time(info.scale, wire_number(bytes, size), time))
                 return wrong_size();
         return printed("%s", time);
 }
 
-char *tds_read_datetime2(const struct tds_type_info *info, const uint8_t *bytes, size_t size)
+static char *read_datetime2(struct tds_type_info info, const uint8_t *bytes, size_t size)
 {
         size_t time_size = time_bytes(info);
-        char time[32];
-        struct day day;
 
-        if (size != time_size + DATE_BYTES || !is_day((int64_t)number_of(bytes + time_size, DATE_BYTES)) ||
-            !print_time(info, number_of(bytes, time_size), time, sizeof time))
+        if (size != time_size + DATE_BYTES)
                 return wrong_size();
-        day = day_of((int64_t)number_of(bytes + time_size, DATE_BYTES));
-        return printed("%04d-%02d-%02d %s", day.year, day.month, day.day, time);
+        return print_moment((int64_t)wire_number(bytes + time_size, DATE_BYTES), info.scale,
+                            wire_number(bytes, time_size));
 }
 
 /* The wire has the moment in UTC; the text, as everywhere, has the local time and its offset. */
-char *tds_read_datetimeoffset(const struct tds_type_info *info, const uint8_t *bytes, size_t size)
+static char *read_datetimeoffset(struct tds_type_info info, const uint8_t *bytes, size_t size)
 {
         size_t time_size = time_bytes(info);
-        int64_t day_units = 86400 * (int64_t)unit_of(info);
+        int64_t day_units = 86400 * (int64_t)time_unit(info.scale);
         int64_t days;
         int64_t offset;
         int64_t count;
-        char time[32];
-        struct day day;
+        CLEANUP(freep) char *moment = NULL;
 
         if (size != time_size + DATE_BYTES + OFFSET_BYTES)
                 return wrong_size();
-        days = (int64_t)number_of(bytes + time_size, DATE_BYTES);
-        offset = signed_number_of(bytes + time_size + DATE_BYTES, OFFSET_BYTES);
-        count = (int64_t)number_of(bytes, time_size);
+        days = (int64_t)wire_number(bytes + time_size, DATE_BYTES);
+        offset = wire_signed(bytes + time_size + DATE_BYTES, OFFSET_BYTES);
+        count = (int64_t)wire_number(bytes, time_size);
         if (offset < -OFFSET_MAX || offset > OFFSET_MAX || count >= day_units)
                 return wrong_size();
-        count += offset * 60 * (int64_t)unit_of(info);
+        count += offset * 60 * (int64_t)time_unit(info.scale);
         days += count < 0 ? -1 : count >= day_units ? 1 : 0;
         count += count < 0 ? day_units : count >= day_units ? -day_units : 0;
-        if (!is_day(days) || !print_time(info, (uint64_t)count, time, sizeof time))
-                return wrong_size();
-        day = day_of(days);
-        return printed("%04d-%02d-%02d %s %c%02d:%02d", day.year, day.month, day.day, time, offset < 0 ? '-' : '+',
-                       abs((int)offset) / 60, abs((int)offset) % 60);
+        moment = print_moment(days, info.scale, (uint64_t)count);
+        if (!moment)
+                return NULL;
+        return printed("%s %c%02d:%02d", moment, offset < 0 ? '-' : '+', abs((int)offset) / 60, abs((int)offset) % 60);
 }
 
-char *tds_read_guid(const struct tds_type_info *info, const uint8_t *bytes, size_t size)
+static char *read_guid(struct tds_type_info info, const uint8_t *bytes, size_t size)
 {
         (void)info;
         if (size != GUID_BYTES)
                 return wrong_size();
-        return printed("%08X-%04X-%04X-%02X%02X-%02X%02X%02X%02X%02X%02X", (unsigned)number_of(bytes, 4),
-                       (unsigned)number_of(bytes + 4, 2), (unsigned)number_of(bytes + 6, 2), bytes[8], bytes[9],
+        return printed("%08X-%04X-%04X-%02X%02X-%02X%02X%02X%02X%02X%02X", (unsigned)wire_number(bytes, 4),
+                       (unsigned)wire_number(bytes + 4, 2), (unsigned)wire_number(bytes + 6, 2), bytes[8], bytes[9],
                        bytes[10], bytes[11], bytes[12], bytes[13], bytes[14], bytes[15]);
 }
 
-char *tds_read_binary(const struct tds_type_info *info, const uint8_t *bytes, size_t size)
+static char *read_binary(struct tds_type_info info, const uint8_t *bytes, size_t size)
 {
-        static const char digits[] = "0123456789ABCDEF";
         char *text = malloc(2 * size + 3);
+        char *end = text;
 
         (void)info;
         if (!text)
                 return NULL;
-        text[0] = '0';
-        text[1] = 'x';
-        for (size_t i = 0; i < size; i++) {
-                text[2 + 2 * i] = digits[bytes[i] >> 4];
-                text[3 + 2 * i] = digits[bytes[i] & 0x0f];
-        }
-        text[2 + 2 * size] = '\0';
+        end = stpcpy(end, "0x");
+        for (size_t i = 0; i < size; i++)
+                end += snprintf(end, 3, "%02X", bytes[i]);
         return text;
 }
 
-static char *decoded(const uint8_t *units, size_t size)
-{
-        char *text = NULL;
-        enum tds_text_result result = tds_text_decode(units, size, &text);
-
-        if (result != TDS_TEXT_GOOD)
-                errno = result == TDS_TEXT_MEMORY ? ENOMEM : EILSEQ;
-        return text;
-}
-
-char *tds_read_nvarchar(const struct tds_type_info *info, const uint8_t *bytes, size_t size)
+static char *read_nvarchar(struct tds_type_info info, const uint8_t *bytes, size_t size)
 {
         (void)info;
-        if (size % 2 != 0)
-                return wrong_size();
-        return decoded(bytes, size);
-}
-
-/* What code page 1252 has in place of the second set of control characters; 0: nothing. */
-static const uint16_t page_1252[32] = {
-        0x20ac, 0,      0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160,
-        0x2039, 0x0152, 0,      0x017d, 0,      0,      0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
-        0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0,      0x017e, 0x0178,
-};
-
-static char *utf8_copy(const uint8_t *bytes, size_t size)
-{
-        char *text = malloc(size + 1);
-
-        if (!text)
-                return NULL;
-        memcpy(text, bytes, size);
-        text[size] = '\0';
-        for (size_t at = 0, length; at < size; at += length) {
-                length = bytes[at] == 0 ? 0 : text_utf8_length(bytes + at, size - at);
-                if (length == 0) {
-                        free(text);
-                        errno = EILSEQ;
-                        return NULL;
-                }
-        }
-        return text;
+        return size % 2 == 0 ? tds_text_decode(TDS_UTF16, bytes, size) : wrong_size();
 }
 
 /* Other collations than UTF-8 are taken for the one that the login announced, of code page 1252. */
-char *tds_read_varchar(const struct tds_type_info *info, const uint8_t *bytes, size_t size)
+static char *read_varchar(struct tds_type_info info, const uint8_t *bytes, size_t size)
 {
-        CLEANUP(freep) uint8_t *units = NULL;
+        if (!info.utf8)
+                return tds_text_decode(TDS_PAGE1252, bytes, size);
+        if (text_is_utf8((const char *)bytes, size) && !memchr(bytes, '\0', size))
+                return strndup((const char *)bytes, size);
+        errno = EILSEQ;
+        return NULL;
+}
 
-        if (info->utf8)
-                return utf8_copy(bytes, size);
-        units = malloc(2 * size + 1);
-        if (!units)
-                return NULL;
-        for (size_t i = 0; i < size; i++) {
-                uint16_t unit = bytes[i] >= 0x80 && bytes[i] < 0xa0 ? page_1252[bytes[i] - 0x80] : bytes[i];
+static const struct tds_type_row types[] = {
+        { 0x1f, TDS_LAYOUT_NULL, 0, false, NULL },
+        { 0x22, TDS_LAYOUT_LONG, 0, false, read_binary },          /* image */
+        { 0x23, TDS_LAYOUT_LONG, 0, true, read_varchar },          /* text */
+        { 0x24, TDS_LAYOUT_BYTE, 0, false, read_guid },            /* uniqueidentifier */
+        { 0x25, TDS_LAYOUT_CHARS, 0, false, read_binary },         /* varbinary of old */
+        { 0x26, TDS_LAYOUT_BYTE, 0, false, read_integer },         /* any integer */
+        { 0x27, TDS_LAYOUT_CHARS, 0, false, read_varchar },        /* varchar of old */
+        { 0x28, TDS_LAYOUT_BARE, 0, false, read_date },            /* date */
+        { 0x29, TDS_LAYOUT_SCALE, 0, false, read_time },           /* time */
+        { 0x2a, TDS_LAYOUT_SCALE, 0, false, read_datetime2 },      /* datetime2 */
+        { 0x2b, TDS_LAYOUT_SCALE, 0, false, read_datetimeoffset }, /* datetimeoffset */
+        { 0x2d, TDS_LAYOUT_CHARS, 0, false, read_binary },         /* binary of old */
+        { 0x2f, TDS_LAYOUT_CHARS, 0, false, read_varchar },        /* char of old */
+        { 0x30, TDS_LAYOUT_FIXED, 1, false, read_integer },        /* tinyint */
+        { 0x32, TDS_LAYOUT_FIXED, 1, false, read_bit },            /* bit */
+        { 0x34, TDS_LAYOUT_FIXED, 2, false, read_integer },        /* smallint */
+        { 0x38, TDS_LAYOUT_FIXED, 4, false, read_integer },        /* int */
+        { 0x3a, TDS_LAYOUT_FIXED, 4, false, read_datetime },       /* smalldatetime */
+        { 0x3b, TDS_LAYOUT_FIXED, 4, false, read_float },          /* real */
+        { 0x3c, TDS_LAYOUT_FIXED, 8, false, read_money },          /* money */
+        { 0x3d, TDS_LAYOUT_FIXED, 8, false, read_datetime },       /* datetime */
+        { 0x3e, TDS_LAYOUT_FIXED, 8, false, read_float },          /* float */
+        { 0x63, TDS_LAYOUT_LONG, 0, true, read_nvarchar },         /* ntext */
+        { 0x68, TDS_LAYOUT_BYTE, 0, false, read_bit },             /* bit that may be NULL */
+        { 0x6a, TDS_LAYOUT_DECIMAL, 0, false, read_decimal },      /* decimal */
+        { 0x6c, TDS_LAYOUT_DECIMAL, 0, false, read_decimal },      /* numeric */
+        { 0x6d, TDS_LAYOUT_BYTE, 0, false, read_float },           /* real or float */
+        { 0x6e, TDS_LAYOUT_BYTE, 0, false, read_money },           /* smallmoney or money */
+        { 0x6f, TDS_LAYOUT_BYTE, 0, false, read_datetime },        /* smalldatetime or datetime */
+        { 0x7a, TDS_LAYOUT_FIXED, 4, false, read_money },          /* smallmoney */
+        { 0x7f, TDS_LAYOUT_FIXED, 8, false, read_integer },        /* bigint */
+        { 0xa5, TDS_LAYOUT_SHORT, 0, false, read_binary },         /* varbinary */
+        { 0xa7, TDS_LAYOUT_SHORT, 0, true, read_varchar },         /* varchar */
+        { 0xad, TDS_LAYOUT_SHORT, 0, false, read_binary },         /* binary */
+        { 0xaf, TDS_LAYOUT_SHORT, 0, true, read_varchar },         /* char */
+        { 0xe7, TDS_LAYOUT_SHORT, 0, true, read_nvarchar },        /* nvarchar */
+        { 0xef, TDS_LAYOUT_SHORT, 0, true, read_nvarchar },        /* nchar */
+        { 0xf1, TDS_LAYOUT_XML, 0, false, read_nvarchar },         /* xml */
+};
 
-                units[2 * i] = (uint8_t)unit;
-                units[2 * i + 1] = (uint8_t)(unit >> 8);
-        }
-        return decoded(units, 2 * size);
+const struct tds_type_row *tds_find_type(uint8_t type)
+{
+        for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+                if (types[i].type == type)
+                        return &types[i];
+        return NULL;
 }

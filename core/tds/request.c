@@ -1,9 +1,13 @@
+#include "core/tds/request.h"
+
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 
-#include "core/tds/internal.h"
+#include "core/base/cleanup.h"
+#include "core/tds/token.h"
 
-enum { NUMBER_WORDS = 50000, HEADER_MIN = 6 };
+enum { HEADER_MIN = 6 };
 
 void tds_request_deinit(struct tds_request *request)
 {
@@ -19,7 +23,7 @@ void tds_request_deinit(struct tds_request *request)
 /* Further calls of the same message stay. */
 void tds_forget_request(struct tds_session *session)
 {
-        if (session->rest.left == 0 || atomic_load(&session->ended))
+        if (session->rest.left == 0 || atomic_load(&session->connection.ended))
                 tds_message_free(take_ptr(&session->message));
         freep(&session->procedure);
         freep(&session->output_name);
@@ -29,12 +33,12 @@ void tds_forget_request(struct tds_session *session)
 }
 
 /* Passes over the headers that begin a request since TDS 7.2. */
-static int skip_headers(const struct tds_session *session, struct tds_cursor *cursor, struct error *err)
+static int request_skip_headers(const struct tds_session *session, struct tds_cursor *cursor, struct error *err)
 {
         size_t total;
         struct tds_cursor headers;
 
-        if (session->version < TDS_VERSION_7_2)
+        if (session->connection.version < TDS_VERSION_7_2)
                 return 0;
         total = tds_get_u32(cursor);
         headers = tds_cursor_on(cursor->at, cursor->left);
@@ -50,34 +54,29 @@ static int skip_headers(const struct tds_session *session, struct tds_cursor *cu
         return 0;
 }
 
-static enum tds_parse_result parse_batch(struct tds_session *session, struct tds_request *request, struct error *err)
+static int request_parse_batch(struct tds_session *session, struct tds_request *request, struct error *err)
 {
         struct tds_cursor rest = session->rest;
 
         session->rest.left = 0;
         request->kind = TDS_REQUEST_BATCH;
-        switch (tds_text_decode(rest.at, rest.left, &request->text)) {
-        case TDS_TEXT_MEMORY:
-                return (enum tds_parse_result)error_raise(err, ERR_MEMORY, "out of memory for a batch");
-        case TDS_TEXT_BAD:
-                if (rest.left % 2 != 0)
-                        return (enum tds_parse_result)error_raise(err, ERR_PROTOCOL,
-                                                                  "TDS client sent a batch with half a character");
-                tds_refuse(session, NUMBER_WORDS, "The batch holds U+0000 or half of a surrogate pair.");
-                return TDS_PARSE_ANSWERED;
-        case TDS_TEXT_GOOD:
-                break;
-        }
-        return TDS_PARSE_REQUEST;
+        request->text = tds_text_decode(TDS_UTF16, rest.at, rest.left);
+        if (request->text)
+                return TDS_PARSE_REQUEST;
+        if (errno != EILSEQ)
+                return error_no_memory(err);
+        if (rest.left % 2 != 0)
+                return error_raise(err, ERR_PROTOCOL, "TDS client sent a batch with half a character");
+        return tds_refuse(session, TDS_NUMBER_WORDS, "The batch holds U+0000 or half of a surrogate pair.");
 }
 
 /* A pool of connections hands this one to somebody else: nothing of the former user stays. */
-static int reset_session(struct tds_session *session, struct error *err)
+static int request_reset_session(struct tds_session *session, struct error *err)
 {
         char *database = strdup(tds_first_database(session));
 
         if (!database)
-                return error_raise(err, ERR_MEMORY, "out of memory for a reset of a connection");
+                return error_no_memory(err);
         free(session->database);
         session->database = database;
         session->transaction = 0;
@@ -86,21 +85,7 @@ static int reset_session(struct tds_session *session, struct error *err)
         return 0;
 }
 
-static enum tds_parse_result parse_body(struct tds_session *session, struct tds_request *request, struct error *err)
-{
-        switch (session->message->type) {
-        case TDS_PACKET_BATCH:
-                return parse_batch(session, request, err);
-        case TDS_PACKET_RPC:
-                return tds_call_parse(session, request, err);
-        default:
-                tds_transaction_answer(session);
-                session->rest.left = 0;
-                return TDS_PARSE_ANSWERED;
-        }
-}
-
-static enum tds_parse_result parse_message(struct tds_session *session, struct tds_request *request, struct error *err)
+static int request_parse(struct tds_session *session, struct tds_request *request, struct error *err)
 {
         const struct tds_message *message = session->message;
 
@@ -108,24 +93,31 @@ static enum tds_parse_result parse_message(struct tds_session *session, struct t
                 tds_send_done(session, &(struct tds_done){ .error = true });
                 return TDS_PARSE_ANSWERED;
         }
-        if (message->type == TDS_PACKET_BULK) {
-                tds_refuse(session, NUMBER_WORDS, "Bulk loads are not offered here.");
-                return TDS_PARSE_ANSWERED;
-        }
+        if (message->type == TDS_PACKET_BULK)
+                return tds_refuse(session, TDS_NUMBER_WORDS, "Bulk loads are not offered here.");
         session->rest = tds_cursor_on(message->body, message->size);
-        if (skip_headers(session, &session->rest, err) < 0)
-                return TDS_PARSE_FAILED;
+        if (request_skip_headers(session, &session->rest, err) < 0)
+                return -1;
         request->reset = (message->status & (TDS_STATUS_RESET | TDS_STATUS_RESET_KEEP)) != 0;
-        if (request->reset && reset_session(session, err) < 0)
-                return TDS_PARSE_FAILED;
-        return parse_body(session, request, err);
+        if (request->reset && request_reset_session(session, err) < 0)
+                return -1;
+        switch (message->type) {
+        case TDS_PACKET_BATCH:
+                return request_parse_batch(session, request, err);
+        case TDS_PACKET_RPC:
+                return tds_call_parse(session, request, err);
+        default:
+                return tds_transaction_answer(session);
+        }
 }
 
 /* Waits for the next message. False: `request` says what came instead, or there is an error. */
-static bool await_message(struct tds_session *session, struct tds_request *request, struct error *err)
+static bool request_await(struct tds_session *session, struct tds_request *request, struct error *err)
 {
-        while (!(session->message = tds_input_take(session))) {
-                switch (tds_input_step(session, err)) {
+        struct tds_connection *connection = &session->connection;
+
+        while (!(session->message = tds_input_take(connection))) {
+                switch (tds_input_step(connection, err)) {
                 case TDS_INPUT_MESSAGE:
                         break;
                 case TDS_INPUT_ATTENTION:
@@ -136,10 +128,10 @@ static bool await_message(struct tds_session *session, struct tds_request *reque
                 case TDS_INPUT_FAILED:
                         return false;
                 case TDS_INPUT_CLOSED:
-                        tds_shutdown(session);
+                        tds_connection_shutdown(connection);
                         return false;
                 case TDS_INPUT_NOTHING:
-                        if (tds_wait(session, POLLIN, -1) != TDS_WAIT_READY)
+                        if (tds_wait(connection, POLLIN, -1) != TDS_WAIT_READY)
                                 return false;
                 }
         }
@@ -147,9 +139,9 @@ static bool await_message(struct tds_session *session, struct tds_request *reque
         return true;
 }
 
-static enum tds_parse_result next_request(struct tds_session *session, struct tds_request *request, struct error *err)
+static int request_next(struct tds_session *session, struct tds_request *request, struct error *err)
 {
-        enum tds_parse_result result;
+        int result;
         bool reset = request->reset;
 
         tds_forget_request(session);
@@ -157,10 +149,10 @@ static enum tds_parse_result next_request(struct tds_session *session, struct td
         request->kind = TDS_REQUEST_CLOSED;
         if (session->message)
                 result = tds_call_parse(session, request, err);
-        else if (await_message(session, request, err))
-                result = parse_message(session, request, err);
+        else if (request_await(session, request, err))
+                result = request_parse(session, request, err);
         else
-                return error_is_set(err) ? TDS_PARSE_FAILED : TDS_PARSE_REQUEST;
+                return error_is_set(err) ? -1 : TDS_PARSE_REQUEST;
         /* One that was answered here, or refused, leaves it to the next. */
         request->reset |= reset;
         request->in_transaction = session->transaction != 0;
@@ -169,13 +161,13 @@ static enum tds_parse_result next_request(struct tds_session *session, struct td
 
 int tds_next(struct tds_session *session, struct tds_request *ret_request, struct error *err)
 {
-        enum tds_parse_result result = TDS_PARSE_ANSWERED;
+        int result = TDS_PARSE_ANSWERED;
         struct error own = ERROR_INIT;
 
         *ret_request = (struct tds_request){ .kind = TDS_REQUEST_CLOSED };
         tds_acknowledge(session);
-        while (result == TDS_PARSE_ANSWERED && !atomic_load(&session->ended))
-                result = next_request(session, ret_request, &own);
+        while (result == TDS_PARSE_ANSWERED && !atomic_load(&session->connection.ended))
+                result = request_next(session, ret_request, &own);
         if (result == TDS_PARSE_REQUEST)
                 return 0;
         tds_request_deinit(ret_request);

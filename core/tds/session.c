@@ -1,33 +1,27 @@
+#include "core/tds/session.h"
+
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 
-#include "core/tds/internal.h"
+#include "core/base/cleanup.h"
+#include "core/tds/login.h"
+#include "core/tds/request.h"
+#include "core/tds/token.h"
 
-enum {
-        LOGIN_FAILED = 18456,
-        LOGIN_UNTRUSTED = 18452,
-        LINGER_MS = 1000, /* until the refused client has read why */
-};
+enum { LOGIN_FAILED = 18456, LOGIN_UNTRUSTED = 18452 };
 
 void tds_shutdown(struct tds_session *session)
 {
-        static const uint64_t one = 1;
-
-        atomic_store(&session->ended, true);
-        /* Can only fail when the counter is full, and then it is readable already. */
-        (void)!write(session->wake_fd, &one, sizeof one);
+        tds_connection_shutdown(&session->connection);
 }
 
 void tds_break(struct tds_session *session)
 {
         tds_shutdown(session);
-        shutdown(session->fd, SHUT_RDWR);
+        shutdown(session->connection.fd, SHUT_RDWR);
 }
 
 void tds_free(struct tds_session *session)
@@ -36,20 +30,15 @@ void tds_free(struct tds_session *session)
                 return;
         session->rest.left = 0;
         tds_forget_request(session);
-        tds_input_drop(session);
-        for (size_t i = 0; i < TDS_PREPARED_MAX; i++) {
-                free(session->prepared[i].text);
-                free(session->prepared[i].declarations);
-        }
+        tds_forget_prepared(session);
         tds_login_deinit(&session->login);
-        fd_closep(&session->fd);
-        fd_closep(&session->wake_fd);
+        tds_connection_deinit(&session->connection);
         free(session->database);
         free(session->name);
         free(session);
 }
 
-static void freep_session(struct tds_session **session)
+static void session_freep(struct tds_session **session)
 {
         tds_free(*session);
 }
@@ -61,38 +50,27 @@ const struct tds_login *tds_session_login(const struct tds_session *session)
 
 static struct tds_session *session_new(int fd, const struct tds_server *server)
 {
-        struct tds_session *session = calloc(1, sizeof *session);
-        int on = 1;
+        CLEANUP(session_freep) struct tds_session *session = calloc(1, sizeof *session);
 
         if (!session) {
                 close(fd);
                 return NULL;
         }
-        session->fd = fd;
-        session->id = server->session_id;
-        session->input.limit = TDS_LOGIN_MESSAGE_MAX;
-        session->output.packet_size = TDS_PACKET_DEFAULT;
-        session->output.size = TDS_HEADER;
-        session->deadline = deadline_after_ms(server->login_timeout_ms);
+        if (tds_connection_init(&session->connection, fd, server->session_id,
+                                deadline_after_ms(server->login_timeout_ms)) < 0)
+                return NULL;
         session->name = strdup(server->name);
         session->database = strdup("");
-        session->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (!session->name || !session->database || session->wake_fd < 0) {
-                tds_free(session);
-                return NULL;
-        }
-        /* Not every connection is TCP. */
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        return session;
+        return session->name && session->database ? take_ptr(&session) : NULL;
 }
 
 /* The next message of a login; NULL when none comes. */
-static struct tds_message *receive_login(struct tds_session *session, struct error *err)
+static struct tds_message *login_receive(struct tds_connection *connection, struct error *err)
 {
         for (;;) {
-                switch (tds_input_step(session, err)) {
+                switch (tds_input_step(connection, err)) {
                 case TDS_INPUT_MESSAGE:
-                        return tds_input_take(session);
+                        return tds_input_take(connection);
                 case TDS_INPUT_NOTHING:
                         break;
                 case TDS_INPUT_FAILED:
@@ -102,7 +80,7 @@ static struct tds_message *receive_login(struct tds_session *session, struct err
                         error_raise(err, ERR_PEER_DIED, "TDS client hung up before it had logged in");
                         return NULL;
                 }
-                switch (tds_wait(session, POLLIN, -1)) {
+                switch (tds_wait(connection, POLLIN, -1)) {
                 case TDS_WAIT_PASSED:
                         error_raise(err, ERR_TIMEOUT, "TDS client connected, but did not log in in time");
                         return NULL;
@@ -116,47 +94,46 @@ static struct tds_message *receive_login(struct tds_session *session, struct err
         }
 }
 
-static void freep_message(struct tds_message **message)
+static void login_message_freep(struct tds_message **message)
 {
         tds_message_free(*message);
 }
 
 /* Pre-login, which a client may leave out, and the login. */
-static int receive_wishes(struct tds_session *session, const struct tds_server *server,
-                          struct tds_login_wishes *ret_wishes, struct error *err)
+static int login_receive_wishes(struct tds_session *session, const struct tds_server *server,
+                                struct tds_login_wishes *wishes, struct error *err)
 {
-        CLEANUP(freep_message) struct tds_message *first = receive_login(session, err);
-        CLEANUP(freep_message) struct tds_message *second = NULL;
+        struct tds_connection *connection = &session->connection;
+        CLEANUP(login_message_freep) struct tds_message *message = login_receive(connection, err);
 
-        if (!first)
+        if (message && message->type == TDS_PACKET_PRELOGIN) {
+                if (tds_prelogin_answer(connection, server->version, message, &wishes->encryption, err) < 0)
+                        return -1;
+                tds_message_free(message);
+                message = login_receive(connection, err);
+        }
+        if (!message)
                 return -1;
-        if (first->type == TDS_PACKET_LOGIN7)
-                return tds_login_parse(first, &session->login, ret_wishes, err);
-        if (tds_prelogin_answer(session, server, first, err) < 0)
-                return -1;
-        second = receive_login(session, err);
-        if (!second)
-                return -1;
-        if (second->type != TDS_PACKET_LOGIN7)
+        if (message->type != TDS_PACKET_LOGIN7)
                 return error_raise(err, ERR_PROTOCOL,
                                    "TDS client insists on encryption, which is not offered here: let it connect with "
                                    "encryption off");
-        return tds_login_parse(second, &session->login, ret_wishes, err);
+        return tds_login_parse(message, &session->login, wishes, err);
 }
 
 /* A version that we answer with: the client's, but at most 7.4. */
-static uint32_t agreed_version(uint32_t wanted)
+static uint32_t login_agreed_version(uint32_t wanted)
 {
         return wanted > TDS_VERSION_7_4 ? TDS_VERSION_7_4 | 4 : wanted;
 }
 
 /* What of a login cannot be served, whoever asks; NULL when all can. */
-static const char *unserved(const struct tds_session *session, const struct tds_login_wishes *wishes)
+static const char *login_unserved(const struct tds_login_wishes *wishes)
 {
         if (wishes->version < TDS_VERSION_7_1)
                 return "The client speaks TDS before 7.1; set its TDS version to 7.4.";
         /* Told that there is no encryption, it logs in nevertheless: its user would not know. */
-        if (session->wants_encryption)
+        if (wishes->encryption)
                 return "Encryption is not offered here; connect with encryption off.";
         if (wishes->foreign_numbers)
                 return "The client wants numbers in another form than little-endian and IEEE.";
@@ -165,10 +142,10 @@ static const char *unserved(const struct tds_session *session, const struct tds_
         return NULL;
 }
 
-static int judge(const struct tds_session *session, const struct tds_server *server,
-                 const struct tds_login_wishes *wishes, struct server_message *refusal)
+static int login_judge(const struct tds_login *login, const struct tds_server *server,
+                       const struct tds_login_wishes *wishes, struct server_message *refusal)
 {
-        const char *why = unserved(session, wishes);
+        const char *why = login_unserved(wishes);
 
         *refusal = (struct server_message){
                 .number = wishes->integrated ? LOGIN_UNTRUSTED : LOGIN_FAILED,
@@ -181,34 +158,19 @@ static int judge(const struct tds_session *session, const struct tds_server *ser
                 snprintf(refusal->text, sizeof refusal->text, "Login failed. %s", why);
                 return -1;
         }
-        snprintf(refusal->text, sizeof refusal->text, "Login failed for user '%.200s'.", session->login.user);
-        return server->authenticate(&session->login, refusal, server->context);
+        snprintf(refusal->text, sizeof refusal->text, "Login failed for user '%.200s'.", login->user);
+        return server->authenticate(login, refusal, server->context);
 }
 
-/* Lets the client read what was sent last: closing with bytes of it unread would take that away from it. */
-static void linger(struct tds_session *session)
-{
-        session->deadline = deadline_earlier(session->deadline, deadline_after_ms(LINGER_MS));
-        shutdown(session->fd, SHUT_WR);
-        while (!deadline_passed(session->deadline)) {
-                ssize_t n = recv(session->fd, session->input.packet, sizeof session->input.packet, MSG_DONTWAIT);
-
-                if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
-                        return;
-                if (n < 0 && tds_wait(session, POLLIN, -1) != TDS_WAIT_READY)
-                        return;
-        }
-}
-
-static int refuse_login(struct tds_session *session, const struct server_message *refusal, struct error *err)
+static int login_refuse(struct tds_session *session, const struct server_message *refusal, struct error *err)
 {
         tds_send_message(session, refusal);
         tds_send_done(session, &(struct tds_done){ .error = true });
-        linger(session);
+        tds_connection_linger(&session->connection);
         return error_raise(err, ERR_SKIPPED, "login refused with message %d: %s", refusal->number, refusal->text);
 }
 
-static size_t agreed_packet_size(uint32_t wanted)
+static size_t login_agreed_packet_size(uint32_t wanted)
 {
         if (wanted == 0)
                 return TDS_PACKET_DEFAULT;
@@ -217,7 +179,7 @@ static size_t agreed_packet_size(uint32_t wanted)
 
 int tds_accept(int fd, const struct tds_server *server, struct tds_session **ret_session, struct error *err)
 {
-        CLEANUP(freep_session) struct tds_session *session = session_new(fd, server);
+        CLEANUP(session_freep) struct tds_session *session = session_new(fd, server);
         struct tds_login_wishes wishes = { .version = 0 };
         struct server_message refusal;
         int verdict;
@@ -225,31 +187,32 @@ int tds_accept(int fd, const struct tds_server *server, struct tds_session **ret
         *ret_session = NULL;
         if (!session)
                 return error_raise_errno(err, errno, "cannot serve a TDS client");
-        if (receive_wishes(session, server, &wishes, err) < 0)
+        if (login_receive_wishes(session, server, &wishes, err) < 0)
                 return -1;
-        session->version = agreed_version(wishes.version);
-        verdict = judge(session, server, &wishes, &refusal);
+        session->connection.version = login_agreed_version(wishes.version);
+        verdict = login_judge(&session->login, server, &wishes, &refusal);
         explicit_bzero(session->login.password, strlen(session->login.password));
         freep(&session->login.password);
         if (verdict < 0)
-                return refuse_login(session, &refusal, err);
-        tds_send_login_answer(session, server, agreed_packet_size(wishes.packet_size));
-        if (tds_output_result(session) < 0)
+                return login_refuse(session, &refusal, err);
+        tds_send_login_answer(session, server, login_agreed_packet_size(wishes.packet_size));
+        if (tds_output_result(&session->connection) < 0)
                 return error_raise(err, ERR_PEER_DIED, "TDS client hung up while its login was answered");
-        session->deadline = DEADLINE_NEVER;
-        session->input.limit = TDS_REQUEST_MAX;
+        tds_connection_open(&session->connection);
         *ret_session = take_ptr(&session);
         return 0;
 }
 
 enum tds_event tds_watch(struct tds_session *session, int done_fd)
 {
+        struct tds_connection *connection = &session->connection;
+
         for (;;) {
-                bool has_room = tds_input_has_room(session);
+                bool has_room = tds_input_has_room(connection);
                 struct error err = ERROR_INIT;
 
                 /* Without room only the end of the connection is looked for. */
-                switch (tds_wait(session, has_room ? POLLIN : POLLRDHUP, done_fd)) {
+                switch (tds_wait(connection, has_room ? POLLIN : POLLRDHUP, done_fd)) {
                 case TDS_WAIT_OTHER:
                         return TDS_EVENT_DONE;
                 case TDS_WAIT_ENDED:
@@ -258,7 +221,7 @@ enum tds_event tds_watch(struct tds_session *session, int done_fd)
                 case TDS_WAIT_READY:
                         break;
                 }
-                switch (has_room ? tds_input_step(session, &err) : TDS_INPUT_CLOSED) {
+                switch (has_room ? tds_input_step(connection, &err) : TDS_INPUT_CLOSED) {
                 case TDS_INPUT_NOTHING:
                 case TDS_INPUT_MESSAGE:
                         break;
@@ -268,7 +231,7 @@ enum tds_event tds_watch(struct tds_session *session, int done_fd)
                         break;
                 case TDS_INPUT_CLOSED:
                 case TDS_INPUT_FAILED:
-                        tds_shutdown(session);
+                        tds_connection_shutdown(connection);
                         return TDS_EVENT_CLOSED;
                 }
         }

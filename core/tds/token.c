@@ -1,9 +1,11 @@
+#include "core/tds/token.h"
+
 #include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "core/tds/internal.h"
+#include "core/base/cleanup.h"
 #include "core/tds/value.h"
 
 enum token_kind {
@@ -48,7 +50,14 @@ enum {
 /* Since TDS 7.2 several numbers are 4 bytes wide that were 2 before. */
 static size_t wide(const struct tds_session *session)
 {
-        return session->version >= TDS_VERSION_7_2 ? 4 : 2;
+        return session->connection.version >= TDS_VERSION_7_2 ? 4 : 2;
+}
+
+/* Sends a token that was opened. */
+static void send_closed(struct tds_session *session, struct tds_token *token)
+{
+        tds_token_close(token);
+        tds_output_token(&session->connection, token);
 }
 
 int tds_send_message(struct tds_session *session, const struct server_message *message)
@@ -64,24 +73,11 @@ int tds_send_message(struct tds_session *session, const struct server_message *m
         tds_put_text(&token, session->name, 1, NAME_MAX_UNITS);
         tds_put_text(&token, session->procedure ? session->procedure : "", 1, NAME_MAX_UNITS);
         tds_put_number(&token, message->line, wide(session));
-        tds_token_close(&token);
         if (is_error)
                 session->failed_number = message->number;
-        tds_output_token(session, &token);
-        tds_output_flush(session, /* end= */ false);
-        return tds_output_result(session);
-}
-
-void tds_refuse(struct tds_session *session, int32_t number, const char *format, ...)
-{
-        struct server_message message = { .number = number, .severity = 16, .state = 1, .class = ERR_USAGE, .line = 1 };
-        va_list args;
-
-        va_start(args, format);
-        vsnprintf(message.text, sizeof message.text, format, args);
-        va_end(args);
-        tds_send_message(session, &message);
-        tds_send_done(session, &(struct tds_done){ .error = true });
+        send_closed(session, &token);
+        tds_output_flush(&session->connection, /* end= */ false);
+        return tds_output_result(&session->connection);
 }
 
 /* ENVCHANGE with texts. */
@@ -93,8 +89,7 @@ static void send_change(struct tds_session *session, uint8_t what, const char *v
         tds_put_number(&token, what, 1);
         tds_put_text(&token, value, 1, NAME_MAX_UNITS);
         tds_put_text(&token, old, 1, NAME_MAX_UNITS);
-        tds_token_close(&token);
-        tds_output_token(session, &token);
+        send_closed(session, &token);
 }
 
 static void put_change_number(struct tds_token *token, uint64_t value)
@@ -112,8 +107,7 @@ void tds_send_change_number(struct tds_session *session, uint8_t what, uint64_t 
         tds_put_number(&token, what, 1);
         put_change_number(&token, value);
         put_change_number(&token, old);
-        tds_token_close(&token);
-        tds_output_token(session, &token);
+        send_closed(session, &token);
 }
 
 void tds_send_reset(struct tds_session *session)
@@ -135,8 +129,7 @@ static void send_collation(struct tds_session *session)
         tds_put_number(&token, sizeof tds_collation, 1);
         tds_put(&token, tds_collation, sizeof tds_collation);
         tds_put_number(&token, 0, 1);
-        tds_token_close(&token);
-        tds_output_token(session, &token);
+        send_closed(session, &token);
 }
 
 static void send_note(struct tds_session *session, int number, const char *words)
@@ -153,7 +146,7 @@ int tds_send_database(struct tds_session *session, const char *name)
         char words[ERROR_MESSAGE_MAX];
 
         if (!copy) {
-                tds_shutdown(session);
+                tds_connection_shutdown(&session->connection);
                 return -1;
         }
         send_change(session, CHANGE_DATABASE, name, session->database);
@@ -161,12 +154,12 @@ int tds_send_database(struct tds_session *session, const char *name)
         session->database = take_ptr(&copy);
         snprintf(words, sizeof words, "Changed database context to '%s'.", name);
         send_note(session, NUMBER_DATABASE_CHANGED, words);
-        return tds_output_result(session);
+        return tds_output_result(&session->connection);
 }
 
 static void send_login_ack(struct tds_session *session, const struct tds_server *server)
 {
-        uint32_t version = htobe32(session->version);
+        uint32_t version = htobe32(session->connection.version);
         uint32_t program_version = htobe32(server->version);
         struct tds_token token;
 
@@ -175,8 +168,7 @@ static void send_login_ack(struct tds_session *session, const struct tds_server 
         tds_put(&token, &version, sizeof version);
         tds_put_text(&token, server->program, 1, NAME_MAX_UNITS);
         tds_put(&token, &program_version, sizeof program_version);
-        tds_token_close(&token);
-        tds_output_token(session, &token);
+        send_closed(session, &token);
 }
 
 void tds_send_login_answer(struct tds_session *session, const struct tds_server *server, size_t packet_size)
@@ -193,7 +185,7 @@ void tds_send_login_answer(struct tds_session *session, const struct tds_server 
         send_login_ack(session, server);
         send_change(session, CHANGE_PACKET_SIZE, new_size, old_size);
         tds_send_done(session, &(struct tds_done){ .error = false });
-        session->output.packet_size = packet_size;
+        session->connection.output.packet_size = packet_size;
 }
 
 int tds_send_columns(struct tds_session *session, const struct tds_column *columns, size_t count)
@@ -207,25 +199,25 @@ int tds_send_columns(struct tds_session *session, const struct tds_column *colum
         for (size_t i = 0; i < count; i++) {
                 tds_put_number(&token, 0, wide(session));
                 tds_put_number(&token, COLUMN_FLAGS, 2);
-                tds_put_type(&token, session->version, &columns[i]);
+                tds_put_type(&token, session->connection.version, &columns[i]);
                 tds_put_text(&token, columns[i].name, 1, NAME_MAX_UNITS);
-                tds_output_token(session, &token);
+                tds_output_token(&session->connection, &token);
                 token.size = 0;
                 session->columns[i] = columns[i];
                 session->columns[i].name = NULL;
         }
         session->column_count = count;
-        return tds_output_result(session);
+        return tds_output_result(&session->connection);
 }
 
 int tds_send_row(struct tds_session *session, const struct tds_value *values)
 {
         static const uint8_t kind[] = { TOKEN_ROW };
 
-        tds_output_bytes(session, kind, sizeof kind);
+        tds_output_bytes(&session->connection, kind, sizeof kind);
         for (size_t i = 0; i < session->column_count; i++)
-                tds_send_value(session, &session->columns[i], &values[i]);
-        return tds_output_result(session);
+                tds_send_value(&session->connection, &session->columns[i], &values[i]);
+        return tds_output_result(&session->connection);
 }
 
 static void send_done_token(struct tds_session *session, uint8_t kind, uint16_t status, uint64_t rows)
@@ -236,7 +228,7 @@ static void send_done_token(struct tds_session *session, uint8_t kind, uint16_t 
         tds_put_number(&token, status, 2);
         tds_put_number(&token, status & DONE_COUNT ? COMMAND_SELECT : 0, 2);
         tds_put_number(&token, rows, 2 * wide(session));
-        tds_output_token(session, &token);
+        tds_output_token(&session->connection, &token);
 }
 
 /* The handle of a prepared statement, as the procedure's first parameter. */
@@ -252,16 +244,16 @@ static void send_handle(struct tds_session *session)
         tds_put_number(&token, VALUE_IS_OUTPUT, 1);
         tds_put_number(&token, 0, wide(session));
         tds_put_number(&token, 0, 2);
-        tds_put_type(&token, session->version, &column);
-        tds_output_token(session, &token);
-        tds_send_value(session, &column, &value);
+        tds_put_type(&token, session->connection.version, &column);
+        tds_output_token(&session->connection, &token);
+        tds_send_value(&session->connection, &column, &value);
 }
 
 static void end_answer(struct tds_session *session, uint16_t status, uint64_t rows)
 {
         session->is_answering = false;
         send_done_token(session, session->is_call ? TOKEN_DONE_CALL : TOKEN_DONE, status, rows);
-        tds_output_flush(session, /* end= */ true);
+        tds_output_flush(&session->connection, /* end= */ true);
 }
 
 static void end_call(struct tds_session *session, uint16_t status)
@@ -271,7 +263,7 @@ static void end_call(struct tds_session *session, uint16_t status)
 
         tds_put_number(&token, TOKEN_RETURN_STATUS, 1);
         tds_put_number(&token, (uint32_t)session->failed_number, 4);
-        tds_output_token(session, &token);
+        tds_output_token(&session->connection, &token);
         if (session->output_handle != 0)
                 send_handle(session);
         if (more_calls)
@@ -290,7 +282,7 @@ void tds_acknowledge(struct tds_session *session)
         if (session->is_answering)
                 end_answer(session, DONE_ERROR, 0);
         send_done_token(session, TOKEN_DONE, DONE_ATTENTION, 0);
-        tds_output_flush(session, /* end= */ true);
+        tds_output_flush(&session->connection, /* end= */ true);
 }
 
 int tds_send_done(struct tds_session *session, const struct tds_done *done)
@@ -310,5 +302,24 @@ int tds_send_done(struct tds_session *session, const struct tds_done *done)
         } else {
                 end_answer(session, status, rows);
         }
-        return tds_output_result(session);
+        return tds_output_result(&session->connection);
+}
+
+int tds_answer_done(struct tds_session *session)
+{
+        tds_send_done(session, &(struct tds_done){ .error = false });
+        return TDS_PARSE_ANSWERED;
+}
+
+int tds_refuse(struct tds_session *session, int32_t number, const char *format, ...)
+{
+        struct server_message message = { .number = number, .severity = 16, .state = 1, .class = ERR_USAGE, .line = 1 };
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(message.text, sizeof message.text, format, args);
+        va_end(args);
+        tds_send_message(session, &message);
+        tds_send_done(session, &(struct tds_done){ .error = true });
+        return TDS_PARSE_ANSWERED;
 }

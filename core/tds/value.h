@@ -4,7 +4,7 @@
 #ifndef VDIPIPE_CORE_TDS_VALUE_H
 #define VDIPIPE_CORE_TDS_VALUE_H
 
-#include "core/tds/internal.h"
+#include "core/tds/packet.h"
 
 /* SQL_Latin1_General_CP1_CI_AS. */
 extern const uint8_t tds_collation[5];
@@ -13,6 +13,6 @@ extern const uint8_t tds_collation[5];
 void tds_put_type(struct tds_token *token, uint32_t version, const struct tds_column *column);
 
 /* A value in a row. One whose text does not fit its type is sent as NULL. */
-void tds_send_value(struct tds_session *session, const struct tds_column *column, const struct tds_value *value);
+void tds_send_value(struct tds_connection *connection, const struct tds_column *column, const struct tds_value *value);
 
 #endif
