@@ -7,7 +7,7 @@
 
 enum { SHOWN_MAX = 64 }; /* bytes of the statement that a message shows */
 
-static int raise_unclosed(struct sql_lexer *lexer, uint32_t line, const char *text)
+static int lexer_raise_unclosed(struct sql_lexer *lexer, uint32_t line, const char *text)
 {
         char shown[SHOWN_MAX];
 
@@ -45,31 +45,31 @@ void sql_lexer_deinit(struct sql_lexer *lexer)
         lexer->buffer = NULL;
 }
 
-static bool is_space(char c)
+static bool sql_is_space(char c)
 {
         return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static bool is_digit(char c)
+static bool sql_is_digit(char c)
 {
         return c >= '0' && c <= '9';
 }
 
-static bool is_letter(char c)
+static bool sql_is_letter(char c)
 {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '@' || c == '#' || c == '$' ||
                (unsigned char)c >= 0x80;
 }
 
 /* One character further; lines are counted. */
-static void step(struct sql_lexer *lexer)
+static void lexer_step(struct sql_lexer *lexer)
 {
         lexer->line += *lexer->at == '\n';
         lexer->at++;
 }
 
 /* Comments of this kind may hold others. */
-static int skip_block_comment(struct sql_lexer *lexer)
+static int lexer_skip_comment(struct sql_lexer *lexer)
 {
         uint32_t line = lexer->line;
         uint32_t depth = 0;
@@ -87,22 +87,22 @@ static int skip_block_comment(struct sql_lexer *lexer)
                         depth--;
                         lexer->at += 2;
                 } else {
-                        step(lexer);
+                        lexer_step(lexer);
                 }
         } while (depth > 0);
         return 0;
 }
 
-static int skip_blanks(struct sql_lexer *lexer)
+static int lexer_skip_blanks(struct sql_lexer *lexer)
 {
         for (;;) {
-                if (is_space(*lexer->at)) {
-                        step(lexer);
+                if (sql_is_space(*lexer->at)) {
+                        lexer_step(lexer);
                 } else if (lexer->at[0] == '-' && lexer->at[1] == '-') {
                         while (*lexer->at && *lexer->at != '\n')
                                 lexer->at++;
                 } else if (lexer->at[0] == '/' && lexer->at[1] == '*') {
-                        if (skip_block_comment(lexer) < 0)
+                        if (lexer_skip_comment(lexer) < 0)
                                 return -1;
                 } else {
                         return 0;
@@ -110,7 +110,7 @@ static int skip_blanks(struct sql_lexer *lexer)
         }
 }
 
-static void finish(struct sql_lexer *lexer, enum sql_kind kind, size_t length)
+static void lexer_finish(struct sql_lexer *lexer, enum sql_kind kind, size_t length)
 {
         lexer->buffer[length] = '\0';
         lexer->token.kind = kind;
@@ -128,14 +128,14 @@ static size_t continuation(const char *at)
 }
 
 /* Behind an opening quote: up to `quote`, which stands for itself when it is doubled. */
-static int read_quoted(struct sql_lexer *lexer, enum sql_kind kind, char quote)
+static int lexer_read_quoted(struct sql_lexer *lexer, enum sql_kind kind, char quote)
 {
         const char *start = lexer->at;
         size_t length = 0;
 
         for (;;) {
                 if (!*lexer->at)
-                        return raise_unclosed(lexer, lexer->token.line, start);
+                        return lexer_raise_unclosed(lexer, lexer->token.line, start);
                 if (*lexer->at == quote && *++lexer->at != quote)
                         break;
                 if (kind == SQL_STRING && continuation(lexer->at)) {
@@ -144,24 +144,24 @@ static int read_quoted(struct sql_lexer *lexer, enum sql_kind kind, char quote)
                         continue;
                 }
                 lexer->buffer[length++] = *lexer->at;
-                step(lexer);
+                lexer_step(lexer);
         }
-        finish(lexer, kind, length);
+        lexer_finish(lexer, kind, length);
         return 0;
 }
 
-static void read_run(struct sql_lexer *lexer, enum sql_kind kind, bool (*more)(char c))
+static void lexer_read_run(struct sql_lexer *lexer, enum sql_kind kind, bool (*more)(char c))
 {
         size_t length = 0;
 
-        while (*lexer->at && (more(*lexer->at) || is_digit(*lexer->at)))
+        while (*lexer->at && (more(*lexer->at) || sql_is_digit(*lexer->at)))
                 lexer->buffer[length++] = *lexer->at++;
-        finish(lexer, kind, length);
+        lexer_finish(lexer, kind, length);
 }
 
 int sql_lexer_next(struct sql_lexer *lexer)
 {
-        if (skip_blanks(lexer) < 0)
+        if (lexer_skip_blanks(lexer) < 0)
                 return -1;
         lexer->token.line = lexer->line;
         lexer->token.source = lexer->at;
@@ -169,27 +169,27 @@ int sql_lexer_next(struct sql_lexer *lexer)
                 lexer->at++;
         switch (*lexer->at) {
         case '\0':
-                finish(lexer, SQL_END, 0);
+                lexer_finish(lexer, SQL_END, 0);
                 return 0;
         case '\'':
                 lexer->at++;
-                return read_quoted(lexer, SQL_STRING, '\'');
+                return lexer_read_quoted(lexer, SQL_STRING, '\'');
         case '"':
                 lexer->at++;
-                return read_quoted(lexer, SQL_DOUBLE, '"');
+                return lexer_read_quoted(lexer, SQL_DOUBLE, '"');
         case '[':
                 lexer->at++;
-                return read_quoted(lexer, SQL_NAME, ']');
+                return lexer_read_quoted(lexer, SQL_NAME, ']');
         default:
                 break;
         }
-        if (is_digit(*lexer->at)) {
-                read_run(lexer, SQL_NUMBER, is_digit);
-        } else if (is_letter(*lexer->at)) {
-                read_run(lexer, SQL_WORD, is_letter);
+        if (sql_is_digit(*lexer->at)) {
+                lexer_read_run(lexer, SQL_NUMBER, sql_is_digit);
+        } else if (sql_is_letter(*lexer->at)) {
+                lexer_read_run(lexer, SQL_WORD, sql_is_letter);
         } else {
                 lexer->buffer[0] = *lexer->at++;
-                finish(lexer, SQL_SIGN, 1);
+                lexer_finish(lexer, SQL_SIGN, 1);
         }
         return 0;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/base/cleanup.h"
 #include "core/tsql/lexer.h"
@@ -11,24 +12,16 @@
 
 enum { SHOWN_MAX = 128, GROUP_DEPTH_MAX = 16 };
 
-struct parser {
+#define COUNT(table) (sizeof(table) / sizeof(table)[0])
+
+struct statement_parser {
         struct sql_lexer lexer;
         struct statement *statement;
         struct server_message *message;
-        char last[SHOWN_MAX]; /* the token before, for a statement that ends too early */
+        char last[SHOWN_MAX];  /* the token before, for a statement that ends too early */
+        char shown[SHOWN_MAX]; /* the beginning of this one */
+        char digits[24];
 };
-
-const char *statement_verb_name(enum statement_verb verb)
-{
-        static const char *const names[STATEMENT_VERBS] = {
-                [STATEMENT_BACKUP_DATABASE] = "BACKUP DATABASE",   [STATEMENT_BACKUP_LOG] = "BACKUP LOG",
-                [STATEMENT_RESTORE_DATABASE] = "RESTORE DATABASE", [STATEMENT_RESTORE_LOG] = "RESTORE LOG",
-                [STATEMENT_VERIFYONLY] = "VERIFY DATABASE",        [STATEMENT_HEADERONLY] = "RESTORE HEADERONLY",
-                [STATEMENT_FILELISTONLY] = "RESTORE FILELIST",     [STATEMENT_LABELONLY] = "RESTORE LABELONLY",
-        };
-
-        return names[verb];
-}
 
 void statement_deinit(struct statement *statement)
 {
@@ -48,15 +41,30 @@ void statement_deinit(struct statement *statement)
 
 /* ---- tokens ---- */
 
-static int raise(struct parser *parser, enum server_message_id id, const char *one, const char *two, const char *three)
+static int parser_fail(struct statement_parser *parser)
 {
-        server_message_make(parser->message, id, one, two ? two : "", three ? three : "");
         parser->message->line = parser->lexer.token.line;
         return -1;
 }
 
+/* The message `id` with its words. Yields -1. */
+#define RAISE(parser, ...) (server_message_make((parser)->message, __VA_ARGS__), parser_fail(parser))
+
+/* As much of the token as a message shows; a number as text. Valid until the next call of the same. */
+static const char *parser_shown(struct statement_parser *parser)
+{
+        snprintf(parser->shown, sizeof parser->shown, "%s", parser->lexer.token.text);
+        return parser->shown;
+}
+
+static const char *parser_digits(struct statement_parser *parser, int64_t number)
+{
+        snprintf(parser->digits, sizeof parser->digits, "%lld", (long long)number);
+        return parser->digits;
+}
+
 /* Words that are no names unless they are quoted. */
-static bool is_reserved(const struct sql_token *token)
+static bool token_is_reserved(const struct sql_token *token)
 {
         static const char *const words[] = {
                 "BACKUP", "DATABASE", "FILE", "FROM", "RESTORE", "TO", "WITH", "SELECT", "EXEC", "USE", "AND", "ON",
@@ -68,288 +76,239 @@ static bool is_reserved(const struct sql_token *token)
         return false;
 }
 
-static int raise_syntax(struct parser *parser)
+static int parser_raise_syntax(struct statement_parser *parser)
 {
         const struct sql_token *token = &parser->lexer.token;
-        char shown[SHOWN_MAX];
 
         if (token->kind == SQL_WORD && token->text[0] == '@' && token->text[1] != '@')
-                return raise(parser, MESSAGE_VARIABLE, token->text, NULL, NULL);
-        snprintf(shown, sizeof shown, "%s", token->kind == SQL_END ? parser->last : token->text);
-        return raise(parser, is_reserved(token) ? MESSAGE_KEYWORD : MESSAGE_SYNTAX, shown, NULL, NULL);
+                return RAISE(parser, MESSAGE_VARIABLE, token->text);
+        return RAISE(parser, token_is_reserved(token) ? MESSAGE_KEYWORD : MESSAGE_SYNTAX,
+                     token->kind == SQL_END ? parser->last : parser_shown(parser));
 }
 
-static int advance(struct parser *parser)
+static int parser_advance(struct statement_parser *parser)
 {
         snprintf(parser->last, sizeof parser->last, "%s", parser->lexer.token.text);
         return sql_lexer_next(&parser->lexer);
 }
 
-static bool at_word(const struct parser *parser, const char *keyword)
+static bool parser_at_word(const struct statement_parser *parser, const char *keyword)
 {
         return sql_token_is(&parser->lexer.token, keyword);
 }
 
-static bool at_sign(const struct parser *parser, char sign)
+static bool parser_at_sign(const struct statement_parser *parser, char sign)
 {
         return sql_token_is_sign(&parser->lexer.token, sign);
 }
 
-static int expect_word(struct parser *parser, const char *keyword)
+static int parser_expect_word(struct statement_parser *parser, const char *keyword)
 {
-        return at_word(parser, keyword) ? advance(parser) : raise_syntax(parser);
+        return parser_at_word(parser, keyword) ? parser_advance(parser) : parser_raise_syntax(parser);
 }
 
-static int expect_sign(struct parser *parser, char sign)
+static int parser_expect_sign(struct statement_parser *parser, char sign)
 {
-        return at_sign(parser, sign) ? advance(parser) : raise_syntax(parser);
+        return parser_at_sign(parser, sign) ? parser_advance(parser) : parser_raise_syntax(parser);
 }
 
 /* The token's text becomes the caller's. */
-static int take_text(struct parser *parser, size_t max, const char *what, char **ret_text)
+static int parser_take_text(struct statement_parser *parser, size_t max, const char *what, char **ret_text)
 {
         const struct sql_token *token = &parser->lexer.token;
 
-        if (token->length > max) {
-                char shown[SHOWN_MAX];
-                char limit[24];
-
-                snprintf(shown, sizeof shown, "%s", token->text);
-                snprintf(limit, sizeof limit, "%zu", max);
-                return raise(parser, MESSAGE_TOO_LONG, what, shown, limit);
-        }
+        if (token->length > max)
+                return RAISE(parser, MESSAGE_TOO_LONG, what, parser_shown(parser), parser_digits(parser, (int64_t)max));
         *ret_text = strdup(token->text);
         if (!*ret_text)
-                return raise(parser, MESSAGE_MEMORY, "", NULL, NULL);
-        return advance(parser);
+                return RAISE(parser, MESSAGE_MEMORY);
+        return parser_advance(parser);
 }
 
-static int take_name(struct parser *parser, char **ret_name)
+static int parser_take_name(struct statement_parser *parser, char **ret_name)
 {
         const struct sql_token *token = &parser->lexer.token;
-        bool bare = token->kind == SQL_WORD && token->text[0] != '@' && !is_reserved(token);
+        bool bare = token->kind == SQL_WORD && token->text[0] != '@' && !token_is_reserved(token);
 
         if (!bare && token->kind != SQL_NAME && token->kind != SQL_DOUBLE)
-                return raise_syntax(parser);
+                return parser_raise_syntax(parser);
         if (token->length == 0)
-                return raise(parser, MESSAGE_NO_NAME, "", NULL, NULL);
-        return take_text(parser, STATEMENT_NAME_MAX, "identifier", ret_name);
+                return RAISE(parser, MESSAGE_NO_NAME);
+        return parser_take_text(parser, STATEMENT_NAME_MAX, "identifier", ret_name);
 }
 
 /* osql and sqlcmd take "x" for a string; where a string is expected, nothing else could be meant. */
-static int take_string(struct parser *parser, size_t max, char **ret_string)
+static int parser_take_string(struct statement_parser *parser, size_t max, char **ret_string)
 {
         const struct sql_token *token = &parser->lexer.token;
 
         if (token->kind != SQL_STRING && token->kind != SQL_DOUBLE)
-                return raise_syntax(parser);
-        return take_text(parser, max, "character string", ret_string);
+                return parser_raise_syntax(parser);
+        return parser_take_text(parser, max, "character string", ret_string);
 }
 
-static int take_number(struct parser *parser, const struct statement_option_row *row, int64_t *ret_number)
+static int parser_take_number(struct statement_parser *parser, const struct statement_option_row *row,
+                              int64_t *ret_number)
 {
         const struct sql_token *token = &parser->lexer.token;
 
         if (token->kind != SQL_NUMBER)
-                return raise_syntax(parser);
+                return parser_raise_syntax(parser);
         errno = 0;
         *ret_number = strtoll(token->text, NULL, 10);
-        if (errno || *ret_number < row->min || *ret_number > row->max) {
-                char shown[SHOWN_MAX];
-
-                snprintf(shown, sizeof shown, "%s", token->text);
-                return raise(parser, MESSAGE_RANGE, shown, row->keyword, NULL);
-        }
-        return advance(parser);
+        if (errno || *ret_number < row->min || *ret_number > row->max)
+                return RAISE(parser, MESSAGE_RANGE, parser_shown(parser), row->keyword);
+        return parser_advance(parser);
 }
 
 /* ---- the verb, the database and its files ---- */
 
-static int parse_verb(struct parser *parser)
+/* Items with commas between them. */
+static int parse_list(struct statement_parser *parser, int (*parse_item)(struct statement_parser *parser))
 {
-        static const struct {
-                const char *first;
-                const char *second;
-                enum statement_verb verb;
-        } verbs[] = {
-                { "BACKUP", "DATABASE", STATEMENT_BACKUP_DATABASE },
-                { "BACKUP", "LOG", STATEMENT_BACKUP_LOG },
-                { "RESTORE", "DATABASE", STATEMENT_RESTORE_DATABASE },
-                { "RESTORE", "LOG", STATEMENT_RESTORE_LOG },
-                { "RESTORE", "VERIFYONLY", STATEMENT_VERIFYONLY },
-                { "RESTORE", "HEADERONLY", STATEMENT_HEADERONLY },
-                { "RESTORE", "FILELISTONLY", STATEMENT_FILELISTONLY },
-                { "RESTORE", "LABELONLY", STATEMENT_LABELONLY },
-        };
-        char first[16] = "";
-
-        for (size_t i = 0; i < sizeof verbs / sizeof verbs[0] && !first[0]; i++)
-                if (at_word(parser, verbs[i].first))
-                        snprintf(first, sizeof first, "%s", verbs[i].first);
-        if (!first[0])
-                return raise_syntax(parser);
-        if (advance(parser) < 0)
-                return -1;
-        for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-                if (strcmp(first, verbs[i].first) != 0 || !at_word(parser, verbs[i].second))
-                        continue;
-                parser->statement->verb = verbs[i].verb;
-                return advance(parser);
+        for (;;) {
+                if (parse_item(parser) < 0)
+                        return -1;
+                if (!parser_at_sign(parser, ','))
+                        return 0;
+                if (parser_advance(parser) < 0)
+                        return -1;
         }
-        return raise_syntax(parser);
 }
 
-static int parse_file(struct parser *parser)
+static int parse_verb(struct statement_parser *parser)
 {
-        static const struct {
-                const char *word;
-                enum statement_file_kind kind;
-        } kinds[] = {
-                { "FILE", STATEMENT_FILE },
-                { "FILEGROUP", STATEMENT_FILEGROUP },
-                { "PAGE", STATEMENT_PAGE },
-                { "READ_WRITE_FILEGROUPS", STATEMENT_READ_WRITE_FILEGROUPS },
+        const char *first = parser_at_word(parser, "BACKUP") ? "BACKUP" : "RESTORE";
+
+        if (parser_expect_word(parser, first) < 0)
+                return -1;
+        for (size_t i = 0; i < STATEMENT_VERBS; i++) {
+                if (strcmp(first, statement_verbs[i].first) != 0 || !parser_at_word(parser, statement_verbs[i].second))
+                        continue;
+                parser->statement->verb = (enum statement_verb)i;
+                return parser_advance(parser);
+        }
+        return parser_raise_syntax(parser);
+}
+
+static int parse_file(struct statement_parser *parser)
+{
+        static const char *const kinds[] = {
+                [STATEMENT_FILE] = "FILE",
+                [STATEMENT_FILEGROUP] = "FILEGROUP",
+                [STATEMENT_PAGE] = "PAGE",
+                [STATEMENT_READ_WRITE_FILEGROUPS] = "READ_WRITE_FILEGROUPS",
         };
         struct statement *statement = parser->statement;
         struct statement_file *file = &statement->files[statement->file_count];
-        size_t i = 0;
+        size_t kind = 0;
 
-        while (i < sizeof kinds / sizeof kinds[0] && !at_word(parser, kinds[i].word))
-                i++;
-        if (i == sizeof kinds / sizeof kinds[0] || statement->file_count == STATEMENT_LIST_MAX ||
-            (kinds[i].kind == STATEMENT_PAGE && statement_is_backup(statement->verb)))
-                return raise_syntax(parser);
-        *file = (struct statement_file){ .kind = kinds[i].kind };
+        while (kind < COUNT(kinds) && !parser_at_word(parser, kinds[kind]))
+                kind++;
+        if (kind == COUNT(kinds) || statement->file_count == STATEMENT_LIST_MAX ||
+            (kind == STATEMENT_PAGE && statement_is_backup(statement->verb)))
+                return parser_raise_syntax(parser);
+        *file = (struct statement_file){ .kind = (enum statement_file_kind)kind };
         statement->file_count++;
-        if (advance(parser) < 0)
+        if (parser_advance(parser) < 0)
                 return -1;
         if (file->kind == STATEMENT_READ_WRITE_FILEGROUPS)
                 return 0;
-        return expect_sign(parser, '=') < 0 ? -1 : take_string(parser, STATEMENT_NAME_MAX, &file->name);
-}
-
-static int parse_files(struct parser *parser, const char *end)
-{
-        if (at_word(parser, end))
-                return 0;
-        for (;;) {
-                if (parse_file(parser) < 0)
-                        return -1;
-                if (!at_sign(parser, ','))
-                        return 0;
-                if (advance(parser) < 0)
-                        return -1;
-        }
+        return parser_expect_sign(parser, '=') < 0 ? -1 : parser_take_string(parser, STATEMENT_NAME_MAX, &file->name);
 }
 
 /* ---- devices ---- */
 
-static int check_device(struct parser *parser, const char *name)
+static int check_set_name(struct statement_parser *parser, const char *name)
 {
         const struct statement *statement = parser->statement;
-        char max[16];
 
         if (!*name)
-                return raise(parser, MESSAGE_DEVICE_NAME_EMPTY, "", NULL, NULL);
-        snprintf(max, sizeof max, "%d", VDS_NAME_MAX);
+                return RAISE(parser, MESSAGE_DEVICE_NAME_EMPTY);
         if (strlen(name) > VDS_NAME_MAX)
-                return raise(parser, MESSAGE_DEVICE_NAME_LENGTH, max, NULL, NULL);
+                return RAISE(parser, MESSAGE_DEVICE_NAME_LENGTH, parser_digits(parser, VDS_NAME_MAX));
         if (strchr(name, '\\'))
-                return raise(parser, MESSAGE_DEVICE_NAME, name, NULL, NULL);
+                return RAISE(parser, MESSAGE_DEVICE_NAME, name);
         for (uint32_t i = 0; i + 1 < statement->device_count; i++)
                 if (strcmp(statement->devices[i], name) == 0)
-                        return raise(parser, MESSAGE_DEVICE_TWICE, name, NULL, NULL);
+                        return RAISE(parser, MESSAGE_DEVICE_TWICE, name);
         return 0;
 }
 
 /* DISK='x' is sound Transact-SQL, but nothing that could be served here;
  * so is the name of a device kept by the server. */
-static int refuse_device(struct parser *parser)
+static int refuse_device(struct statement_parser *parser)
 {
         static const char *const kinds[] = { "DISK", "TAPE", "URL", "PIPE", "DATABASE_SNAPSHOT" };
         CLEANUP(freep) char *name = NULL;
 
-        for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-                if (at_word(parser, kinds[i]))
-                        return raise(parser,
+        for (size_t i = 0; i < COUNT(kinds); i++)
+                if (parser_at_word(parser, kinds[i]))
+                        return RAISE(parser,
                                      parser->statement->device_count ? MESSAGE_DEVICE_CLASSES : MESSAGE_DEVICE_KIND,
-                                     kinds[i], NULL, NULL);
-        if (take_name(parser, &name) < 0)
+                                     kinds[i]);
+        if (parser_take_name(parser, &name) < 0)
                 return -1;
-        return raise(parser, MESSAGE_DEVICE_UNKNOWN, name, NULL, NULL);
+        return RAISE(parser, MESSAGE_DEVICE_UNKNOWN, name);
 }
 
-static int parse_device(struct parser *parser)
+static int parse_virtual_device(struct statement_parser *parser)
 {
         struct statement *statement = parser->statement;
         char **place;
-        char max[16];
 
-        if (!at_word(parser, "VIRTUAL_DEVICE"))
+        if (!parser_at_word(parser, "VIRTUAL_DEVICE"))
                 return refuse_device(parser);
-        snprintf(max, sizeof max, "%d", VDS_DEVICES_MAX);
         if (statement->device_count == VDS_DEVICES_MAX)
-                return raise(parser, MESSAGE_DEVICES_TOO_MANY, max, NULL, NULL);
-        if (advance(parser) < 0 || expect_sign(parser, '=') < 0)
+                return RAISE(parser, MESSAGE_DEVICES_TOO_MANY, parser_digits(parser, VDS_DEVICES_MAX));
+        if (parser_advance(parser) < 0 || parser_expect_sign(parser, '=') < 0)
                 return -1;
         place = &statement->devices[statement->device_count++];
-        if (take_string(parser, SQL_TEXT_MAX, place) < 0)
+        if (parser_take_string(parser, SQL_TEXT_MAX, place) < 0)
                 return -1;
-        return check_device(parser, *place);
-}
-
-static int parse_devices(struct parser *parser)
-{
-        for (;;) {
-                if (parse_device(parser) < 0)
-                        return -1;
-                if (!at_sign(parser, ','))
-                        return 0;
-                if (advance(parser) < 0)
-                        return -1;
-        }
+        return check_set_name(parser, *place);
 }
 
 /* ---- options ---- */
 
-static int parse_move(struct parser *parser, const struct statement_option_row *row)
+static int parse_move(struct statement_parser *parser, const struct statement_option_row *row)
 {
         struct statement *statement = parser->statement;
         struct statement_move *move = &statement->moves[statement->move_count];
 
         if (statement->move_count == STATEMENT_LIST_MAX)
-                return raise_syntax(parser);
+                return parser_raise_syntax(parser);
         *move = (struct statement_move){ 0 };
         statement->move_count++;
-        if (take_string(parser, (size_t)row->max, &move->logical) < 0 || expect_word(parser, "TO") < 0)
+        if (parser_take_string(parser, (size_t)row->max, &move->logical) < 0 || parser_expect_word(parser, "TO") < 0)
                 return -1;
-        return take_string(parser, (size_t)row->max, &move->path);
+        return parser_take_string(parser, (size_t)row->max, &move->path);
 }
 
 /* Whatever a list in parentheses holds: it is refused as a whole by its option. */
-static int skip_group(struct parser *parser)
+static int skip_group(struct statement_parser *parser)
 {
         unsigned depth = 0;
 
-        if (at_sign(parser, '=')) {
-                if (advance(parser) < 0)
+        if (parser_at_sign(parser, '=')) {
+                if (parser_advance(parser) < 0)
                         return -1;
-                return parser->lexer.token.kind == SQL_WORD ? advance(parser) : raise_syntax(parser);
+                return parser->lexer.token.kind == SQL_WORD ? parser_advance(parser) : parser_raise_syntax(parser);
         }
-        if (!at_sign(parser, '('))
+        if (!parser_at_sign(parser, '('))
                 return 0;
         do {
                 if (parser->lexer.token.kind == SQL_END || depth > GROUP_DEPTH_MAX)
-                        return raise_syntax(parser);
-                depth += at_sign(parser, '(');
-                depth -= at_sign(parser, ')');
-                if (advance(parser) < 0)
+                        return parser_raise_syntax(parser);
+                depth += parser_at_sign(parser, '(');
+                depth -= parser_at_sign(parser, ')');
+                if (parser_advance(parser) < 0)
                         return -1;
         } while (depth > 0);
         return 0;
 }
 
-static int parse_value(struct parser *parser, enum statement_option option)
+static int parse_value(struct statement_parser *parser, enum statement_option option)
 {
         const struct statement_option_row *row = &statement_options[option];
         struct statement *statement = parser->statement;
@@ -365,43 +324,41 @@ static int parse_value(struct parser *parser, enum statement_option option)
                 return skip_group(parser);
         case VALUE_OPTIONAL_NUMBER:
                 *number = 10;
-                if (!at_sign(parser, '='))
+                if (!parser_at_sign(parser, '='))
                         return 0;
                 break;
         default:
                 break;
         }
-        if (expect_sign(parser, '=') < 0)
+        if (parser_expect_sign(parser, '=') < 0)
                 return -1;
         if (row->value == VALUE_NUMBER || row->value == VALUE_OPTIONAL_NUMBER ||
             (row->value == VALUE_ANY && parser->lexer.token.kind == SQL_NUMBER))
-                return take_number(parser, row, number);
-        if (take_string(parser, (size_t)row->max, text) < 0)
+                return parser_take_number(parser, row, number);
+        if (parser_take_string(parser, (size_t)row->max, text) < 0)
                 return -1;
-        if (row->value == VALUE_MARK && at_word(parser, "AFTER")) {
+        if (row->value == VALUE_MARK && parser_at_word(parser, "AFTER")) {
                 CLEANUP(freep) char *after = NULL;
 
-                return advance(parser) < 0 ? -1 : take_string(parser, (size_t)row->max, &after);
+                return parser_advance(parser) < 0 ? -1 : parser_take_string(parser, (size_t)row->max, &after);
         }
         return 0;
 }
 
-static int check_value(struct parser *parser, enum statement_option option)
+static int check_value(struct statement_parser *parser, enum statement_option option)
 {
         int64_t number = parser->statement->numbers[option];
-        char shown[24];
 
-        snprintf(shown, sizeof shown, "%lld", (long long)number);
         if (option == OPTION_BLOCKSIZE && (number & (number - 1)) != 0)
-                return raise(parser, MESSAGE_BLOCK_SIZE, "", NULL, NULL);
+                return RAISE(parser, MESSAGE_BLOCK_SIZE);
         if (option == OPTION_MAXTRANSFERSIZE && number % VDS_TRANSFER_UNIT != 0)
-                return raise(parser, MESSAGE_RANGE, shown, statement_options[option].keyword, NULL);
+                return RAISE(parser, MESSAGE_RANGE, parser_digits(parser, number), statement_options[option].keyword);
         return 0;
 }
 
 /* Options that BACKUP or RESTORE does not know at all are unknown words; one that only another of their statements
  * takes is not supported by this one. */
-static int parse_option(struct parser *parser)
+static int parse_option(struct statement_parser *parser)
 {
         struct statement *statement = parser->statement;
         bool backup = statement_is_backup(statement->verb);
@@ -411,39 +368,59 @@ static int parse_option(struct parser *parser)
         const struct statement_option_row *row;
 
         if (token->kind != SQL_WORD || token->text[0] == '@')
-                return raise_syntax(parser);
+                return parser_raise_syntax(parser);
         option = statement_find_option(token->text);
-        if (option == OPTION_COUNT || !(statement_options[option].verbs & (backup ? backups : ~backups))) {
-                char shown[SHOWN_MAX];
-
-                snprintf(shown, sizeof shown, "%s", token->text);
-                return raise(parser, MESSAGE_OPTION, shown, backup ? "BACKUP" : "RESTORE", NULL);
-        }
+        if (option == OPTION_COUNT || !(statement_options[option].verbs & (backup ? backups : ~backups)))
+                return RAISE(parser, MESSAGE_OPTION, parser_shown(parser), backup ? "BACKUP" : "RESTORE");
         row = &statement_options[option];
         if (!(row->verbs & 1U << statement->verb))
-                return raise(parser, MESSAGE_UNSUPPORTED, row->keyword, NULL, NULL);
+                return RAISE(parser, MESSAGE_UNSUPPORTED, row->keyword);
         if (statement->given[option] && row->value != VALUE_MOVE)
-                return raise(parser, MESSAGE_CONFLICT, row->keyword, row->keyword, NULL);
+                return RAISE(parser, MESSAGE_CONFLICT, row->keyword, row->keyword);
         statement->given[option] = true;
-        if (advance(parser) < 0 || parse_value(parser, option) < 0)
+        if (parser_advance(parser) < 0 || parse_value(parser, option) < 0)
                 return -1;
         return check_value(parser, option);
 }
 
-static int parse_options(struct parser *parser)
+/* ---- the whole ---- */
+
+static const struct {
+        enum statement_option one;
+        enum statement_option other;
+} conflicts[] = {
+        { OPTION_INIT, OPTION_NOINIT },
+        { OPTION_FORMAT, OPTION_NOFORMAT },
+        { OPTION_FORMAT, OPTION_NOINIT },
+        { OPTION_FORMAT, OPTION_NOSKIP },
+        { OPTION_SKIP, OPTION_NOSKIP },
+        { OPTION_REWIND, OPTION_NOREWIND },
+        { OPTION_UNLOAD, OPTION_NOUNLOAD },
+        { OPTION_UNLOAD, OPTION_NOREWIND },
+        { OPTION_EXPIREDATE, OPTION_RETAINDAYS },
+        { OPTION_COMPRESSION, OPTION_NO_COMPRESSION },
+        { OPTION_DIFFERENTIAL, OPTION_COPY_ONLY },
+        { OPTION_CHECKSUM, OPTION_NO_CHECKSUM },
+        { OPTION_STOP_ON_ERROR, OPTION_CONTINUE_AFTER_ERROR },
+        { OPTION_RECOVERY, OPTION_NORECOVERY },
+        { OPTION_RECOVERY, OPTION_STANDBY },
+        { OPTION_NORECOVERY, OPTION_STANDBY },
+};
+
+/* Refuses options that contradict each other. */
+static int check_conflicts(const struct statement *statement, struct server_message *message)
 {
-        if (!at_word(parser, "WITH"))
-                return 0;
-        do {
-                if (advance(parser) < 0 || parse_option(parser) < 0)
-                        return -1;
-        } while (at_sign(parser, ','));
+        for (size_t i = 0; i < COUNT(conflicts); i++) {
+                if (!statement->given[conflicts[i].one] || !statement->given[conflicts[i].other])
+                        continue;
+                server_message_make(message, MESSAGE_CONFLICT, statement_options[conflicts[i].one].keyword,
+                                    statement_options[conflicts[i].other].keyword);
+                return -1;
+        }
         return 0;
 }
 
-/* ---- the whole ---- */
-
-static int parse(struct parser *parser)
+static int parse_statement(struct statement_parser *parser)
 {
         struct statement *statement = parser->statement;
         const char *direction;
@@ -451,32 +428,83 @@ static int parse(struct parser *parser)
         if (parse_verb(parser) < 0)
                 return -1;
         direction = statement_is_backup(statement->verb) ? "TO" : "FROM";
-        if (statement->verb < STATEMENT_VERIFYONLY &&
-            (take_name(parser, &statement->database) < 0 || parse_files(parser, direction) < 0))
+        if (statement_names_database(statement->verb) && parser_take_name(parser, &statement->database) < 0)
                 return -1;
-        if (expect_word(parser, direction) < 0 || parse_devices(parser) < 0)
+        if (statement->database && !parser_at_word(parser, direction) && parse_list(parser, parse_file) < 0)
                 return -1;
-        if (at_word(parser, "MIRROR"))
-                return raise(parser, MESSAGE_MIRROR, "", NULL, NULL);
-        if (parse_options(parser) < 0)
+        if (parser_expect_word(parser, direction) < 0 || parse_list(parser, parse_virtual_device) < 0)
                 return -1;
-        while (at_sign(parser, ';'))
-                if (advance(parser) < 0)
+        if (parser_at_word(parser, "MIRROR"))
+                return RAISE(parser, MESSAGE_MIRROR);
+        if (parser_at_word(parser, "WITH") && (parser_advance(parser) < 0 || parse_list(parser, parse_option) < 0))
+                return -1;
+        while (parser_at_sign(parser, ';'))
+                if (parser_advance(parser) < 0)
                         return -1;
         if (parser->lexer.token.kind != SQL_END)
-                return raise_syntax(parser);
-        return statement_check_conflicts(statement, parser->message);
+                return parser_raise_syntax(parser);
+        return check_conflicts(statement, parser->message);
 }
 
 int statement_parse(const char *text, struct statement *ret_statement, struct server_message *message)
 {
-        struct parser parser = { .statement = ret_statement, .message = message };
+        struct statement_parser parser = { .statement = ret_statement, .message = message };
         int rc;
 
         memset(ret_statement, 0, sizeof *ret_statement);
         rc = sql_lexer_init(&parser.lexer, text, message);
         if (rc == 0)
-                rc = parse(&parser);
+                rc = parse_statement(&parser);
         sql_lexer_deinit(&parser.lexer);
         return rc;
+}
+
+/* ---- what the embedded server can do ---- */
+
+static int refuse_option(const struct statement *statement, const struct statement_option_row *row,
+                         struct server_message *message)
+{
+        const char *word = row->refusal == MESSAGE_DIFFERENTIAL ? statement->database : row->keyword;
+
+        server_message_make(message, row->refusal, word);
+        return -1;
+}
+
+static int check_file_list(const struct statement *statement, struct server_message *message)
+{
+        bool backup = statement_is_backup(statement->verb);
+
+        for (uint32_t i = 0; i < statement->file_count; i++) {
+                const struct statement_file *file = &statement->files[i];
+                bool primary = file->name && strcasecmp(file->name, "PRIMARY") == 0;
+
+                if (file->kind == STATEMENT_READ_WRITE_FILEGROUPS)
+                        server_message_make(message, MESSAGE_UNSUPPORTED, "READ_WRITE_FILEGROUPS");
+                else if (file->kind == STATEMENT_FILEGROUP && !primary && backup)
+                        server_message_make(message, MESSAGE_NO_FILEGROUP, file->name, statement->database);
+                else if (file->kind == STATEMENT_FILEGROUP && !primary)
+                        server_message_make(message, MESSAGE_NO_FILEGROUP_IN_SET, file->name);
+                else
+                        server_message_make(message, backup ? MESSAGE_PRIMARY_AS_FILE : MESSAGE_SUBSET);
+                return -1;
+        }
+        return 0;
+}
+
+int statement_check(const struct statement *statement, struct server_message *message)
+{
+        unsigned verb = 1U << statement->verb;
+
+        if (statement->verb == STATEMENT_BACKUP_LOG) {
+                server_message_make(message, MESSAGE_SIMPLE_RECOVERY, statement_verb_name(statement->verb));
+                return -1;
+        }
+        if (statement->verb == STATEMENT_RESTORE_LOG) {
+                server_message_make(message, MESSAGE_NO_ROLLFORWARD);
+                return -1;
+        }
+        for (size_t i = 0; i < OPTION_COUNT; i++)
+                if (statement->given[i] && !(statement_options[i].possible & verb))
+                        return refuse_option(statement, &statement_options[i], message);
+        return check_file_list(statement, message);
 }

@@ -20,7 +20,7 @@ char *statement_writer_finish(struct statement_writer *writer)
 }
 
 /* Takes `quoted`, NULL when memory was short. */
-static void put_quoted(struct statement_writer *writer, char *quoted)
+static void writer_put_quoted(struct statement_writer *writer, char *quoted)
 {
         writer->sound = writer->sound && quoted;
         if (quoted)
@@ -30,12 +30,12 @@ static void put_quoted(struct statement_writer *writer, char *quoted)
 
 void statement_put_name(struct statement_writer *writer, const char *name)
 {
-        put_quoted(writer, sql_quote_name(name));
+        writer_put_quoted(writer, sql_quote_name(name));
 }
 
 void statement_put_string(struct statement_writer *writer, const char *text)
 {
-        put_quoted(writer, sql_quote_string(text));
+        writer_put_quoted(writer, sql_quote_string(text));
 }
 
 void statement_put_option(struct statement_writer *writer, enum statement_option option)
