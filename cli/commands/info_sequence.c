@@ -156,7 +156,7 @@ static int group_init(struct group *group, const struct backup_chain *chain, con
                 group->backups[group->count] = backup;
                 group->records[group->count++] = backup->record;
         }
-        return mssql_chain(group->records, group->count, group->steps, &group->used, &group->lsn);
+        return mssql_sequence(group->records, group->count, group->steps, &group->used, &group->lsn);
 }
 
 static const char *type_name(char type)

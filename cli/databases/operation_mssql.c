@@ -101,13 +101,13 @@ static void on_message(const struct server_message *message, void *context)
         show(part, message);
 }
 
-static void on_row(const char *const *names, const struct mssql_value *values, size_t count, void *context)
+static void on_row(const struct mssql_row *row, void *context)
 {
         struct mssql_part *part = context;
 
         session_watch_note(part->watch);
         if (part->rows)
-                rows_add(part->rows, names, values, count);
+                rows_add(part->rows, row);
 }
 
 /* ---- the operation ---- */

@@ -24,8 +24,10 @@ void rows_deinit(struct rows *rows)
         *rows = (struct rows){ 0 };
 }
 
-static bool take_names(struct rows *rows, const char *const *names, size_t count)
+static bool take_names(struct rows *rows, const struct mssql_row *row)
 {
+        size_t count = row->count;
+
         if (count == 0 || count > ROWS_COLUMNS_MAX)
                 return false;
         rows->names = calloc(count, sizeof *rows->names);
@@ -33,7 +35,7 @@ static bool take_names(struct rows *rows, const char *const *names, size_t count
                 return false;
         rows->column_count = count;
         for (size_t i = 0; i < count; i++) {
-                rows->names[i] = strdup(names[i]);
+                rows->names[i] = strdup(row->names[i]);
                 if (!rows->names[i])
                         return false;
         }
@@ -41,8 +43,9 @@ static bool take_names(struct rows *rows, const char *const *names, size_t count
 }
 
 /* All cells of a row are there, or none. */
-static bool take_row(struct rows *rows, const struct mssql_value *values, size_t count)
+static bool take_row(struct rows *rows, const struct mssql_row *row)
 {
+        size_t count = row->count;
         size_t used = rows->row_count * count;
         char **cells = count == rows->column_count && used + count <= ROWS_CELLS_MAX
                                ? realloc(rows->cells, (used + count) * sizeof *cells)
@@ -53,21 +56,21 @@ static bool take_row(struct rows *rows, const struct mssql_value *values, size_t
                 return false;
         rows->cells = cells;
         for (size_t i = 0; i < count; i++) {
-                cells[used + i] = values[i].is_null ? NULL : strdup(values[i].text);
-                whole = whole && (values[i].is_null || cells[used + i]);
+                cells[used + i] = row->texts[i] ? strdup(row->texts[i]) : NULL;
+                whole = whole && (!row->texts[i] || cells[used + i]);
         }
         rows->row_count++;
         return whole;
 }
 
-void rows_add(struct rows *rows, const char *const *names, const struct mssql_value *values, size_t count)
+void rows_add(struct rows *rows, const struct mssql_row *row)
 {
         if (rows->failed)
                 return;
-        if (!rows->names && !take_names(rows, names, count))
+        if (!rows->names && !take_names(rows, row))
                 rows->failed = true;
         else
-                rows->failed = !take_row(rows, values, count);
+                rows->failed = !take_row(rows, row);
 }
 
 const char *rows_cell(const struct rows *rows, size_t row, const char *name)

@@ -28,7 +28,7 @@ struct rows {
 void rows_deinit(struct rows *rows);
 
 /* Adds a row; as the member of struct mssql_events, with the rows as context. */
-void rows_add(struct rows *rows, const char *const *names, const struct mssql_value *values, size_t count);
+void rows_add(struct rows *rows, const struct mssql_row *row);
 
 /* The cell in the column of that name, in any letter case; NULL when it is NULL, or there is no such column. */
 const char *rows_cell(const struct rows *rows, size_t row, const char *name);

@@ -10,7 +10,7 @@
 #include "core/mssql/internal.h"
 #include "core/tsql/lexer.h"
 
-enum kind {
+enum field_kind {
         KIND_TEXT,
         KIND_LSN,
         KIND_GUID,
@@ -20,16 +20,16 @@ enum kind {
 };
 
 /* A column of msdb.dbo.backupset, which also is its name in JSON. */
-struct field {
+struct record_field {
         const char *name;
-        enum kind kind;
+        enum field_kind kind;
         size_t offset;
         size_t size;
 };
 
 #define FIELD(member) offsetof(struct mssql_backup_record, member), sizeof(((struct mssql_backup_record *)0)->member)
 
-static const struct field fields[] = {
+static const struct record_field record_fields[] = {
         { "backup_set_uuid", KIND_GUID, FIELD(backup_set) },
         { "database_name", KIND_TEXT, FIELD(database) },
         { "server_name", KIND_TEXT, FIELD(server) },
@@ -53,26 +53,21 @@ static const struct field fields[] = {
         { "recovery_model", KIND_TEXT, FIELD(recovery_model) },
 };
 
-enum { FIELDS = sizeof fields / sizeof fields[0] };
+#define DIGITS "0123456789"
+
+enum { FIELDS = sizeof record_fields / sizeof record_fields[0] };
 
 /* The object's name in a report, which may come to hold more. */
-static const char member[] = "backupset";
+static const char record_member[] = "backupset";
 
-static const char digits[] = "0123456789";
-
-static void *place(const struct field *field, struct mssql_backup_record *record)
+static void *field_place(const struct record_field *field, const struct mssql_backup_record *record)
 {
-        return (char *)record + field->offset;
-}
-
-static const void *place_const(const struct field *field, const struct mssql_backup_record *record)
-{
-        return (const char *)record + field->offset;
+        return (char *)(uintptr_t)record + field->offset;
 }
 
 /* ---- from text ---- */
 
-static bool is_guid(const char *text)
+static bool text_is_guid(const char *text)
 {
         static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 
@@ -84,7 +79,7 @@ static bool is_guid(const char *text)
         return true;
 }
 
-static bool is_sound(const struct field *field, const char *text)
+static bool field_is_sound(const struct record_field *field, const char *text)
 {
         size_t length = strlen(text);
 
@@ -94,42 +89,42 @@ static bool is_sound(const struct field *field, const char *text)
         case KIND_TEXT:
                 return true;
         case KIND_LSN:
-                return strspn(text, digits) == length;
+                return strspn(text, DIGITS) == length;
         case KIND_GUID:
-                return !*text || is_guid(text);
+                return !*text || text_is_guid(text);
         case KIND_TYPE:
                 return length == 1 && strchr("DILFGPQ", *text);
         case KIND_BIT:
                 return length == 1 && (*text == '0' || *text == '1');
         case KIND_SIZE:
-                return length > 0 && length < 19 && strspn(text, digits) == length;
+                return length > 0 && length < 19 && strspn(text, DIGITS) == length;
         }
         return false;
 }
 
 /* False when the column holds what it cannot. */
-static bool set_field(const struct field *field, const char *text, struct mssql_backup_record *record)
+static bool field_set(const struct record_field *field, const char *text, struct mssql_backup_record *record)
 {
-        if (!is_sound(field, text))
+        if (!field_is_sound(field, text))
                 return false;
         switch (field->kind) {
         case KIND_TYPE:
-                *(char *)place(field, record) = *text;
+                *(char *)field_place(field, record) = *text;
                 break;
         case KIND_BIT:
-                *(bool *)place(field, record) = *text == '1';
+                *(bool *)field_place(field, record) = *text == '1';
                 break;
         case KIND_SIZE:
-                *(uint64_t *)place(field, record) = strtoull(text, NULL, 10);
+                *(uint64_t *)field_place(field, record) = strtoull(text, NULL, 10);
                 break;
         default:
-                memcpy(place(field, record), text, strlen(text) + 1);
+                memcpy(field_place(field, record), text, strlen(text) + 1);
                 break;
         }
         return true;
 }
 
-static const char *skip_zeros(const char *lsn)
+static const char *lsn_digits(const char *lsn)
 {
         while (lsn[0] == '0' && lsn[1])
                 lsn++;
@@ -138,34 +133,34 @@ static const char *skip_zeros(const char *lsn)
 
 int mssql_lsn_compare(const char *a, const char *b)
 {
-        size_t a_length = strlen(skip_zeros(a));
-        size_t b_length = strlen(skip_zeros(b));
+        size_t a_length = strlen(lsn_digits(a));
+        size_t b_length = strlen(lsn_digits(b));
 
         if (a_length != b_length)
                 return a_length < b_length ? -1 : 1;
-        return strcmp(skip_zeros(a), skip_zeros(b));
+        return strcmp(lsn_digits(a), lsn_digits(b));
 }
 
 /* ---- from msdb ---- */
 
-struct search {
+struct history_search {
         struct mssql_backup_record *record;
         bool found;
         const char *unsound; /* name of a column */
 };
 
-static void read_record(const char *const *names, const struct mssql_value *values, size_t count, void *context)
+static void history_read(const struct mssql_row *row, void *context)
 {
-        struct search *search = context;
+        struct history_search *search = context;
 
         if (search->found)
                 return;
         search->found = true;
         for (size_t i = 0; i < FIELDS; i++) {
-                const char *text = mssql_column(names, values, count, fields[i].name);
+                const char *text = mssql_column(row, record_fields[i].name);
 
-                if (text && *text && !set_field(&fields[i], text, search->record))
-                        search->unsound = fields[i].name;
+                if (text && *text && !field_set(&record_fields[i], text, search->record))
+                        search->unsound = record_fields[i].name;
         }
 }
 
@@ -179,7 +174,7 @@ static char *history_query(const char *device_name)
         if (!query)
                 return NULL;
         for (size_t i = 0; i < FIELDS; i++)
-                fprintf(query, "%ss.%s", i ? ", " : "SELECT ", fields[i].name);
+                fprintf(query, "%ss.%s", i ? ", " : "SELECT ", record_fields[i].name);
         fprintf(query,
                 " FROM msdb.dbo.backupset AS s JOIN msdb.dbo.backupmediafamily AS f ON f.media_set_id = s.media_set_id"
                 " WHERE f.physical_device_name = %s ORDER BY s.backup_set_id DESC",
@@ -193,8 +188,8 @@ static char *history_query(const char *device_name)
 int mssql_history_find(struct mssql *connection, const char *device_name, struct mssql_backup_record *ret_record,
                        struct error *err)
 {
-        struct search search = { .record = ret_record };
-        struct mssql_events events = { .row = read_record, .context = &search };
+        struct history_search search = { .record = ret_record };
+        struct mssql_events events = { .row = history_read, .context = &search };
         CLEANUP(freep) char *query = history_query(device_name);
 
         *ret_record = (struct mssql_backup_record){ 0 };
@@ -209,9 +204,9 @@ int mssql_history_find(struct mssql *connection, const char *device_name, struct
 
 /* ---- as JSON ---- */
 
-static json_t *encode_field(const struct field *field, const struct mssql_backup_record *record)
+static json_t *field_encode(const struct record_field *field, const struct mssql_backup_record *record)
 {
-        const void *value = place_const(field, record);
+        const void *value = field_place(field, record);
 
         switch (field->kind) {
         case KIND_TYPE:
@@ -231,20 +226,21 @@ static json_t *encode_field(const struct field *field, const struct mssql_backup
 char *mssql_record_encode(const struct mssql_backup_record *record)
 {
         json_t *object = json_object();
-        json_t *report = json_pack("{s:o}", member, object);
+        json_t *report = json_pack("{s:o}", record_member, object);
         char *text = NULL;
         bool sound = report != NULL;
 
         for (size_t i = 0; sound && i < FIELDS; i++)
-                sound = json_object_set_new(object, fields[i].name, encode_field(&fields[i], record)) == 0;
+                sound = json_object_set_new(object, record_fields[i].name, field_encode(&record_fields[i], record)) ==
+                        0;
         if (sound)
                 text = json_dumps(report, JSON_COMPACT);
         json_decref(report);
         return text;
 }
 
-/* Text as set_field() takes it; NULL when it is of another kind. Allocated. */
-static char *decode_text(const struct field *field, const json_t *value)
+/* Text as field_set() takes it; NULL when it is of another kind. Allocated. */
+static char *field_decode_text(const struct record_field *field, const json_t *value)
 {
         char *text = NULL;
 
@@ -260,14 +256,14 @@ static char *decode_text(const struct field *field, const json_t *value)
         return text ? text : strdup("");
 }
 
-static int decode_field(const struct field *field, const json_t *value, struct mssql_backup_record *record,
+static int field_decode(const struct record_field *field, const json_t *value, struct mssql_backup_record *record,
                         struct error *err)
 {
-        CLEANUP(freep) char *text = value ? decode_text(field, value) : NULL;
+        CLEANUP(freep) char *text = value ? field_decode_text(field, value) : NULL;
 
         if (!value && field->kind != KIND_TYPE)
                 return 0;
-        if (!text || !set_field(field, text, record))
+        if (!text || !field_set(field, text, record))
                 return error_raise(err, ERR_DAMAGED, "the backup's record has no sound \"%s\"", field->name);
         return 0;
 }
@@ -275,14 +271,14 @@ static int decode_field(const struct field *field, const json_t *value, struct m
 int mssql_record_decode(const char *json, struct mssql_backup_record *ret_record, struct error *err)
 {
         json_t *report = json_loads(json, JSON_REJECT_DUPLICATES, /* error= */ NULL);
-        const json_t *object = json_object_get(report, member);
+        const json_t *object = json_object_get(report, record_member);
         int rc = 0;
 
         *ret_record = (struct mssql_backup_record){ 0 };
         if (!json_is_object(object))
                 rc = error_raise(err, ERR_DAMAGED, "there is no record of a SQL Server's backup");
         for (size_t i = 0; rc == 0 && i < FIELDS; i++)
-                rc = decode_field(&fields[i], json_object_get(object, fields[i].name), ret_record, err);
+                rc = field_decode(&record_fields[i], json_object_get(object, record_fields[i].name), ret_record, err);
         json_decref(report);
         return rc;
 }

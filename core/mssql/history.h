@@ -1,7 +1,7 @@
 /*
  * history.h - what msdb records of a backup, and the order in which backups apply
  *
- * A record travels as JSON in the last frame of a stream, so that a chain can be put together from files alone.
+ * A record travels as JSON in the last frame of a stream, so that a sequence can be put together from files alone.
  */
 #ifndef VDIPIPE_CORE_MSSQL_HISTORY_H
 #define VDIPIPE_CORE_MSSQL_HISTORY_H
@@ -79,7 +79,7 @@ struct mssql_step {
  * there on; of several full backups the one that leads furthest, and then that with the least left to roll forward.
  * `steps` has `count` places; all records are in it, those that apply first: *ret_used of them. *ret_lsn is where the
  * database then stands ("" when none do), and points into the records. 0, or -1 when memory is short. */
-int mssql_chain(const struct mssql_backup_record *records, size_t count, struct mssql_step *steps, size_t *ret_used,
-                const char **ret_lsn);
+int mssql_sequence(const struct mssql_backup_record *records, size_t count, struct mssql_step *steps, size_t *ret_used,
+                   const char **ret_lsn);
 
 #endif

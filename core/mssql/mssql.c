@@ -36,18 +36,18 @@ enum {
 };
 
 /* What a batch, or a login, has come to. */
-enum phase {
+enum exchange_phase {
         PHASE_WAITING,
         PHASE_ATTENTION, /* the server was asked to cancel */
         PHASE_GIVEN_UP,  /* it did not, in time */
 };
 
-struct run {
+struct exchange {
         struct mssql *connection; /* NULL: a login */
         const struct mssql_events *events;
         const atomic_bool *end; /* of the login; NULL: none */
         struct deadline deadline;
-        enum phase phase;
+        enum exchange_phase phase;
         struct deadline grace; /* in PHASE_ATTENTION */
         bool cancelled;        /* by mssql_cancel() or `end`, else by the deadline */
         bool timed_out;
@@ -59,18 +59,7 @@ struct run {
         char system[128];                /* what the system said then; "" */
 };
 
-struct mssql {
-        DBPROCESS *process;
-        int session_id;
-        bool is_stand_in;
-        bool given_up; /* the last batch did not stop when it was asked to */
-        char version[256];
-        const atomic_bool *end;
-        atomic_bool cancel;
-        atomic_llong cancel_grace_ms;
-};
-
-static _Thread_local struct run *speaking;
+static _Thread_local struct exchange *speaking;
 
 /* Held while the library's settings of the process are those of one login. */
 static pthread_mutex_t login_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -94,37 +83,38 @@ const char *mssql_library_version(void)
 
 /* ---- what the library says ---- */
 
-static void keep_failure(struct run *run, const struct server_message *message)
+static void exchange_keep_failure(struct exchange *exchange, const struct server_message *message)
 {
-        if (run->failed && run->failure.number != TERMINATED)
+        if (exchange->failed && exchange->failure.number != TERMINATED)
                 return;
-        run->failure = *message;
-        run->failed = true;
+        exchange->failure = *message;
+        exchange->failed = true;
 }
 
 /* Errors that are of a kind which callers tell apart from the others. */
-static enum err_code class_of(int number, int severity)
+static enum err_code class_of_number(int number, int severity)
 {
         static const struct {
                 int number;
                 enum err_code class;
         } classes[] = {
-                { 927, ERR_BUSY },                             /* the database is being restored */
-                { 1222, ERR_BUSY },                            /* lock request time-out */
-                { 3023, ERR_BUSY },                            /* another backup of the database runs */
-                { 3101, ERR_BUSY },                            /* exclusive access could not be obtained */
-                { 3102, ERR_BUSY },                            /* the database is in use by this session */
-                { 17809, ERR_BUSY },                           /* too many connections */
-                { 3043, ERR_DAMAGED },                         /* BACKUP found an error on a page */
-                { 3183, ERR_DAMAGED },                         /* RESTORE did */
-                { 3189, ERR_DAMAGED },                         /* damage to the backup set */
-                { 3241, ERR_DAMAGED },                         /* the media family is incorrectly formed */
-                { 3242, ERR_DAMAGED },                         /* no backup set */
-                { 3254, ERR_DAMAGED },                         /* the volume is empty */
-                { 1105, ERR_NO_SPACE },                        /* the filegroup is full */
-                { 3257, ERR_NO_SPACE },                        /* no room for the database's files */
-                { 9002, ERR_NO_SPACE },                        /* the log is full */
-                { 701, ERR_MEMORY },    { 3229, ERR_TIMEOUT }, /* a device's */
+                { 927, ERR_BUSY },      /* the database is being restored */
+                { 1222, ERR_BUSY },     /* lock request time-out */
+                { 3023, ERR_BUSY },     /* another backup of the database runs */
+                { 3101, ERR_BUSY },     /* exclusive access could not be obtained */
+                { 3102, ERR_BUSY },     /* the database is in use by this session */
+                { 17809, ERR_BUSY },    /* too many connections */
+                { 3043, ERR_DAMAGED },  /* BACKUP found an error on a page */
+                { 3183, ERR_DAMAGED },  /* RESTORE did */
+                { 3189, ERR_DAMAGED },  /* damage to the backup set */
+                { 3241, ERR_DAMAGED },  /* the media family is incorrectly formed */
+                { 3242, ERR_DAMAGED },  /* no backup set */
+                { 3254, ERR_DAMAGED },  /* the volume is empty */
+                { 1105, ERR_NO_SPACE }, /* the filegroup is full */
+                { 3257, ERR_NO_SPACE }, /* no room for the database's files */
+                { 9002, ERR_NO_SPACE }, /* the log is full */
+                { 701, ERR_MEMORY },    /* of the server */
+                { 3229, ERR_TIMEOUT },  /* a device's */
         };
 
         if (severity < ERROR_SEVERITY)
@@ -135,107 +125,108 @@ static enum err_code class_of(int number, int severity)
         return ERR_FAILED;
 }
 
-static int on_message(DBPROCESS *process, DBINT number, int state, int severity, char *text, char *server,
-                      char *procedure, int line)
+static int library_on_message(DBPROCESS *process, DBINT number, int state, int severity, char *text, char *server,
+                              char *procedure, int line)
 {
         struct server_message message = { .number = number, .severity = severity, .state = state };
-        struct run *run = speaking;
+        struct exchange *exchange = speaking;
 
         (void)process;
         (void)server;
         (void)procedure;
-        if (!run || number == DATABASE_CHANGED || number == LANGUAGE_CHANGED)
+        if (!exchange || number == DATABASE_CHANGED || number == LANGUAGE_CHANGED)
                 return 0;
         message.line = line > 0 ? (uint32_t)line : 0;
-        message.class = class_of(number, severity);
+        message.class = class_of_number(number, severity);
         snprintf(message.text, sizeof message.text, "%s", text ? text : "");
         if (severity >= ERROR_SEVERITY)
-                keep_failure(run, &message);
-        if (run->events && run->events->message)
-                run->events->message(&message, run->events->context);
+                exchange_keep_failure(exchange, &message);
+        if (exchange->events && exchange->events->message)
+                exchange->events->message(&message, exchange->events->context);
         return 0;
 }
 
-static bool is_ended(const struct run *run)
+static bool exchange_is_ended(const struct exchange *exchange)
 {
-        return run->end && atomic_load(run->end);
+        return exchange->end && atomic_load(exchange->end);
 }
 
-static bool is_cancelled(const struct run *run)
+static bool exchange_is_cancelled(const struct exchange *exchange)
 {
-        return is_ended(run) || (run->connection && atomic_load(&run->connection->cancel));
+        return exchange_is_ended(exchange) || (exchange->connection && atomic_load(&exchange->connection->cancel));
 }
 
 /* Whether it is time to go a phase further. */
-static bool is_due(struct run *run)
+static bool exchange_is_due(struct exchange *exchange)
 {
-        if (run->phase == PHASE_ATTENTION)
-                return deadline_passed(run->grace);
-        return run->phase == PHASE_WAITING && (is_cancelled(run) || deadline_passed(run->deadline));
+        if (exchange->phase == PHASE_ATTENTION)
+                return deadline_passed(exchange->grace);
+        return exchange->phase == PHASE_WAITING &&
+               (exchange_is_cancelled(exchange) || deadline_passed(exchange->deadline));
 }
 
 /* The library asks what to do about a wait that it has broken off. */
-static int next_phase(struct run *run)
+static int exchange_next_phase(struct exchange *exchange)
 {
         int64_t grace_ms = CANCEL_GRACE_MS;
 
-        if (!is_due(run))
+        if (!exchange_is_due(exchange))
                 return INT_CONTINUE;
-        if (run->phase == PHASE_ATTENTION) {
-                run->phase = PHASE_GIVEN_UP;
+        if (exchange->phase == PHASE_ATTENTION) {
+                exchange->phase = PHASE_GIVEN_UP;
                 return INT_CANCEL;
         }
-        run->phase = PHASE_ATTENTION;
-        run->cancelled = is_cancelled(run);
-        run->timed_out = !run->cancelled;
-        if (atomic_load(&run->connection->cancel))
-                grace_ms = atomic_load(&run->connection->cancel_grace_ms);
-        else if (run->cancelled)
+        exchange->phase = PHASE_ATTENTION;
+        exchange->cancelled = exchange_is_cancelled(exchange);
+        exchange->timed_out = !exchange->cancelled;
+        if (atomic_load(&exchange->connection->cancel))
+                grace_ms = atomic_load(&exchange->connection->cancel_grace_ms);
+        else if (exchange->cancelled)
                 grace_ms = 0;
-        run->grace = deadline_after_ms(grace_ms);
+        exchange->grace = deadline_after_ms(grace_ms);
         return INT_TIMEOUT;
 }
 
 /* A slice of a login is over without an answer. */
-static int next_slice(struct run *run)
+static int login_next_slice(struct exchange *exchange)
 {
-        run->cancelled = is_ended(run);
-        run->timed_out = !run->cancelled && deadline_passed(run->deadline);
-        return run->cancelled || run->timed_out ? INT_CANCEL : INT_CONTINUE;
+        exchange->cancelled = exchange_is_ended(exchange);
+        exchange->timed_out = !exchange->cancelled && deadline_passed(exchange->deadline);
+        return exchange->cancelled || exchange->timed_out ? INT_CANCEL : INT_CONTINUE;
 }
 
-static int on_error(DBPROCESS *process, int severity, int number, int os_number, char *text, char *os_text)
+static int library_on_error(DBPROCESS *process, int severity, int number, int os_number, char *text, char *os_text)
 {
-        struct run *run = speaking;
+        struct exchange *exchange = speaking;
 
         (void)process;
         (void)severity;
-        if (!run || number == SYBESMSG)
+        if (!exchange || number == SYBESMSG)
                 return INT_CANCEL;
         if (number == SYBETIME)
-                return run->connection ? next_phase(run) : next_slice(run);
-        run->unconnected = number == SYBECONN && os_number == ETIMEDOUT;
-        if (!*run->library) {
-                snprintf(run->library, sizeof run->library, "%s", text ? text : "unknown error");
-                snprintf(run->system, sizeof run->system, "%s", os_number > 0 && os_text ? os_text : "");
+                return exchange->connection ? exchange_next_phase(exchange) : login_next_slice(exchange);
+        exchange->unconnected = number == SYBECONN && os_number == ETIMEDOUT;
+        if (!*exchange->library) {
+                snprintf(exchange->library, sizeof exchange->library, "%s", text ? text : "unknown error");
+                snprintf(exchange->system, sizeof exchange->system, "%s", os_number > 0 && os_text ? os_text : "");
         }
         return INT_CANCEL;
 }
 
 /* The library looks here once a second while it waits. */
-static int check_interrupt(void *process)
+static int library_check_interrupt(void *process)
 {
         (void)process;
-        return speaking && is_due(speaking);
+        return speaking && exchange_is_due(speaking);
 }
 
-static int handle_interrupt(void *process)
+static int library_handle_interrupt(void *process)
 {
         (void)process;
         return INT_CANCEL;
 }
 
-static void write_message(const struct server_message *message, char *text, size_t size)
+static void message_write(const struct server_message *message, char *text, size_t size)
 {
         snprintf(text, size, "Msg %d, Level %d, State %d: %s", message->number, message->severity, message->state,
                  message->text);
@@ -252,7 +243,7 @@ static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 static bool library_ready;
 
 /* Variables by which FreeTDS would write passwords to a file, or go to another server than the one named. */
-static void start_library(void)
+static void library_start(void)
 {
         static const char *const variables[] = { "TDSDUMP", "TDSDUMPCONFIG", "TDSHOST", "TDSPORT", "TDSVER" };
 
@@ -261,13 +252,13 @@ static void start_library(void)
                         unsetenv(variables[i]);
         if (dblib.dbinit() == FAIL)
                 return;
-        dblib.dberrhandle(on_error);
-        dblib.dbmsghandle(on_message);
+        dblib.dberrhandle(library_on_error);
+        dblib.dbmsghandle(library_on_message);
         library_ready = true;
 }
 
 /* A configuration that says everything and is looked at first, so that no other is. */
-static int make_configuration(const struct mssql_login *login, int *ret_fd, struct error *err)
+static int login_configure(const struct mssql_login *login, int *ret_fd, struct error *err)
 {
         static const char *const levels[] = {
                 [MSSQL_ENCRYPT_REQUEST] = "request", [MSSQL_ENCRYPT_OFF] = "off", [MSSQL_ENCRYPT_REQUIRE] = "require"
@@ -288,7 +279,7 @@ static int make_configuration(const struct mssql_login *login, int *ret_fd, stru
         return 0;
 }
 
-static LOGINREC *make_login(const struct mssql_login *login, struct error *err)
+static LOGINREC *login_make_record(const struct mssql_login *login, struct error *err)
 {
         LOGINREC *record = dblib.dblogin();
         bool sound = record != NULL;
@@ -309,72 +300,74 @@ static LOGINREC *make_login(const struct mssql_login *login, struct error *err)
         return NULL;
 }
 
-static int raise_login_failure(const struct mssql_login *login, const struct run *run, struct error *err)
+static int login_raise_failure(const struct mssql_login *login, const struct exchange *exchange, struct error *err)
 {
         char words[ERROR_MESSAGE_MAX];
 
-        if (run->failed) {
-                write_message(&run->failure, words, sizeof words);
-                return error_raise(err, run->failure.class, "the server at %s, port %u refuses the login: %s",
+        if (exchange->failed) {
+                message_write(&exchange->failure, words, sizeof words);
+                return error_raise(err, exchange->failure.class, "the server at %s, port %u refuses the login: %s",
                                    login->host, login->port, words);
         }
-        if (run->cancelled)
+        if (exchange->cancelled)
                 return error_raise(err, ERR_ABORTED, "the login to %s, port %u was cancelled", login->host,
                                    login->port);
-        if (run->timed_out)
+        if (exchange->timed_out)
                 return error_raise(err, ERR_TIMEOUT, "the server at %s, port %u did not answer within %.3g s",
                                    login->host, login->port, (double)login->timeout_ms / 1000);
         return error_raise(err, ERR_FAILED, "no connection to %s, port %u: %s%s", login->host, login->port,
-                           *run->system    ? run->system
-                           : *run->library ? run->library
-                                           : "FreeTDS does not say why",
-                           !*run->system && login->encryption == MSSQL_ENCRYPT_REQUIRE
+                           *exchange->system    ? exchange->system
+                           : *exchange->library ? exchange->library
+                                                : "FreeTDS does not say why",
+                           !*exchange->system && login->encryption == MSSQL_ENCRYPT_REQUIRE
                                    ? "; encryption is required, and the server may have none"
                                    : "");
 }
 
 /* The library has one time for connecting and for each answer. It is a slice here; an answer may take several, and a
  * connection that nobody took is tried again. */
-static DBPROCESS *open_in_slices(const struct mssql_login *login, LOGINREC *record, struct run *run)
+static DBPROCESS *login_open_in_slices(const struct mssql_login *login, LOGINREC *record, struct exchange *exchange)
 {
         DBPROCESS *process = NULL;
 
-        run->cancelled = is_ended(run);
-        if (run->cancelled)
+        exchange->cancelled = exchange_is_ended(exchange);
+        if (exchange->cancelled)
                 return NULL;
         do {
-                run->unconnected = false;
-                *run->library = *run->system = '\0';
+                exchange->unconnected = false;
+                *exchange->library = *exchange->system = '\0';
                 process = dblib.dbopen(record, login->host);
-        } while (!process && run->unconnected && next_slice(run) == INT_CONTINUE);
+        } while (!process && exchange->unconnected && login_next_slice(exchange) == INT_CONTINUE);
         return process;
 }
 
-static int connect_locked(const struct mssql_login *login, LOGINREC *record, struct run *run, DBPROCESS **ret_process,
-                          struct error *err)
+static int login_connect_locked(const struct mssql_login *login, LOGINREC *record, struct exchange *exchange,
+                                DBPROCESS **ret_process, struct error *err)
 {
         CLEANUP(fd_closep) int configuration = -1;
         char path[64];
 
-        if (make_configuration(login, &configuration, err) < 0)
+        if (login_configure(login, &configuration, err) < 0)
                 return -1;
         snprintf(path, sizeof path, "/proc/self/fd/%d", configuration);
         if (access(path, R_OK) < 0)
                 return error_raise_errno(err, errno, "FreeTDS's configuration in %s", path);
         dblib.dbsetifile(path);
         dblib.dbsetlogintime(LOGIN_SLICE_S);
-        speaking = run;
-        *ret_process = open_in_slices(login, record, run);
+        speaking = exchange;
+        *ret_process = login_open_in_slices(login, record, exchange);
         speaking = NULL;
-        return *ret_process ? 0 : raise_login_failure(login, run, err);
+        return *ret_process ? 0 : login_raise_failure(login, exchange, err);
 }
 
-static int connect_server(const struct mssql_login *login, const struct mssql_events *events, DBPROCESS **ret_process,
-                          struct error *err)
+static int login_connect(const struct mssql_login *login, const struct mssql_events *events, DBPROCESS **ret_process,
+                         struct error *err)
 {
-        struct run run = { .events = events, .end = login->end, .deadline = deadline_after_ms(login->timeout_ms) };
-        struct run *outer = speaking;
-        LOGINREC *record = make_login(login, err);
+        struct exchange exchange = { .events = events,
+                                     .end = login->end,
+                                     .deadline = deadline_after_ms(login->timeout_ms) };
+        struct exchange *outer = speaking;
+        LOGINREC *record = login_make_record(login, err);
         sigset_t all, before;
         int rc;
 
@@ -385,7 +378,7 @@ static int connect_server(const struct mssql_login *login, const struct mssql_ev
         sigfillset(&all);
         if (login->end)
                 pthread_sigmask(SIG_SETMASK, &all, &before);
-        rc = connect_locked(login, record, &run, ret_process, err);
+        rc = login_connect_locked(login, record, &exchange, ret_process, err);
         if (login->end)
                 pthread_sigmask(SIG_SETMASK, &before, NULL);
         pthread_mutex_unlock(&login_lock);
@@ -394,40 +387,39 @@ static int connect_server(const struct mssql_login *login, const struct mssql_ev
         return rc;
 }
 
-static void keep_version(const char *const *names, const struct mssql_value *values, size_t count, void *context)
+static void version_read(const struct mssql_row *row, void *context)
 {
         struct mssql *connection = context;
+        const char *text = row->count > 0 && row->texts[0] ? row->texts[0] : "";
 
-        (void)names;
-        if (count == 0)
-                return;
-        snprintf(connection->version, sizeof connection->version, "%.*s", (int)strcspn(values[0].text, "\r\n"),
-                 values[0].text);
-        connection->is_stand_in = strcasestr(values[0].text, "vdipipe") != NULL;
+        snprintf(connection->version, sizeof connection->version, "%.*s", (int)strcspn(text, "\r\n"), text);
+        connection->is_stand_in = strcasestr(text, "vdipipe") != NULL;
 }
 
 int mssql_open(const struct mssql_login *login, const struct mssql_events *events, struct mssql **ret_connection,
                struct error *err)
 {
         struct mssql *connection;
-        struct mssql_events version_events = { .row = keep_version };
+        struct mssql_events version_events = { .row = version_read };
+        DBPROCESS *process;
 
         if (mssql_library_check(err) < 0)
                 return -1;
-        pthread_once(&library_once, start_library);
+        pthread_once(&library_once, library_start);
         if (!library_ready)
                 return error_raise(err, ERR_MEMORY, "FreeTDS cannot be started");
         connection = calloc(1, sizeof *connection);
         if (!connection)
                 return error_no_memory(err);
         version_events.context = connection;
-        if (connect_server(login, events, &connection->process, err) < 0) {
+        if (login_connect(login, events, &process, err) < 0) {
                 free(connection);
                 return -1;
         }
-        dblib.dbsetinterrupt(connection->process, check_interrupt, handle_interrupt);
+        connection->process = process;
+        dblib.dbsetinterrupt(process, library_check_interrupt, library_handle_interrupt);
         connection->end = login->end;
-        connection->session_id = dblib.dbspid(connection->process);
+        connection->session_id = dblib.dbspid(process);
         if (mssql_execute(connection, "SELECT @@VERSION", login->timeout_ms, &version_events, err) < 0) {
                 mssql_close(connection);
                 return -1;
@@ -438,49 +430,34 @@ int mssql_open(const struct mssql_login *login, const struct mssql_events *event
 
 void mssql_close(struct mssql *connection)
 {
-        struct run run = { .connection = connection, .deadline = DEADLINE_NEVER };
-        struct run *outer = speaking;
+        struct exchange exchange = { .connection = connection, .deadline = DEADLINE_NEVER };
+        struct exchange *outer = speaking;
 
         if (!connection)
                 return;
-        speaking = &run;
+        speaking = &exchange;
         dblib.dbclose(connection->process);
         speaking = outer;
         free(connection);
 }
 
-int mssql_session_id(const struct mssql *connection)
-{
-        return connection->session_id;
-}
-
-const char *mssql_server_version(const struct mssql *connection)
-{
-        return connection->version;
-}
-
-bool mssql_is_stand_in(const struct mssql *connection)
-{
-        return connection->is_stand_in;
-}
-
 /* ---- batches ---- */
 
-static int drain_results(struct run *run, struct error *err)
+static int exchange_drain(struct exchange *exchange, struct error *err)
 {
-        DBPROCESS *process = run->connection->process;
+        DBPROCESS *process = exchange->connection->process;
         unsigned failed = 0;
         RETCODE rc;
 
         while ((rc = dblib.dbresults(process)) != NO_MORE_RESULTS && !dblib.dbdead(process)) {
-                run->refused = run->refused || rc == FAIL;
+                exchange->refused = exchange->refused || rc == FAIL;
                 if (rc == FAIL && ++failed == FAILED_RESULTS_MAX)
                         break;
                 if (rc != SUCCEED)
                         continue;
                 failed = 0;
-                if (run->events && run->events->row) {
-                        if (mssql_rows(process, run->events, err) < 0)
+                if (exchange->events && exchange->events->row) {
+                        if (mssql_rows(process, exchange->events, err) < 0)
                                 return -1;
                 } else {
                         while (dblib.dbnextrow(process) == REG_ROW)
@@ -490,38 +467,39 @@ static int drain_results(struct run *run, struct error *err)
         return 0;
 }
 
-static int raise_broken(const struct run *run, struct error *err)
+static int exchange_raise_broken(const struct exchange *exchange, struct error *err)
 {
         char words[ERROR_MESSAGE_MAX];
 
-        if (run->failed) {
-                write_message(&run->failure, words, sizeof words);
+        if (exchange->failed) {
+                message_write(&exchange->failure, words, sizeof words);
                 return error_raise(err, ERR_PEER_DIED, "the server broke the connection: %s", words);
         }
         return error_raise(err, ERR_PEER_DIED, "the connection to the server broke while it worked%s%s",
-                           *run->library ? ": " : "", run->library);
+                           *exchange->library ? ": " : "", exchange->library);
 }
 
 /* What the batch came to, the reasons of this side first. */
-static int conclude(const struct run *run, int64_t timeout_ms, struct error *err)
+static int exchange_conclude(const struct exchange *exchange, int64_t timeout_ms, struct error *err)
 {
-        const char *ending = run->phase == PHASE_GIVEN_UP ? ", and the server did not stop when it was asked to" : "";
+        const char *ending =
+                exchange->phase == PHASE_GIVEN_UP ? ", and the server did not stop when it was asked to" : "";
         char words[ERROR_MESSAGE_MAX];
 
-        if (run->cancelled)
+        if (exchange->cancelled)
                 return error_raise(err, ERR_ABORTED, "the statement was cancelled%s", ending);
-        if (run->timed_out)
+        if (exchange->timed_out)
                 return error_raise(err, ERR_TIMEOUT, "the server did not answer within %.3g s%s",
                                    (double)timeout_ms / 1000, ending);
-        if (dblib.dbdead(run->connection->process))
-                return raise_broken(run, err);
-        if (run->failed) {
-                write_message(&run->failure, words, sizeof words);
-                return error_raise(err, run->failure.class, "%s", words);
+        if (dblib.dbdead(exchange->connection->process))
+                return exchange_raise_broken(exchange, err);
+        if (exchange->failed) {
+                message_write(&exchange->failure, words, sizeof words);
+                return error_raise(err, exchange->failure.class, "%s", words);
         }
-        if (*run->library)
-                return error_raise(err, ERR_FAILED, "FreeTDS: %s", run->library);
-        if (run->refused)
+        if (*exchange->library)
+                return error_raise(err, ERR_FAILED, "FreeTDS: %s", exchange->library);
+        if (exchange->refused)
                 return error_raise(err, ERR_FAILED,
                                    "the server ended the statement with an error, and did not say which");
         return 0;
@@ -530,11 +508,11 @@ static int conclude(const struct run *run, int64_t timeout_ms, struct error *err
 int mssql_execute(struct mssql *connection, const char *sql, int64_t timeout_ms, const struct mssql_events *events,
                   struct error *err)
 {
-        struct run run = { .connection = connection,
-                           .events = events,
-                           .end = timeout_ms < 0 ? NULL : connection->end,
-                           .deadline = deadline_after_ms(timeout_ms) };
-        struct run *outer = speaking;
+        struct exchange exchange = { .connection = connection,
+                                     .events = events,
+                                     .end = timeout_ms < 0 ? NULL : connection->end,
+                                     .deadline = deadline_after_ms(timeout_ms) };
+        struct exchange *outer = speaking;
         DBPROCESS *process = connection->process;
         int rc = 0;
 
@@ -542,31 +520,19 @@ int mssql_execute(struct mssql *connection, const char *sql, int64_t timeout_ms,
                 return error_raise(err, ERR_PEER_DIED, "the connection to the server is broken");
         if (!text_is_utf8(sql, strlen(sql)))
                 return error_raise(err, ERR_USAGE, "the statement is not UTF-8");
-        speaking = &run;
-        run.cancelled = is_cancelled(&run);
-        if (!run.cancelled && dblib.dbcmd(process, sql) == SUCCEED && dblib.dbsqlsend(process) == SUCCEED) {
-                run.refused = dblib.dbsqlok(process) == FAIL;
-                rc = drain_results(&run, err);
+        speaking = &exchange;
+        exchange.cancelled = exchange_is_cancelled(&exchange);
+        if (!exchange.cancelled && dblib.dbcmd(process, sql) == SUCCEED && dblib.dbsqlsend(process) == SUCCEED) {
+                exchange.refused = dblib.dbsqlok(process) == FAIL;
+                rc = exchange_drain(&exchange, err);
         }
         if (rc == 0)
-                rc = conclude(&run, timeout_ms, err);
+                rc = exchange_conclude(&exchange, timeout_ms, err);
         if (rc < 0 && !dblib.dbdead(process))
                 dblib.dbcancel(process);
-        if (run.cancelled)
+        if (exchange.cancelled)
                 atomic_store(&connection->cancel, false);
-        connection->given_up = run.phase == PHASE_GIVEN_UP;
+        connection->given_up = exchange.phase == PHASE_GIVEN_UP;
         speaking = outer;
         return rc;
-}
-
-void mssql_cancel(struct mssql *connection, int64_t grace_ms)
-{
-        atomic_store(&connection->cancel_grace_ms, grace_ms);
-        atomic_store(&connection->cancel, true);
-}
-
-bool mssql_settle(struct mssql *connection)
-{
-        atomic_store(&connection->cancel, false);
-        return !connection->given_up;
 }

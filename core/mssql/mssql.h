@@ -66,17 +66,17 @@ struct mssql_login {
 
 struct mssql;
 
-/* One value of a row. */
-struct mssql_value {
-        bool is_null;
-        const char *text; /* UTF-8, as the server's default conversion to text has it; valid within the call */
+/* A row of a result, valid within the call. */
+struct mssql_row {
+        size_t count;
+        const char *const *names; /* "" without one */
+        char *const *texts;       /* UTF-8, as the server's default conversion to text has it; NULL for NULL */
 };
 
 struct mssql_events {
         void *context;
         void (*message)(const struct server_message *message, void *context);
-        /* `names` and `values` have `count` entries. */
-        void (*row)(const char *const *names, const struct mssql_value *values, size_t count, void *context);
+        void (*row)(const struct mssql_row *row, void *context);
 };
 
 /* Connects and logs in; with login->end, signals are held off meanwhile. ERR_ABORTED when that ended it, ERR_TIMEOUT,

@@ -1,4 +1,4 @@
-/* A build without FreeTDS: nothing can be connected to, so no connection ever comes to the other functions. */
+/* A build without FreeTDS: nothing can be connected to, so no connection ever comes to the last two functions. */
 #include "core/mssql/internal.h"
 
 const char *mssql_library_version(void)
@@ -27,24 +27,6 @@ void mssql_close(struct mssql *connection)
         (void)connection;
 }
 
-int mssql_session_id(const struct mssql *connection)
-{
-        (void)connection;
-        return 0;
-}
-
-const char *mssql_server_version(const struct mssql *connection)
-{
-        (void)connection;
-        return "";
-}
-
-bool mssql_is_stand_in(const struct mssql *connection)
-{
-        (void)connection;
-        return false;
-}
-
 int mssql_execute(struct mssql *connection, const char *sql, int64_t timeout_ms, const struct mssql_events *events,
                   struct error *err)
 {
@@ -52,17 +34,5 @@ int mssql_execute(struct mssql *connection, const char *sql, int64_t timeout_ms,
         (void)sql;
         (void)timeout_ms;
         (void)events;
-        return error_raise(err, ERR_USAGE, "this vdipipe was built without FreeTDS");
-}
-
-void mssql_cancel(struct mssql *connection, int64_t grace_ms)
-{
-        (void)connection;
-        (void)grace_ms;
-}
-
-bool mssql_settle(struct mssql *connection)
-{
-        (void)connection;
-        return true;
+        return mssql_library_check(err);
 }

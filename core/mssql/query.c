@@ -6,38 +6,31 @@
 #include "core/base/cleanup.h"
 #include "core/mssql/internal.h"
 
-const char *mssql_column(const char *const *names, const struct mssql_value *values, size_t count, const char *name)
+/* The column of that name; "" for NULL. */
+static const char *column_text(const struct mssql_row *row, const char *name)
 {
-        for (size_t i = 0; i < count; i++)
-                if (strcasecmp(names[i], name) == 0)
-                        return values[i].text;
-        return NULL;
+        const char *text = mssql_column(row, name);
+
+        return text ? text : "";
 }
 
 /* ---- what a session is doing ---- */
 
-static void keep_text(char *place, size_t size, const char *text)
-{
-        snprintf(place, size, "%s", text ? text : "");
-}
-
-static void read_activity(const char *const *names, const struct mssql_value *values, size_t count, void *context)
+static void activity_read(const struct mssql_row *row, void *context)
 {
         struct mssql_activity *activity = context;
-        const char *percent = mssql_column(names, values, count, "percent_complete");
-        const char *blocker = mssql_column(names, values, count, "blocking_session_id");
 
         activity->found = true;
-        keep_text(activity->command, sizeof activity->command, mssql_column(names, values, count, "command"));
-        keep_text(activity->status, sizeof activity->status, mssql_column(names, values, count, "status"));
-        keep_text(activity->wait_type, sizeof activity->wait_type, mssql_column(names, values, count, "wait_type"));
-        activity->percent = percent ? strtod(percent, NULL) : 0;
-        activity->blocked_by = blocker ? (int)strtol(blocker, NULL, 10) : 0;
+        snprintf(activity->command, sizeof activity->command, "%s", column_text(row, "command"));
+        snprintf(activity->status, sizeof activity->status, "%s", column_text(row, "status"));
+        snprintf(activity->wait_type, sizeof activity->wait_type, "%s", column_text(row, "wait_type"));
+        activity->percent = strtod(column_text(row, "percent_complete"), NULL);
+        activity->blocked_by = (int)strtol(column_text(row, "blocking_session_id"), NULL, 10);
 }
 
 int mssql_activity(struct mssql *connection, int session_id, struct mssql_activity *ret_activity, struct error *err)
 {
-        struct mssql_events events = { .row = read_activity, .context = ret_activity };
+        struct mssql_events events = { .row = activity_read, .context = ret_activity };
         char sql[256];
 
         *ret_activity = (struct mssql_activity){ 0 };
@@ -56,12 +49,10 @@ struct database_list {
         bool failed; /* memory was short */
 };
 
-static void add_database(const char *const *names, const struct mssql_value *values, size_t count, void *context)
+static void database_list_add(const struct mssql_row *row, void *context)
 {
         struct database_list *list = context;
-        const char *name = mssql_column(names, values, count, "name");
-        const char *state = mssql_column(names, values, count, "state_desc");
-        const char *model = mssql_column(names, values, count, "recovery_model_desc");
+        const char *name = mssql_column(row, "name");
         struct mssql_database *items;
         struct mssql_database *item;
 
@@ -74,12 +65,12 @@ static void add_database(const char *const *names, const struct mssql_value *val
         list->items = items;
         item = &items[list->count++];
         *item = (struct mssql_database){ .name = strdup(name),
-                                         .state = strdup(state ? state : ""),
-                                         .recovery_model = strdup(model ? model : "") };
+                                         .state = strdup(column_text(row, "state_desc")),
+                                         .recovery_model = strdup(column_text(row, "recovery_model_desc")) };
         list->failed = !item->name || !item->state || !item->recovery_model;
 }
 
-static int compare_databases(const void *a, const void *b)
+static int database_compare(const void *a, const void *b)
 {
         return strcmp(((const struct mssql_database *)a)->name, ((const struct mssql_database *)b)->name);
 }
@@ -88,7 +79,7 @@ int mssql_databases(struct mssql *connection, struct mssql_database **ret_databa
                     struct error *err)
 {
         struct database_list list = { 0 };
-        struct mssql_events events = { .row = add_database, .context = &list };
+        struct mssql_events events = { .row = database_list_add, .context = &list };
         int rc = mssql_execute(
                 connection,
                 "SELECT name, state_desc, recovery_model_desc FROM sys.databases WHERE source_database_id IS NULL",
@@ -101,7 +92,7 @@ int mssql_databases(struct mssql *connection, struct mssql_database **ret_databa
                 return -1;
         }
         if (list.count > 1)
-                qsort(list.items, list.count, sizeof *list.items, compare_databases);
+                qsort(list.items, list.count, sizeof *list.items, database_compare);
         *ret_databases = list.items;
         *ret_count = list.count;
         return 0;

@@ -14,7 +14,6 @@ enum {
 struct result {
         size_t count;
         const char **names; /* belong to FreeTDS */
-        struct mssql_value *values;
         char **texts;
 };
 
@@ -22,12 +21,11 @@ static int result_init(struct result *result, size_t count)
 {
         *result = (struct result){ .count = count };
         result->names = calloc(count + 1, sizeof *result->names);
-        result->values = calloc(count + 1, sizeof *result->values);
         result->texts = calloc(count + 1, sizeof *result->texts);
-        return result->names && result->values && result->texts ? 0 : -1;
+        return result->names && result->texts ? 0 : -1;
 }
 
-static void forget_texts(struct result *result)
+static void result_forget_texts(struct result *result)
 {
         for (size_t i = 0; result->texts && i < result->count; i++)
                 freep(&result->texts[i]);
@@ -35,13 +33,12 @@ static void forget_texts(struct result *result)
 
 static void result_deinit(struct result *result)
 {
-        forget_texts(result);
+        result_forget_texts(result);
         free(result->names);
-        free(result->values);
         free(result->texts);
 }
 
-static bool is_text(int type)
+static bool type_is_text(int type)
 {
         static const int types[] = { SYBCHAR, SYBVARCHAR, SYBTEXT, SYBNVARCHAR, SYBNTEXT };
 
@@ -51,13 +48,13 @@ static bool is_text(int type)
         return false;
 }
 
-static bool is_moment(int type)
+static bool type_is_moment(int type)
 {
         return type == SYBDATETIME || type == SYBDATETIME4 || type == SYBMSDATETIME2 || type == SYBMSDATETIMEOFFSET;
 }
 
 /* The library words times as the user's locale has it, which nobody can read back. */
-static char *moment_text(DBPROCESS *process, int type, const BYTE *data)
+static char *value_moment_text(DBPROCESS *process, int type, const BYTE *data)
 {
         DBDATEREC2 at;
         char *text;
@@ -72,7 +69,7 @@ static char *moment_text(DBPROCESS *process, int type, const BYTE *data)
 }
 
 /* Whatever else there is: numbers, GUIDs, and bytes as hexadecimal digits. */
-static char *converted_text(DBPROCESS *process, int type, const BYTE *data, DBINT size)
+static char *value_converted_text(DBPROCESS *process, int type, const BYTE *data, DBINT size)
 {
         char *text = calloc(1, (size_t)size * 2 + NUMBER_MAX);
 
@@ -87,26 +84,24 @@ static char *value_text(DBPROCESS *process, int column)
         DBINT size = dblib.dbdatlen(process, column);
         int type = dblib.dbcoltype(process, column);
 
-        if (is_text(type))
+        if (type_is_text(type))
                 return strndup((const char *)data, (size_t)size);
-        if (is_moment(type))
-                return moment_text(process, type, data);
-        return converted_text(process, type, data, size);
+        if (type_is_moment(type))
+                return value_moment_text(process, type, data);
+        return value_converted_text(process, type, data, size);
 }
 
-static int read_row(DBPROCESS *process, struct result *result)
+static int result_read_row(DBPROCESS *process, struct result *result)
 {
-        forget_texts(result);
+        result_forget_texts(result);
         for (size_t i = 0; i < result->count; i++) {
                 int column = (int)i + 1;
 
-                result->values[i] = (struct mssql_value){ .is_null = !dblib.dbdata(process, column), .text = "" };
-                if (result->values[i].is_null)
+                if (!dblib.dbdata(process, column))
                         continue;
                 result->texts[i] = value_text(process, column);
                 if (!result->texts[i])
                         return -1;
-                result->values[i].text = result->texts[i];
         }
         return 0;
 }
@@ -116,16 +111,17 @@ int mssql_rows(DBPROCESS *process, const struct mssql_events *events, struct err
         int columns = dblib.dbnumcols(process);
         struct result result;
         bool sound = result_init(&result, columns > 0 ? (size_t)columns : 0) == 0;
+        const struct mssql_row row = { .count = result.count, .names = result.names, .texts = result.texts };
 
         for (size_t i = 0; sound && i < result.count; i++) {
-                result.names[i] = dblib.dbcolname(process, (int)i + 1);
-                if (!result.names[i])
-                        result.names[i] = "";
+                const char *name = dblib.dbcolname(process, (int)i + 1);
+
+                result.names[i] = name ? name : "";
         }
         while (sound && dblib.dbnextrow(process) == REG_ROW) {
-                sound = read_row(process, &result) == 0;
+                sound = result_read_row(process, &result) == 0;
                 if (sound)
-                        events->row(result.names, result.values, result.count, events->context);
+                        events->row(&row, events->context);
         }
         result_deinit(&result);
         return sound ? 0 : error_no_memory(err);

@@ -52,11 +52,6 @@ void server_message_fill(struct server_message *message, enum server_message_id 
         message->text[used] = '\0';
 }
 
-enum err_code server_message_class(enum server_message_id id)
-{
-        return message_rows[id].class;
-}
-
 const char *server_message_os_error(int32_t number)
 {
         static const struct {

@@ -31,8 +31,6 @@
           "path, such as [./app.db]; any other is a section of the configuration file.")                               \
         X(MESSAGE_NO_SUCH_DATABASE, 911, 16, 1, ERR_USAGE,                                                             \
           "Database '%1' does not exist. Make sure that the name is entered correctly.")                               \
-        X(MESSAGE_NAME_MISSING, 3025, 16, 1, ERR_USAGE,                                                                \
-          "Missing database name. Reissue the statement specifying a valid database name.")                            \
         /* other statements */                                                                                         \
         X(MESSAGE_FUNCTION, 195, 15, 10, ERR_USAGE, "'%1' is not a recognized built-in function name.")                \
         X(MESSAGE_SET_OPTION, 195, 15, 5, ERR_USAGE, "'%1' is not a recognized SET option.")                           \
@@ -59,7 +57,6 @@
           "The SELECT permission was denied on the object '%1', database '%2', schema '%3'.")                          \
         X(MESSAGE_NO_VIEW_STATE, 300, 14, 1, ERR_FAILED,                                                               \
           "VIEW SERVER STATE permission was denied on object 'server', database 'master'.")                            \
-        X(MESSAGE_SHUTDOWN, 6005, 10, 1, ERR_NONE, "SHUTDOWN is in progress.")                                         \
         /* options */                                                                                                  \
         X(MESSAGE_CONFLICT, 3031, 16, 1, ERR_USAGE,                                                                    \
           "Option '%1' conflicts with option(s) '%2'. Remove the conflicting option and reissue the statement.")       \
@@ -96,9 +93,6 @@
           "The primary filegroup cannot be backed up as a file backup because the database is using the SIMPLE "       \
           "recovery model. Use BACKUP DATABASE.")                                                                      \
         X(MESSAGE_NO_FILEGROUP, 3027, 16, 1, ERR_USAGE, "The filegroup \"%1\" is not part of database \"%2\".")        \
-        X(MESSAGE_NO_FILE, 3235, 16, 1, ERR_USAGE,                                                                     \
-          "The file \"%1\" is not part of database \"%2\". You can only list files that are members of this "          \
-          "database.")                                                                                                 \
         X(MESSAGE_SUBSET, 3115, 16, 1, ERR_USAGE,                                                                      \
           "The database is using the simple recovery model. It is not possible to restore a subset of the read-write " \
           "data.")                                                                                                     \
@@ -194,9 +188,6 @@ void server_message_fill(struct server_message *message, enum server_message_id 
 
 #define server_message_make(message, id, ...) \
         server_message_fill((message), (id), (const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
-
-/* The class of failure that a message stands for; ERR_NONE for information. */
-enum err_code server_message_class(enum server_message_id id);
 
 static inline bool server_message_is_error(const struct server_message *message)
 {

@@ -203,7 +203,7 @@ static void read_record(const char *text, size_t size)
         json = mssql_record_encode(&records[0]);
         if (!json || mssql_record_decode(json, &again, &err) < 0 || memcmp(&again, &records[0], sizeof again) != 0)
                 abort();
-        if (mssql_chain(records, COPIES, steps, &used, &lsn) < 0 || used > COPIES)
+        if (mssql_sequence(records, COPIES, steps, &used, &lsn) < 0 || used > COPIES)
                 abort();
         memmove(records + 1, records, (COPIES - 1) * sizeof records[0]);
 }

@@ -432,16 +432,16 @@ static void note_message(const struct server_message *message, void *context)
                  message->state, message->text);
 }
 
-static void note_row(const char *const *names, const struct mssql_value *values, size_t count, void *context)
+static void note_row(const struct mssql_row *row, void *context)
 {
         struct notes *notes = context;
         char *line = notes->lines[notes->count++];
         size_t used = 0;
 
         assert_true(notes->count <= NOTES_MAX);
-        for (size_t i = 0; i < count; i++)
-                used += (size_t)snprintf(line + used, NOTE_MAX - used, "%s%s=%s", i ? "," : "", names[i],
-                                         values[i].is_null ? "NULL" : values[i].text);
+        for (size_t i = 0; i < row->count; i++)
+                used += (size_t)snprintf(line + used, NOTE_MAX - used, "%s%s=%s", i ? "," : "", row->names[i],
+                                         row->texts[i] ? row->texts[i] : "NULL");
 }
 
 static struct mssql_events events_into(struct notes *notes)

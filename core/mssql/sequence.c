@@ -22,7 +22,7 @@ struct fork {
         const char *end_lsn; /* NULL: nowhere, it is the newest */
 };
 
-struct chain {
+struct sequence {
         const struct mssql_backup_record *records;
         size_t count;
         struct mssql_step *steps; /* by record until the end */
@@ -51,7 +51,7 @@ const char *mssql_step_state_name(enum mssql_step_state state)
         return names[state];
 }
 
-static bool same_text(const char *a, const char *b)
+static bool guid_equal(const char *a, const char *b)
 {
         return *a && strcasecmp(a, b) == 0;
 }
@@ -59,20 +59,20 @@ static bool same_text(const char *a, const char *b)
 bool mssql_record_same_database(const struct mssql_backup_record *a, const struct mssql_backup_record *b)
 {
         if (*a->family && *b->family)
-                return same_text(a->family, b->family);
+                return guid_equal(a->family, b->family);
         return strcmp(a->database, b->database) == 0 && strcmp(a->server, b->server) == 0;
 }
 
 /* ---- the path of recovery forks ---- */
 
-static const struct mssql_backup_record *newest_record(const struct chain *chain)
+static const struct mssql_backup_record *sequence_newest(const struct sequence *sequence)
 {
         const struct mssql_backup_record *newest = NULL;
 
-        for (size_t i = 0; i < chain->count; i++) {
-                const struct mssql_backup_record *record = &chain->records[i];
+        for (size_t i = 0; i < sequence->count; i++) {
+                const struct mssql_backup_record *record = &sequence->records[i];
 
-                if (chain->steps[i].state == MSSQL_STEP_FOREIGN || !*record->last_recovery_fork)
+                if (sequence->steps[i].state == MSSQL_STEP_FOREIGN || !*record->last_recovery_fork)
                         continue;
                 if (!newest || strcmp(record->started, newest->started) > 0)
                         newest = record;
@@ -80,47 +80,47 @@ static const struct mssql_backup_record *newest_record(const struct chain *chain
         return newest;
 }
 
-static const struct fork *find_fork(const struct chain *chain, const char *guid)
+static const struct fork *sequence_find_fork(const struct sequence *sequence, const char *guid)
 {
-        for (size_t i = 0; i < chain->fork_count; i++)
-                if (same_text(chain->forks[i].guid, guid))
-                        return &chain->forks[i];
+        for (size_t i = 0; i < sequence->fork_count; i++)
+                if (guid_equal(sequence->forks[i].guid, guid))
+                        return &sequence->forks[i];
         return NULL;
 }
 
 /* The record that leads from another fork to this one. */
-static const struct mssql_backup_record *find_branch(const struct chain *chain, const char *guid)
+static const struct mssql_backup_record *sequence_find_branch(const struct sequence *sequence, const char *guid)
 {
-        for (size_t i = 0; i < chain->count; i++) {
-                const struct mssql_backup_record *record = &chain->records[i];
+        for (size_t i = 0; i < sequence->count; i++) {
+                const struct mssql_backup_record *record = &sequence->records[i];
 
-                if (chain->steps[i].state != MSSQL_STEP_FOREIGN && same_text(record->last_recovery_fork, guid) &&
-                    *record->first_recovery_fork && !same_text(record->first_recovery_fork, guid) &&
-                    !find_fork(chain, record->first_recovery_fork))
+                if (sequence->steps[i].state != MSSQL_STEP_FOREIGN && guid_equal(record->last_recovery_fork, guid) &&
+                    *record->first_recovery_fork && !guid_equal(record->first_recovery_fork, guid) &&
+                    !sequence_find_fork(sequence, record->first_recovery_fork))
                         return record;
         }
         return NULL;
 }
 
-static void find_path(struct chain *chain)
+static void sequence_find_path(struct sequence *sequence)
 {
-        const struct mssql_backup_record *newest = newest_record(chain);
+        const struct mssql_backup_record *newest = sequence_newest(sequence);
         struct fork fork = { .guid = newest ? newest->last_recovery_fork : NULL };
 
-        while (fork.guid && chain->fork_count < FORKS_MAX) {
+        while (fork.guid && sequence->fork_count < FORKS_MAX) {
                 const struct mssql_backup_record *branch;
 
-                chain->forks[chain->fork_count++] = fork;
-                branch = find_branch(chain, fork.guid);
+                sequence->forks[sequence->fork_count++] = fork;
+                branch = sequence_find_branch(sequence, fork.guid);
                 fork = (struct fork){ .guid = branch ? branch->first_recovery_fork : NULL,
                                       .end_lsn = branch ? branch->fork_point_lsn : NULL };
         }
 }
 
 /* A record that names no fork is from a server that does not know them. */
-static bool is_on_path(const struct chain *chain, const struct mssql_backup_record *record)
+static bool sequence_is_on_path(const struct sequence *sequence, const struct mssql_backup_record *record)
 {
-        const struct fork *fork = find_fork(chain, record->last_recovery_fork);
+        const struct fork *fork = sequence_find_fork(sequence, record->last_recovery_fork);
 
         if (!*record->last_recovery_fork)
                 return true;
@@ -129,14 +129,14 @@ static bool is_on_path(const struct chain *chain, const struct mssql_backup_reco
 
 /* ---- what follows what ---- */
 
-static bool is_free(const struct chain *chain, size_t i, char type)
+static bool sequence_is_free(const struct sequence *sequence, size_t i, char type)
 {
-        return chain->steps[i].state == MSSQL_STEP_STATES && chain->records[i].type == type;
+        return sequence->steps[i].state == MSSQL_STEP_STATES && sequence->records[i].type == type;
 }
 
 /* A walk along the logs, as the database gets further. */
 struct walk {
-        size_t next; /* in chain->logs */
+        size_t next; /* in sequence->logs */
         size_t best; /* of those passed, what leads furthest; SIZE_MAX: none */
 };
 
@@ -146,12 +146,12 @@ struct walk {
         }
 
 /* The log backup that takes the database furthest from `lsn`; SIZE_MAX: none. */
-static size_t next_log(const struct chain *chain, struct walk *walk, const char *lsn)
+static size_t walk_next(const struct sequence *sequence, struct walk *walk, const char *lsn)
 {
-        const struct mssql_backup_record *records = chain->records;
+        const struct mssql_backup_record *records = sequence->records;
 
-        for (; walk->next < chain->log_count; walk->next++) {
-                size_t log = chain->logs[walk->next];
+        for (; walk->next < sequence->log_count; walk->next++) {
+                size_t log = sequence->logs[walk->next];
 
                 if (mssql_lsn_compare(records[log].first_lsn, lsn) > 0)
                         break;
@@ -165,67 +165,67 @@ static size_t next_log(const struct chain *chain, struct walk *walk, const char 
 }
 
 /* By its identity, or where a server keeps none, by its checkpoint. */
-static bool is_base(const struct mssql_backup_record *full, const struct mssql_backup_record *diff)
+static bool record_is_base(const struct mssql_backup_record *full, const struct mssql_backup_record *diff)
 {
         if (full->copy_only)
                 return false;
         if (*diff->differential_base)
-                return same_text(full->backup_set, diff->differential_base);
+                return guid_equal(full->backup_set, diff->differential_base);
         return *diff->differential_base_lsn && *full->checkpoint_lsn &&
                mssql_lsn_compare(full->checkpoint_lsn, diff->differential_base_lsn) == 0;
 }
 
-static size_t find_diff(const struct chain *chain, size_t full)
+static size_t sequence_find_diff(const struct sequence *sequence, size_t full)
 {
         size_t best = SIZE_MAX;
 
-        for (size_t i = 0; i < chain->count; i++) {
-                const struct mssql_backup_record *diff = &chain->records[i];
+        for (size_t i = 0; i < sequence->count; i++) {
+                const struct mssql_backup_record *diff = &sequence->records[i];
 
-                if (!is_free(chain, i, 'I') || !is_base(&chain->records[full], diff))
+                if (!sequence_is_free(sequence, i, 'I') || !record_is_base(&sequence->records[full], diff))
                         continue;
-                if (best == SIZE_MAX || mssql_lsn_compare(diff->last_lsn, chain->records[best].last_lsn) > 0)
+                if (best == SIZE_MAX || mssql_lsn_compare(diff->last_lsn, sequence->records[best].last_lsn) > 0)
                         best = i;
         }
         return best;
 }
 
-static struct route make_route(const struct chain *chain, size_t full)
+static struct route route_make(const struct sequence *sequence, size_t full)
 {
-        struct route route = { .full = full, .diff = find_diff(chain, full) };
+        struct route route = { .full = full, .diff = sequence_find_diff(sequence, full) };
         struct walk walk = WALK_INIT;
         size_t log;
 
-        route.data_lsn = chain->records[route.diff == SIZE_MAX ? full : route.diff].last_lsn;
+        route.data_lsn = sequence->records[route.diff == SIZE_MAX ? full : route.diff].last_lsn;
         route.end_lsn = route.data_lsn;
-        while ((log = next_log(chain, &walk, route.end_lsn)) != SIZE_MAX)
-                route.end_lsn = chain->records[log].last_lsn;
+        while ((log = walk_next(sequence, &walk, route.end_lsn)) != SIZE_MAX)
+                route.end_lsn = sequence->records[log].last_lsn;
         return route;
 }
 
 /* The one that leads furthest; then with the least to roll forward; then from the newer full backup. */
-static bool is_better(const struct chain *chain, const struct route *a, const struct route *b)
+static bool route_is_better(const struct sequence *sequence, const struct route *a, const struct route *b)
 {
         int order = mssql_lsn_compare(a->end_lsn, b->end_lsn);
 
         if (order == 0)
                 order = mssql_lsn_compare(a->data_lsn, b->data_lsn);
         if (order == 0)
-                order = mssql_lsn_compare(chain->records[a->full].last_lsn, chain->records[b->full].last_lsn);
+                order = mssql_lsn_compare(sequence->records[a->full].last_lsn, sequence->records[b->full].last_lsn);
         return order > 0;
 }
 
-static struct route best_route(const struct chain *chain)
+static struct route sequence_best_route(const struct sequence *sequence)
 {
         struct route best = { .full = SIZE_MAX };
 
-        for (size_t i = 0; i < chain->count; i++) {
+        for (size_t i = 0; i < sequence->count; i++) {
                 struct route route;
 
-                if (!is_free(chain, i, 'D'))
+                if (!sequence_is_free(sequence, i, 'D'))
                         continue;
-                route = make_route(chain, i);
-                if (best.full == SIZE_MAX || is_better(chain, &route, &best))
+                route = route_make(sequence, i);
+                if (best.full == SIZE_MAX || route_is_better(sequence, &route, &best))
                         best = route;
         }
         return best;
@@ -233,33 +233,33 @@ static struct route best_route(const struct chain *chain)
 
 /* ---- the steps ---- */
 
-static void sort_out(struct chain *chain)
+static void sequence_sort_out(struct sequence *sequence)
 {
-        for (size_t i = 0; i < chain->count; i++) {
-                chain->steps[i] = (struct mssql_step){ .record = i, .state = MSSQL_STEP_STATES };
-                if (!mssql_record_same_database(&chain->records[0], &chain->records[i]))
-                        chain->steps[i].state = MSSQL_STEP_FOREIGN;
+        for (size_t i = 0; i < sequence->count; i++) {
+                sequence->steps[i] = (struct mssql_step){ .record = i, .state = MSSQL_STEP_STATES };
+                if (!mssql_record_same_database(&sequence->records[0], &sequence->records[i]))
+                        sequence->steps[i].state = MSSQL_STEP_FOREIGN;
         }
-        find_path(chain);
-        for (size_t i = 0; i < chain->count; i++) {
-                const struct mssql_backup_record *record = &chain->records[i];
-                enum mssql_step_state *state = &chain->steps[i].state;
+        sequence_find_path(sequence);
+        for (size_t i = 0; i < sequence->count; i++) {
+                const struct mssql_backup_record *record = &sequence->records[i];
+                enum mssql_step_state *state = &sequence->steps[i].state;
 
                 if (*state == MSSQL_STEP_FOREIGN)
                         continue;
                 if (!record->type || !strchr("DIL", record->type) || !*record->first_lsn || !*record->last_lsn)
                         *state = MSSQL_STEP_UNKNOWN;
-                else if (!is_on_path(chain, record))
+                else if (!sequence_is_on_path(sequence, record))
                         *state = MSSQL_STEP_FORK;
                 else if (record->damaged)
                         *state = MSSQL_STEP_DAMAGED;
                 for (size_t j = 0; j < i && *state == MSSQL_STEP_STATES; j++)
-                        if (same_text(record->backup_set, chain->records[j].backup_set))
+                        if (guid_equal(record->backup_set, sequence->records[j].backup_set))
                                 *state = MSSQL_STEP_COVERED;
         }
 }
 
-static int compare_beginnings(const void *a_index, const void *b_index, void *context)
+static int record_compare_beginnings(const void *a_index, const void *b_index, void *context)
 {
         const struct mssql_backup_record *records = context;
         size_t a = *(const size_t *)a_index;
@@ -269,21 +269,21 @@ static int compare_beginnings(const void *a_index, const void *b_index, void *co
         return order ? order : a < b ? -1 : 1;
 }
 
-static int sort_logs(struct chain *chain)
+static int sequence_sort_logs(struct sequence *sequence)
 {
-        chain->logs = calloc(chain->count, sizeof *chain->logs);
-        if (!chain->logs)
+        sequence->logs = calloc(sequence->count, sizeof *sequence->logs);
+        if (!sequence->logs)
                 return -1;
-        for (size_t i = 0; i < chain->count; i++)
-                if (is_free(chain, i, 'L'))
-                        chain->logs[chain->log_count++] = i;
-        qsort_r(chain->logs, chain->log_count, sizeof *chain->logs, compare_beginnings,
-                (void *)(uintptr_t)chain->records);
+        for (size_t i = 0; i < sequence->count; i++)
+                if (sequence_is_free(sequence, i, 'L'))
+                        sequence->logs[sequence->log_count++] = i;
+        qsort_r(sequence->logs, sequence->log_count, sizeof *sequence->logs, record_compare_beginnings,
+                (void *)(uintptr_t)sequence->records);
         return 0;
 }
 
 /* Marks what applies. Returns how many do. */
-static size_t apply(struct chain *chain, const struct route *route)
+static size_t sequence_apply(struct sequence *sequence, const struct route *route)
 {
         const char *lsn = route->data_lsn;
         struct walk walk = WALK_INIT;
@@ -292,29 +292,29 @@ static size_t apply(struct chain *chain, const struct route *route)
 
         if (route->full == SIZE_MAX)
                 return 0;
-        chain->steps[route->full].state = MSSQL_STEP_APPLIES;
+        sequence->steps[route->full].state = MSSQL_STEP_APPLIES;
         used++;
         if (route->diff != SIZE_MAX) {
-                chain->steps[route->diff].state = MSSQL_STEP_APPLIES;
+                sequence->steps[route->diff].state = MSSQL_STEP_APPLIES;
                 used++;
         }
-        for (; (log = next_log(chain, &walk, lsn)) != SIZE_MAX; used++) {
-                chain->steps[log].state = MSSQL_STEP_APPLIES;
-                lsn = chain->records[log].last_lsn;
+        for (; (log = walk_next(sequence, &walk, lsn)) != SIZE_MAX; used++) {
+                sequence->steps[log].state = MSSQL_STEP_APPLIES;
+                lsn = sequence->records[log].last_lsn;
         }
         return used;
 }
 
-static bool base_is_given(const struct chain *chain, const struct mssql_backup_record *diff)
+static bool sequence_has_base(const struct sequence *sequence, const struct mssql_backup_record *diff)
 {
-        for (size_t i = 0; i < chain->count; i++)
-                if (chain->records[i].type == 'D' && chain->steps[i].state != MSSQL_STEP_FOREIGN &&
-                    is_base(&chain->records[i], diff))
+        for (size_t i = 0; i < sequence->count; i++)
+                if (sequence->records[i].type == 'D' && sequence->steps[i].state != MSSQL_STEP_FOREIGN &&
+                    record_is_base(&sequence->records[i], diff))
                         return true;
         return false;
 }
 
-__attribute__((format(printf, 2, 3))) static void mark_gap(struct mssql_step *step, const char *missing, ...)
+__attribute__((format(printf, 2, 3))) static void step_mark_gap(struct mssql_step *step, const char *missing, ...)
 {
         va_list words;
 
@@ -324,47 +324,47 @@ __attribute__((format(printf, 2, 3))) static void mark_gap(struct mssql_step *st
         va_end(words);
 }
 
-static void mark_data(struct chain *chain, const struct route *route)
+static void sequence_mark_data(struct sequence *sequence, const struct route *route)
 {
-        for (size_t i = 0; i < chain->count; i++) {
-                const struct mssql_backup_record *record = &chain->records[i];
-                struct mssql_step *step = &chain->steps[i];
+        for (size_t i = 0; i < sequence->count; i++) {
+                const struct mssql_backup_record *record = &sequence->records[i];
+                struct mssql_step *step = &sequence->steps[i];
 
-                if (is_free(chain, i, 'D'))
+                if (sequence_is_free(sequence, i, 'D'))
                         step->state = MSSQL_STEP_COVERED;
-                if (!is_free(chain, i, 'I'))
+                if (!sequence_is_free(sequence, i, 'I'))
                         continue;
-                if (base_is_given(chain, record) ||
+                if (sequence_has_base(sequence, record) ||
                     (route->full != SIZE_MAX && mssql_lsn_compare(record->last_lsn, route->end_lsn) <= 0))
                         step->state = MSSQL_STEP_COVERED;
                 else if (*record->differential_base)
-                        mark_gap(step, "the full backup %s", record->differential_base);
+                        step_mark_gap(step, "the full backup %s", record->differential_base);
                 else
-                        mark_gap(step, "the full backup with checkpoint LSN %s", record->differential_base_lsn);
+                        step_mark_gap(step, "the full backup with checkpoint LSN %s", record->differential_base_lsn);
         }
 }
 
 /* Log backups behind one gap all wait for the same. */
-static void mark_logs(struct chain *chain, const struct route *route)
+static void sequence_mark_logs(struct sequence *sequence, const struct route *route)
 {
         const char *lsn = route->full == SIZE_MAX ? NULL : route->end_lsn;
         const struct mssql_step *gap = NULL;
 
-        for (size_t i = 0; i < chain->log_count; i++) {
-                const struct mssql_backup_record *log = &chain->records[chain->logs[i]];
-                struct mssql_step *step = &chain->steps[chain->logs[i]];
+        for (size_t i = 0; i < sequence->log_count; i++) {
+                const struct mssql_backup_record *log = &sequence->records[sequence->logs[i]];
+                struct mssql_step *step = &sequence->steps[sequence->logs[i]];
 
                 if (step->state == MSSQL_STEP_APPLIES)
                         continue;
                 if (!lsn) {
-                        mark_gap(step, "a full backup");
+                        step_mark_gap(step, "a full backup");
                         continue;
                 }
                 if (mssql_lsn_compare(log->first_lsn, lsn) > 0) {
-                        mark_gap(step, "the log from LSN %s to LSN %s", lsn, log->first_lsn);
+                        step_mark_gap(step, "the log from LSN %s to LSN %s", lsn, log->first_lsn);
                         gap = step;
                 } else if (gap) {
-                        mark_gap(step, "%s", gap->missing);
+                        step_mark_gap(step, "%s", gap->missing);
                 } else {
                         step->state = MSSQL_STEP_COVERED;
                 }
@@ -374,7 +374,7 @@ static void mark_logs(struct chain *chain, const struct route *route)
 }
 
 /* The place in a restore: full, differential, logs as they end. */
-static int compare_applying(const struct mssql_backup_record *a, const struct mssql_backup_record *b)
+static int record_compare_applying(const struct mssql_backup_record *a, const struct mssql_backup_record *b)
 {
         static const char types[] = "DIL";
         long order = strchr(types, a->type) - strchr(types, b->type);
@@ -382,7 +382,7 @@ static int compare_applying(const struct mssql_backup_record *a, const struct ms
         return order ? (int)order : mssql_lsn_compare(a->last_lsn, b->last_lsn);
 }
 
-static int compare_steps(const void *a_step, const void *b_step, void *context)
+static int step_compare(const void *a_step, const void *b_step, void *context)
 {
         const struct mssql_step *a = a_step;
         const struct mssql_step *b = b_step;
@@ -390,32 +390,32 @@ static int compare_steps(const void *a_step, const void *b_step, void *context)
         int order = (int)a->state - (int)b->state;
 
         if (order == 0 && a->state == MSSQL_STEP_APPLIES)
-                return compare_applying(&records[a->record], &records[b->record]);
+                return record_compare_applying(&records[a->record], &records[b->record]);
         if (order == 0)
                 order = mssql_lsn_compare(records[a->record].first_lsn, records[b->record].first_lsn);
         return order ? order : a->record < b->record ? -1 : 1;
 }
 
-int mssql_chain(const struct mssql_backup_record *records, size_t count, struct mssql_step *steps, size_t *ret_used,
-                const char **ret_lsn)
+int mssql_sequence(const struct mssql_backup_record *records, size_t count, struct mssql_step *steps, size_t *ret_used,
+                   const char **ret_lsn)
 {
-        struct chain chain = { .records = records, .count = count, .steps = steps };
+        struct sequence sequence = { .records = records, .count = count, .steps = steps };
         struct route route;
 
         *ret_used = 0;
         *ret_lsn = "";
         if (count == 0)
                 return 0;
-        sort_out(&chain);
-        if (sort_logs(&chain) < 0)
+        sequence_sort_out(&sequence);
+        if (sequence_sort_logs(&sequence) < 0)
                 return -1;
-        route = best_route(&chain);
-        *ret_used = apply(&chain, &route);
+        route = sequence_best_route(&sequence);
+        *ret_used = sequence_apply(&sequence, &route);
         if (*ret_used > 0)
                 *ret_lsn = route.end_lsn;
-        mark_data(&chain, &route);
-        mark_logs(&chain, &route);
-        free(chain.logs);
-        qsort_r(steps, count, sizeof *steps, compare_steps, (void *)(uintptr_t)records);
+        sequence_mark_data(&sequence, &route);
+        sequence_mark_logs(&sequence, &route);
+        free(sequence.logs);
+        qsort_r(steps, count, sizeof *steps, step_compare, (void *)(uintptr_t)records);
         return 0;
 }

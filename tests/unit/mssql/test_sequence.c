@@ -50,7 +50,7 @@ struct expected {
         const char *missing;
 };
 
-struct chain_case {
+struct sequence_case {
         const char *name;
         struct backup backups[RECORDS_MAX];
         struct expected steps[RECORDS_MAX]; /* in order; what applies comes first */
@@ -68,7 +68,7 @@ struct chain_case {
 #define GUID_OF_1 "00000001-0000-0000-0000-000000000000"
 #define GUID_OF_9 "00000009-0000-0000-0000-000000000000"
 
-static const struct chain_case cases[] = {
+static const struct sequence_case cases[] = {
         { "full only", { FULL(100, 150) }, { { 1, APPLIES, "" } }, "150" },
         { "full and differential",
           { FULL(100, 150), DIFF(1, 300, 350) },
@@ -242,7 +242,7 @@ static void make_record(const struct backup *backup, unsigned number, struct mss
         snprintf(record->last_lsn, MSSQL_LSN_MAX, "%u", backup->last);
 }
 
-static void check_case(const struct chain_case *expected)
+static void check_case(const struct sequence_case *expected)
 {
         struct mssql_backup_record records[RECORDS_MAX];
         struct mssql_step steps[RECORDS_MAX];
@@ -255,7 +255,7 @@ static void check_case(const struct chain_case *expected)
                 make_record(&expected->backups[count], (unsigned)count + 1, &records[count]);
                 applies += expected->steps[count].state == APPLIES;
         }
-        if (mssql_chain(records, count, steps, &used, &lsn) < 0 || used != applies || strcmp(lsn, expected->lsn) != 0)
+        if (mssql_sequence(records, count, steps, &used, &lsn) < 0 || used != applies || strcmp(lsn, expected->lsn) != 0)
                 fail_msg("%s: the number of steps, or the last LSN, %s", expected->name, lsn);
         for (size_t i = 0; i < count; i++)
                 if (steps[i].record + 1 != expected->steps[i].backup || steps[i].state != expected->steps[i].state ||
@@ -264,7 +264,7 @@ static void check_case(const struct chain_case *expected)
                                  mssql_step_state_name(steps[i].state), steps[i].missing);
 }
 
-static void test_chains(void **state)
+static void test_sequences(void **state)
 {
         (void)state;
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -277,7 +277,7 @@ static void test_nothing(void **state)
         size_t used;
 
         (void)state;
-        assert_int_equal(mssql_chain(NULL, 0, NULL, &used, &lsn), 0);
+        assert_int_equal(mssql_sequence(NULL, 0, NULL, &used, &lsn), 0);
         assert_int_equal(used, 0);
         assert_string_equal(lsn, "");
 }
@@ -299,7 +299,7 @@ static void test_without_identities(void **state)
         size_t used;
 
         (void)state;
-        assert_int_equal(mssql_chain(records, COUNT, steps, &used, &lsn), 0);
+        assert_int_equal(mssql_sequence(records, COUNT, steps, &used, &lsn), 0);
         assert_int_equal(used, 3);
         for (size_t i = 0; i < COUNT; i++)
                 assert_int_equal(steps[i].record, order[i]);
@@ -330,7 +330,7 @@ static void test_many(void **state)
                 if (hour % WEEK == 0)
                         make_record(&full, LOGS + hour, &records[count++]);
         }
-        assert_int_equal(mssql_chain(records, count, steps, &used, &lsn), 0);
+        assert_int_equal(mssql_sequence(records, count, steps, &used, &lsn), 0);
         assert_string_equal(lsn, "87500");
         assert_int_equal(steps[0].record, 8736 + 8736 / WEEK - 1);
         assert_int_equal(used, 1 + 14);
@@ -450,7 +450,7 @@ static void test_record_with_more_and_less(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_chains),
+                cmocka_unit_test(test_sequences),
                 cmocka_unit_test(test_nothing),
                 cmocka_unit_test(test_without_identities),
                 cmocka_unit_test(test_many),
