@@ -195,11 +195,11 @@ static char *make_statement(const struct backup *backup, const struct plan *plan
         const struct mssql_devices devices = operation_mssql_devices(&backup->operation);
         const struct mssql_backup statement = {
                 .type = plan->type,
-                .database = backup->database.uri.database,
-                .files = args->files.items,
-                .file_count = args->files.count,
-                .filegroups = args->filegroups.items,
-                .filegroup_count = args->filegroups.count,
+                .target.database = backup->database.uri.database,
+                .target.files = args->files.items,
+                .target.file_count = args->files.count,
+                .target.filegroups = args->filegroups.items,
+                .target.filegroup_count = args->filegroups.count,
                 .name = args->label,
                 .description = args->description,
                 .checksum = plan->checksum,

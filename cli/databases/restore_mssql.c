@@ -265,11 +265,11 @@ static char *make_statement(const struct restore *restore, enum statement_verb v
         CLEANUP(freep) char *stop_at = args->stop_at ? strdup(args->stop_at) : NULL;
         struct mssql_restore statement = {
                 .verb = verb,
-                .database = restore->database.uri.database,
-                .files = args->files.items,
-                .file_count = args->files.count,
-                .filegroups = args->filegroups.items,
-                .filegroup_count = args->filegroups.count,
+                .target.database = restore->database.uri.database,
+                .target.files = args->files.items,
+                .target.file_count = args->files.count,
+                .target.filegroups = args->filegroups.items,
+                .target.filegroup_count = args->filegroups.count,
                 .recovery = args->recovery     ? MSSQL_RECOVERY
                             : args->norecovery ? MSSQL_NORECOVERY
                                                : MSSQL_STANDBY,

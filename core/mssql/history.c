@@ -10,7 +10,7 @@
 #include "core/mssql/internal.h"
 #include "core/tsql/lexer.h"
 
-enum field_kind {
+enum column_kind {
         KIND_TEXT,
         KIND_LSN,
         KIND_GUID,
@@ -22,7 +22,7 @@ enum field_kind {
 /* A column of msdb.dbo.backupset, which also is its name in JSON. */
 struct record_field {
         const char *name;
-        enum field_kind kind;
+        enum column_kind kind;
         size_t offset;
         size_t size;
 };

@@ -27,13 +27,18 @@ struct mssql_devices {
         uint32_t max_transfer; /* bytes */
 };
 
-struct mssql_backup {
-        enum mssql_backup_type type;
+/* What of a database. */
+struct mssql_target {
         const char *database;
         const char *const *files; /* logical names; FILE = ... */
         size_t file_count;
         const char *const *filegroups;
         size_t filegroup_count;
+};
+
+struct mssql_backup {
+        enum mssql_backup_type type;
+        struct mssql_target target;
         const char *name; /* NULL: not said */
         const char *description;
         bool checksum;
@@ -51,12 +56,8 @@ struct mssql_move {
 };
 
 struct mssql_restore {
-        enum statement_verb verb; /* a RESTORE one */
-        const char *database;     /* NULL where the verb has none */
-        const char *const *files;
-        size_t file_count;
-        const char *const *filegroups;
-        size_t filegroup_count;
+        enum statement_verb verb;   /* a RESTORE one */
+        struct mssql_target target; /* empty where the verb has none */
         enum mssql_recovery recovery;
         const char *standby; /* its file */
         const struct mssql_move *moves;

@@ -21,7 +21,7 @@ struct mssql_task {
         struct error error;
 };
 
-static void *run_task(void *context)
+static void *task_main(void *context)
 {
         struct mssql_task *task = context;
 
@@ -31,7 +31,7 @@ static void *run_task(void *context)
         return NULL;
 }
 
-static void release(struct mssql_task *task)
+static void task_release(struct mssql_task *task)
 {
         fd_closep(&task->ended_fd);
         free(task->sql);
@@ -53,12 +53,12 @@ int mssql_task_start(struct mssql *connection, const char *sql, const struct mss
                 task->events = *events;
         if (!task->sql || task->ended_fd < 0) {
                 rc = task->sql ? errno : ENOMEM;
-                release(task);
+                task_release(task);
                 return error_raise_errno(err, rc, "the statement cannot be started");
         }
-        rc = pthread_create(&task->thread, /* attr= */ NULL, run_task, task);
+        rc = pthread_create(&task->thread, /* attr= */ NULL, task_main, task);
         if (rc != 0) {
-                release(task);
+                task_release(task);
                 return error_raise_errno(err, rc, "the statement's thread");
         }
         *ret_task = task;
@@ -101,6 +101,6 @@ bool mssql_task_free(struct mssql_task *task, int64_t grace_ms)
                 mssql_cancel(task->connection, grace_ms);
         pthread_join(task->thread, /* result= */ NULL);
         answered = mssql_settle(task->connection);
-        release(task);
+        task_release(task);
         return answered;
 }

@@ -14,16 +14,16 @@
 
 enum { PORT_DEFAULT = 1433, PART_MAX = 1024 /* bytes */ };
 
-static const char scheme[] = "mssql://";
-static const char form[] = "mssql://[USER@]HOST[:PORT]/DATABASE";
+static const char uri_scheme[] = "mssql://";
+static const char uri_form[] = "mssql://[USER@]HOST[:PORT]/DATABASE";
 
 bool mssql_uri_is(const char *text)
 {
-        return strncasecmp(text, scheme, sizeof scheme - 1) == 0;
+        return strncasecmp(text, uri_scheme, sizeof uri_scheme - 1) == 0;
 }
 
 /* "%41" stands for "A". The words name the part, never its content: it may hold what is secret. */
-static int decode(const char *part, size_t length, const char *what, char **ret_text, struct error *err)
+static int uri_decode(const char *part, size_t length, const char *what, char **ret_text, struct error *err)
 {
         CLEANUP(freep) char *text = malloc(length + 1);
         size_t used = 0;
@@ -54,18 +54,18 @@ static int decode(const char *part, size_t length, const char *what, char **ret_
         return 0;
 }
 
-static int parse_user(const char *part, size_t length, struct mssql_uri *uri, struct error *err)
+static int uri_parse_user(const char *part, size_t length, struct mssql_uri *uri, struct error *err)
 {
         if (memchr(part, ':', length))
                 return error_raise(err, ERR_USAGE,
                                    "a password in the URI can be read by every process of this machine; change it, and "
                                    "give the new one by --password-file or --password-fd");
         if (length == 0)
-                return error_raise(err, ERR_USAGE, "the URI has nothing before its '@'; write %s", form);
-        return decode(part, length, "user", &uri->user, err);
+                return error_raise(err, ERR_USAGE, "the URI has nothing before its '@'; write %s", uri_form);
+        return uri_decode(part, length, "user", &uri->user, err);
 }
 
-static int parse_port(const char *part, size_t length, struct mssql_uri *uri, struct error *err)
+static int uri_parse_port(const char *part, size_t length, struct mssql_uri *uri, struct error *err)
 {
         unsigned port = 0;
         size_t i = 0;
@@ -79,7 +79,7 @@ static int parse_port(const char *part, size_t length, struct mssql_uri *uri, st
 }
 
 /* The characters that names and addresses of hosts are made of. */
-static bool is_host(const char *part, size_t length, bool bracketed)
+static bool uri_is_host(const char *part, size_t length, bool bracketed)
 {
         static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:%";
         size_t allowed = bracketed ? sizeof letters - 1 : sizeof letters - 3;
@@ -92,7 +92,7 @@ static bool is_host(const char *part, size_t length, bool bracketed)
         return true;
 }
 
-static int parse_host(const char *part, size_t length, struct mssql_uri *uri, struct error *err)
+static int uri_parse_host(const char *part, size_t length, struct mssql_uri *uri, struct error *err)
 {
         bool bracketed = length > 0 && *part == '[';
         const char *host = part + bracketed;
@@ -101,15 +101,15 @@ static int parse_host(const char *part, size_t length, struct mssql_uri *uri, st
         const char *rest = host + host_length + (bracketed && stop);
         size_t rest_length = length - (size_t)(rest - part);
 
-        if ((bracketed && !stop) || !is_host(host, host_length, bracketed) || (rest_length > 0 && *rest != ':'))
-                return error_raise(err, ERR_USAGE, "the URI has no host, or one that cannot be; write %s", form);
+        if ((bracketed && !stop) || !uri_is_host(host, host_length, bracketed) || (rest_length > 0 && *rest != ':'))
+                return error_raise(err, ERR_USAGE, "the URI has no host, or one that cannot be; write %s", uri_form);
         uri->host = strndup(host, host_length);
         if (!uri->host)
                 return error_no_memory(err);
-        return rest_length > 0 ? parse_port(rest + 1, rest_length - 1, uri, err) : 0;
+        return rest_length > 0 ? uri_parse_port(rest + 1, rest_length - 1, uri, err) : 0;
 }
 
-static int parse_database(const char *part, struct mssql_uri *uri, struct error *err)
+static int uri_parse_database(const char *part, struct mssql_uri *uri, struct error *err)
 {
         static const struct {
                 char sign;
@@ -120,32 +120,33 @@ static int parse_database(const char *part, struct mssql_uri *uri, struct error 
                 if (strchr(part, reserved[i].sign))
                         return error_raise(err, ERR_USAGE, "write %s for the '%c' in the database's name",
                                            reserved[i].code, reserved[i].sign);
-        return *part ? decode(part, strlen(part), "database", &uri->database, err) : 0;
+        return *part ? uri_decode(part, strlen(part), "database", &uri->database, err) : 0;
 }
 
 int mssql_uri_parse(const char *text, struct mssql_uri *ret_uri, struct error *err)
 {
-        const char *authority = text + sizeof scheme - 1;
+        const char *authority = text + sizeof uri_scheme - 1;
         const char *at;
         size_t length;
 
         *ret_uri = (struct mssql_uri){ .port = PORT_DEFAULT };
         if (!mssql_uri_is(text))
-                return error_raise(err, ERR_USAGE, "no URI of a SQL Server; write %s", form);
+                return error_raise(err, ERR_USAGE, "no URI of a SQL Server; write %s", uri_form);
         length = strcspn(authority, "/?#");
         at = memrchr(authority, '@', length);
-        if (at && parse_user(authority, (size_t)(at - authority), ret_uri, err) < 0)
+        if (at && uri_parse_user(authority, (size_t)(at - authority), ret_uri, err) < 0)
                 return -1;
         if (at) {
                 length -= (size_t)(at + 1 - authority);
                 authority = at + 1;
         }
-        if (parse_host(authority, length, ret_uri, err) < 0)
+        if (uri_parse_host(authority, length, ret_uri, err) < 0)
                 return -1;
         authority += length;
         if (*authority && *authority != '/')
-                return error_raise(err, ERR_USAGE, "the URI has a '%c' behind its host; write %s", *authority, form);
-        return *authority ? parse_database(authority + 1, ret_uri, err) : 0;
+                return error_raise(err, ERR_USAGE, "the URI has a '%c' behind its host; write %s", *authority,
+                                   uri_form);
+        return *authority ? uri_parse_database(authority + 1, ret_uri, err) : 0;
 }
 
 void mssql_uri_deinit(struct mssql_uri *uri)
@@ -158,7 +159,7 @@ void mssql_uri_deinit(struct mssql_uri *uri)
 
 /* ---- this machine? ---- */
 
-static bool same_address(const struct sockaddr *a, const struct sockaddr *b)
+static bool address_equal(const struct sockaddr *a, const struct sockaddr *b)
 {
         if (a->sa_family != b->sa_family)
                 return false;
@@ -169,12 +170,12 @@ static bool same_address(const struct sockaddr *a, const struct sockaddr *b)
                       &((const struct sockaddr_in6 *)(const void *)b)->sin6_addr, sizeof(struct in6_addr)) == 0;
 }
 
-static bool is_own(const struct sockaddr *address, const struct ifaddrs *interfaces)
+static bool address_is_own(const struct sockaddr *address, const struct ifaddrs *interfaces)
 {
         if (address->sa_family != AF_INET && address->sa_family != AF_INET6)
                 return false;
         for (; interfaces; interfaces = interfaces->ifa_next)
-                if (interfaces->ifa_addr && same_address(address, interfaces->ifa_addr))
+                if (interfaces->ifa_addr && address_equal(address, interfaces->ifa_addr))
                         return true;
         return address_is_loopback(address);
 }
@@ -195,7 +196,7 @@ int mssql_uri_check_local(const struct mssql_uri *uri, struct error *err)
                 return error_raise_errno(err, errno, "the addresses of this machine");
         }
         for (const struct addrinfo *at = addresses; at && local; at = at->ai_next)
-                local = is_own(at->ai_addr, interfaces);
+                local = address_is_own(at->ai_addr, interfaces);
         freeifaddrs(interfaces);
         freeaddrinfo(addresses);
         if (local)

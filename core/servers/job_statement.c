@@ -4,17 +4,21 @@
 
 #include "core/base/cleanup.h"
 #include "core/servers/server.h"
-#include "core/tsql/lexer.h"
 #include "core/tsql/statement.h"
 #include "core/tsql/writer.h"
 
 /* ---- from a statement ---- */
 
-static const enum server_verb verbs[STATEMENT_VERBS] = {
-        [STATEMENT_BACKUP_DATABASE] = SERVER_BACKUP,    [STATEMENT_RESTORE_DATABASE] = SERVER_RESTORE,
-        [STATEMENT_VERIFYONLY] = SERVER_VERIFYONLY,     [STATEMENT_HEADERONLY] = SERVER_HEADERONLY,
-        [STATEMENT_FILELISTONLY] = SERVER_FILELISTONLY, [STATEMENT_LABELONLY] = SERVER_LABELONLY,
-};
+enum statement_verb server_statement_verb(enum server_verb verb)
+{
+        static const enum statement_verb verbs[SERVER_VERBS] = {
+                [SERVER_BACKUP] = STATEMENT_BACKUP_DATABASE,    [SERVER_RESTORE] = STATEMENT_RESTORE_DATABASE,
+                [SERVER_VERIFYONLY] = STATEMENT_VERIFYONLY,     [SERVER_HEADERONLY] = STATEMENT_HEADERONLY,
+                [SERVER_FILELISTONLY] = STATEMENT_FILELISTONLY, [SERVER_LABELONLY] = STATEMENT_LABELONLY,
+        };
+
+        return verbs[verb];
+}
 
 /* Options that are one text of the job. */
 static const struct {
@@ -76,7 +80,8 @@ int server_job_from_statement(struct server_job *job, const struct statement *st
         *job = (struct server_job){ 0 };
         if (statement_check(statement, message) < 0 || check_device_count(statement, message) < 0)
                 return -1;
-        job->verb = verbs[statement->verb];
+        while (server_statement_verb(job->verb) != statement->verb)
+                job->verb++;
         job->device_count = statement->device_count;
         if (!copy_names(job, statement)) {
                 server_message_make(message, MESSAGE_MEMORY);
@@ -158,42 +163,25 @@ static void put_options(struct statement_writer *writer, const struct server_job
                   job->verb == SERVER_RESTORE && job->check == SERVER_CHECK_NONE && !job->checksum },
         };
 
-        for (size_t i = 0; i < COUNT(numbers); i++) {
-                uint32_t number = *(const uint32_t *)(const void *)((const char *)job + numbers[i].at);
-
-                if (number)
-                        statement_put_option_number(writer, numbers[i].option, number);
-        }
+        for (size_t i = 0; i < COUNT(numbers); i++)
+                statement_put_number(writer, numbers[i].option,
+                                     *(const uint32_t *)(const void *)((const char *)job + numbers[i].at));
         for (size_t i = 0; i < COUNT(flags); i++)
-                if (flags[i].given)
-                        statement_put_option(writer, flags[i].option);
-        for (size_t i = 0; i < COUNT(texts); i++) {
-                const char *text = *(char *const *)(const void *)((const char *)job + texts[i].at);
-
-                if (text)
-                        statement_put_option_string(writer, texts[i].option, text);
-        }
+                statement_put_flag(writer, flags[i].option, flags[i].given);
+        for (size_t i = 0; i < COUNT(texts); i++)
+                statement_put_text(writer, texts[i].option,
+                                   *(char *const *)(const void *)((const char *)job + texts[i].at));
 }
 
 char *server_job_statement(const struct server_job *job)
 {
-        static const char *const beginnings[SERVER_VERBS] = {
-                [SERVER_BACKUP] = "BACKUP DATABASE ",           [SERVER_RESTORE] = "RESTORE DATABASE ",
-                [SERVER_VERIFYONLY] = "RESTORE VERIFYONLY",     [SERVER_HEADERONLY] = "RESTORE HEADERONLY",
-                [SERVER_FILELISTONLY] = "RESTORE FILELISTONLY", [SERVER_LABELONLY] = "RESTORE LABELONLY",
-        };
         struct statement_writer writer;
 
         if (statement_writer_begin(&writer) < 0)
                 return NULL;
-        fputs(beginnings[job->verb], writer.stream);
-        if (job->verb <= SERVER_RESTORE)
-                statement_put_name(&writer, job->database ? job->database : "");
-        fputs(job->verb == SERVER_BACKUP ? " TO" : " FROM", writer.stream);
-        for (uint32_t i = 0; i < job->device_count; i++) {
-                fputs(i > 0 ? ", VIRTUAL_DEVICE = " : " VIRTUAL_DEVICE = ", writer.stream);
-                statement_put_string(&writer, job->devices[i] ? job->devices[i] : "");
-        }
+        statement_put_verb(&writer, server_statement_verb(job->verb), job->database);
+        statement_put_list(&writer, job->verb == SERVER_BACKUP ? " TO " : " FROM ", "VIRTUAL_DEVICE",
+                           (const char *const *)job->devices, job->device_count);
         put_options(&writer, job);
         return statement_writer_finish(&writer);
 }

@@ -12,13 +12,7 @@
 
 static const char *verb_name(enum server_verb verb)
 {
-        static const enum statement_verb verbs[SERVER_VERBS] = {
-                [SERVER_BACKUP] = STATEMENT_BACKUP_DATABASE,    [SERVER_RESTORE] = STATEMENT_RESTORE_DATABASE,
-                [SERVER_VERIFYONLY] = STATEMENT_VERIFYONLY,     [SERVER_HEADERONLY] = STATEMENT_HEADERONLY,
-                [SERVER_FILELISTONLY] = STATEMENT_FILELISTONLY, [SERVER_LABELONLY] = STATEMENT_LABELONLY,
-        };
-
-        return statement_verb_name(verbs[verb]);
+        return statement_verb_name(server_statement_verb(verb));
 }
 
 #define TELL(events, id, ...)                                                   \

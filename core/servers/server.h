@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "core/base/error.h"
+#include "core/tsql/options.h"
 #include "core/vds/vds.h"
 
 enum server_verb {
@@ -110,6 +111,9 @@ void server_job_deinit(struct server_job *job);
  * are not UTF-8 survive. */
 int server_job_encode(const struct server_job *job, char **ret_json, struct error *err);
 int server_job_decode(const char *json, struct server_job *ret_job, struct error *err);
+
+/* The statement's verb that the job's stands for. */
+enum statement_verb server_statement_verb(enum server_verb verb);
 
 /* The job's statement, allocated; NULL when memory is short. */
 char *server_job_statement(const struct server_job *job);

@@ -298,7 +298,7 @@ static char *read_varchar(struct tds_type_info info, const uint8_t *bytes, size_
         return NULL;
 }
 
-static const struct tds_type_row types[] = {
+static const struct tds_type_row parameter_types[] = {
         { 0x1f, TDS_LAYOUT_NULL, 0, false, NULL },
         { 0x22, TDS_LAYOUT_LONG, 0, false, read_binary },          /* image */
         { 0x23, TDS_LAYOUT_LONG, 0, true, read_varchar },          /* text */
@@ -341,8 +341,8 @@ static const struct tds_type_row types[] = {
 
 const struct tds_type_row *tds_find_type(uint8_t type)
 {
-        for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-                if (types[i].type == type)
-                        return &types[i];
+        for (size_t i = 0; i < sizeof parameter_types / sizeof parameter_types[0]; i++)
+                if (parameter_types[i].type == type)
+                        return &parameter_types[i];
         return NULL;
 }

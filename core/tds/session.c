@@ -48,7 +48,7 @@ const struct tds_login *tds_session_login(const struct tds_session *session)
         return &session->login;
 }
 
-static struct tds_session *session_new(int fd, const struct tds_server *server)
+static struct tds_session *session_allocate(int fd, const struct tds_server *server)
 {
         CLEANUP(session_freep) struct tds_session *session = calloc(1, sizeof *session);
 
@@ -179,7 +179,7 @@ static size_t login_agreed_packet_size(uint32_t wanted)
 
 int tds_accept(int fd, const struct tds_server *server, struct tds_session **ret_session, struct error *err)
 {
-        CLEANUP(session_freep) struct tds_session *session = session_new(fd, server);
+        CLEANUP(session_freep) struct tds_session *session = session_allocate(fd, server);
         struct tds_login_wishes wishes = { .version = 0 };
         struct server_message refusal;
         int verdict;

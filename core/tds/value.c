@@ -197,14 +197,14 @@ void tds_put_type(struct tds_token *token, uint32_t version, const struct tds_co
         }
 }
 
-static void send_number(struct tds_connection *connection, uint64_t number, size_t size)
+static void value_send_number(struct tds_connection *connection, uint64_t number, size_t size)
 {
         uint64_t little = htole64(number);
 
         tds_output_bytes(connection, &little, size);
 }
 
-static void send_text(struct tds_connection *connection, uint16_t limit, const char *text)
+static void value_send_text(struct tds_connection *connection, uint16_t limit, const char *text)
 {
         size_t units = 0;
         CLEANUP(freep) uint8_t *bytes = text ? tds_text_encode(text, limit > 0 ? limit : UINT32_MAX / 2, &units) : NULL;
@@ -212,17 +212,17 @@ static void send_text(struct tds_connection *connection, uint16_t limit, const c
         if (text && !bytes)
                 tds_connection_shutdown(connection);
         if (limit > 0) {
-                send_number(connection, text ? 2 * units : SIZE_NULL, 2);
+                value_send_number(connection, text ? 2 * units : SIZE_NULL, 2);
                 tds_output_bytes(connection, bytes, 2 * units);
                 return;
         }
-        send_number(connection, text ? 2 * units : CHUNKED_NULL, 8);
+        value_send_number(connection, text ? 2 * units : CHUNKED_NULL, 8);
         if (units > 0) {
-                send_number(connection, 2 * units, 4);
+                value_send_number(connection, 2 * units, 4);
                 tds_output_bytes(connection, bytes, 2 * units);
         }
         if (text)
-                send_number(connection, /* no further chunk */ 0, 4);
+                value_send_number(connection, /* no further chunk */ 0, 4);
 }
 
 void tds_send_value(struct tds_connection *connection, const struct tds_column *column, const struct tds_value *value)
@@ -232,9 +232,10 @@ void tds_send_value(struct tds_connection *connection, const struct tds_column *
         bool is_null = value->is_null || (wire->needs_text && !value->text);
 
         if (!wire->encode)
-                send_text(connection, column_units(connection->version, column), value->is_null ? NULL : value->text);
+                value_send_text(connection, column_units(connection->version, column),
+                                value->is_null ? NULL : value->text);
         else if (is_null || !wire->encode(value, bytes + 1, wire->size))
-                send_number(connection, /* NULL */ 0, 1);
+                value_send_number(connection, /* NULL */ 0, 1);
         else
                 tds_output_bytes(connection, bytes, 1u + wire->size);
 }

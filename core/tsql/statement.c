@@ -420,7 +420,7 @@ static int check_conflicts(const struct statement *statement, struct server_mess
         return 0;
 }
 
-static int parse_statement(struct statement_parser *parser)
+static int parse_whole(struct statement_parser *parser)
 {
         struct statement *statement = parser->statement;
         const char *direction;
@@ -454,7 +454,7 @@ int statement_parse(const char *text, struct statement *ret_statement, struct se
         memset(ret_statement, 0, sizeof *ret_statement);
         rc = sql_lexer_init(&parser.lexer, text, message);
         if (rc == 0)
-                rc = parse_statement(&parser);
+                rc = parse_whole(&parser);
         sql_lexer_deinit(&parser.lexer);
         return rc;
 }

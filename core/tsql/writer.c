@@ -28,31 +28,49 @@ static void writer_put_quoted(struct statement_writer *writer, char *quoted)
         free(quoted);
 }
 
-void statement_put_name(struct statement_writer *writer, const char *name)
-{
-        writer_put_quoted(writer, sql_quote_name(name));
-}
-
 void statement_put_string(struct statement_writer *writer, const char *text)
 {
         writer_put_quoted(writer, sql_quote_string(text));
 }
 
-void statement_put_option(struct statement_writer *writer, enum statement_option option)
+void statement_put_verb(struct statement_writer *writer, enum statement_verb verb, const char *database)
 {
+        writer->verb = verb;
+        fprintf(writer->stream, "%s %s", statement_verbs[verb].first, statement_verbs[verb].second);
+        if (!statement_names_database(verb))
+                return;
+        fputc(' ', writer->stream);
+        writer_put_quoted(writer, sql_quote_name(database ? database : ""));
+}
+
+void statement_put_list(struct statement_writer *writer, const char *separator, const char *keyword,
+                        const char *const *names, size_t count)
+{
+        for (size_t i = 0; i < count; i++) {
+                fprintf(writer->stream, "%s%s = ", i > 0 ? ", " : separator, keyword);
+                statement_put_string(writer, names[i] ? names[i] : "");
+        }
+}
+
+bool statement_put_flag(struct statement_writer *writer, enum statement_option option, bool given)
+{
+        if (!given || !(statement_options[option].verbs & 1U << writer->verb))
+                return false;
         fprintf(writer->stream, "%s%s", writer->has_option ? ", " : " WITH ", statement_options[option].keyword);
         writer->has_option = true;
+        return true;
 }
 
-void statement_put_option_number(struct statement_writer *writer, enum statement_option option, uint32_t number)
+void statement_put_number(struct statement_writer *writer, enum statement_option option, uint32_t number)
 {
-        statement_put_option(writer, option);
-        fprintf(writer->stream, " = %u", number);
+        if (statement_put_flag(writer, option, number != 0))
+                fprintf(writer->stream, " = %u", number);
 }
 
-void statement_put_option_string(struct statement_writer *writer, enum statement_option option, const char *text)
+void statement_put_text(struct statement_writer *writer, enum statement_option option, const char *text)
 {
-        statement_put_option(writer, option);
+        if (!statement_put_flag(writer, option, text != NULL))
+                return;
         fputs(" = ", writer->stream);
         statement_put_string(writer, text);
 }

@@ -255,7 +255,8 @@ static void check_case(const struct sequence_case *expected)
                 make_record(&expected->backups[count], (unsigned)count + 1, &records[count]);
                 applies += expected->steps[count].state == APPLIES;
         }
-        if (mssql_sequence(records, count, steps, &used, &lsn) < 0 || used != applies || strcmp(lsn, expected->lsn) != 0)
+        if (mssql_sequence(records, count, steps, &used, &lsn) < 0 || used != applies ||
+            strcmp(lsn, expected->lsn) != 0)
                 fail_msg("%s: the number of steps, or the last LSN, %s", expected->name, lsn);
         for (size_t i = 0; i < count; i++)
                 if (steps[i].record + 1 != expected->steps[i].backup || steps[i].state != expected->steps[i].state ||
@@ -450,14 +451,10 @@ static void test_record_with_more_and_less(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_sequences),
-                cmocka_unit_test(test_nothing),
-                cmocka_unit_test(test_without_identities),
-                cmocka_unit_test(test_many),
-                cmocka_unit_test(test_lsn_compare),
-                cmocka_unit_test(test_record_survives),
-                cmocka_unit_test(test_unsound_records),
-                cmocka_unit_test(test_record_with_more_and_less),
+                cmocka_unit_test(test_sequences),          cmocka_unit_test(test_nothing),
+                cmocka_unit_test(test_without_identities), cmocka_unit_test(test_many),
+                cmocka_unit_test(test_lsn_compare),        cmocka_unit_test(test_record_survives),
+                cmocka_unit_test(test_unsound_records),    cmocka_unit_test(test_record_with_more_and_less),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,10 +61,10 @@ static void test_backups(void **state)
         };
 
         (void)state;
-        assert_backup(&(struct mssql_backup){ .database = "pubs", .checksum = true, .copy_only = true }, &one,
+        assert_backup(&(struct mssql_backup){ .target.database = "pubs", .checksum = true, .copy_only = true }, &one,
                       "BACKUP DATABASE [pubs] TO VIRTUAL_DEVICE = N'set' WITH COPY_ONLY, CHECKSUM");
         assert_backup(&(struct mssql_backup){ .type = MSSQL_DIFF,
-                                              .database = "pubs",
+                                              .target.database = "pubs",
                                               .copy_only = true,
                                               .name = "n",
                                               .description = "d",
@@ -74,18 +74,18 @@ static void test_backups(void **state)
                       "NAME = N'n', DESCRIPTION = N'd', NO_CHECKSUM, STATS = 5, BLOCKSIZE = 4096, BUFFERCOUNT = 10, "
                       "MAXTRANSFERSIZE = 1048576");
         assert_backup(&(struct mssql_backup){ .type = MSSQL_LOG,
-                                              .database = "p",
+                                              .target.database = "p",
                                               .copy_only = true,
                                               .no_truncate = true,
                                               .norecovery = true,
                                               .checksum = true },
                       &one,
                       "BACKUP LOG [p] TO VIRTUAL_DEVICE = N'set' WITH COPY_ONLY, NO_TRUNCATE, NORECOVERY, CHECKSUM");
-        assert_backup(&(struct mssql_backup){ .database = "p",
-                                              .files = files,
-                                              .file_count = 2,
-                                              .filegroups = groups,
-                                              .filegroup_count = 1,
+        assert_backup(&(struct mssql_backup){ .target.database = "p",
+                                              .target.files = files,
+                                              .target.file_count = 2,
+                                              .target.filegroups = groups,
+                                              .target.filegroup_count = 1,
                                               .no_truncate = true,
                                               .norecovery = true,
                                               .checksum = true },
@@ -100,12 +100,12 @@ static void test_restores(void **state)
         static const char *const files[] = { "f" };
 
         (void)state;
-        assert_restore(&(struct mssql_restore){ .verb = STATEMENT_RESTORE_DATABASE, .database = "p" }, &one,
+        assert_restore(&(struct mssql_restore){ .verb = STATEMENT_RESTORE_DATABASE, .target.database = "p" }, &one,
                        "RESTORE DATABASE [p] FROM VIRTUAL_DEVICE = N'set' WITH RECOVERY");
         assert_restore(&(struct mssql_restore){ .verb = STATEMENT_RESTORE_DATABASE,
-                                                .database = "p",
-                                                .files = files,
-                                                .file_count = 1,
+                                                .target.database = "p",
+                                                .target.files = files,
+                                                .target.file_count = 1,
                                                 .recovery = MSSQL_NORECOVERY,
                                                 .moves = moves,
                                                 .move_count = 2,
@@ -118,7 +118,7 @@ static void test_restores(void **state)
                        "N'/d/it''s', MOVE N'log' TO N'/l', REPLACE, NORECOVERY, STOPAT = N'2026-01-02T03:04:05', "
                        "CHECKSUM, STATS = 10");
         assert_restore(&(struct mssql_restore){ .verb = STATEMENT_RESTORE_LOG,
-                                                .database = "p",
+                                                .target.database = "p",
                                                 .recovery = MSSQL_STANDBY,
                                                 .standby = "/u",
                                                 .replace = true },
@@ -152,11 +152,11 @@ static void read_backup_back(const char *name, const char *other, enum mssql_bac
         const char *const devices[] = { device_name(other), device_name(name) };
         const struct mssql_devices set = { .names = devices, .count = 1 + (strcmp(devices[0], devices[1]) != 0) };
         const struct mssql_backup backup = { .type = type,
-                                             .database = name,
-                                             .files = &other,
-                                             .file_count = type != MSSQL_LOG,
-                                             .filegroups = &name,
-                                             .filegroup_count = type != MSSQL_LOG,
+                                             .target.database = name,
+                                             .target.files = &other,
+                                             .target.file_count = type != MSSQL_LOG,
+                                             .target.filegroups = &name,
+                                             .target.filegroup_count = type != MSSQL_LOG,
                                              .name = other,
                                              .description = name,
                                              .checksum = true,
@@ -194,7 +194,7 @@ static void read_restore_back(const char *name, const char *other)
         const char *device = device_name(name);
         const struct mssql_devices set = { .names = &device, .count = 1, .block_size = 512 };
         const struct mssql_restore restore = { .verb = STATEMENT_RESTORE_DATABASE,
-                                               .database = other,
+                                               .target.database = other,
                                                .recovery = MSSQL_STANDBY,
                                                .standby = name,
                                                .moves = moves,

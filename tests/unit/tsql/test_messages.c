@@ -72,8 +72,7 @@ static void every_row_has_a_number_and_a_class(void **state)
                 assert_true(message.number > 0 && message.severity > 0 && message.state > 0);
                 assert_true(message.text[0]);
                 assert_null(strchr(message.text, '%'));
-                assert_int_equal(server_message_is_error(&message),
-                                 message.class != ERR_NONE);
+                assert_int_equal(server_message_is_error(&message), message.class != ERR_NONE);
         }
 }
 
