@@ -64,37 +64,34 @@ static int64_t wire_signed(const uint8_t *bytes, size_t size)
         return (int64_t)(wire_number(bytes, size) << shift) >> shift;
 }
 
-static char *read_integer(struct tds_type_info info, const uint8_t *bytes, size_t size)
+static char *read_integer(const struct tds_wire_value *value)
 {
-        (void)info;
-        if (size == 1) /* tinyint has no sign */
-                return printed("%u", bytes[0]);
-        if (size != 2 && size != 4 && size != 8)
+        if (value->size == 1) /* tinyint has no sign */
+                return printed("%u", value->bytes[0]);
+        if (value->size != 2 && value->size != 4 && value->size != 8)
                 return wrong_size();
-        return printed("%lld", (long long)wire_signed(bytes, size));
+        return printed("%lld", (long long)wire_signed(value->bytes, value->size));
 }
 
-static char *read_bit(struct tds_type_info info, const uint8_t *bytes, size_t size)
+static char *read_bit(const struct tds_wire_value *value)
 {
-        (void)info;
-        if (size != 1)
+        if (value->size != 1)
                 return wrong_size();
-        return printed("%d", bytes[0] != 0);
+        return printed("%d", value->bytes[0] != 0);
 }
 
-static char *read_float(struct tds_type_info info, const uint8_t *bytes, size_t size)
+static char *read_float(const struct tds_wire_value *value)
 {
-        uint64_t bits = size == 4 || size == 8 ? wire_number(bytes, size) : 0;
+        uint64_t bits = value->size == 4 || value->size == 8 ? wire_number(value->bytes, value->size) : 0;
         uint32_t low_bits = (uint32_t)bits;
         double number;
         float real;
 
-        (void)info;
-        if (size == 4) {
+        if (value->size == 4) {
                 memcpy(&real, &low_bits, sizeof real);
                 return printed("%.*g", FLT_DIG, (double)real);
         }
-        if (size != 8)
+        if (value->size != 8)
                 return wrong_size();
         memcpy(&number, &bits, sizeof number);
         return printed("%.*g", DBL_DIG, number);
@@ -116,29 +113,28 @@ static char *scaled(bool negative, unsigned __int128 number, unsigned scale)
                        at + (count - scale));
 }
 
-static char *read_money(struct tds_type_info info, const uint8_t *bytes, size_t size)
+static char *read_money(const struct tds_wire_value *value)
 {
         int64_t number;
 
-        (void)info;
-        if (size == 4)
-                number = wire_signed(bytes, 4);
-        else if (size == 8) /* the high half comes first */
-                number = (int64_t)(wire_number(bytes, 4) << 32 | wire_number(bytes + 4, 4));
+        if (value->size == 4)
+                number = wire_signed(value->bytes, 4);
+        else if (value->size == 8) /* the high half comes first */
+                number = (int64_t)(wire_number(value->bytes, 4) << 32 | wire_number(value->bytes + 4, 4));
         else
                 return wrong_size();
         return scaled(number < 0, number < 0 ? -(unsigned __int128)number : (unsigned __int128)number, MONEY_SCALE);
 }
 
-static char *read_decimal(struct tds_type_info info, const uint8_t *bytes, size_t size)
+static char *read_decimal(const struct tds_wire_value *value)
 {
         unsigned __int128 number = 0;
 
-        if (size < 2 || size > 17)
+        if (value->size < 2 || value->size > 17)
                 return wrong_size();
-        for (size_t i = size - 1; i > 0; i--)
-                number = number << 8 | bytes[i];
-        return scaled(bytes[0] == 0, number, info.scale);
+        for (size_t i = value->size - 1; i > 0; i--)
+                number = number << 8 | value->bytes[i];
+        return scaled(value->bytes[0] == 0, number, value->scale);
 }
 
 /* "YYYY-MM-DD" of the day so many days after 0001-01-01. False: there is none. */
@@ -185,121 +181,118 @@ static char *print_moment(int64_t days, unsigned scale, uint64_t count)
         return printed("%s %s", day, time);
 }
 
-static char *read_datetime(struct tds_type_info info, const uint8_t *bytes, size_t size)
+static char *read_datetime(const struct tds_wire_value *value)
 {
-        (void)info;
-        if (size == 4) /* days and minutes */
-                return print_moment(DAYS_TO_1900 + (int64_t)wire_number(bytes, 2), 3,
-                                    wire_number(bytes + 2, 2) * 60000);
-        if (size != 8)
+        if (value->size == 4) /* days and minutes */
+                return print_moment(DAYS_TO_1900 + (int64_t)wire_number(value->bytes, 2), 3,
+                                    wire_number(value->bytes + 2, 2) * 60000);
+        if (value->size != 8)
                 return wrong_size();
-        return print_moment(DAYS_TO_1900 + wire_signed(bytes, 4), 3,
-                            (wire_number(bytes + 4, 4) * 1000 + TICKS_OF_SECOND / 2) / TICKS_OF_SECOND);
+        return print_moment(DAYS_TO_1900 + wire_signed(value->bytes, 4), 3,
+                            (wire_number(value->bytes + 4, 4) * 1000 + TICKS_OF_SECOND / 2) / TICKS_OF_SECOND);
 }
 
-static char *read_date(struct tds_type_info info, const uint8_t *bytes, size_t size)
+static char *read_date(const struct tds_wire_value *value)
 {
         char day[DAY_SIZE];
 
-        (void)info;
-        if (size != DATE_BYTES || !print_day((int64_t)wire_number(bytes, size), day))
+        if (value->size != DATE_BYTES || !print_day((int64_t)wire_number(value->bytes, value->size), day))
                 return wrong_size();
         return printed("%s", day);
 }
 
-static size_t time_bytes(struct tds_type_info info)
+static size_t time_bytes(unsigned scale)
 {
-        return info.scale <= 2 ? 3 : info.scale <= 4 ? 4 : 5;
+        return scale <= 2 ? 3 : scale <= 4 ? 4 : 5;
 }
 
-static char *read_time(struct tds_type_info info, const uint8_t *bytes, size_t size)
+static char *read_time(const struct tds_wire_value *value)
 {
         char time[TIME_SIZE];
 
-        if (size != time_bytes(info) || !print_time(info.scale, wire_number(bytes, size), time))
+        if (value->size != time_bytes(value->scale) ||
+            !print_time(value->scale, wire_number(value->bytes, value->size), time))
                 return wrong_size();
         return printed("%s", time);
 }
 
-static char *read_datetime2(struct tds_type_info info, const uint8_t *bytes, size_t size)
+static char *read_datetime2(const struct tds_wire_value *value)
 {
-        size_t time_size = time_bytes(info);
+        size_t time_size = time_bytes(value->scale);
 
-        if (size != time_size + DATE_BYTES)
+        if (value->size != time_size + DATE_BYTES)
                 return wrong_size();
-        return print_moment((int64_t)wire_number(bytes + time_size, DATE_BYTES), info.scale,
-                            wire_number(bytes, time_size));
+        return print_moment((int64_t)wire_number(value->bytes + time_size, DATE_BYTES), value->scale,
+                            wire_number(value->bytes, time_size));
 }
 
 /* The wire has the moment in UTC; the text, as everywhere, has the local time and its offset. */
-static char *read_datetimeoffset(struct tds_type_info info, const uint8_t *bytes, size_t size)
+static char *read_datetimeoffset(const struct tds_wire_value *value)
 {
-        size_t time_size = time_bytes(info);
-        int64_t day_units = 86400 * (int64_t)time_unit(info.scale);
+        size_t time_size = time_bytes(value->scale);
+        int64_t day_units = 86400 * (int64_t)time_unit(value->scale);
         int64_t days;
         int64_t offset;
         int64_t count;
         CLEANUP(freep) char *moment = NULL;
 
-        if (size != time_size + DATE_BYTES + OFFSET_BYTES)
+        if (value->size != time_size + DATE_BYTES + OFFSET_BYTES)
                 return wrong_size();
-        days = (int64_t)wire_number(bytes + time_size, DATE_BYTES);
-        offset = wire_signed(bytes + time_size + DATE_BYTES, OFFSET_BYTES);
-        count = (int64_t)wire_number(bytes, time_size);
+        days = (int64_t)wire_number(value->bytes + time_size, DATE_BYTES);
+        offset = wire_signed(value->bytes + time_size + DATE_BYTES, OFFSET_BYTES);
+        count = (int64_t)wire_number(value->bytes, time_size);
         if (offset < -OFFSET_MAX || offset > OFFSET_MAX || count >= day_units)
                 return wrong_size();
-        count += offset * 60 * (int64_t)time_unit(info.scale);
+        count += offset * 60 * (int64_t)time_unit(value->scale);
         days += count < 0 ? -1 : count >= day_units ? 1 : 0;
         count += count < 0 ? day_units : count >= day_units ? -day_units : 0;
-        moment = print_moment(days, info.scale, (uint64_t)count);
+        moment = print_moment(days, value->scale, (uint64_t)count);
         if (!moment)
                 return NULL;
         return printed("%s %c%02d:%02d", moment, offset < 0 ? '-' : '+', abs((int)offset) / 60, abs((int)offset) % 60);
 }
 
-static char *read_guid(struct tds_type_info info, const uint8_t *bytes, size_t size)
+static char *read_guid(const struct tds_wire_value *value)
 {
-        (void)info;
-        if (size != GUID_BYTES)
+        if (value->size != GUID_BYTES)
                 return wrong_size();
-        return printed("%08X-%04X-%04X-%02X%02X-%02X%02X%02X%02X%02X%02X", (unsigned)wire_number(bytes, 4),
-                       (unsigned)wire_number(bytes + 4, 2), (unsigned)wire_number(bytes + 6, 2), bytes[8], bytes[9],
-                       bytes[10], bytes[11], bytes[12], bytes[13], bytes[14], bytes[15]);
+        return printed("%08X-%04X-%04X-%02X%02X-%02X%02X%02X%02X%02X%02X", (unsigned)wire_number(value->bytes, 4),
+                       (unsigned)wire_number(value->bytes + 4, 2), (unsigned)wire_number(value->bytes + 6, 2),
+                       value->bytes[8], value->bytes[9], value->bytes[10], value->bytes[11], value->bytes[12],
+                       value->bytes[13], value->bytes[14], value->bytes[15]);
 }
 
-static char *read_binary(struct tds_type_info info, const uint8_t *bytes, size_t size)
+static char *read_binary(const struct tds_wire_value *value)
 {
-        char *text = malloc(2 * size + 3);
+        char *text = malloc(2 * value->size + 3);
         char *end = text;
 
-        (void)info;
         if (!text)
                 return NULL;
         end = stpcpy(end, "0x");
-        for (size_t i = 0; i < size; i++)
-                end += snprintf(end, 3, "%02X", bytes[i]);
+        for (size_t i = 0; i < value->size; i++)
+                end += snprintf(end, 3, "%02X", value->bytes[i]);
         return text;
 }
 
-static char *read_nvarchar(struct tds_type_info info, const uint8_t *bytes, size_t size)
+static char *read_nvarchar(const struct tds_wire_value *value)
 {
-        (void)info;
-        return size % 2 == 0 ? tds_text_decode(TDS_UTF16, bytes, size) : wrong_size();
+        return value->size % 2 == 0 ? tds_text_decode(TDS_UTF16, value->bytes, value->size) : wrong_size();
 }
 
 /* Other collations than UTF-8 are taken for the one that the login announced, of code page 1252. */
-static char *read_varchar(struct tds_type_info info, const uint8_t *bytes, size_t size)
+static char *read_varchar(const struct tds_wire_value *value)
 {
-        if (!info.utf8)
-                return tds_text_decode(TDS_PAGE1252, bytes, size);
-        if (text_is_utf8((const char *)bytes, size) && !memchr(bytes, '\0', size))
-                return strndup((const char *)bytes, size);
+        if (!value->utf8)
+                return tds_text_decode(TDS_PAGE1252, value->bytes, value->size);
+        if (text_is_utf8((const char *)value->bytes, value->size) && !memchr(value->bytes, '\0', value->size))
+                return strndup((const char *)value->bytes, value->size);
         errno = EILSEQ;
         return NULL;
 }
 
 static const struct tds_type_row parameter_types[] = {
-        { 0x1f, TDS_LAYOUT_NULL, 0, false, NULL },
+        { 0x1f, TDS_LAYOUT_FIXED, 0, false, NULL },
         { 0x22, TDS_LAYOUT_LONG, 0, false, read_binary },          /* image */
         { 0x23, TDS_LAYOUT_LONG, 0, true, read_varchar },          /* text */
         { 0x24, TDS_LAYOUT_BYTE, 0, false, read_guid },            /* uniqueidentifier */

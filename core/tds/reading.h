@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How a value, and what is said of it before, stands on the wire. */
 enum tds_layout {
-        TDS_LAYOUT_NULL,    /* no value at all */
         TDS_LAYOUT_FIXED,   /* `size` bytes */
         TDS_LAYOUT_BYTE,    /* maximum in a byte, value's length in a byte, 0 for NULL */
         TDS_LAYOUT_BARE,    /* no maximum */
@@ -23,22 +23,23 @@ enum tds_layout {
         TDS_LAYOUT_XML,     /* chunks */
 };
 
-/* A value's type, as far as its bytes do not say it. */
-struct tds_type_info {
+struct tds_wire_value {
+        const uint8_t *bytes;
+        size_t size;
         uint8_t scale; /* digits behind the point: of time at most 7 */
         bool utf8;     /* the collation of a varchar */
 };
 
 /* A value as text, allocated. NULL with errno: EINVAL for a size that the type does not have, or a moment that is none;
  * EILSEQ for what is no text; else memory is short. */
-typedef char *tds_reader_fn(struct tds_type_info info, const uint8_t *bytes, size_t size);
+typedef char *tds_reader_fn(const struct tds_wire_value *value);
 
 struct tds_type_row {
         uint8_t type; /* on the wire */
         enum tds_layout layout;
         uint8_t size;
         bool collated;
-        tds_reader_fn *read; /* NULL where there is no value */
+        tds_reader_fn *read; /* NULL: there never is a value */
 };
 
 /* NULL: a type that is not read here. */
