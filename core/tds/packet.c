@@ -267,6 +267,20 @@ enum tds_wait_result tds_wait(struct tds_connection *connection, short events, i
         }
 }
 
+enum tds_input_event tds_input_await(struct tds_connection *connection, struct error *err)
+{
+        for (;;) {
+                enum tds_input_event event = tds_input_step(connection, err);
+                enum tds_wait_result waited;
+
+                if (event != TDS_INPUT_NOTHING)
+                        return event;
+                waited = tds_wait(connection, POLLIN, -1);
+                if (waited != TDS_WAIT_READY)
+                        return waited == TDS_WAIT_PASSED ? TDS_INPUT_PASSED : TDS_INPUT_ENDED;
+        }
+}
+
 static void output_send(struct tds_connection *connection, size_t size)
 {
         size_t sent = 0;

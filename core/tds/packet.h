@@ -91,10 +91,13 @@ enum tds_input_event {
         TDS_INPUT_ATTENTION,
         TDS_INPUT_CLOSED,
         TDS_INPUT_FAILED, /* words in err */
+        TDS_INPUT_ENDED,  /* by us; only waiting comes to this and the next */
+        TDS_INPUT_PASSED, /* the deadline */
 };
 
-/* Takes what has arrived, up to the next event, without waiting. */
+/* Takes what has arrived, up to the next event, without waiting; and with waiting, until there is one. */
 enum tds_input_event tds_input_step(struct tds_connection *connection, struct error *err);
+enum tds_input_event tds_input_await(struct tds_connection *connection, struct error *err);
 
 /* Whether a further message may be received before the queued ones are taken. */
 bool tds_input_has_room(const struct tds_connection *connection);

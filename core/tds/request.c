@@ -1,7 +1,6 @@
 #include "core/tds/request.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 
 #include "core/base/cleanup.h"
@@ -117,7 +116,7 @@ static bool request_await(struct tds_session *session, struct tds_request *reque
         struct tds_connection *connection = &session->connection;
 
         while (!(session->message = tds_input_take(connection))) {
-                switch (tds_input_step(connection, err)) {
+                switch (tds_input_await(connection, err)) {
                 case TDS_INPUT_MESSAGE:
                         break;
                 case TDS_INPUT_ATTENTION:
@@ -125,14 +124,11 @@ static bool request_await(struct tds_session *session, struct tds_request *reque
                         tds_acknowledge(session);
                         request->kind = TDS_REQUEST_CANCEL;
                         return false;
-                case TDS_INPUT_FAILED:
-                        return false;
                 case TDS_INPUT_CLOSED:
                         tds_connection_shutdown(connection);
                         return false;
-                case TDS_INPUT_NOTHING:
-                        if (tds_wait(connection, POLLIN, -1) != TDS_WAIT_READY)
-                                return false;
+                default:
+                        return false;
                 }
         }
         session->is_answering = true;

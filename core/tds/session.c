@@ -67,31 +67,22 @@ static struct tds_session *session_allocate(int fd, const struct tds_server *ser
 /* The next message of a login; NULL when none comes. */
 static struct tds_message *login_receive(struct tds_connection *connection, struct error *err)
 {
-        for (;;) {
-                switch (tds_input_step(connection, err)) {
-                case TDS_INPUT_MESSAGE:
-                        return tds_input_take(connection);
-                case TDS_INPUT_NOTHING:
-                        break;
-                case TDS_INPUT_FAILED:
-                        return NULL;
-                case TDS_INPUT_ATTENTION:
-                case TDS_INPUT_CLOSED:
-                        error_raise(err, ERR_PEER_DIED, "TDS client hung up before it had logged in");
-                        return NULL;
-                }
-                switch (tds_wait(connection, POLLIN, -1)) {
-                case TDS_WAIT_PASSED:
-                        error_raise(err, ERR_TIMEOUT, "TDS client connected, but did not log in in time");
-                        return NULL;
-                case TDS_WAIT_ENDED:
-                        error_raise(err, ERR_ABORTED, "a login was cut off, as the server stops");
-                        return NULL;
-                case TDS_WAIT_READY:
-                case TDS_WAIT_OTHER:
-                        break;
-                }
+        switch (tds_input_await(connection, err)) {
+        case TDS_INPUT_MESSAGE:
+                return tds_input_take(connection);
+        case TDS_INPUT_PASSED:
+                error_raise(err, ERR_TIMEOUT, "TDS client connected, but did not log in in time");
+                break;
+        case TDS_INPUT_ENDED:
+                error_raise(err, ERR_ABORTED, "a login was cut off, as the server stops");
+                break;
+        case TDS_INPUT_FAILED:
+                break;
+        default:
+                error_raise(err, ERR_PEER_DIED, "TDS client hung up before it had logged in");
+                break;
         }
+        return NULL;
 }
 
 static void login_message_freep(struct tds_message **message)
@@ -229,8 +220,7 @@ enum tds_event tds_watch(struct tds_session *session, int done_fd)
                         if (!atomic_exchange(&session->unacked, true))
                                 return TDS_EVENT_ATTENTION;
                         break;
-                case TDS_INPUT_CLOSED:
-                case TDS_INPUT_FAILED:
+                default:
                         tds_connection_shutdown(connection);
                         return TDS_EVENT_CLOSED;
                 }
