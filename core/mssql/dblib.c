@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "core/base/symbols.h"
+#include "core/mssql/mssql.h"
 
 #define DBLIB_SONAME "libsybdb.so.5"
 
@@ -31,7 +32,7 @@ static void dblib_open(void)
                 dlclose(library);
 }
 
-int dblib_load(struct error *err)
+int mssql_library_check(struct error *err)
 {
         pthread_once(&dblib_once, dblib_open);
         if (*dblib_fault)

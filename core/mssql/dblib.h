@@ -1,5 +1,5 @@
 /*
- * dblib.h - FreeTDS's db-lib, opened at first use; for mssql*.c only
+ * dblib.h - FreeTDS's db-lib, opened at first use; for mssql.c and row.c only
  *
  * With it come GnuTLS, Kerberos and more, which would make every start of the program five times as long. The compiler
  * still checks each call against the library's own header.
@@ -9,8 +9,6 @@
 
 #include <sybfront.h>
 #include <sybdb.h>
-
-#include "core/base/error.h"
 
 /* What is called, by the names that the library exports; its header makes macros of some others. */
 #define DBLIB_FUNCTIONS(X) \
@@ -50,11 +48,8 @@ struct dblib {
 };
 #undef DBLIB_MEMBER
 
-/* Its functions may be called once dblib_load() has said so. */
+/* Its functions may be called once mssql_library_check() has said so, which opens the library at its first call, for as
+ * long as the process lives. */
 extern struct dblib dblib;
-
-/* Opens the library at the first call, for as long as the process lives. Every call says how that went: ERR_USAGE when
- * it is not there, or lacks a function. Thread safe. */
-int dblib_load(struct error *err);
 
 #endif

@@ -64,11 +64,6 @@ static _Thread_local struct exchange *speaking;
 /* Held while the library's settings of the process are those of one login. */
 static pthread_mutex_t login_lock = PTHREAD_MUTEX_INITIALIZER;
 
-int mssql_library_check(struct error *err)
-{
-        return dblib_load(err);
-}
-
 const char *mssql_library_version(void)
 {
         struct error unloaded = ERROR_INIT;

@@ -25,8 +25,8 @@ struct fork {
 struct sequence {
         const struct mssql_backup_record *records;
         size_t count;
-        struct mssql_step *steps; /* by record until the end */
-        size_t *logs;             /* those that may apply, as they begin */
+        struct mssql_step *steps;                /* by record until the end */
+        const struct mssql_backup_record **logs; /* those that may apply, as they begin */
         size_t log_count;
         struct fork forks[FORKS_MAX];
         size_t fork_count;
@@ -34,10 +34,10 @@ struct sequence {
 
 /* What one full backup leads to. */
 struct route {
-        size_t full;
-        size_t diff;          /* SIZE_MAX: none */
-        const char *data_lsn; /* where the data backups end */
-        const char *end_lsn;  /* where the logs end */
+        const struct mssql_backup_record *full; /* NULL: there is none */
+        const struct mssql_backup_record *diff; /* NULL: none */
+        const char *data_lsn;                   /* where the data backups end */
+        const char *end_lsn;                    /* where the logs end */
 };
 
 const char *mssql_step_state_name(enum mssql_step_state state)
@@ -61,6 +61,11 @@ bool mssql_record_same_database(const struct mssql_backup_record *a, const struc
         if (*a->family && *b->family)
                 return guid_equal(a->family, b->family);
         return strcmp(a->database, b->database) == 0 && strcmp(a->server, b->server) == 0;
+}
+
+static struct mssql_step *sequence_step(const struct sequence *sequence, const struct mssql_backup_record *record)
+{
+        return &sequence->steps[record - sequence->records];
 }
 
 /* ---- the path of recovery forks ---- */
@@ -129,39 +134,16 @@ static bool sequence_is_on_path(const struct sequence *sequence, const struct ms
 
 /* ---- what follows what ---- */
 
-static bool sequence_is_free(const struct sequence *sequence, size_t i, char type)
+/* The next record of that type, behind `record` (NULL: the first), whose state is still open; NULL: there is none. */
+static const struct mssql_backup_record *sequence_next(const struct sequence *sequence, char type,
+                                                       const struct mssql_backup_record *record)
 {
-        return sequence->steps[i].state == MSSQL_STEP_STATES && sequence->records[i].type == type;
-}
+        const struct mssql_backup_record *end = sequence->records + sequence->count;
 
-/* A walk along the logs, as the database gets further. */
-struct walk {
-        size_t next; /* in sequence->logs */
-        size_t best; /* of those passed, what leads furthest; SIZE_MAX: none */
-};
-
-#define WALK_INIT                \
-        {                        \
-                .best = SIZE_MAX \
-        }
-
-/* The log backup that takes the database furthest from `lsn`; SIZE_MAX: none. */
-static size_t walk_next(const struct sequence *sequence, struct walk *walk, const char *lsn)
-{
-        const struct mssql_backup_record *records = sequence->records;
-
-        for (; walk->next < sequence->log_count; walk->next++) {
-                size_t log = sequence->logs[walk->next];
-
-                if (mssql_lsn_compare(records[log].first_lsn, lsn) > 0)
-                        break;
-                if (walk->best == SIZE_MAX ||
-                    mssql_lsn_compare(records[log].last_lsn, records[walk->best].last_lsn) > 0)
-                        walk->best = log;
-        }
-        if (walk->best == SIZE_MAX || mssql_lsn_compare(records[walk->best].last_lsn, lsn) <= 0)
-                return SIZE_MAX;
-        return walk->best;
+        for (record = record ? record + 1 : sequence->records; record < end; record++)
+                if (sequence_step(sequence, record)->state == MSSQL_STEP_STATES && record->type == type)
+                        return record;
+        return NULL;
 }
 
 /* By its identity, or where a server keeps none, by its checkpoint. */
@@ -175,57 +157,71 @@ static bool record_is_base(const struct mssql_backup_record *full, const struct 
                mssql_lsn_compare(full->checkpoint_lsn, diff->differential_base_lsn) == 0;
 }
 
-static size_t sequence_find_diff(const struct sequence *sequence, size_t full)
+static const struct mssql_backup_record *sequence_find_diff(const struct sequence *sequence,
+                                                            const struct mssql_backup_record *full)
 {
-        size_t best = SIZE_MAX;
+        const struct mssql_backup_record *best = NULL;
 
-        for (size_t i = 0; i < sequence->count; i++) {
-                const struct mssql_backup_record *diff = &sequence->records[i];
-
-                if (!sequence_is_free(sequence, i, 'I') || !record_is_base(&sequence->records[full], diff))
-                        continue;
-                if (best == SIZE_MAX || mssql_lsn_compare(diff->last_lsn, sequence->records[best].last_lsn) > 0)
-                        best = i;
-        }
+        for (const struct mssql_backup_record *diff = NULL; (diff = sequence_next(sequence, 'I', diff));)
+                if (record_is_base(full, diff) && (!best || mssql_lsn_compare(diff->last_lsn, best->last_lsn) > 0))
+                        best = diff;
         return best;
 }
 
-static struct route route_make(const struct sequence *sequence, size_t full)
+/* Goes along the logs from where the data backups end; of those that apply the one that leads furthest comes next.
+ * With `mark` they are said to apply. Returns how many do. */
+static size_t route_follow(const struct sequence *sequence, struct route *route, bool mark)
+{
+        const struct mssql_backup_record *best = NULL; /* of the logs passed */
+        size_t next = 0;
+
+        route->end_lsn = route->data_lsn;
+        for (size_t used = 0;; used++) {
+                for (; next < sequence->log_count; next++) {
+                        const struct mssql_backup_record *log = sequence->logs[next];
+
+                        if (mssql_lsn_compare(log->first_lsn, route->end_lsn) > 0)
+                                break;
+                        if (!best || mssql_lsn_compare(log->last_lsn, best->last_lsn) > 0)
+                                best = log;
+                }
+                if (!best || mssql_lsn_compare(best->last_lsn, route->end_lsn) <= 0)
+                        return used;
+                route->end_lsn = best->last_lsn;
+                if (mark)
+                        sequence_step(sequence, best)->state = MSSQL_STEP_APPLIES;
+        }
+}
+
+static struct route route_make(const struct sequence *sequence, const struct mssql_backup_record *full)
 {
         struct route route = { .full = full, .diff = sequence_find_diff(sequence, full) };
-        struct walk walk = WALK_INIT;
-        size_t log;
 
-        route.data_lsn = sequence->records[route.diff == SIZE_MAX ? full : route.diff].last_lsn;
-        route.end_lsn = route.data_lsn;
-        while ((log = walk_next(sequence, &walk, route.end_lsn)) != SIZE_MAX)
-                route.end_lsn = sequence->records[log].last_lsn;
+        route.data_lsn = route.diff ? route.diff->last_lsn : full->last_lsn;
+        route_follow(sequence, &route, /* mark= */ false);
         return route;
 }
 
 /* The one that leads furthest; then with the least to roll forward; then from the newer full backup. */
-static bool route_is_better(const struct sequence *sequence, const struct route *a, const struct route *b)
+static bool route_is_better(const struct route *a, const struct route *b)
 {
         int order = mssql_lsn_compare(a->end_lsn, b->end_lsn);
 
         if (order == 0)
                 order = mssql_lsn_compare(a->data_lsn, b->data_lsn);
         if (order == 0)
-                order = mssql_lsn_compare(sequence->records[a->full].last_lsn, sequence->records[b->full].last_lsn);
+                order = mssql_lsn_compare(a->full->last_lsn, b->full->last_lsn);
         return order > 0;
 }
 
 static struct route sequence_best_route(const struct sequence *sequence)
 {
-        struct route best = { .full = SIZE_MAX };
+        struct route best = { .full = NULL };
 
-        for (size_t i = 0; i < sequence->count; i++) {
-                struct route route;
+        for (const struct mssql_backup_record *full = NULL; (full = sequence_next(sequence, 'D', full));) {
+                struct route route = route_make(sequence, full);
 
-                if (!sequence_is_free(sequence, i, 'D'))
-                        continue;
-                route = route_make(sequence, i);
-                if (best.full == SIZE_MAX || route_is_better(sequence, &route, &best))
+                if (!best.full || route_is_better(&route, &best))
                         best = route;
         }
         return best;
@@ -259,50 +255,36 @@ static void sequence_sort_out(struct sequence *sequence)
         }
 }
 
-static int record_compare_beginnings(const void *a_index, const void *b_index, void *context)
+static int record_compare_beginnings(const void *a_place, const void *b_place)
 {
-        const struct mssql_backup_record *records = context;
-        size_t a = *(const size_t *)a_index;
-        size_t b = *(const size_t *)b_index;
-        int order = mssql_lsn_compare(records[a].first_lsn, records[b].first_lsn);
+        const struct mssql_backup_record *a = *(const struct mssql_backup_record *const *)a_place;
+        const struct mssql_backup_record *b = *(const struct mssql_backup_record *const *)b_place;
+        int order = mssql_lsn_compare(a->first_lsn, b->first_lsn);
 
         return order ? order : a < b ? -1 : 1;
 }
 
 static int sequence_sort_logs(struct sequence *sequence)
 {
-        sequence->logs = calloc(sequence->count, sizeof *sequence->logs);
+        sequence->logs = calloc(sequence->count, sizeof(const struct mssql_backup_record *));
         if (!sequence->logs)
                 return -1;
-        for (size_t i = 0; i < sequence->count; i++)
-                if (sequence_is_free(sequence, i, 'L'))
-                        sequence->logs[sequence->log_count++] = i;
-        qsort_r(sequence->logs, sequence->log_count, sizeof *sequence->logs, record_compare_beginnings,
-                (void *)(uintptr_t)sequence->records);
+        for (const struct mssql_backup_record *log = NULL; (log = sequence_next(sequence, 'L', log));)
+                sequence->logs[sequence->log_count++] = log;
+        qsort(sequence->logs, sequence->log_count, sizeof(const struct mssql_backup_record *),
+              record_compare_beginnings);
         return 0;
 }
 
 /* Marks what applies. Returns how many do. */
-static size_t sequence_apply(struct sequence *sequence, const struct route *route)
+static size_t route_apply(const struct sequence *sequence, struct route *route)
 {
-        const char *lsn = route->data_lsn;
-        struct walk walk = WALK_INIT;
-        size_t used = 0;
-        size_t log;
-
-        if (route->full == SIZE_MAX)
+        if (!route->full)
                 return 0;
-        sequence->steps[route->full].state = MSSQL_STEP_APPLIES;
-        used++;
-        if (route->diff != SIZE_MAX) {
-                sequence->steps[route->diff].state = MSSQL_STEP_APPLIES;
-                used++;
-        }
-        for (; (log = walk_next(sequence, &walk, lsn)) != SIZE_MAX; used++) {
-                sequence->steps[log].state = MSSQL_STEP_APPLIES;
-                lsn = sequence->records[log].last_lsn;
-        }
-        return used;
+        sequence_step(sequence, route->full)->state = MSSQL_STEP_APPLIES;
+        if (route->diff)
+                sequence_step(sequence, route->diff)->state = MSSQL_STEP_APPLIES;
+        return (route->diff ? 2 : 1) + route_follow(sequence, route, /* mark= */ true);
 }
 
 static bool sequence_has_base(const struct sequence *sequence, const struct mssql_backup_record *diff)
@@ -324,35 +306,32 @@ __attribute__((format(printf, 2, 3))) static void step_mark_gap(struct mssql_ste
         va_end(words);
 }
 
-static void sequence_mark_data(struct sequence *sequence, const struct route *route)
+static void sequence_mark_data(const struct sequence *sequence, const struct route *route)
 {
-        for (size_t i = 0; i < sequence->count; i++) {
-                const struct mssql_backup_record *record = &sequence->records[i];
-                struct mssql_step *step = &sequence->steps[i];
+        for (const struct mssql_backup_record *full = NULL; (full = sequence_next(sequence, 'D', full));)
+                sequence_step(sequence, full)->state = MSSQL_STEP_COVERED;
+        for (const struct mssql_backup_record *diff = NULL; (diff = sequence_next(sequence, 'I', diff));) {
+                struct mssql_step *step = sequence_step(sequence, diff);
 
-                if (sequence_is_free(sequence, i, 'D'))
+                if (sequence_has_base(sequence, diff) ||
+                    (route->full && mssql_lsn_compare(diff->last_lsn, route->end_lsn) <= 0))
                         step->state = MSSQL_STEP_COVERED;
-                if (!sequence_is_free(sequence, i, 'I'))
-                        continue;
-                if (sequence_has_base(sequence, record) ||
-                    (route->full != SIZE_MAX && mssql_lsn_compare(record->last_lsn, route->end_lsn) <= 0))
-                        step->state = MSSQL_STEP_COVERED;
-                else if (*record->differential_base)
-                        step_mark_gap(step, "the full backup %s", record->differential_base);
+                else if (*diff->differential_base)
+                        step_mark_gap(step, "the full backup %s", diff->differential_base);
                 else
-                        step_mark_gap(step, "the full backup with checkpoint LSN %s", record->differential_base_lsn);
+                        step_mark_gap(step, "the full backup with checkpoint LSN %s", diff->differential_base_lsn);
         }
 }
 
 /* Log backups behind one gap all wait for the same. */
-static void sequence_mark_logs(struct sequence *sequence, const struct route *route)
+static void sequence_mark_logs(const struct sequence *sequence, const struct route *route)
 {
-        const char *lsn = route->full == SIZE_MAX ? NULL : route->end_lsn;
+        const char *lsn = route->full ? route->end_lsn : NULL;
         const struct mssql_step *gap = NULL;
 
         for (size_t i = 0; i < sequence->log_count; i++) {
-                const struct mssql_backup_record *log = &sequence->records[sequence->logs[i]];
-                struct mssql_step *step = &sequence->steps[sequence->logs[i]];
+                const struct mssql_backup_record *log = sequence->logs[i];
+                struct mssql_step *step = sequence_step(sequence, log);
 
                 if (step->state == MSSQL_STEP_APPLIES)
                         continue;
@@ -410,7 +389,7 @@ int mssql_sequence(const struct mssql_backup_record *records, size_t count, stru
         if (sequence_sort_logs(&sequence) < 0)
                 return -1;
         route = sequence_best_route(&sequence);
-        *ret_used = sequence_apply(&sequence, &route);
+        *ret_used = route_apply(&sequence, &route);
         if (*ret_used > 0)
                 *ret_lsn = route.end_lsn;
         sequence_mark_data(&sequence, &route);
