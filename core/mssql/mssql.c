@@ -51,9 +51,11 @@ struct exchange {
         struct deadline grace; /* in PHASE_ATTENTION */
         bool cancelled;        /* by mssql_cancel() or `end`, else by the deadline */
         bool timed_out;
-        bool unconnected;              /* nobody took the connection within a slice */
-        struct server_message failure; /* the first that says what happened */
+        bool unconnected; /* nobody took the connection within a slice */
         bool failed;
+        int failure_number; /* of the first message that says what happened */
+        enum err_code failure_class;
+        char failure[ERROR_MESSAGE_MAX]; /* its words */
         bool refused;                    /* a result ended in an error, with a message or without */
         char library[ERROR_MESSAGE_MAX]; /* what FreeTDS said first; "" */
         char system[128];                /* what the system said then; "" */
@@ -78,12 +80,26 @@ const char *mssql_library_version(void)
 
 /* ---- what the library says ---- */
 
+/* One line, without what ends a sentence. */
+static void message_write(const struct server_message *message, char *text, size_t size)
+{
+        snprintf(text, size, "Msg %d, Level %d, State %d: %s", message->number, message->severity, message->state,
+                 message->text);
+        for (char *c = text; *c; c++)
+                if (*c == '\n' || *c == '\r')
+                        *c = ' ';
+        for (size_t length = strlen(text); length > 0 && strchr(" .", text[length - 1]); length--)
+                text[length - 1] = '\0';
+}
+
 static void exchange_keep_failure(struct exchange *exchange, const struct server_message *message)
 {
-        if (exchange->failed && exchange->failure.number != TERMINATED)
+        if (exchange->failed && exchange->failure_number != TERMINATED)
                 return;
-        exchange->failure = *message;
         exchange->failed = true;
+        exchange->failure_number = message->number;
+        exchange->failure_class = message->class;
+        message_write(message, exchange->failure, sizeof exchange->failure);
 }
 
 /* Errors that are of a kind which callers tell apart from the others. */
@@ -221,17 +237,6 @@ static int library_handle_interrupt(void *process)
         return INT_CANCEL;
 }
 
-static void message_write(const struct server_message *message, char *text, size_t size)
-{
-        snprintf(text, size, "Msg %d, Level %d, State %d: %s", message->number, message->severity, message->state,
-                 message->text);
-        for (char *c = text; *c; c++)
-                if (*c == '\n' || *c == '\r')
-                        *c = ' ';
-        for (size_t length = strlen(text); length > 0 && strchr(" .", text[length - 1]); length--)
-                text[length - 1] = '\0';
-}
-
 /* ---- login ---- */
 
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
@@ -297,13 +302,9 @@ static LOGINREC *login_make_record(const struct mssql_login *login, struct error
 
 static int login_raise_failure(const struct mssql_login *login, const struct exchange *exchange, struct error *err)
 {
-        char words[ERROR_MESSAGE_MAX];
-
-        if (exchange->failed) {
-                message_write(&exchange->failure, words, sizeof words);
-                return error_raise(err, exchange->failure.class, "the server at %s, port %u refuses the login: %s",
-                                   login->host, login->port, words);
-        }
+        if (exchange->failed)
+                return error_raise(err, exchange->failure_class, "the server at %s, port %u refuses the login: %s",
+                                   login->host, login->port, exchange->failure);
         if (exchange->cancelled)
                 return error_raise(err, ERR_ABORTED, "the login to %s, port %u was cancelled", login->host,
                                    login->port);
@@ -464,12 +465,8 @@ static int exchange_drain(struct exchange *exchange, struct error *err)
 
 static int exchange_raise_broken(const struct exchange *exchange, struct error *err)
 {
-        char words[ERROR_MESSAGE_MAX];
-
-        if (exchange->failed) {
-                message_write(&exchange->failure, words, sizeof words);
-                return error_raise(err, ERR_PEER_DIED, "the server broke the connection: %s", words);
-        }
+        if (exchange->failed)
+                return error_raise(err, ERR_PEER_DIED, "the server broke the connection: %s", exchange->failure);
         return error_raise(err, ERR_PEER_DIED, "the connection to the server broke while it worked%s%s",
                            *exchange->library ? ": " : "", exchange->library);
 }
@@ -479,8 +476,6 @@ static int exchange_conclude(const struct exchange *exchange, int64_t timeout_ms
 {
         const char *ending =
                 exchange->phase == PHASE_GIVEN_UP ? ", and the server did not stop when it was asked to" : "";
-        char words[ERROR_MESSAGE_MAX];
-
         if (exchange->cancelled)
                 return error_raise(err, ERR_ABORTED, "the statement was cancelled%s", ending);
         if (exchange->timed_out)
@@ -488,10 +483,8 @@ static int exchange_conclude(const struct exchange *exchange, int64_t timeout_ms
                                    (double)timeout_ms / 1000, ending);
         if (dblib.dbdead(exchange->connection->process))
                 return exchange_raise_broken(exchange, err);
-        if (exchange->failed) {
-                message_write(&exchange->failure, words, sizeof words);
-                return error_raise(err, exchange->failure.class, "%s", words);
-        }
+        if (exchange->failed)
+                return error_raise(err, exchange->failure_class, "%s", exchange->failure);
         if (*exchange->library)
                 return error_raise(err, ERR_FAILED, "FreeTDS: %s", exchange->library);
         if (exchange->refused)

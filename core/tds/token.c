@@ -48,7 +48,7 @@ enum {
 };
 
 /* Since TDS 7.2 several numbers are 4 bytes wide that were 2 before. */
-static size_t wide(const struct tds_session *session)
+static size_t wide_size(const struct tds_session *session)
 {
         return session->connection.version >= TDS_VERSION_7_2 ? 4 : 2;
 }
@@ -72,7 +72,7 @@ int tds_send_message(struct tds_session *session, const struct server_message *m
         tds_put_text(&token, message->text, 2, ERROR_MESSAGE_MAX);
         tds_put_text(&token, session->name, 1, NAME_MAX_UNITS);
         tds_put_text(&token, session->procedure ? session->procedure : "", 1, NAME_MAX_UNITS);
-        tds_put_number(&token, message->line, wide(session));
+        tds_put_number(&token, message->line, wide_size(session));
         if (is_error)
                 session->failed_number = message->number;
         send_closed(session, &token);
@@ -92,22 +92,27 @@ static void send_change(struct tds_session *session, uint8_t what, const char *v
         send_closed(session, &token);
 }
 
-static void put_change_number(struct tds_token *token, uint64_t value)
-{
-        tds_put_number(token, value != 0 ? sizeof value : 0, 1);
-        if (value != 0)
-                tds_put_number(token, value, sizeof value);
-}
-
-void tds_send_change_number(struct tds_session *session, uint8_t what, uint64_t value, uint64_t old)
+/* ENVCHANGE with bytes; no size: none. */
+static void send_change_bytes(struct tds_session *session, uint8_t what, const void *value, size_t size,
+                              const void *old, size_t old_size)
 {
         struct tds_token token;
 
         tds_token_open(&token, TOKEN_CHANGE);
         tds_put_number(&token, what, 1);
-        put_change_number(&token, value);
-        put_change_number(&token, old);
+        tds_put_number(&token, size, 1);
+        tds_put(&token, value, size);
+        tds_put_number(&token, old_size, 1);
+        tds_put(&token, old, old_size);
         send_closed(session, &token);
+}
+
+void tds_send_change_number(struct tds_session *session, uint8_t what, uint64_t value, uint64_t old)
+{
+        uint64_t little = htole64(value);
+        uint64_t little_old = htole64(old);
+
+        send_change_bytes(session, what, &little, value ? sizeof little : 0, &little_old, old ? sizeof little_old : 0);
 }
 
 void tds_send_reset(struct tds_session *session)
@@ -118,18 +123,6 @@ void tds_send_reset(struct tds_session *session)
 const char *tds_first_database(const struct tds_session *session)
 {
         return session->login.database[0] ? session->login.database : "master";
-}
-
-static void send_collation(struct tds_session *session)
-{
-        struct tds_token token;
-
-        tds_token_open(&token, TOKEN_CHANGE);
-        tds_put_number(&token, CHANGE_COLLATION, 1);
-        tds_put_number(&token, sizeof tds_collation, 1);
-        tds_put(&token, tds_collation, sizeof tds_collation);
-        tds_put_number(&token, 0, 1);
-        send_closed(session, &token);
 }
 
 static void send_note(struct tds_session *session, int number, const char *words)
@@ -179,7 +172,7 @@ void tds_send_login_answer(struct tds_session *session, const struct tds_server 
         snprintf(new_size, sizeof new_size, "%zu", packet_size);
         snprintf(old_size, sizeof old_size, "%d", TDS_PACKET_DEFAULT);
         tds_send_database(session, tds_first_database(session));
-        send_collation(session);
+        send_change_bytes(session, CHANGE_COLLATION, tds_collation, sizeof tds_collation, NULL, 0);
         send_change(session, CHANGE_LANGUAGE, "us_english", "");
         send_note(session, NUMBER_LANGUAGE_CHANGED, "Changed language setting to us_english.");
         send_login_ack(session, server);
@@ -197,7 +190,7 @@ int tds_send_columns(struct tds_session *session, const struct tds_column *colum
         tds_put_number(&token, TOKEN_COLUMNS, 1);
         tds_put_number(&token, count, 2);
         for (size_t i = 0; i < count; i++) {
-                tds_put_number(&token, 0, wide(session));
+                tds_put_number(&token, 0, wide_size(session));
                 tds_put_number(&token, COLUMN_FLAGS, 2);
                 tds_put_type(&token, session->connection.version, &columns[i]);
                 tds_put_text(&token, columns[i].name, 1, NAME_MAX_UNITS);
@@ -227,7 +220,7 @@ static void send_done_token(struct tds_session *session, uint8_t kind, uint16_t 
         tds_put_number(&token, kind, 1);
         tds_put_number(&token, status, 2);
         tds_put_number(&token, status & DONE_COUNT ? COMMAND_SELECT : 0, 2);
-        tds_put_number(&token, rows, 2 * wide(session));
+        tds_put_number(&token, rows, 2 * wide_size(session));
         tds_output_token(&session->connection, &token);
 }
 
@@ -242,7 +235,7 @@ static void send_handle(struct tds_session *session)
         tds_put_number(&token, 0, 2);
         tds_put_text(&token, session->output_name, 1, NAME_MAX_UNITS);
         tds_put_number(&token, VALUE_IS_OUTPUT, 1);
-        tds_put_number(&token, 0, wide(session));
+        tds_put_number(&token, 0, wide_size(session));
         tds_put_number(&token, 0, 2);
         tds_put_type(&token, session->connection.version, &column);
         tds_output_token(&session->connection, &token);
