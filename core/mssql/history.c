@@ -8,7 +8,7 @@
 #include "core/base/cleanup.h"
 #include "core/servers/json_text.h"
 #include "core/mssql/internal.h"
-#include "core/tsql/lexer.h"
+#include "core/tsql/writer.h"
 
 enum column_kind {
         KIND_TEXT,
@@ -53,8 +53,6 @@ static const struct record_field record_fields[] = {
         { "recovery_model", KIND_TEXT, FIELD(recovery_model) },
 };
 
-#define DIGITS "0123456789"
-
 enum { FIELDS = sizeof record_fields / sizeof record_fields[0] };
 
 /* The object's name in a report, which may come to hold more. */
@@ -79,49 +77,30 @@ static bool text_is_guid(const char *text)
         return true;
 }
 
-static bool field_is_sound(const struct record_field *field, const char *text)
-{
-        size_t length = strlen(text);
-
-        if (length >= field->size && field->kind <= KIND_GUID)
-                return false;
-        switch (field->kind) {
-        case KIND_TEXT:
-                return true;
-        case KIND_LSN:
-                return strspn(text, DIGITS) == length;
-        case KIND_GUID:
-                return !*text || text_is_guid(text);
-        case KIND_TYPE:
-                return length == 1 && strchr("DILFGPQ", *text);
-        case KIND_BIT:
-                return length == 1 && (*text == '0' || *text == '1');
-        case KIND_SIZE:
-                return length > 0 && length < 19 && strspn(text, DIGITS) == length;
-        }
-        return false;
-}
-
 /* False when the column holds what it cannot. */
 static bool field_set(const struct record_field *field, const char *text, struct mssql_backup_record *record)
 {
-        if (!field_is_sound(field, text))
-                return false;
+        void *place = field_place(field, record);
+        size_t length = strlen(text);
+        bool is_number = strspn(text, "0123456789") == length;
+
         switch (field->kind) {
         case KIND_TYPE:
-                *(char *)field_place(field, record) = *text;
-                break;
+                *(char *)place = *text;
+                return length == 1 && strchr("DILFGPQ", *text);
         case KIND_BIT:
-                *(bool *)field_place(field, record) = *text == '1';
-                break;
+                *(bool *)place = *text == '1';
+                return length == 1 && (*text == '0' || *text == '1');
         case KIND_SIZE:
-                *(uint64_t *)field_place(field, record) = strtoull(text, NULL, 10);
-                break;
+                *(uint64_t *)place = strtoull(text, NULL, 10);
+                return length > 0 && length < 19 && is_number;
         default:
-                memcpy(field_place(field, record), text, strlen(text) + 1);
-                break;
+                if (length >= field->size || (field->kind == KIND_LSN && !is_number) ||
+                    (field->kind == KIND_GUID && *text && !text_is_guid(text)))
+                        return false;
+                memcpy(place, text, length + 1);
+                return true;
         }
-        return true;
 }
 
 static const char *lsn_digits(const char *lsn)
@@ -166,23 +145,18 @@ static void history_read(const struct mssql_row *row, void *context)
 
 static char *history_query(const char *device_name)
 {
-        CLEANUP(freep) char *device = sql_quote_string(device_name);
-        char *text = NULL;
-        size_t size;
-        FILE *query = open_memstream(&text, &size);
+        struct statement_writer query;
 
-        if (!query)
+        if (statement_writer_begin(&query) < 0)
                 return NULL;
         for (size_t i = 0; i < FIELDS; i++)
-                fprintf(query, "%ss.%s", i ? ", " : "SELECT ", record_fields[i].name);
-        fprintf(query,
-                " FROM msdb.dbo.backupset AS s JOIN msdb.dbo.backupmediafamily AS f ON f.media_set_id = s.media_set_id"
-                " WHERE f.physical_device_name = %s ORDER BY s.backup_set_id DESC",
-                device ? device : "N''");
-        if (fclose(query) == 0 && device)
-                return text;
-        free(text);
-        return NULL;
+                fprintf(query.stream, "%ss.%s", i ? ", " : "SELECT ", record_fields[i].name);
+        fputs(" FROM msdb.dbo.backupset AS s JOIN msdb.dbo.backupmediafamily AS f ON f.media_set_id = s.media_set_id"
+              " WHERE f.physical_device_name = ",
+              query.stream);
+        statement_put_string(&query, device_name);
+        fputs(" ORDER BY s.backup_set_id DESC", query.stream);
+        return statement_writer_finish(&query);
 }
 
 int mssql_history_find(struct mssql *connection, const char *device_name, struct mssql_backup_record *ret_record,
