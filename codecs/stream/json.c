@@ -3,12 +3,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/cleanup.h"
+#include "core/base/text.h"
 
 enum { MEMBER_NAME_MAX = 64 };
 
@@ -28,7 +28,7 @@ static void *noting_malloc(size_t size)
 }
 
 /* A thread that still sees the functions of before allocates just the same. */
-static void note_refusals(void)
+static void noting_begin(void)
 {
         json_get_alloc_funcs(&inner_malloc, &inner_free);
         json_set_alloc_funcs(noting_malloc, inner_free);
@@ -36,10 +36,10 @@ static void note_refusals(void)
 
 int json_parse_object(const char *text, size_t size, json_t **ret_object)
 {
-        static pthread_once_t once = PTHREAD_ONCE_INIT;
+        static pthread_once_t noting_once = PTHREAD_ONCE_INIT;
         json_t *value;
 
-        pthread_once(&once, note_refusals);
+        pthread_once(&noting_once, noting_begin);
         refused = false;
         value = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
         if (!refused && json_is_object(value)) {
@@ -52,50 +52,6 @@ int json_parse_object(const char *text, size_t size, json_t **ret_object)
 
 /* ---- strings of bytes ---- */
 
-static char *hex_encode(const char *text)
-{
-        size_t n = strlen(text);
-        char *hex = malloc(2 * n + 1);
-
-        if (!hex)
-                return NULL;
-        hex[0] = '\0';
-        for (size_t i = 0; i < n; i++)
-                snprintf(hex + 2 * i, 3, "%02x", (unsigned char)text[i]);
-        return hex;
-}
-
-static int hex_digit(char c)
-{
-        static const char digits[] = "0123456789abcdef";
-        const char *at = c ? strchr(digits, c) : NULL;
-
-        return at ? (int)(at - digits) : -1;
-}
-
-static int hex_decode(const char *hex, char **ret_text)
-{
-        CLEANUP(freep) char *text = NULL;
-        size_t n = strlen(hex);
-
-        if (n % 2 != 0)
-                return -EINVAL;
-        text = malloc(n / 2 + 1);
-        if (!text)
-                return -ENOMEM;
-        for (size_t i = 0; i < n / 2; i++) {
-                int high = hex_digit(hex[2 * i]);
-                int low = hex_digit(hex[2 * i + 1]);
-
-                if (high < 0 || low < 0 || high + low == 0)
-                        return -EINVAL;
-                text[i] = (char)(high << 4 | low);
-        }
-        text[n / 2] = '\0';
-        *ret_text = take_ptr(&text);
-        return 1;
-}
-
 int json_put_bytes(json_t *object, const char *name, const char *text)
 {
         CLEANUP(freep) char *hex = NULL;
@@ -104,7 +60,7 @@ int json_put_bytes(json_t *object, const char *name, const char *text)
 
         if (value)
                 return json_object_set_new(object, name, value);
-        hex = hex_encode(text);
+        hex = text_to_hex(text);
         if (!hex)
                 return -1;
         snprintf(hex_name, sizeof hex_name, "%s_hex", name);
@@ -125,7 +81,7 @@ int json_get_bytes(const json_t *object, const char *name, char **ret_text)
         if ((value && hex) || (value && !json_is_string(value)) || (hex && !json_is_string(hex)))
                 return -EINVAL;
         if (hex)
-                return hex_decode(json_string_value(hex), ret_text);
+                return text_from_hex(json_string_value(hex), ret_text);
         *ret_text = strdup(json_string_value(value));
         return *ret_text ? 1 : -ENOMEM;
 }

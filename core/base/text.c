@@ -1,8 +1,10 @@
 #include "core/base/text.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The ranges that RFC 3629 allows for the first and second byte; the rest are 80..BF. */
 static const struct utf8_shape {
@@ -103,4 +105,41 @@ char *text_escape(const char *bytes, size_t n)
         }
         text[used] = '\0';
         return text;
+}
+
+static const char text_digits[] = "0123456789abcdef";
+
+char *text_to_hex(const char *text)
+{
+        char *hex = malloc(2 * strlen(text) + 1);
+        char *at = hex;
+
+        if (!hex)
+                return NULL;
+        for (; *text; text++) {
+                *at++ = text_digits[(unsigned char)*text >> 4];
+                *at++ = text_digits[(unsigned char)*text & 15];
+        }
+        *at = '\0';
+        return hex;
+}
+
+int text_from_hex(const char *hex, char **ret_text)
+{
+        size_t length = strlen(hex);
+        char *text;
+
+        if (length % 2 != 0 || strspn(hex, text_digits) != length)
+                return -EINVAL;
+        text = calloc(length / 2 + 1, 1);
+        if (!text)
+                return -ENOMEM;
+        for (size_t i = 0; i < length; i++)
+                text[i / 2] = (char)(text[i / 2] << 4 | text_hex_digit(hex[i]));
+        if (strlen(text) < length / 2) { /* a NUL inside */
+                free(text);
+                return -EINVAL;
+        }
+        *ret_text = text;
+        return 1;
 }

@@ -24,4 +24,10 @@ bool text_is_utf8(const char *bytes, size_t n);
 /* The value of a hexadecimal digit in either letter case; -1 when it is none. */
 int text_hex_digit(char c);
 
+/* The bytes of a string as lower-case hexadecimal digits, allocated; NULL when memory is out. */
+char *text_to_hex(const char *text);
+
+/* The way back. Returns 1 with an allocation; -EINVAL when it is nothing that text_to_hex() makes; -ENOMEM. */
+int text_from_hex(const char *hex, char **ret_text);
+
 #endif
