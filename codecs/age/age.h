@@ -46,10 +46,6 @@ int age_recipients_add_file(struct age_recipients *recipients, const char *path,
  * forbids it. */
 int age_recipients_set_passphrase(struct age_recipients *recipients, int fd, const char *name, struct error *err);
 
-/* The same for one that was read elsewhere; the caller's copy is the caller's to wipe. */
-int age_recipients_set_passphrase_bytes(struct age_recipients *recipients, const void *bytes, size_t size,
-                                        struct error *err);
-
 size_t age_recipients_count(const struct age_recipients *recipients);
 
 /* "age1..." of one of them, or "a passphrase"; for the summary. A recipient that was added twice counts once. */
@@ -69,8 +65,6 @@ int age_identities_add_file(struct age_identities *identities, const char *path,
 
 /* As for recipients, and may be set beside keys. */
 int age_identities_set_passphrase(struct age_identities *identities, int fd, const char *name, struct error *err);
-int age_identities_set_passphrase_bytes(struct age_identities *identities, const void *bytes, size_t size,
-                                        struct error *err);
 
 /* Makes a new identity and writes it to `fd` in the form of `age-keygen` (comment lines, then the key). `recipient`
  * gets its public key. */

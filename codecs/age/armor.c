@@ -24,7 +24,7 @@ struct armor_stage {
         bool begun;
         uint8_t held[LINE_BYTES]; /* what does not fill a line yet */
         size_t held_size;
-        char *text; /* lines on their way */
+        char text[ROOM]; /* lines on their way */
         size_t used;
 };
 
@@ -34,7 +34,7 @@ static uint64_t armored_size(uint64_t bytes)
         return sizeof AGE_ARMOR_BEGIN + (bytes / LINE_BYTES + 1) * (COLUMNS + 1) + sizeof AGE_ARMOR_END;
 }
 
-static int send_text(struct armor_stage *armor, struct error *err)
+static int armor_send(struct armor_stage *armor, struct error *err)
 {
         size_t size = armor->used;
 
@@ -42,26 +42,26 @@ static int send_text(struct armor_stage *armor, struct error *err)
         return size > 0 ? stage_write(armor->stage.next, armor->text, size, err) : 0;
 }
 
-static void put_text(struct armor_stage *armor, const char *line)
+static void armor_put_text(struct armor_stage *armor, const char *line)
 {
         armor->used = (size_t)(stpcpy(stpcpy(armor->text + armor->used, line), "\n") - armor->text);
 }
 
-static int put_line(struct armor_stage *armor, const uint8_t *bytes, size_t size, struct error *err)
+static int armor_put_line(struct armor_stage *armor, const uint8_t *bytes, size_t size, struct error *err)
 {
         char line[COLUMNS + 1];
 
-        if (ROOM - armor->used < sizeof line + 1 && send_text(armor, err) < 0)
+        if (ROOM - armor->used < sizeof line + 1 && armor_send(armor, err) < 0)
                 return -1;
         sodium_bin2base64(line, sizeof line, bytes, size, sodium_base64_VARIANT_ORIGINAL);
-        put_text(armor, line);
+        armor_put_text(armor, line);
         return 0;
 }
 
-static void begin(struct armor_stage *armor)
+static void armor_begin(struct armor_stage *armor)
 {
         if (!armor->begun)
-                put_text(armor, AGE_ARMOR_BEGIN);
+                armor_put_text(armor, AGE_ARMOR_BEGIN);
         armor->begun = true;
 }
 
@@ -78,7 +78,7 @@ static int armor_piece(struct armor_stage *armor, const uint8_t *bytes, size_t s
                 if (armor->held_size < LINE_BYTES)
                         break;
                 armor->held_size = 0;
-                if (put_line(armor, armor->held, LINE_BYTES, err) < 0)
+                if (armor_put_line(armor, armor->held, LINE_BYTES, err) < 0)
                         return -1;
         }
         return 0;
@@ -88,11 +88,11 @@ static int armor_writev(struct stage *stage, const struct iovec *iov, int count,
 {
         struct armor_stage *armor = (struct armor_stage *)stage;
 
-        begin(armor);
+        armor_begin(armor);
         for (int i = 0; i < count; i++)
                 if (armor_piece(armor, iov[i].iov_base, iov[i].iov_len, err) < 0)
                         return -1;
-        return send_text(armor, err);
+        return armor_send(armor, err);
 }
 
 static int armor_reserve(struct stage *stage, uint64_t bytes, struct error *err)
@@ -104,23 +104,15 @@ static int armor_finish(struct stage *stage, const char *report_json, struct err
 {
         struct armor_stage *armor = (struct armor_stage *)stage;
 
-        begin(armor);
-        if (armor->held_size > 0 && put_line(armor, armor->held, armor->held_size, err) < 0)
+        armor_begin(armor);
+        if (armor->held_size > 0 && armor_put_line(armor, armor->held, armor->held_size, err) < 0)
                 return -1;
-        if (ROOM - armor->used < sizeof AGE_ARMOR_END + 1 && send_text(armor, err) < 0)
+        if (ROOM - armor->used < sizeof AGE_ARMOR_END + 1 && armor_send(armor, err) < 0)
                 return -1;
-        put_text(armor, AGE_ARMOR_END);
-        if (send_text(armor, err) < 0)
+        armor_put_text(armor, AGE_ARMOR_END);
+        if (armor_send(armor, err) < 0)
                 return -1;
         return stage_finish(stage->next, report_json, err);
-}
-
-static void armor_free(struct stage *stage)
-{
-        struct armor_stage *armor = (struct armor_stage *)stage;
-
-        free(armor->text);
-        free(armor);
 }
 
 static const struct stage_ops armor_ops = {
@@ -128,22 +120,14 @@ static const struct stage_ops armor_ops = {
         .writev = armor_writev,
         .reserve = armor_reserve,
         .finish = armor_finish,
-        .free = armor_free,
 };
 
 int age_armor_stage_new(struct stage *next, struct stage **ret_stage, struct error *err)
 {
-        struct armor_stage *armor = calloc(1, sizeof *armor);
-        char *text = malloc(ROOM);
+        struct armor_stage *armor = stage_make(sizeof *armor, &armor_ops, next, err);
 
-        if (!armor || !text) {
-                free(armor);
-                free(text);
-                stage_free(next);
-                return error_no_memory(err);
-        }
-        armor->stage = (struct stage){ .ops = &armor_ops, .next = next };
-        armor->text = text;
+        if (!armor)
+                return -1;
         *ret_stage = &armor->stage;
         return 0;
 }
@@ -152,26 +136,18 @@ int age_armor_stage_new(struct stage *next, struct stage **ret_stage, struct err
 
 struct armor_source {
         struct source source;
-        char *label;
         struct intake intake;
         bool begun;
         bool crlf; /* how the first line ended: so must all */
         bool last; /* a line was shorter than the others: the end line follows */
         bool ended;
-        uint8_t bytes[LINE_BYTES]; /* of a line, for a caller with less room */
+        uint8_t bytes[LINE_BYTES]; /* of the last line */
         size_t start, end;
 };
 
-static int raise_malformed(const struct armor_source *armor, const char *what, struct error *err)
+static int armor_raise_cut(const struct armor_source *armor, size_t behind, struct error *err)
 {
-        return error_raise(err, ERR_DAMAGED, "%s is damaged at byte %llu: %s", armor->label,
-                           (unsigned long long)armor->intake.position, what);
-}
-
-static int raise_cut(const struct armor_source *armor, size_t behind, struct error *err)
-{
-        return error_raise(err, ERR_DAMAGED, "%s ends at byte %llu inside its age armor: it was cut off", armor->label,
-                           (unsigned long long)armor->intake.position + behind);
+        return intake_raise_cut(&armor->intake, behind, "its age armor", err);
 }
 
 /* The next line without its end, which is the same for all lines; 0 and an empty one at the end of the input. Takes
@@ -188,13 +164,14 @@ static int peek_line(struct armor_source *armor, const char **ret_line, size_t *
         newline = memchr(bytes, '\n', (size_t)n);
         length = newline ? (size_t)(newline - bytes) : (size_t)n;
         if (!newline && n == LINE_MAX_LENGTH)
-                return raise_malformed(armor, "a line of its age armor is too long", err);
+                return intake_raise_damaged(&armor->intake, "a line of its age armor is too long", err);
         *ret_taken = length + (newline ? 1 : 0);
         if (newline && !armor->begun)
                 armor->crlf = length > 0 && bytes[length - 1] == '\r';
         if (newline && armor->crlf) {
                 if (length == 0 || bytes[length - 1] != '\r')
-                        return raise_malformed(armor, "the lines of its age armor end now so, now so", err);
+                        return intake_raise_damaged(&armor->intake, "the lines of its age armor end now so, now so",
+                                                    err);
                 length--;
         }
         *ret_line = (const char *)bytes;
@@ -216,15 +193,15 @@ static int read_begin(struct armor_source *armor, struct error *err)
         if (whole < 0)
                 return -1;
         if (whole == 0)
-                return raise_cut(armor, length, err);
+                return armor_raise_cut(armor, length, err);
         if (!line_is(line, length, AGE_ARMOR_BEGIN))
-                return raise_malformed(armor, "no line with which age armor begins", err);
+                return intake_raise_damaged(&armor->intake, "no line with which age armor begins", err);
         intake_skip(&armor->intake, taken);
         armor->begun = true;
         return 0;
 }
 
-static bool is_space(uint8_t byte)
+static bool is_white(uint8_t byte)
 {
         return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
 }
@@ -238,8 +215,8 @@ static int read_end(struct armor_source *armor, struct error *err)
         if (n < 0)
                 return -1;
         for (ssize_t i = 0; i < n; i++)
-                if (n > SPACE_MAX || !is_space(bytes[i]))
-                        return raise_malformed(armor, "something follows the end of its age armor", err);
+                if (n > SPACE_MAX || !is_white(bytes[i]))
+                        return intake_raise_damaged(&armor->intake, "something follows the end of its age armor", err);
         intake_skip(&armor->intake, (size_t)n);
         armor->ended = true;
         return 0;
@@ -259,12 +236,13 @@ static ssize_t read_line(struct armor_source *armor, uint8_t *bytes, struct erro
                 return read_end(armor, err);
         }
         if (whole == 0)
-                return raise_cut(armor, length, err);
+                return armor_raise_cut(armor, length, err);
         if (armor->last)
-                return raise_malformed(armor, "a line follows the last of its age armor", err);
+                return intake_raise_damaged(&armor->intake, "a line follows the last of its age armor", err);
         if (length == 0 || length > COLUMNS ||
             !age_base64_decode(bytes, LINE_BYTES, line, length, /* padded= */ true, &size))
-                return raise_malformed(armor, "a line of its age armor is not written as age writes it", err);
+                return intake_raise_damaged(&armor->intake, "a line of its age armor is not written as age writes it",
+                                            err);
         armor->last = size < LINE_BYTES;
         intake_skip(&armor->intake, taken);
         return (ssize_t)size;
@@ -278,26 +256,24 @@ static ssize_t armor_read(struct source *source, void *buffer, size_t size, stru
 
         if (!armor->begun && read_begin(armor, err) < 0)
                 return -1;
-        while (done < size && !(armor->ended && armor->start == armor->end)) {
+        while (done < size) {
                 size_t piece = armor->end - armor->start;
-                ssize_t n;
 
-                if (piece > 0) {
-                        piece = piece < size - done ? piece : size - done;
-                        memcpy(to + done, armor->bytes + armor->start, piece);
-                        armor->start += piece;
-                        done += piece;
+                if (piece == 0) {
+                        ssize_t n = armor->ended ? 0 : read_line(armor, armor->bytes, err);
+
+                        if (n < 0)
+                                return -1;
+                        if (n == 0)
+                                break;
+                        armor->start = 0;
+                        armor->end = (size_t)n;
                         continue;
                 }
-                n = read_line(armor, size - done >= LINE_BYTES ? to + done : armor->bytes, err);
-                if (n < 0)
-                        return -1;
-                if (size - done >= LINE_BYTES) {
-                        done += (size_t)n;
-                        continue;
-                }
-                armor->start = 0;
-                armor->end = (size_t)n;
+                piece = piece < size - done ? piece : size - done;
+                memcpy(to + done, armor->bytes + armor->start, piece);
+                armor->start += piece;
+                done += piece;
         }
         return (ssize_t)done;
 }
@@ -307,7 +283,6 @@ static void armor_source_free(struct source *source)
         struct armor_source *armor = (struct armor_source *)source;
 
         intake_deinit(&armor->intake);
-        free(armor->label);
         free(armor);
 }
 
@@ -320,17 +295,13 @@ static const struct source_ops armor_source_ops = {
 int age_armor_source_new(struct source *next, const char *label, const atomic_bool *cancel, struct source **ret_source,
                          struct error *err)
 {
-        struct armor_source *armor = calloc(1, sizeof *armor);
+        struct armor_source *armor = source_make(sizeof *armor, &armor_source_ops, next, label, err);
 
-        if (!armor) {
-                source_free(next);
-                return error_no_memory(err);
-        }
-        armor->source = (struct source){ .ops = &armor_source_ops, .next = next };
-        armor->label = strdup(label);
-        if (!armor->label || intake_init(&armor->intake, next, armor->label, cancel, err) < 0) {
+        if (!armor)
+                return -1;
+        if (intake_init(&armor->intake, next, armor->source.label, cancel, err) < 0) {
                 source_free(&armor->source);
-                return error_no_memory(err);
+                return -1;
         }
         *ret_source = &armor->source;
         return 0;

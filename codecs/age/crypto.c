@@ -77,14 +77,18 @@ static void chunk_nonce(uint8_t nonce[CHUNK_NONCE_SIZE], uint64_t counter, bool 
                 nonce[CHUNK_NONCE_SIZE - 2 - i] = (uint8_t)(counter >> 8 * i);
 }
 
+static enum age_fast_result fast_chunk(uint8_t *chunk, size_t size, const uint8_t *nonce, const uint8_t *key, bool seal)
+{
+        return size < FAST_MIN ? AGE_FAST_ABSENT : age_fast_chunk(chunk, size, nonce, key, seal);
+}
+
 bool age_chunk_seal(uint8_t *chunk, size_t size, uint64_t counter, bool final, const uint8_t key[AGE_KEY_SIZE])
 {
-        enum age_fast_result fast = AGE_FAST_ABSENT;
+        enum age_fast_result fast;
         uint8_t nonce[CHUNK_NONCE_SIZE];
 
         chunk_nonce(nonce, counter, final);
-        if (size >= FAST_MIN)
-                fast = age_fast_seal(chunk, size, nonce, key);
+        fast = fast_chunk(chunk, size, nonce, key, /* seal= */ true);
         if (fast != AGE_FAST_ABSENT)
                 return fast == AGE_FAST_OK;
         crypto_aead_chacha20poly1305_ietf_encrypt_detached(chunk, chunk + size, NULL, chunk, size, NULL, 0, NULL, nonce,
@@ -92,31 +96,28 @@ bool age_chunk_seal(uint8_t *chunk, size_t size, uint64_t counter, bool final, c
         return true;
 }
 
-static bool open_chunk(uint8_t *plain, const uint8_t *chunk, size_t size, uint64_t counter, bool final,
-                       const uint8_t key[AGE_KEY_SIZE])
+/* To `plain`; NULL: only looks. */
+static bool open_chunk(uint8_t *plain, const uint8_t *chunk, size_t size, const uint8_t *nonce, const uint8_t *key)
 {
-        uint8_t nonce[CHUNK_NONCE_SIZE];
-
-        chunk_nonce(nonce, counter, final);
         return crypto_aead_chacha20poly1305_ietf_decrypt_detached(plain, NULL, chunk, size, chunk + size, NULL, 0,
                                                                   nonce, key) == 0;
 }
 
 bool age_chunk_open(uint8_t *chunk, size_t size, uint64_t counter, bool final, const uint8_t key[AGE_KEY_SIZE])
 {
-        enum age_fast_result fast = AGE_FAST_ABSENT;
+        enum age_fast_result fast;
         uint8_t nonce[CHUNK_NONCE_SIZE];
 
         chunk_nonce(nonce, counter, final);
-        if (size >= FAST_MIN)
-                fast = age_fast_open(chunk, size, nonce, key);
-        if (fast != AGE_FAST_ABSENT)
-                return fast == AGE_FAST_OK;
-        return open_chunk(chunk, chunk, size, counter, final, key);
+        fast = fast_chunk(chunk, size, nonce, key, /* seal= */ false);
+        return fast != AGE_FAST_ABSENT ? fast == AGE_FAST_OK : open_chunk(chunk, chunk, size, nonce, key);
 }
 
 bool age_chunk_is_authentic(const uint8_t *chunk, size_t size, uint64_t counter, bool final,
                             const uint8_t key[AGE_KEY_SIZE])
 {
-        return open_chunk(NULL, chunk, size, counter, final, key);
+        uint8_t nonce[CHUNK_NONCE_SIZE];
+
+        chunk_nonce(nonce, counter, final);
+        return open_chunk(NULL, chunk, size, nonce, key);
 }

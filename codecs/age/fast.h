@@ -21,11 +21,9 @@ enum age_fast_result {
         AGE_FAST_FAILED, /* not authentic, or it gave up; the bytes are worth nothing */
 };
 
-/* In place; the tag stands behind the `size` bytes. */
-enum age_fast_result age_fast_seal(uint8_t *chunk, size_t size, const uint8_t nonce[AGE_FAST_NONCE_SIZE],
-                                   const uint8_t *key);
-enum age_fast_result age_fast_open(uint8_t *chunk, size_t size, const uint8_t nonce[AGE_FAST_NONCE_SIZE],
-                                   const uint8_t *key);
+/* Encrypts (`seal`) or decrypts in place; the tag stands behind the `size` bytes. */
+enum age_fast_result age_fast_chunk(uint8_t *chunk, size_t size, const uint8_t nonce[AGE_FAST_NONCE_SIZE],
+                                    const uint8_t *key, bool seal);
 
 /* "3.0.19"; NULL: it cannot be had. */
 const char *age_fast_version(void);

@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "codecs/age/base64.h"
+#include "codecs/base/room.h"
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
 
@@ -26,37 +27,16 @@ void age_header_deinit(struct age_header *header)
         *header = (struct age_header){ 0 };
 }
 
-static int append(struct age_header *header, const char *text, size_t size, struct error *err)
+static int header_append(struct age_header *header, const char *text, size_t size, struct error *err)
 {
-        size_t room = header->room ? header->room : ROOM_FIRST;
-        char *grown;
+        size_t wanted = header->size + size < ROOM_FIRST ? ROOM_FIRST : header->size + size;
 
-        while (room - header->size < size)
-                room *= 2;
-        if (room > header->room) {
-                grown = realloc(header->text, room);
-                if (!grown)
-                        return error_no_memory(err);
-                header->text = grown;
-                header->room = room;
-        }
+        if (room_grow(&header->text, &header->room, wanted, 1, err) < 0)
+                return -1;
         if (size > 0)
                 memcpy(header->text + header->size, text, size);
         header->size += size;
         return 0;
-}
-
-static struct age_stanza *add_stanza(struct age_header *header, struct error *err)
-{
-        struct age_stanza *grown = reallocarray(header->stanzas, header->count + 1, sizeof *grown);
-
-        if (!grown) {
-                error_no_memory(err);
-                return NULL;
-        }
-        header->stanzas = grown;
-        grown[header->count] = (struct age_stanza){ 0 };
-        return &grown[header->count++];
 }
 
 const char *age_stanza_argument(const struct age_header *header, const struct age_stanza *stanza, size_t index,
@@ -87,16 +67,10 @@ bool age_header_is_authentic(const struct age_header *header, const uint8_t file
 
 /* ---- reading ---- */
 
-static int raise_damaged(const struct intake *intake, const char *what, struct error *err)
-{
-        return error_raise(err, ERR_DAMAGED, "%s is damaged at byte %llu: %s", intake->label,
-                           (unsigned long long)intake->position, what);
-}
-
 /* Looks at the next line, without its end, and copies it into the header's text.
  * *ret_line is good until the next call. */
-static int next_line(struct age_header *header, struct intake *intake, const char **ret_line, size_t *ret_size,
-                     struct error *err)
+static int header_next_line(struct age_header *header, struct intake *intake, const char **ret_line, size_t *ret_size,
+                            struct error *err)
 {
         const uint8_t *bytes, *newline = NULL;
         size_t have = 0, size;
@@ -105,28 +79,26 @@ static int next_line(struct age_header *header, struct intake *intake, const cha
                 ssize_t n;
 
                 if (have >= INTAKE_ROOM || header->size + have > AGE_HEADER_MAX)
-                        return raise_damaged(intake, "its age header has no end in sight", err);
+                        return intake_raise_damaged(intake, "its age header has no end in sight", err);
                 n = intake_peek(intake, have + 1, &bytes, err);
                 if (n < 0)
                         return -1;
                 if ((size_t)n == have)
-                        return error_raise(err, ERR_DAMAGED,
-                                           "%s ends at byte %llu inside its age header: it was cut off", intake->label,
-                                           (unsigned long long)intake->position + have);
+                        return intake_raise_cut(intake, have, "its age header", err);
                 newline = memchr(bytes + have, '\n', intake->end - intake->start - have);
                 have = intake->end - intake->start;
         }
         size = (size_t)(newline - bytes) + 1;
         if (header->size + size > AGE_HEADER_MAX)
-                return raise_damaged(intake, "its age header is longer than 1 MiB", err);
-        if (append(header, (const char *)bytes, size, err) < 0)
+                return intake_raise_damaged(intake, "its age header is longer than 1 MiB", err);
+        if (header_append(header, (const char *)bytes, size, err) < 0)
                 return -1;
         *ret_line = header->text + header->size - size;
         *ret_size = size - 1;
         return 0;
 }
 
-static void take_line(struct intake *intake, size_t size)
+static void header_take_line(struct intake *intake, size_t size)
 {
         intake_skip(intake, size + 1);
 }
@@ -138,14 +110,14 @@ static int read_version(struct age_header *header, struct intake *intake, struct
         const char *line = "";
         size_t size = 0;
 
-        if (next_line(header, intake, &line, &size, err) < 0)
+        if (header_next_line(header, intake, &line, &size, err) < 0)
                 return -1;
         if (size == strlen(VERSION_LINE) && memcmp(line, VERSION_LINE, size) == 0) {
-                take_line(intake, size);
+                header_take_line(intake, size);
                 return 0;
         }
         if (size < prefix || memcmp(line, AGE_VERSION_PREFIX, prefix) != 0)
-                return raise_damaged(intake, "no age header", err);
+                return intake_raise_damaged(intake, "no age header", err);
         size -= prefix;
         version = text_escape(line + prefix, size < VERSION_SHOWN ? size : VERSION_SHOWN);
         if (!version)
@@ -174,16 +146,16 @@ static int read_body(struct age_header *header, struct intake *intake, struct ag
         size_t length = 0, size = 0;
 
         do {
-                if (next_line(header, intake, &line, &length, err) < 0)
+                if (header_next_line(header, intake, &line, &length, err) < 0)
                         return -1;
                 if (length > AGE_COLUMNS ||
                     !age_base64_decode(bytes, sizeof bytes, line, length, /* padded= */ false, &size))
-                        return raise_damaged(intake, "the body of a recipient's stanza is not written as age writes it",
-                                             err);
+                        return intake_raise_damaged(
+                                intake, "the body of a recipient's stanza is not written as age writes it", err);
                 for (size_t i = 0; i < size; i++, stanza->body_size++)
                         if (stanza->body_size < AGE_BODY_KEPT)
                                 stanza->body[stanza->body_size] = bytes[i];
-                take_line(intake, length);
+                header_take_line(intake, length);
         } while (length == AGE_COLUMNS);
         return 0;
 }
@@ -194,16 +166,15 @@ static int read_stanza(struct age_header *header, struct intake *intake, size_t 
         struct age_stanza *stanza;
 
         if (!arguments_are_valid(header->text + arguments, header->size - 1 - arguments))
-                return raise_damaged(intake, "the arguments of a recipient's stanza are not written as age writes them",
-                                     err);
+                return intake_raise_damaged(
+                        intake, "the arguments of a recipient's stanza are not written as age writes them", err);
         if (header->count == AGE_STANZAS_MAX)
-                return raise_damaged(intake, "it is encrypted for more than 1000 recipients", err);
-        stanza = add_stanza(header, err);
-        if (!stanza)
+                return intake_raise_damaged(intake, "it is encrypted for more than 1000 recipients", err);
+        if (room_grow(&header->stanzas, &header->stanza_room, header->count + 1, sizeof *stanza, err) < 0)
                 return -1;
-        stanza->arguments = arguments;
-        stanza->arguments_size = header->size - 1 - arguments;
-        take_line(intake, length);
+        stanza = &header->stanzas[header->count++];
+        *stanza = (struct age_stanza){ .arguments = arguments, .arguments_size = header->size - 1 - arguments };
+        header_take_line(intake, length);
         return read_body(header, intake, stanza, err);
 }
 
@@ -215,11 +186,12 @@ static int read_mac(struct age_header *header, struct intake *intake, const char
         if (length != begin + MAC_LENGTH || line[begin - 1] != ' ' ||
             !age_base64_decode(header->mac, sizeof header->mac, line + begin, MAC_LENGTH, /* padded= */ false, &size) ||
             size != sizeof header->mac)
-                return raise_damaged(intake, "the last line of its age header is not written as age writes it", err);
+                return intake_raise_damaged(intake, "the last line of its age header is not written as age writes it",
+                                            err);
         if (header->count == 0)
-                return raise_damaged(intake, "its age header names no recipient", err);
+                return intake_raise_damaged(intake, "its age header names no recipient", err);
         header->mac_covers = header->size - length - 1 + strlen(MAC_BEGIN);
-        take_line(intake, length);
+        header_take_line(intake, length);
         return 0;
 }
 
@@ -237,12 +209,12 @@ int age_header_read(struct age_header *header, struct intake *intake, struct err
         if (read_version(header, intake, err) < 0)
                 return -1;
         for (;;) {
-                if (next_line(header, intake, &line, &length, err) < 0)
+                if (header_next_line(header, intake, &line, &length, err) < 0)
                         return -1;
                 if (begins(line, length, MAC_BEGIN))
                         return read_mac(header, intake, line, length, err);
                 if (!begins(line, length, STANZA_BEGIN))
-                        return raise_damaged(intake, "a line of its age header is none that age writes", err);
+                        return intake_raise_damaged(intake, "a line of its age header is none that age writes", err);
                 if (read_stanza(header, intake, length, err) < 0)
                         return -1;
         }
@@ -250,42 +222,42 @@ int age_header_read(struct age_header *header, struct intake *intake, struct err
 
 /* ---- building ---- */
 
-static int append_base64(struct age_header *header, const uint8_t *bytes, size_t size, struct error *err)
+static int header_append_base64(struct age_header *header, const uint8_t *bytes, size_t size, struct error *err)
 {
         char text[AGE_COLUMNS + 2];
 
         sodium_bin2base64(text, sizeof text, bytes, size, sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
-        if (append(header, text, strlen(text), err) < 0)
+        if (header_append(header, text, strlen(text), err) < 0)
                 return -1;
-        return append(header, "\n", 1, err);
+        return header_append(header, "\n", 1, err);
 }
 
-static int append_text(struct age_header *header, const char *text, struct error *err)
+static int header_append_text(struct age_header *header, const char *text, struct error *err)
 {
-        return append(header, text, strlen(text), err);
+        return header_append(header, text, strlen(text), err);
 }
 
 int age_header_add(struct age_header *header, const char *arguments, const uint8_t *body, size_t size,
                    struct error *err)
 {
-        if (header->size == 0 && append_text(header, VERSION_LINE "\n", err) < 0)
+        if (header->size == 0 && header_append_text(header, VERSION_LINE "\n", err) < 0)
                 return -1;
-        if (append_text(header, STANZA_BEGIN, err) < 0 || append_text(header, arguments, err) < 0 ||
-            append_text(header, "\n", err) < 0)
+        if (header_append_text(header, STANZA_BEGIN, err) < 0 || header_append_text(header, arguments, err) < 0 ||
+            header_append_text(header, "\n", err) < 0)
                 return -1;
         for (; size >= AGE_LINE_BYTES; body += AGE_LINE_BYTES, size -= AGE_LINE_BYTES)
-                if (append_base64(header, body, AGE_LINE_BYTES, err) < 0)
+                if (header_append_base64(header, body, AGE_LINE_BYTES, err) < 0)
                         return -1;
-        return append_base64(header, body, size, err);
+        return header_append_base64(header, body, size, err);
 }
 
 int age_header_end(struct age_header *header, const uint8_t file_key[AGE_FILE_KEY_SIZE], struct error *err)
 {
-        if (append_text(header, MAC_BEGIN, err) < 0)
+        if (header_append_text(header, MAC_BEGIN, err) < 0)
                 return -1;
         header->mac_covers = header->size;
         age_header_mac(header->mac, file_key, (const uint8_t *)header->text, header->mac_covers);
-        if (append_text(header, " ", err) < 0)
+        if (header_append_text(header, " ", err) < 0)
                 return -1;
-        return append_base64(header, header->mac, sizeof header->mac, err);
+        return header_append_base64(header, header->mac, sizeof header->mac, err);
 }

@@ -37,7 +37,7 @@ struct age_header {
         size_t mac_covers; /* its first bytes */
         uint8_t mac[AGE_MAC_SIZE];
         struct age_stanza *stanzas;
-        size_t count;
+        size_t count, stanza_room;
 };
 
 void age_header_deinit(struct age_header *header);

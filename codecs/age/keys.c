@@ -31,24 +31,19 @@ enum {
 
 _Static_assert(BECH32_LENGTH(sizeof RECIPIENT_PREFIX - 1, AGE_KEY_SIZE) + 1 == AGE_RECIPIENT_SIZE, "of 32 bytes");
 
-static int raise_memory(struct error *err)
-{
-        return error_no_memory(err);
-}
-
 /* ---- text that is no key that can be used here ---- */
 
-struct foreign {
+/* A table of these ends with a row of NULL. */
+struct unusable_key {
         const char *begins;
         const char *what;
 };
 
-static const char *find_foreign(const struct foreign *table, size_t count, const char *text, size_t size)
+static const char *find_unusable(const struct unusable_key *row, const char *text, size_t size)
 {
-        for (size_t i = 0; i < count; i++)
-                if (size >= strlen(table[i].begins) && memcmp(text, table[i].begins, strlen(table[i].begins)) == 0)
-                        return table[i].what;
-        return NULL;
+        while (row->begins && (size < strlen(row->begins) || memcmp(text, row->begins, strlen(row->begins)) != 0))
+                row++;
+        return row->what;
 }
 
 const char *age_find_secret(const char *text, size_t *ret_size)
@@ -70,21 +65,6 @@ const char *age_find_secret(const char *text, size_t *ret_size)
 
 /* ---- passphrases ---- */
 
-static int make_passphrase(const void *bytes, size_t size, struct age_passphrase **ret_passphrase, struct error *err)
-{
-        CLEANUP(secret_freep) struct age_passphrase *passphrase = secret_new(sizeof *passphrase);
-
-        if (!passphrase)
-                return raise_memory(err);
-        if (size == 0 || size > AGE_PASSPHRASE_MAX)
-                return error_raise(err, ERR_USAGE, "a passphrase has between 1 and %d bytes", AGE_PASSPHRASE_MAX);
-        memcpy(passphrase->bytes, bytes, size);
-        passphrase->size = size;
-        secret_freep(ret_passphrase);
-        *ret_passphrase = take_ptr(&passphrase);
-        return 0;
-}
-
 static int read_passphrase(int fd, const char *name, struct age_passphrase **ret_passphrase, struct error *err)
 {
         CLEANUP(secret_freep) struct age_passphrase *passphrase = secret_new(sizeof *passphrase);
@@ -92,7 +72,7 @@ static int read_passphrase(int fd, const char *name, struct age_passphrase **ret
         ssize_t size;
 
         if (!passphrase)
-                return raise_memory(err);
+                return error_no_memory(err);
         if (label_of_input(name, label, err) < 0)
                 return -1;
         size = secret_read_line(fd, passphrase->bytes, AGE_PASSPHRASE_MAX);
@@ -121,7 +101,7 @@ static int read_secret_file(int fd, const char *label, char **ret_text, size_t *
                 ssize_t n;
 
                 if (!text)
-                        return raise_memory(err);
+                        return error_no_memory(err);
                 n = fd_read_full(fd, text + size, room - size, /* cancel= */ NULL);
                 if (n < 0)
                         return error_raise_errno(err, errno, "cannot read %s", label);
@@ -206,21 +186,23 @@ void age_recipients_free(struct age_recipients *recipients)
         free(recipients);
 }
 
-static const struct foreign foreign_recipients[] = {
+#define ADVICE "; make an age key with `vdipipe keygen`"
+
+static const struct unusable_key unusable_recipients[] = {
         { "AGE-SECRET-KEY-", "is a secret key; give the public one, `age-keygen -y FILE` prints it" },
         { "AGE-PLUGIN-", "is an identity of a plugin; plugins are not supported" },
-        { "ssh-", "is an SSH key, which is not supported; make an age key with `vdipipe keygen`" },
-        { "ecdsa-", "is an SSH key, which is not supported; make an age key with `vdipipe keygen`" },
-        { "sk-", "is an SSH key, which is not supported; make an age key with `vdipipe keygen`" },
-        { "age1pq1", "is a post-quantum key, which is not supported; make an age key with `vdipipe keygen`" },
+        { "ssh-", "is an SSH key, which is not supported" ADVICE },
+        { "ecdsa-", "is an SSH key, which is not supported" ADVICE },
+        { "sk-", "is an SSH key, which is not supported" ADVICE },
+        { "age1pq1", "is a post-quantum key, which is not supported" ADVICE },
+        { NULL, NULL },
 };
 
 /* In the data of a key there is no '1', so another one ends the name of a plugin. */
-static const char *recipient_foreign(const char *text, size_t size)
+static const char *find_unusable_recipient(const char *text, size_t size)
 {
         size_t begin = sizeof RECIPIENT_PREFIX;
-        const char *what =
-                find_foreign(foreign_recipients, sizeof foreign_recipients / sizeof foreign_recipients[0], text, size);
+        const char *what = find_unusable(unusable_recipients, text, size);
 
         if (what || size < begin || memcmp(text, RECIPIENT_PREFIX "1", begin) != 0)
                 return what;
@@ -238,6 +220,12 @@ static bool is_usable(const uint8_t key[AGE_KEY_SIZE])
         return crypto_scalarmult_curve25519(shared, any, key) == 0;
 }
 
+static int raise_both(struct error *err)
+{
+        return error_raise(err, ERR_USAGE,
+                           "encrypted is either for recipients or with a passphrase, not both: the format forbids it");
+}
+
 static int append_recipient(struct age_recipients *recipients, const struct age_recipient *added, struct error *err)
 {
         struct age_recipient *grown;
@@ -246,14 +234,12 @@ static int append_recipient(struct age_recipients *recipients, const struct age_
                 if (memcmp(recipients->keys[i].key, added->key, AGE_KEY_SIZE) == 0)
                         return 0;
         if (recipients->passphrase)
-                return error_raise(err, ERR_USAGE,
-                                   "encrypted is either for recipients or with a passphrase, not both: the format "
-                                   "forbids it");
+                return raise_both(err);
         if (recipients->count == AGE_RECIPIENTS_MAX)
                 return error_raise(err, ERR_USAGE, "more than %d recipients", AGE_RECIPIENTS_MAX);
         grown = reallocarray(recipients->keys, recipients->count + 1, sizeof *grown);
         if (!grown)
-                return raise_memory(err);
+                return error_no_memory(err);
         recipients->keys = grown;
         grown[recipients->count++] = *added;
         return 0;
@@ -261,7 +247,7 @@ static int append_recipient(struct age_recipients *recipients, const struct age_
 
 static int take_recipient(void *to, const char *text, size_t size, struct error *err)
 {
-        const char *wrong = recipient_foreign(text, size);
+        const char *wrong = find_unusable_recipient(text, size);
         struct age_recipient added;
 
         if (sodium_init() < 0)
@@ -297,27 +283,9 @@ int age_recipients_add_file(struct age_recipients *recipients, const char *path,
         return take_file(path, take_recipient, recipients, NULL, err);
 }
 
-static int refuse_both(const struct age_recipients *recipients, struct error *err)
-{
-        if (recipients->count == 0)
-                return 0;
-        return error_raise(err, ERR_USAGE,
-                           "encrypted is either for recipients or with a passphrase, not both: the format forbids it");
-}
-
 int age_recipients_set_passphrase(struct age_recipients *recipients, int fd, const char *name, struct error *err)
 {
-        if (refuse_both(recipients, err) < 0)
-                return -1;
-        return read_passphrase(fd, name, &recipients->passphrase, err);
-}
-
-int age_recipients_set_passphrase_bytes(struct age_recipients *recipients, const void *bytes, size_t size,
-                                        struct error *err)
-{
-        if (refuse_both(recipients, err) < 0)
-                return -1;
-        return make_passphrase(bytes, size, &recipients->passphrase, err);
+        return recipients->count > 0 ? raise_both(err) : read_passphrase(fd, name, &recipients->passphrase, err);
 }
 
 size_t age_recipients_count(const struct age_recipients *recipients)
@@ -351,25 +319,25 @@ void age_identities_free(struct age_identities *identities)
         free(identities);
 }
 
-static const struct foreign foreign_identities[] = {
+static const struct unusable_key unusable_identities[] = {
         { "AGE-SECRET-KEY-PQ-", "is a post-quantum key, which is not supported" },
         { "AGE-PLUGIN-", "is an identity of a plugin; plugins are not supported" },
         { "-----BEGIN AGE ENCRYPTED FILE", "is an encrypted identity; `age -d` decrypts it" },
         { "age-encryption.org/", "is an encrypted identity; `age -d` decrypts it" },
-        { "-----BEGIN", "is an SSH or PEM key, which is not supported; make an age key with `vdipipe keygen`" },
+        { "-----BEGIN", "is an SSH or PEM key, which is not supported" ADVICE },
         { "age1", "is a recipient; to decrypt, give the identity" },
+        { NULL, NULL },
 };
 
 static int take_identity(void *to, const char *text, size_t size, struct error *err)
 {
         CLEANUP(secret_freep) struct age_identity *identity = secret_new(sizeof *identity);
         struct age_identities *identities = to;
-        const char *wrong =
-                find_foreign(foreign_identities, sizeof foreign_identities / sizeof foreign_identities[0], text, size);
+        const char *wrong = find_unusable(unusable_identities, text, size);
         struct age_identity **at = &identities->first;
 
         if (!identity)
-                return raise_memory(err);
+                return error_no_memory(err);
         if (!wrong)
                 wrong = bech32_decode(text, size, SECRET_PREFIX, identity->secret, sizeof identity->secret);
         if (wrong)
@@ -392,12 +360,6 @@ int age_identities_add_file(struct age_identities *identities, const char *path,
 int age_identities_set_passphrase(struct age_identities *identities, int fd, const char *name, struct error *err)
 {
         return read_passphrase(fd, name, &identities->passphrase, err);
-}
-
-int age_identities_set_passphrase_bytes(struct age_identities *identities, const void *bytes, size_t size,
-                                        struct error *err)
-{
-        return make_passphrase(bytes, size, &identities->passphrase, err);
 }
 
 /* ---- making one ---- */
@@ -427,7 +389,7 @@ int age_keygen(int fd, const char *name, char recipient[AGE_RECIPIENT_SIZE], str
         int used;
 
         if (!secret || !text)
-                return raise_memory(err);
+                return error_no_memory(err);
         if (label_of_input(name, label, err) < 0)
                 return -1;
         randombytes_buf(secret, AGE_KEY_SIZE);

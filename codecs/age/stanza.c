@@ -25,26 +25,30 @@ enum {
 };
 
 /* What passes while a file key is wrapped or unwrapped; lives in secret memory. */
-struct working {
+struct stanza_secrets {
         uint8_t ephemeral[AGE_KEY_SIZE];
         uint8_t shared[AGE_KEY_SIZE];
         uint8_t wrap_key[AGE_KEY_SIZE];
         uint8_t salt[2 * AGE_KEY_SIZE]; /* the share and the recipient */
 };
 
-static int raise_memory(struct error *err)
+/* Adds a stanza of a type with `bytes` as its argument, and `more` behind it: the file key, wrapped. */
+static int add_wrapped(struct age_header *header, const struct stanza_secrets *working, const uint8_t *file_key,
+                       const char *type, const uint8_t *bytes, size_t size, const char *more, struct error *err)
 {
-        return error_no_memory(err);
-}
+        uint8_t body[AGE_WRAPPED_SIZE];
+        char arguments[ARGUMENTS_MAX];
+        char text[BASE64_ROOM];
 
-static void base64(char text[BASE64_ROOM], const uint8_t *bytes, size_t size)
-{
-        sodium_bin2base64(text, BASE64_ROOM, bytes, size, sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
+        age_wrap(body, file_key, working->wrap_key);
+        sodium_bin2base64(text, sizeof text, bytes, size, sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
+        snprintf(arguments, sizeof arguments, "%s %s%s", type, text, more);
+        return age_header_add(header, arguments, body, sizeof body, err);
 }
 
 /* ---- X25519 ---- */
 
-static void x25519_wrap_key(struct working *working)
+static void x25519_wrap_key(struct stanza_secrets *working)
 {
         age_hkdf(working->wrap_key, working->shared, sizeof working->shared, working->salt, sizeof working->salt,
                  X25519_INFO);
@@ -53,31 +57,25 @@ static void x25519_wrap_key(struct working *working)
 int age_stanza_wrap_x25519(struct age_header *header, const uint8_t recipient[AGE_KEY_SIZE],
                            const uint8_t file_key[AGE_FILE_KEY_SIZE], struct error *err)
 {
-        CLEANUP(secret_freep) struct working *working = secret_new(sizeof *working);
-        uint8_t body[AGE_WRAPPED_SIZE];
-        char arguments[ARGUMENTS_MAX];
-        char share[BASE64_ROOM];
+        CLEANUP(secret_freep) struct stanza_secrets *working = secret_new(sizeof *working);
 
         if (!working)
-                return raise_memory(err);
+                return error_no_memory(err);
         randombytes_buf(working->ephemeral, sizeof working->ephemeral);
         crypto_scalarmult_curve25519_base(working->salt, working->ephemeral);
         memcpy(working->salt + AGE_KEY_SIZE, recipient, AGE_KEY_SIZE);
         if (crypto_scalarmult_curve25519(working->shared, working->ephemeral, recipient) < 0)
                 return error_raise(err, ERR_KEY, "a recipient's public key is one that keeps nothing secret");
         x25519_wrap_key(working);
-        age_wrap(body, file_key, working->wrap_key);
-        base64(share, working->salt, AGE_KEY_SIZE);
-        snprintf(arguments, sizeof arguments, X25519 " %s", share);
-        return age_header_add(header, arguments, body, sizeof body, err);
+        return add_wrapped(header, working, file_key, X25519, working->salt, AGE_KEY_SIZE, "", err);
 }
 
 /* ---- scrypt ---- */
 
 /* Each takes 256 MiB and more: those of several streams come one after the other. */
-static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t scrypt_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static int scrypt_wrap_key(struct working *working, const struct age_passphrase *passphrase,
+static int scrypt_wrap_key(struct stanza_secrets *working, const struct age_passphrase *passphrase,
                            const uint8_t salt[SALT_SIZE], unsigned work_factor, struct error *err)
 {
         uint8_t salted[sizeof SCRYPT_INFO - 1 + SALT_SIZE];
@@ -85,11 +83,11 @@ static int scrypt_wrap_key(struct working *working, const struct age_passphrase 
 
         memcpy(salted, SCRYPT_INFO, sizeof SCRYPT_INFO - 1);
         memcpy(salted + sizeof SCRYPT_INFO - 1, salt, SALT_SIZE);
-        pthread_mutex_lock(&one_at_a_time);
+        pthread_mutex_lock(&scrypt_lock);
         result = crypto_pwhash_scryptsalsa208sha256_ll(passphrase->bytes, passphrase->size, salted, sizeof salted,
                                                        (uint64_t)1 << work_factor, SCRYPT_R, SCRYPT_P,
                                                        working->wrap_key, sizeof working->wrap_key);
-        pthread_mutex_unlock(&one_at_a_time);
+        pthread_mutex_unlock(&scrypt_lock);
         if (result == 0)
                 return 0;
         return error_raise(err, ERR_MEMORY, "out of memory: scrypt needs %llu MiB for a work factor of %u",
@@ -99,21 +97,17 @@ static int scrypt_wrap_key(struct working *working, const struct age_passphrase 
 int age_stanza_wrap_scrypt(struct age_header *header, const struct age_passphrase *passphrase, unsigned work_factor,
                            const uint8_t file_key[AGE_FILE_KEY_SIZE], struct error *err)
 {
-        CLEANUP(secret_freep) struct working *working = secret_new(sizeof *working);
-        uint8_t body[AGE_WRAPPED_SIZE];
+        CLEANUP(secret_freep) struct stanza_secrets *working = secret_new(sizeof *working);
         uint8_t salt[SALT_SIZE];
-        char arguments[ARGUMENTS_MAX];
-        char text[BASE64_ROOM];
+        char factor[16];
 
         if (!working)
-                return raise_memory(err);
+                return error_no_memory(err);
         randombytes_buf(salt, sizeof salt);
         if (scrypt_wrap_key(working, passphrase, salt, work_factor, err) < 0)
                 return -1;
-        age_wrap(body, file_key, working->wrap_key);
-        base64(text, salt, sizeof salt);
-        snprintf(arguments, sizeof arguments, SCRYPT " %s %u", text, work_factor);
-        return age_header_add(header, arguments, body, sizeof body, err);
+        snprintf(factor, sizeof factor, " %u", work_factor);
+        return add_wrapped(header, working, file_key, SCRYPT, salt, sizeof salt, factor, err);
 }
 
 /* ---- checking ---- */
@@ -163,7 +157,7 @@ static unsigned read_work_factor(const struct age_header *header, const struct a
         return value;
 }
 
-static int raise_malformed(const char *label, const char *what, struct error *err)
+static int stanza_raise_malformed(const char *label, const char *what, struct error *err)
 {
         return error_raise(err, ERR_DAMAGED, "%s is damaged: %s in its age header", label, what);
 }
@@ -175,7 +169,7 @@ static int check_x25519(const struct age_header *header, const struct age_stanza
 
         if (!has_arguments(header, stanza, 2) || !argument_bytes(header, stanza, 1, share, sizeof share) ||
             stanza->body_size != AGE_WRAPPED_SIZE)
-                return raise_malformed(label, "a malformed X25519 stanza", err);
+                return stanza_raise_malformed(label, "a malformed X25519 stanza", err);
         return 0;
 }
 
@@ -185,13 +179,13 @@ static int check_scrypt(const struct age_header *header, const struct age_stanza
         uint8_t salt[SALT_SIZE];
 
         if (header->count > 1)
-                return raise_malformed(label, "other stanzas beside that of a passphrase", err);
+                return stanza_raise_malformed(label, "other stanzas beside that of a passphrase", err);
         if (!has_arguments(header, stanza, 3) || !argument_bytes(header, stanza, 1, salt, sizeof salt) ||
             stanza->body_size != AGE_WRAPPED_SIZE)
-                return raise_malformed(label, "a malformed scrypt stanza", err);
+                return stanza_raise_malformed(label, "a malformed scrypt stanza", err);
         *ret_work_factor = read_work_factor(header, stanza);
         if (*ret_work_factor == 0)
-                return raise_malformed(label, "a malformed work factor of scrypt", err);
+                return stanza_raise_malformed(label, "a malformed work factor of scrypt", err);
         if (*ret_work_factor > AGE_SCRYPT_WORK_FACTOR_MAX)
                 return error_raise(err, ERR_DAMAGED,
                                    "%s asks for a work factor of scrypt above %d: whoever made it wants this run to "
@@ -226,10 +220,10 @@ int age_stanzas_check(const struct age_header *header, const char *label, struct
 int age_stanzas_open_x25519(const struct age_header *header, const char *label, const struct age_identity *identity,
                             uint8_t file_key[AGE_FILE_KEY_SIZE], struct error *err)
 {
-        CLEANUP(secret_freep) struct working *working = secret_new(sizeof *working);
+        CLEANUP(secret_freep) struct stanza_secrets *working = secret_new(sizeof *working);
 
         if (!working)
-                return raise_memory(err);
+                return error_no_memory(err);
         for (size_t i = 0; i < header->count; i++) {
                 const struct age_stanza *stanza = &header->stanzas[i];
 
@@ -237,7 +231,7 @@ int age_stanzas_open_x25519(const struct age_header *header, const char *label, 
                         continue;
                 memcpy(working->salt + AGE_KEY_SIZE, identity->recipient, AGE_KEY_SIZE);
                 if (crypto_scalarmult_curve25519(working->shared, identity->secret, working->salt) < 0)
-                        return raise_malformed(label, "an X25519 share of low order", err);
+                        return stanza_raise_malformed(label, "an X25519 share of low order", err);
                 x25519_wrap_key(working);
                 if (age_unwrap(file_key, stanza->body, working->wrap_key))
                         return 1;
@@ -249,13 +243,13 @@ int age_stanzas_open_scrypt(const struct age_header *header, const char *label, 
                             const struct age_passphrase *passphrase, uint8_t file_key[AGE_FILE_KEY_SIZE],
                             struct error *err)
 {
-        CLEANUP(secret_freep) struct working *working = secret_new(sizeof *working);
+        CLEANUP(secret_freep) struct stanza_secrets *working = secret_new(sizeof *working);
         uint8_t salt[SALT_SIZE];
 
         if (!working)
-                return raise_memory(err);
+                return error_no_memory(err);
         if (!argument_bytes(header, &header->stanzas[0], 1, salt, sizeof salt))
-                return raise_malformed(label, "a malformed scrypt stanza", err);
+                return stanza_raise_malformed(label, "a malformed scrypt stanza", err);
         if (scrypt_wrap_key(working, passphrase, salt, work_factor, err) < 0)
                 return error_prefix(err, "cannot open %s: ", label);
         return age_unwrap(file_key, header->stanzas[0].body, working->wrap_key) ? 1 : 0;

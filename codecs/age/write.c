@@ -11,15 +11,10 @@
 #include <sodium.h>
 
 #include "codecs/age/armor.h"
+#include "codecs/age/segment.h"
 #include "codecs/age/stanza.h"
 #include "codecs/base/secret.h"
 #include "core/base/cleanup.h"
-
-enum {
-        SEGMENT_CHUNKS = 16,
-        SEALED_SIZE = AGE_CHUNK_SIZE + AGE_TAG_SIZE,
-        SEGMENT_BYTES = SEGMENT_CHUNKS * AGE_CHUNK_SIZE,
-};
 
 enum age_writer_state {
         AGE_FRESH,    /* nothing has left yet */
@@ -28,20 +23,9 @@ enum age_writer_state {
         AGE_ENDED,    /* finished, aborted or broken: nothing more leaves */
 };
 
-struct segment {
-        struct pool_job job; /* first: what the pool sees */
-        const uint8_t *key;
-        uint8_t *bytes;
-        size_t size; /* of plaintext */
-        uint64_t counter;
-        bool final; /* the last chunk is the payload's last */
-        bool sealed;
-};
-
 struct age_writer {
         struct stage stage;
         enum age_writer_state state;
-        struct pool *pool;
         bool always_more;
         struct age_header header;
         uint8_t nonce[AGE_NONCE_SIZE];
@@ -49,15 +33,12 @@ struct age_writer {
         uint64_t chunks;      /* in segments that were submitted */
         uint64_t announced;   /* plaintext that still comes after complete */
 
-        struct segment *ring;
-        size_t ring_size;
-        size_t filling;   /* the segment that takes plaintext */
-        size_t submitted; /* how many before it are the pool's, oldest first */
+        struct pool_ring ring; /* of struct age_segment; the next one takes plaintext */
 };
 
-static struct segment *filling(struct age_writer *writer)
+static struct age_segment *writer_filling(const struct age_writer *writer)
 {
-        return &writer->ring[writer->filling];
+        return pool_ring_place(&writer->ring, writer->ring.submitted);
 }
 
 /* ---- segments ---- */
@@ -69,17 +50,17 @@ static uint64_t sealed_size(uint64_t size)
 
 static void seal_segment(struct pool_job *job)
 {
-        struct segment *segment = (struct segment *)job;
+        struct age_segment *segment = (struct age_segment *)job;
         size_t left = segment->size;
         uint8_t *chunk = segment->bytes;
 
-        segment->sealed = true;
+        segment->fault = SEGMENT_OK;
         for (uint64_t counter = segment->counter;; counter++) {
                 size_t size = left < AGE_CHUNK_SIZE ? left : AGE_CHUNK_SIZE;
 
                 left -= size;
                 if (!age_chunk_seal(chunk, size, counter, segment->final && left == 0, segment->key))
-                        segment->sealed = false;
+                        segment->fault = SEGMENT_UNSEALED;
                 if (left == 0)
                         break;
                 chunk += SEALED_SIZE;
@@ -89,42 +70,36 @@ static void seal_segment(struct pool_job *job)
 /* Writes the oldest segment that was submitted, when it is sealed. */
 static int send_oldest(struct age_writer *writer, struct error *err)
 {
-        size_t oldest = (writer->filling + writer->ring_size - writer->submitted) % writer->ring_size;
-        struct segment *segment = &writer->ring[oldest];
+        struct age_segment *segment = pool_ring_oldest(&writer->ring);
         size_t sealed = segment->size > 0 ? (size_t)sealed_size(segment->size) : AGE_TAG_SIZE;
 
-        pool_wait(writer->pool, &segment->job);
-        writer->submitted--;
         segment->size = 0;
-        if (!segment->sealed)
+        pool_ring_release(&writer->ring);
+        if (segment->fault != SEGMENT_OK)
                 return error_raise(err, ERR_FAILED, "libcrypto cannot encrypt");
         return stage_write(writer->stage.next, segment->bytes, sealed, err);
 }
 
 static int send_all(struct age_writer *writer, struct error *err)
 {
-        while (writer->submitted > 0)
+        while (writer->ring.submitted > 0)
                 if (send_oldest(writer, err) < 0)
                         return -1;
         return 0;
 }
 
 /* Gives the segment that was filled to the pool, and goes on to the next one, which is empty. */
-static int submit(struct age_writer *writer, bool final, struct error *err)
+static int submit_segment(struct age_writer *writer, bool final, struct error *err)
 {
-        struct segment *segment = filling(writer);
+        struct age_segment *segment = writer_filling(writer);
 
         if (writer->chunks > UINT64_MAX - SEGMENT_CHUNKS)
                 return error_raise(err, ERR_FAILED, "the payload of an age file is too long");
-        segment->job.run = seal_segment;
-        segment->key = writer->payload_key;
         segment->counter = writer->chunks;
         segment->final = final;
         writer->chunks += (segment->size + AGE_CHUNK_SIZE - 1) / AGE_CHUNK_SIZE;
-        pool_submit(writer->pool, &segment->job);
-        writer->submitted++;
-        writer->filling = (writer->filling + 1) % writer->ring_size;
-        return writer->submitted == writer->ring_size ? send_oldest(writer, err) : 0;
+        pool_ring_submit(&writer->ring);
+        return pool_ring_is_full(&writer->ring) ? send_oldest(writer, err) : 0;
 }
 
 static size_t chunk_place(size_t plain)
@@ -133,14 +108,14 @@ static size_t chunk_place(size_t plain)
 }
 
 /* A full segment stays until more comes: its last chunk may be the final one. */
-static int take(struct age_writer *writer, const uint8_t *bytes, size_t size, struct error *err)
+static int writer_take(struct age_writer *writer, const uint8_t *bytes, size_t size, struct error *err)
 {
         while (size > 0) {
-                struct segment *segment = filling(writer);
+                struct age_segment *segment = writer_filling(writer);
                 size_t piece;
 
-                if (segment->size == SEGMENT_BYTES) {
-                        if (submit(writer, /* final= */ false, err) < 0)
+                if (segment->size == SEGMENT_PLAIN) {
+                        if (submit_segment(writer, /* final= */ false, err) < 0)
                                 return -1;
                         continue;
                 }
@@ -156,9 +131,9 @@ static int take(struct age_writer *writer, const uint8_t *bytes, size_t size, st
 }
 
 /* Lets the whole chunks go, but for one that may have to be the final one. */
-static int push_out(struct age_writer *writer, struct error *err)
+static int push_chunks(struct age_writer *writer, struct error *err)
 {
-        struct segment *segment = filling(writer);
+        struct age_segment *segment = writer_filling(writer);
         size_t rest = segment->size % AGE_CHUNK_SIZE;
         const uint8_t *kept;
 
@@ -168,24 +143,24 @@ static int push_out(struct age_writer *writer, struct error *err)
                 segment->size -= rest;
                 kept = segment->bytes + chunk_place(segment->size);
                 /* With a ring of one the segment is sealed and sent here, and the rest moves to its front. */
-                if (submit(writer, /* final= */ false, err) < 0)
+                if (submit_segment(writer, /* final= */ false, err) < 0)
                         return -1;
-                memmove(filling(writer)->bytes, kept, rest);
-                filling(writer)->size = rest;
+                memmove(writer_filling(writer)->bytes, kept, rest);
+                writer_filling(writer)->size = rest;
         }
         return send_all(writer, err);
 }
 
 /* ---- the stage's calls ---- */
 
-static int settle(struct age_writer *writer, int result)
+static int writer_settle(struct age_writer *writer, int result)
 {
         if (result < 0)
                 writer->state = AGE_ENDED;
         return result;
 }
 
-static int begin(struct age_writer *writer, struct error *err)
+static int writer_begin(struct age_writer *writer, struct error *err)
 {
         struct iovec iov[] = {
                 { .iov_base = writer->header.text, .iov_len = writer->header.size },
@@ -202,19 +177,14 @@ static int begin(struct age_writer *writer, struct error *err)
 
 static int write_all(struct age_writer *writer, const struct iovec *iov, int count, struct error *err)
 {
-        if (begin(writer, err) < 0)
+        if (writer_begin(writer, err) < 0)
                 return -1;
         for (int i = 0; i < count; i++)
-                if (take(writer, iov[i].iov_base, iov[i].iov_len, err) < 0)
+                if (writer_take(writer, iov[i].iov_base, iov[i].iov_len, err) < 0)
                         return -1;
-        while (writer->submitted > 0) {
-                size_t oldest = (writer->filling + writer->ring_size - writer->submitted) % writer->ring_size;
-
-                if (!pool_is_done(writer->pool, &writer->ring[oldest].job))
-                        break;
+        while (pool_ring_is_done(&writer->ring))
                 if (send_oldest(writer, err) < 0)
                         return -1;
-        }
         return 0;
 }
 
@@ -222,16 +192,16 @@ static int age_writer_writev(struct stage *stage, const struct iovec *iov, int c
 {
         struct age_writer *writer = (struct age_writer *)stage;
 
-        return settle(writer, write_all(writer, iov, count, err));
+        return writer_settle(writer, write_all(writer, iov, count, err));
 }
 
 static int age_writer_flush(struct stage *stage, struct error *err)
 {
         struct age_writer *writer = (struct age_writer *)stage;
 
-        if (settle(writer, begin(writer, err)) < 0 || settle(writer, push_out(writer, err)) < 0)
+        if (writer_settle(writer, writer_begin(writer, err) < 0 ? -1 : push_chunks(writer, err)) < 0)
                 return -1;
-        return settle(writer, stage_flush(stage->next, err));
+        return writer_settle(writer, stage_flush(stage->next, err));
 }
 
 static int age_writer_reserve(struct stage *stage, uint64_t bytes, struct error *err)
@@ -241,13 +211,13 @@ static int age_writer_reserve(struct stage *stage, uint64_t bytes, struct error 
         return 0;
 }
 
-static int complete(struct age_writer *writer, struct error *err)
+static int writer_complete(struct age_writer *writer, struct error *err)
 {
         uint64_t rest;
 
-        if (begin(writer, err) < 0 || push_out(writer, err) < 0)
+        if (writer_begin(writer, err) < 0 || push_chunks(writer, err) < 0)
                 return -1;
-        rest = filling(writer)->size + writer->announced;
+        rest = writer_filling(writer)->size + writer->announced;
         if (stage_reserve(writer->stage.next, sealed_size(rest) + AGE_TAG_SIZE, err) < 0 ||
             stage_complete(writer->stage.next, err) < 0)
                 return -1;
@@ -259,16 +229,16 @@ static int age_writer_complete(struct stage *stage, struct error *err)
 {
         struct age_writer *writer = (struct age_writer *)stage;
 
-        return settle(writer, complete(writer, err));
+        return writer_settle(writer, writer_complete(writer, err));
 }
 
-static int finish(struct age_writer *writer, struct error *err)
+static int writer_finish(struct age_writer *writer, struct error *err)
 {
-        if (writer->state != AGE_COMPLETE && complete(writer, err) < 0)
+        if (writer->state != AGE_COMPLETE && writer_complete(writer, err) < 0)
                 return -1;
-        if (filling(writer)->size == 0 && writer->chunks > 0)
+        if (writer_filling(writer)->size == 0 && writer->chunks > 0)
                 return error_raise(err, ERR_PROTOCOL, "nothing followed the last flush of what an age file encrypts");
-        if (submit(writer, /* final= */ true, err) < 0)
+        if (submit_segment(writer, /* final= */ true, err) < 0)
                 return -1;
         return send_all(writer, err);
 }
@@ -277,19 +247,10 @@ static int age_writer_finish(struct stage *stage, const char *report_json, struc
 {
         struct age_writer *writer = (struct age_writer *)stage;
 
-        if (settle(writer, finish(writer, err)) < 0)
+        if (writer_settle(writer, writer_finish(writer, err)) < 0)
                 return -1;
         writer->state = AGE_ENDED;
         return stage_finish(stage->next, report_json, err);
-}
-
-static void retire(struct age_writer *writer)
-{
-        for (; writer->submitted > 0; writer->submitted--) {
-                size_t oldest = (writer->filling + writer->ring_size - writer->submitted) % writer->ring_size;
-
-                pool_wait(writer->pool, &writer->ring[oldest].job);
-        }
 }
 
 /* Without a final chunk no reader takes the file, so nothing has to be written. */
@@ -297,7 +258,7 @@ static void age_writer_abort(struct stage *stage, const char *reason)
 {
         struct age_writer *writer = (struct age_writer *)stage;
 
-        retire(writer);
+        pool_ring_drop(&writer->ring);
         writer->state = AGE_ENDED;
         stage_abort(stage->next, reason);
 }
@@ -306,10 +267,7 @@ static void age_writer_free(struct stage *stage)
 {
         struct age_writer *writer = (struct age_writer *)stage;
 
-        retire(writer);
-        for (size_t i = 0; writer->ring && i < writer->ring_size; i++)
-                free(writer->ring[i].bytes);
-        free(writer->ring);
+        age_segments_deinit(&writer->ring);
         age_header_deinit(&writer->header);
         secret_freep(&writer->payload_key);
         free(writer);
@@ -361,36 +319,19 @@ static int prepare_keys(struct age_writer *writer, const struct age_options *opt
         return age_header_end(&writer->header, file_key, err);
 }
 
-static int prepare_ring(struct age_writer *writer, struct error *err)
-{
-        writer->ring_size = pool_ahead(writer->pool);
-        writer->ring = calloc(writer->ring_size, sizeof *writer->ring);
-        if (!writer->ring)
-                return error_no_memory(err);
-        for (size_t i = 0; i < writer->ring_size; i++) {
-                writer->ring[i].bytes = malloc((size_t)SEGMENT_CHUNKS * SEALED_SIZE);
-                if (!writer->ring[i].bytes)
-                        return error_no_memory(err);
-        }
-        return 0;
-}
-
 int age_writer_new(const struct age_options *options, struct stage *next, struct stage **ret_stage, struct error *err)
 {
-        CLEANUP(stage_freep) struct stage *stage = NULL;
-        struct age_writer *writer = calloc(1, sizeof *writer);
+        struct age_writer *writer = stage_make(sizeof *writer, &age_writer_ops, next, err);
+        CLEANUP(stage_freep) struct stage *stage = (struct stage *)writer;
 
-        if (!writer) {
-                stage_free(next);
-                return error_no_memory(err);
-        }
-        writer->stage = (struct stage){ .ops = &age_writer_ops, .next = next };
-        writer->pool = options->pool;
+        if (!writer)
+                return -1;
         writer->always_more = options->always_more;
-        stage = &writer->stage;
         if (options->armor && age_armor_stage_new(take_ptr(&writer->stage.next), &writer->stage.next, err) < 0)
                 return -1;
-        if (prepare_keys(writer, options, err) < 0 || prepare_ring(writer, err) < 0)
+        if (prepare_keys(writer, options, err) < 0 ||
+            age_segments_init(&writer->ring, options->pool, pool_ahead(options->pool), writer->payload_key,
+                              seal_segment, err) < 0)
                 return -1;
         *ret_stage = take_ptr(&stage);
         return 0;

@@ -36,15 +36,6 @@ static update_function choose_update(void)
         return XXH3_128bits_update;
 }
 
-static void *new_state(size_t size)
-{
-        void *state = aligned_alloc(STATE_ALIGNMENT, (size + STATE_ALIGNMENT - 1) / STATE_ALIGNMENT * STATE_ALIGNMENT);
-
-        if (state)
-                memset(state, 0, size);
-        return state;
-}
-
 void hasher_free(struct hasher *hasher)
 {
         free(hasher);
@@ -52,10 +43,12 @@ void hasher_free(struct hasher *hasher)
 
 struct hasher *hasher_new(void)
 {
-        struct hasher *hasher = new_state(sizeof *hasher);
+        size_t size = (sizeof(struct hasher) + STATE_ALIGNMENT - 1) / STATE_ALIGNMENT * STATE_ALIGNMENT;
+        struct hasher *hasher = aligned_alloc(STATE_ALIGNMENT, size);
 
         if (!hasher)
                 return NULL;
+        memset(hasher, 0, sizeof *hasher);
         hasher->update = choose_update();
         XXH3_128bits_reset(&hasher->stream);
         XXH64_reset(&hasher->frame, 0);
@@ -100,23 +93,19 @@ void hasher_digest(const struct hasher *hasher, uint8_t ret_digest[DIGEST_SIZE])
                 ret_digest[i] = canonical.digest[i];
 }
 
-struct hash_snapshot {
-        XXH3_state_t stream;
-};
-
-struct hash_snapshot *hasher_snapshot(const struct hasher *hasher)
+struct hasher *hasher_copy(const struct hasher *hasher)
 {
-        struct hash_snapshot *snapshot = new_state(sizeof *snapshot);
+        struct hasher *copy = hasher_new();
 
-        if (snapshot)
-                XXH3_copyState(&snapshot->stream, &hasher->stream);
-        return snapshot;
+        if (copy)
+                XXH3_copyState(&copy->stream, &hasher->stream);
+        return copy;
 }
 
-void hasher_go_back(struct hasher *hasher, const struct hash_snapshot *snapshot)
+void hasher_go_back(struct hasher *hasher, const struct hasher *earlier)
 {
-        if (snapshot)
-                XXH3_copyState(&hasher->stream, &snapshot->stream);
+        if (earlier)
+                XXH3_copyState(&hasher->stream, &earlier->stream);
         else
                 XXH3_128bits_reset(&hasher->stream);
 }
@@ -126,36 +115,7 @@ uint64_t hash_record(const void *bytes, size_t size)
         return XXH3_64bits(bytes, size);
 }
 
-struct sequence_hash {
-        XXH3_state_t state;
-};
-
-struct sequence_hash *sequence_hash_new(void)
+uint64_t hash_next(uint64_t before, const void *bytes, size_t size)
 {
-        struct sequence_hash *hash = new_state(sizeof *hash);
-
-        if (hash)
-                XXH3_64bits_reset(&hash->state);
-        return hash;
-}
-
-void sequence_hash_free(struct sequence_hash *hash)
-{
-        free(hash);
-}
-
-void sequence_hash_freep(struct sequence_hash **hash)
-{
-        sequence_hash_free(*hash);
-        *hash = NULL;
-}
-
-void sequence_hash_add(struct sequence_hash *hash, const void *bytes, size_t size)
-{
-        XXH3_64bits_update(&hash->state, bytes, size);
-}
-
-uint64_t sequence_hash_value(const struct sequence_hash *hash)
-{
-        return XXH3_64bits_digest(&hash->state);
+        return XXH3_64bits_withSeed(bytes, size, before);
 }

@@ -30,23 +30,14 @@ void hasher_frame_begin(struct hasher *hasher);
 uint32_t hasher_frame_checksum(const struct hasher *hasher);
 void hasher_digest(const struct hasher *hasher, uint8_t ret_digest[DIGEST_SIZE]);
 
-/* What the digest was after so many bytes, to go back to.
- * An allocation, released with free(); NULL when memory is out. */
-struct hash_snapshot;
-
-struct hash_snapshot *hasher_snapshot(const struct hasher *hasher);
-/* NULL stands for the digest of nothing. */
-void hasher_go_back(struct hasher *hasher, const struct hash_snapshot *snapshot);
+/* What it is now, to go back to later; NULL when memory is out. */
+struct hasher *hasher_copy(const struct hasher *hasher);
+/* Makes the digest what an earlier copy has; NULL stands for the digest of nothing. */
+void hasher_go_back(struct hasher *hasher, const struct hasher *earlier);
 
 uint64_t hash_record(const void *bytes, size_t size);
 
-/* A running hash of a sequence of numbers, to compare two sequences that are never held in memory. */
-struct sequence_hash;
-
-struct sequence_hash *sequence_hash_new(void);
-void sequence_hash_free(struct sequence_hash *hash);
-void sequence_hash_freep(struct sequence_hash **hash);
-void sequence_hash_add(struct sequence_hash *hash, const void *bytes, size_t size);
-uint64_t sequence_hash_value(const struct sequence_hash *hash);
+/* One step of the hash of a sequence, to compare two sequences that are never held in memory. It begins with 0. */
+uint64_t hash_next(uint64_t before, const void *bytes, size_t size);
 
 #endif

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codecs/base/label.h"
+
 /* From here on a request goes past the buffer. */
 enum { INTAKE_DIRECT = 32 << 10 };
 
@@ -26,8 +28,18 @@ int intake_look_at_cancel(const struct intake *intake, struct error *err)
         return 0;
 }
 
+int intake_raise_damaged(const struct intake *intake, const char *what, struct error *err)
+{
+        return raise_damaged_at(intake->label, intake->position, what, err);
+}
+
+int intake_raise_cut(const struct intake *intake, size_t behind, const char *what, struct error *err)
+{
+        return raise_cut_at(intake->label, intake->position + behind, what, err);
+}
+
 /* The source is not asked again after it has said that it ended. */
-static ssize_t from_source(struct intake *intake, void *buffer, size_t size, struct error *err)
+static ssize_t intake_refill(struct intake *intake, void *buffer, size_t size, struct error *err)
 {
         ssize_t n = intake->ended ? 0 : source_read(intake->from, buffer, size, err);
 
@@ -41,7 +53,7 @@ bool intake_ready(const struct intake *intake)
         return intake->end > intake->start || intake->ended || source_ready(intake->from);
 }
 
-static ssize_t look(struct intake *intake, size_t size, bool wait, const uint8_t **ret_bytes, struct error *err)
+static ssize_t intake_look(struct intake *intake, size_t size, bool wait, const uint8_t **ret_bytes, struct error *err)
 {
         if (intake_look_at_cancel(intake, err) < 0)
                 return -1;
@@ -51,7 +63,7 @@ static ssize_t look(struct intake *intake, size_t size, bool wait, const uint8_t
                 intake->start = 0;
         }
         while (intake->end - intake->start < size && (wait || source_ready(intake->from))) {
-                ssize_t n = from_source(intake, intake->buffer + intake->end, INTAKE_ROOM - intake->end, err);
+                ssize_t n = intake_refill(intake, intake->buffer + intake->end, INTAKE_ROOM - intake->end, err);
 
                 if (n < 0)
                         return -1;
@@ -65,12 +77,12 @@ static ssize_t look(struct intake *intake, size_t size, bool wait, const uint8_t
 
 ssize_t intake_peek(struct intake *intake, size_t size, const uint8_t **ret_bytes, struct error *err)
 {
-        return look(intake, size, /* wait= */ true, ret_bytes, err);
+        return intake_look(intake, size, /* wait= */ true, ret_bytes, err);
 }
 
 ssize_t intake_glance(struct intake *intake, size_t size, const uint8_t **ret_bytes, struct error *err)
 {
-        return look(intake, size, /* wait= */ false, ret_bytes, err);
+        return intake_look(intake, size, /* wait= */ false, ret_bytes, err);
 }
 
 void intake_skip(struct intake *intake, size_t size)
@@ -87,7 +99,7 @@ ssize_t intake_some(struct intake *intake, void *buffer, size_t size, struct err
         if (intake_look_at_cancel(intake, err) < 0)
                 return -1;
         if (intake->start == intake->end && size >= INTAKE_DIRECT) {
-                n = from_source(intake, buffer, size, err);
+                n = intake_refill(intake, buffer, size, err);
                 if (n > 0)
                         intake->position += (uint64_t)n;
                 return n;

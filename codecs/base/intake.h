@@ -38,6 +38,10 @@ void intake_deinit(struct intake *intake);
 /* -1 (ERR_ABORTED) when the run was cancelled. All calls below look themselves. */
 int intake_look_at_cancel(const struct intake *intake, struct error *err);
 
+/* In the words of label.h: what begins at the position is wrong; the input ends `behind` bytes after it. Return -1. */
+int intake_raise_damaged(const struct intake *intake, const char *what, struct error *err);
+int intake_raise_cut(const struct intake *intake, size_t behind, const char *what, struct error *err);
+
 /* Makes `size` (at most INTAKE_ROOM) bytes visible at *ret_bytes. Returns how many there are, fewer only before the
  * end; -1 on failure. Nothing is taken. */
 ssize_t intake_peek(struct intake *intake, size_t size, const uint8_t **ret_bytes, struct error *err);

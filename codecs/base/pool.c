@@ -15,8 +15,7 @@ struct pool {
         pthread_mutex_t lock; /* of everything below */
         pthread_cond_t work;  /* for workers: a job came, or the end */
         pthread_cond_t done;  /* for those who wait: a job is done, or one came that they may run */
-        struct pool_job *first;
-        struct pool_job *last;
+        TAILQ_HEAD(, pool_job) queue;
         unsigned threads;
         unsigned streams; /* that share what may be on its way */
         unsigned working; /* jobs being run, also by waiting threads: at most `threads` */
@@ -37,37 +36,17 @@ static unsigned usable_processors(void)
         return online > 0 ? (unsigned)online : 1;
 }
 
-/* ---- the queue; under the lock ---- */
+/* ---- running, under the lock ---- */
 
-static void append(struct pool *pool, struct pool_job *job)
+static bool may_run(const struct pool *pool)
 {
-        job->state = JOB_QUEUED;
-        job->next = NULL;
-        job->previous = pool->last;
-        if (pool->last)
-                pool->last->next = job;
-        else
-                pool->first = job;
-        pool->last = job;
-}
-
-static void unlink_job(struct pool *pool, struct pool_job *job)
-{
-        if (job->previous)
-                job->previous->next = job->next;
-        else
-                pool->first = job->next;
-        if (job->next)
-                job->next->previous = job->previous;
-        else
-                pool->last = job->previous;
-        job->next = job->previous = NULL;
+        return !TAILQ_EMPTY(&pool->queue) && pool->working < pool->threads;
 }
 
 /* Lets the lock go while the job runs. */
 static void run_queued(struct pool *pool, struct pool_job *job)
 {
-        unlink_job(pool, job);
+        TAILQ_REMOVE(&pool->queue, job, queued);
         job->state = JOB_RUNNING;
         pool->working++;
         pthread_mutex_unlock(&pool->lock);
@@ -75,7 +54,7 @@ static void run_queued(struct pool *pool, struct pool_job *job)
         pthread_mutex_lock(&pool->lock);
         pool->working--;
         job->state = JOB_DONE;
-        if (pool->first)
+        if (!TAILQ_EMPTY(&pool->queue))
                 pthread_cond_signal(&pool->work);
         pthread_cond_broadcast(&pool->done);
 }
@@ -88,8 +67,8 @@ static void *worker_main(void *argument)
 
         pthread_mutex_lock(&pool->lock);
         while (!pool->ending) {
-                if (pool->first && pool->working < pool->threads)
-                        run_queued(pool, pool->first);
+                if (may_run(pool))
+                        run_queued(pool, TAILQ_FIRST(&pool->queue));
                 else
                         pthread_cond_wait(&pool->work, &pool->lock);
         }
@@ -123,6 +102,7 @@ int pool_new(unsigned threads, struct pool **ret_pool, struct error *err)
                 return error_no_memory(err);
         pool->threads = count;
         pool->streams = 1;
+        TAILQ_INIT(&pool->queue);
         pthread_mutex_init(&pool->lock, NULL);
         pthread_cond_init(&pool->work, NULL);
         pthread_cond_init(&pool->done, NULL);
@@ -186,7 +166,8 @@ void pool_submit(struct pool *pool, struct pool_job *job)
         pthread_mutex_lock(&pool->lock);
         if (!pool->begun)
                 start_workers(pool);
-        append(pool, job);
+        job->state = JOB_QUEUED;
+        TAILQ_INSERT_TAIL(&pool->queue, job, queued);
         pthread_cond_signal(&pool->work);
         pthread_cond_broadcast(&pool->done);
         pthread_mutex_unlock(&pool->lock);
@@ -223,8 +204,8 @@ void pool_wait(struct pool *pool, struct pool_job *job)
         }
         pthread_mutex_lock(&pool->lock);
         while (job->state != JOB_DONE) {
-                if (pool->first && pool->working < pool->threads)
-                        run_queued(pool, job->state == JOB_QUEUED ? job : pool->first);
+                if (may_run(pool))
+                        run_queued(pool, job->state == JOB_QUEUED ? job : TAILQ_FIRST(&pool->queue));
                 else
                         pthread_cond_wait(&pool->done, &pool->lock);
         }
@@ -243,8 +224,8 @@ bool pool_take_back(struct pool *pool, struct pool_job *job)
         pthread_mutex_lock(&pool->lock);
         unbegun = job->state == JOB_QUEUED;
         if (unbegun)
-                unlink_job(pool, job);
-        while (!unbegun && job->state != JOB_DONE)
+                TAILQ_REMOVE(&pool->queue, job, queued);
+        while (job->state == JOB_RUNNING)
                 pthread_cond_wait(&pool->done, &pool->lock);
         job->state = JOB_IDLE;
         pthread_mutex_unlock(&pool->lock);

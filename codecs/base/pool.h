@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/queue.h>
 
 #include "core/base/error.h"
 
@@ -26,8 +27,7 @@ struct pool_job {
         void (*run)(struct pool_job *job);
 
         /* The pool's own. Zero-initialise. */
-        struct pool_job *next;
-        struct pool_job *previous;
+        TAILQ_ENTRY(pool_job) queued;
         int state; /* under the pool's lock */
 };
 
@@ -63,7 +63,8 @@ bool pool_is_done(struct pool *pool, struct pool_job *job);
 void pool_wait(struct pool *pool, struct pool_job *job);
 
 /* In place of pool_wait(), for a job whose result nobody needs: one that was not begun is not run any more. Returns
- * true when that is so, and false when it has run, after having waited for its end. */
+ * true when that is so, and false when it has run, after having waited for its end. A job that the pool does not have
+ * is left alone. */
 bool pool_take_back(struct pool *pool, struct pool_job *job);
 
 /* Whether pool_take_back() would have to wait. */

@@ -1,6 +1,22 @@
 #include "codecs/base/source.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+void *source_make(size_t size, const struct source_ops *ops, struct source *next, const char *label, struct error *err)
+{
+        char *copy = strdup(label);
+        struct source *source = copy ? calloc(1, size) : NULL;
+
+        if (!source) {
+                free(copy);
+                source_free(next);
+                error_no_memory(err);
+                return NULL;
+        }
+        *source = (struct source){ .ops = ops, .next = next, .label = copy };
+        return source;
+}
 
 ssize_t source_read(struct source *source, void *buffer, size_t size, struct error *err)
 {
@@ -35,7 +51,11 @@ void source_free(struct source *source)
         while (source) {
                 struct source *next = source->next;
 
-                source->ops->free(source);
+                free(source->label);
+                if (source->ops->free)
+                        source->ops->free(source);
+                else
+                        free(source);
                 source = next;
         }
 }

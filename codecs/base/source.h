@@ -29,6 +29,8 @@ struct source_ops {
          * none, no. */
         bool (*ready)(struct source *source);
 
+        /* Releases the source's own struct and what it holds, but neither the label nor the source inside it.
+         * NULL: free(). */
         void (*free)(struct source *source);
 };
 
@@ -36,7 +38,12 @@ struct source_ops {
 struct source {
         const struct source_ops *ops;
         struct source *next; /* owned; NULL for a descriptor */
+        char *label;         /* what messages call the input; owned; NULL where the source has no use for it */
 };
+
+/* A source of `size` bytes, which begin with struct source and are 0 behind it. `next` is owned from here on, also on
+ * failure; `label` is copied. NULL: out of memory, and err says so. */
+void *source_make(size_t size, const struct source_ops *ops, struct source *next, const char *label, struct error *err);
 
 ssize_t source_read(struct source *source, void *buffer, size_t size, struct error *err);
 

@@ -2,6 +2,19 @@
 
 #include <stdlib.h>
 
+void *stage_make(size_t size, const struct stage_ops *ops, struct stage *next, struct error *err)
+{
+        struct stage *stage = calloc(1, size);
+
+        if (!stage) {
+                stage_free(next);
+                error_no_memory(err);
+                return NULL;
+        }
+        *stage = (struct stage){ .ops = ops, .next = next };
+        return stage;
+}
+
 /* Each call goes to the first stage from here on that implements it; a chain without one has nothing to do. */
 #define STAGE_WITH(stage, op)                    \
         ({                                       \
@@ -10,12 +23,15 @@
                         with_ = with_->next;     \
                 with_;                           \
         })
+#define STAGE_CALL(stage, op, ...)                              \
+        ({                                                      \
+                struct stage *call_ = STAGE_WITH(stage, op);    \
+                call_ ? call_->ops->op(call_, __VA_ARGS__) : 0; \
+        })
 
 int stage_writev(struct stage *stage, const struct iovec *iov, int count, struct error *err)
 {
-        struct stage *with = STAGE_WITH(stage, writev);
-
-        return with ? with->ops->writev(with, iov, count, err) : 0;
+        return STAGE_CALL(stage, writev, iov, count, err);
 }
 
 int stage_write(struct stage *stage, const void *data, size_t size, struct error *err)
@@ -27,30 +43,22 @@ int stage_write(struct stage *stage, const void *data, size_t size, struct error
 
 int stage_flush(struct stage *stage, struct error *err)
 {
-        struct stage *with = STAGE_WITH(stage, flush);
-
-        return with ? with->ops->flush(with, err) : 0;
+        return STAGE_CALL(stage, flush, err);
 }
 
 int stage_reserve(struct stage *stage, uint64_t bytes, struct error *err)
 {
-        struct stage *with = STAGE_WITH(stage, reserve);
-
-        return with ? with->ops->reserve(with, bytes, err) : 0;
+        return STAGE_CALL(stage, reserve, bytes, err);
 }
 
 int stage_complete(struct stage *stage, struct error *err)
 {
-        struct stage *with = STAGE_WITH(stage, complete);
-
-        return with ? with->ops->complete(with, err) : 0;
+        return STAGE_CALL(stage, complete, err);
 }
 
 int stage_finish(struct stage *stage, const char *report_json, struct error *err)
 {
-        struct stage *with = STAGE_WITH(stage, finish);
-
-        return with ? with->ops->finish(with, report_json, err) : 0;
+        return STAGE_CALL(stage, finish, report_json, err);
 }
 
 void stage_hurry(struct stage *stage)
@@ -74,7 +82,10 @@ void stage_free(struct stage *stage)
         while (stage) {
                 struct stage *next = stage->next;
 
-                stage->ops->free(stage);
+                if (stage->ops->free)
+                        stage->ops->free(stage);
+                else
+                        free(stage);
                 stage = next;
         }
 }

@@ -20,8 +20,7 @@
 
 struct stage;
 
-/* A NULL in place of a function forwards the call to the next stage, or does nothing in a sink;
- * only free is required. */
+/* A NULL in place of a function forwards the call to the next stage, or does nothing in a sink. */
 struct stage_ops {
         const char *name;
 
@@ -53,7 +52,7 @@ struct stage_ops {
          * never waits for long; does nothing after finish. */
         void (*abort)(struct stage *stage, const char *reason);
 
-        /* Releases this stage only; stage_free() walks the chain. */
+        /* Releases this stage's struct and what it holds; stage_free() walks the chain. NULL: free(). */
         void (*free)(struct stage *stage);
 };
 
@@ -62,6 +61,10 @@ struct stage {
         const struct stage_ops *ops;
         struct stage *next; /* owned; NULL for a sink */
 };
+
+/* A stage of `size` bytes, which begin with struct stage and are 0 behind it. `next` is owned from here on, also on
+ * failure; NULL makes a sink. NULL: out of memory, and err says so. */
+void *stage_make(size_t size, const struct stage_ops *ops, struct stage *next, struct error *err);
 
 int stage_writev(struct stage *stage, const struct iovec *iov, int count, struct error *err);
 int stage_write(struct stage *stage, const void *data, size_t size, struct error *err);

@@ -82,7 +82,7 @@ int disk_create(const char *path, const char *set_id, enum file_existing existin
 
 /* ---- opening ---- */
 
-static int open_stream(struct disk *disk, struct reader *reader, struct error *err)
+static int disk_open_stream(struct disk *disk, struct reader *reader, struct error *err)
 {
         if (stream_info_copy(&disk->info, &reader->info, err) < 0 || frame_index_fill(reader, err) < 0)
                 return -1;
@@ -92,7 +92,7 @@ static int open_stream(struct disk *disk, struct reader *reader, struct error *e
         return 0;
 }
 
-static int open_raw(struct disk *disk, enum layer_kind kind, struct error *err)
+static int disk_open_raw(struct disk *disk, enum layer_kind kind, struct error *err)
 {
         uint8_t header[SQLITE_HEADER_ROOM];
         struct stat status;
@@ -115,7 +115,7 @@ int disk_open(int fd, const struct reader_options *options, struct disk **ret_di
                 return -1;
         disk->base = here > 0 ? (uint64_t)here : 0;
         if (frame_index_open(fd, options, &disk->index, &reader, &kind, err) < 0 ||
-            (reader ? open_stream(disk, reader, err) : open_raw(disk, kind, err)) < 0)
+            (reader ? disk_open_stream(disk, reader, err) : disk_open_raw(disk, kind, err)) < 0)
                 return -1;
         *ret_disk = take_ptr(&disk);
         return 0;
@@ -128,14 +128,14 @@ const struct stream_info *disk_info(const struct disk *disk)
 
 /* ---- transfers ---- */
 
-static int look_at_cancel(const struct disk *disk, const char *doing, struct error *err)
+static int disk_look_at_cancel(const struct disk *disk, const char *doing, struct error *err)
 {
         if (disk->cancel && atomic_load(disk->cancel))
                 return error_raise(err, ERR_ABORTED, "%s %s was interrupted", doing, disk->index.label);
         return 0;
 }
 
-static int read_raw(const struct disk *disk, void *buffer, size_t size, uint64_t offset, struct error *err)
+static int disk_read_raw(const struct disk *disk, void *buffer, size_t size, uint64_t offset, struct error *err)
 {
         int fault = fault_point("source-read");
         ssize_t n = -1;
@@ -158,14 +158,14 @@ int disk_read(struct disk *disk, void *buffer, size_t size, uint64_t offset, siz
         int result;
 
         *ret_bytes = 0;
-        if (look_at_cancel(disk, "reading", err) < 0)
+        if (disk_look_at_cancel(disk, "reading", err) < 0)
                 return -1;
         if (offset >= end)
                 return 0;
         if (size > end - offset)
                 size = (size_t)(end - offset);
         if (!disk->indexed) {
-                result = read_raw(disk, buffer, size, offset, err);
+                result = disk_read_raw(disk, buffer, size, offset, err);
         } else {
                 pthread_mutex_lock(&disk->lock);
                 result = frame_cache_read(&disk->cache, &disk->index, offset, buffer, size, err);
@@ -177,14 +177,14 @@ int disk_read(struct disk *disk, void *buffer, size_t size, uint64_t offset, siz
 }
 
 /* A failed call leaves the disk fit for abort and free alone. */
-static int settle(struct disk *disk, int result)
+static int disk_settle(struct disk *disk, int result)
 {
         if (result < 0)
                 atomic_store(&disk->broken, true);
         return result;
 }
 
-static int check_writable(const struct disk *disk, struct error *err)
+static int disk_check_writable(const struct disk *disk, struct error *err)
 {
         if (!disk->sink)
                 return error_raise(err, ERR_PROTOCOL, "%s was opened to be read", disk->index.label);
@@ -193,13 +193,13 @@ static int check_writable(const struct disk *disk, struct error *err)
         return 0;
 }
 
-static int write_file(struct disk *disk, const void *data, size_t size, uint64_t offset, struct error *err)
+static int disk_write_file(struct disk *disk, const void *data, size_t size, uint64_t offset, struct error *err)
 {
         int fault = fault_point("sink-write");
         uint64_t end = offset + size;
         uint64_t known = atomic_load(&disk->size);
 
-        if (look_at_cancel(disk, "writing", err) < 0)
+        if (disk_look_at_cancel(disk, "writing", err) < 0)
                 return -1;
         if (offset > INT64_MAX - (uint64_t)size)
                 return error_raise_errno(err, EFBIG, "cannot write %s", disk->index.label);
@@ -213,7 +213,8 @@ static int write_file(struct disk *disk, const void *data, size_t size, uint64_t
 
 int disk_write(struct disk *disk, const void *data, size_t size, uint64_t offset, struct error *err)
 {
-        return check_writable(disk, err) < 0 ? -1 : settle(disk, write_file(disk, data, size, offset, err));
+        return disk_check_writable(disk, err) < 0 ? -1
+                                                  : disk_settle(disk, disk_write_file(disk, data, size, offset, err));
 }
 
 uint64_t disk_size(const struct disk *disk)
@@ -223,7 +224,7 @@ uint64_t disk_size(const struct disk *disk)
 
 /* ---- the end ---- */
 
-static int cut(const struct disk *disk, struct error *err)
+static int disk_cut(const struct disk *disk, struct error *err)
 {
         if (ftruncate(disk->fd, (off_t)disk_size(disk)) < 0)
                 return error_raise_errno(err, errno, "cannot cut %s", disk->index.label);
@@ -232,16 +233,16 @@ static int cut(const struct disk *disk, struct error *err)
 
 int disk_flush(struct disk *disk, struct error *err)
 {
-        if (check_writable(disk, err) < 0)
+        if (disk_check_writable(disk, err) < 0)
                 return -1;
-        return settle(disk, cut(disk, err) < 0 ? -1 : stage_flush(disk->sink, err));
+        return disk_settle(disk, disk_cut(disk, err) < 0 ? -1 : stage_flush(disk->sink, err));
 }
 
 int disk_finish(struct disk *disk, struct error *err)
 {
-        if (check_writable(disk, err) < 0)
+        if (disk_check_writable(disk, err) < 0)
                 return -1;
-        if (settle(disk, cut(disk, err) < 0 ? -1 : stage_finish(disk->sink, NULL, err)) < 0)
+        if (disk_settle(disk, disk_cut(disk, err) < 0 ? -1 : stage_finish(disk->sink, NULL, err)) < 0)
                 return -1;
         atomic_store(&disk->broken, true);
         return 0;

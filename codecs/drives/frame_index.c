@@ -6,13 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "codecs/base/room.h"
 #include "core/base/cleanup.h"
 #include "core/base/fault.h"
 #include "core/base/fd_io.h"
 
 /* The writer puts at most FRAME_CONTENT_MAX into a stored frame, in blocks of one byte at worst, which makes four times
  * as much; a compressed one of FRAME_CONTENT_MAX_LONG that does not compress takes more. */
-enum { ENCODED_MAX = FRAME_CONTENT_MAX_LONG + (1 << 20), ROOM_FIRST = 64, READ_PIECE = 256 << 10 };
+enum { ENCODED_MAX = FRAME_CONTENT_MAX_LONG + (1 << 20), READ_PIECE = 256 << 10 };
 
 /* ---- filling ---- */
 
@@ -23,28 +24,15 @@ void frame_index_deinit(struct frame_index *index)
         *index = (struct frame_index){ 0 };
 }
 
-/* Makes room for one entry more in an array. */
-static int make_room(const struct frame_index *index, void *array, size_t count, size_t *room, size_t size,
-                     struct error *err)
+static int index_check_count(const struct frame_index *index, struct error *err)
 {
-        size_t wanted = *room + *room / 2 + ROOM_FIRST;
-        void *at;
-
-        if (index->frame_count + index->mark_count >= FRAME_INDEX_MAX)
-                return error_raise(err, ERR_FAILED, "%s has more than %d frames, too many to be read at positions",
-                                   index->label, FRAME_INDEX_MAX);
-        if (count < *room)
+        if (index->frame_count + index->mark_count < FRAME_INDEX_MAX)
                 return 0;
-        memcpy(&at, array, sizeof at);
-        at = realloc(at, wanted * size);
-        if (!at)
-                return error_no_memory(err);
-        memcpy(array, &at, sizeof at);
-        *room = wanted;
-        return 0;
+        return error_raise(err, ERR_FAILED, "%s has more than %d frames, too many to be read at positions",
+                           index->label, FRAME_INDEX_MAX);
 }
 
-static int add_frame(void *context, uint64_t offset, uint32_t size, uint32_t content, struct error *err)
+static int index_add_frame(void *context, uint64_t offset, uint32_t size, uint32_t content, struct error *err)
 {
         struct frame_index *index = context;
 
@@ -52,7 +40,8 @@ static int add_frame(void *context, uint64_t offset, uint32_t size, uint32_t con
                 return error_raise(err, ERR_FAILED,
                                    "%s cannot be read at positions: the data frame at byte %llu takes %u bytes",
                                    index->label, (unsigned long long)offset, size);
-        if (make_room(index, &index->frames, index->frame_count, &index->frame_room, sizeof *index->frames, err) < 0)
+        if (index_check_count(index, err) < 0 ||
+            room_grow(&index->frames, &index->frame_room, index->frame_count + 1, sizeof *index->frames, err) < 0)
                 return -1;
         index->frames[index->frame_count++] =
                 (struct index_frame){ .offset = offset, .address = index->end, .size = size, .content = content };
@@ -61,7 +50,7 @@ static int add_frame(void *context, uint64_t offset, uint32_t size, uint32_t con
 }
 
 /* The data before a mark. */
-static int check_whole(const struct frame_index *index, uint64_t offset, struct error *err)
+static int check_whole_blocks(const struct frame_index *index, uint64_t offset, struct error *err)
 {
         if (index->end % index->block_size == 0)
                 return 0;
@@ -70,15 +59,14 @@ static int check_whole(const struct frame_index *index, uint64_t offset, struct 
                            index->label, (unsigned long long)offset, index->block_size);
 }
 
-static int add_mark(void *context, uint64_t offset, uint32_t mark_size, struct error *err)
+static int index_add_mark(void *context, uint64_t offset, uint32_t mark_size, struct error *err)
 {
         struct frame_index *index = context;
 
         if (index->block_size == 0)
                 return 0;
-        if (check_whole(index, offset, err) < 0)
-                return -1;
-        if (make_room(index, &index->marks, index->mark_count, &index->mark_room, sizeof *index->marks, err) < 0)
+        if (check_whole_blocks(index, offset, err) < 0 || index_check_count(index, err) < 0 ||
+            room_grow(&index->marks, &index->mark_room, index->mark_count + 1, sizeof *index->marks, err) < 0)
                 return -1;
         index->marks[index->mark_count++] =
                 (struct index_mark){ .offset = offset, .address = index->end, .mark_size = mark_size };
@@ -88,7 +76,7 @@ static int add_mark(void *context, uint64_t offset, uint32_t mark_size, struct e
 
 struct vdistream_watcher frame_index_watcher(struct frame_index *index)
 {
-        return (struct vdistream_watcher){ .context = index, .data = add_frame, .mark = add_mark };
+        return (struct vdistream_watcher){ .context = index, .data = index_add_frame, .mark = index_add_mark };
 }
 
 int frame_index_set_block_size(struct frame_index *index, uint32_t block_size, struct error *err)
@@ -105,7 +93,7 @@ int frame_index_set_block_size(struct frame_index *index, uint32_t block_size, s
                         index->end += index->frames[frame++].content;
                         continue;
                 }
-                if (check_whole(index, at->offset, err) < 0)
+                if (check_whole_blocks(index, at->offset, err) < 0)
                         return -1;
                 at->address = index->end;
                 index->end += frame_index_span(index, at->mark_size);
@@ -162,7 +150,7 @@ size_t frame_index_frame_at(const struct frame_index *index, uint64_t address)
 
 /* ---- opening ---- */
 
-static int check_file(int fd, const char *label, struct error *err)
+static int check_regular(int fd, const char *label, struct error *err)
 {
         struct stat status;
 
@@ -182,7 +170,7 @@ int frame_index_open(int fd, const struct reader_options *options, struct frame_
         enum layer_kind kind;
 
         *ret_reader = NULL;
-        if (label_of_input(options->name, index->label, err) < 0 || check_file(fd, index->label, err) < 0 ||
+        if (label_of_input(options->name, index->label, err) < 0 || check_regular(fd, index->label, err) < 0 ||
             reader_open(fd, options, &reader, err) < 0)
                 return -1;
         kind = reader->layers[0];
@@ -223,7 +211,7 @@ void frame_cache_deinit(struct frame_cache *cache)
 {
         free(cache->content);
         free(cache->encoded);
-        frame_decoder_free(cache->decoder);
+        ZSTD_freeDCtx(cache->decoder);
         *cache = (struct frame_cache){ .fd = -1 };
 }
 
@@ -232,17 +220,7 @@ void frame_cache_forget(struct frame_cache *cache)
         cache->filled = false;
 }
 
-static int grow(uint8_t **bytes, size_t *room, size_t size, struct error *err)
-{
-        if (*room >= size)
-                return 0;
-        free(*bytes);
-        *bytes = malloc(size);
-        *room = *bytes ? size : 0;
-        return *bytes ? 0 : error_no_memory(err);
-}
-
-static int load(struct frame_cache *cache, const char *label, const struct index_frame *frame, struct error *err)
+static int cache_load(struct frame_cache *cache, const char *label, const struct index_frame *frame, struct error *err)
 {
         int fault = fault_point("source-read");
         ssize_t n = -1;
@@ -260,22 +238,25 @@ static int load(struct frame_cache *cache, const char *label, const struct index
         return 0;
 }
 
-static int bring_in(struct frame_cache *cache, const char *label, const struct index_frame *frame, struct error *err)
+static int cache_bring_in(struct frame_cache *cache, const char *label, const struct index_frame *frame,
+                          struct error *err)
 {
+        size_t size = frame->content;
         const char *fault;
 
         if (cache->filled && cache->offset == frame->offset)
                 return 0;
         cache->filled = false;
         if (!cache->decoder)
-                cache->decoder = frame_decoder_new();
+                cache->decoder = ZSTD_createDCtx();
         if (!cache->decoder)
                 return error_no_memory(err);
-        if (grow(&cache->encoded, &cache->encoded_room, frame->size, err) < 0 ||
-            grow(&cache->content, &cache->content_room, frame->content, err) < 0 || load(cache, label, frame, err) < 0)
+        if (room_renew(&cache->encoded, &cache->encoded_room, frame->size, err) < 0 ||
+            room_renew(&cache->content, &cache->content_room, frame->content, err) < 0 ||
+            cache_load(cache, label, frame, err) < 0)
                 return -1;
-        if (frame_decode(cache->decoder, cache->encoded, frame->size, cache->content, frame->content, &fault) !=
-            FRAME_OK)
+        if (frame_decode(cache->decoder, cache->encoded, frame->size, cache->content, &size, /* exact= */ true,
+                         &fault) != FRAME_OK)
                 return error_raise(err, ERR_DAMAGED, "%s is damaged at byte %llu: a data frame has changed: %s", label,
                                    (unsigned long long)frame->offset, fault);
         cache->filled = true;
@@ -295,7 +276,7 @@ int frame_cache_read(struct frame_cache *cache, const struct frame_index *index,
                 if (i >= index->frame_count || address < frame->address)
                         return error_raise(err, ERR_PROTOCOL, "%s has no data at %llu", index->label,
                                            (unsigned long long)address);
-                if (bring_in(cache, index->label, frame, err) < 0)
+                if (cache_bring_in(cache, index->label, frame, err) < 0)
                         return -1;
                 from = (size_t)(address - frame->address);
                 piece = frame->content - from < size ? frame->content - from : size;

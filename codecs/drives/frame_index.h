@@ -82,7 +82,7 @@ struct frame_cache {
         size_t content_room;
         uint8_t *encoded;
         size_t encoded_room;
-        struct frame_decoder *decoder;
+        ZSTD_DCtx *decoder;
 };
 
 void frame_cache_deinit(struct frame_cache *cache);

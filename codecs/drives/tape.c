@@ -71,14 +71,14 @@ static void tape_freep(struct tape **tape)
 }
 
 /* After a failed write nobody knows where the stream stands. */
-static int settle(struct tape *tape, int result)
+static int tape_settle(struct tape *tape, int result)
 {
         if (result < 0)
                 tape->state = TAPE_ENDED;
         return result;
 }
 
-static int check_state(const struct tape *tape, enum tape_state last, struct error *err)
+static int tape_check_state(const struct tape *tape, enum tape_state last, struct error *err)
 {
         static const char *const words[] = {
                 [TAPE_READ_ONLY] = "was opened to be read",
@@ -92,7 +92,7 @@ static int check_state(const struct tape *tape, enum tape_state last, struct err
         return error_raise(err, ERR_PROTOCOL, "%s %s", tape->index.label, words[tape->state]);
 }
 
-static int check_blocks(const struct tape *tape, size_t size, struct error *err)
+static int tape_check_blocks(const struct tape *tape, size_t size, struct error *err)
 {
         if (size % tape->shape.block_size == 0)
                 return 0;
@@ -103,7 +103,7 @@ static int check_blocks(const struct tape *tape, size_t size, struct error *err)
 /* ---- opening ---- */
 
 /* The header's block size unless another one is asked for; a tape that will be continued keeps its own. */
-static int choose_block_size(struct tape *tape, uint32_t asked, bool to_continue, struct error *err)
+static int tape_choose_block_size(struct tape *tape, uint32_t asked, bool to_continue, struct error *err)
 {
         uint32_t own = tape->info.block_size;
 
@@ -118,7 +118,7 @@ static int choose_block_size(struct tape *tape, uint32_t asked, bool to_continue
         return 0;
 }
 
-static int check_end(const struct tape *tape, struct error *err)
+static int tape_check_end(const struct tape *tape, struct error *err)
 {
         if (tape->index.end % tape->shape.block_size == 0)
                 return 0;
@@ -126,8 +126,8 @@ static int check_end(const struct tape *tape, struct error *err)
                            tape->index.label, tape->shape.block_size);
 }
 
-static int open_tape(int fd, const struct reader_options *options, uint32_t block_size, bool to_continue,
-                     struct tape **ret_tape, struct error *err)
+static int tape_open_file(int fd, const struct reader_options *options, uint32_t block_size, bool to_continue,
+                          struct tape **ret_tape, struct error *err)
 {
         CLEANUP(tape_freep) struct tape *tape = new_tape(options->cancel, err);
         CLEANUP(reader_freep) struct reader *reader = NULL;
@@ -135,8 +135,8 @@ static int open_tape(int fd, const struct reader_options *options, uint32_t bloc
 
         if (!tape || frame_index_open(fd, options, &tape->index, &reader, NULL, err) < 0 ||
             stream_info_copy(&tape->info, &reader->info, err) < 0 ||
-            choose_block_size(tape, block_size, to_continue, err) < 0 || frame_index_fill(reader, err) < 0 ||
-            check_end(tape, err) < 0)
+            tape_choose_block_size(tape, block_size, to_continue, err) < 0 || frame_index_fill(reader, err) < 0 ||
+            tape_check_end(tape, err) < 0)
                 return -1;
         tape->cache = (struct frame_cache){ .fd = fd, .base = (uint64_t)here, .cancel = options->cancel };
         tape->end = tape->index.end;
@@ -147,7 +147,7 @@ static int open_tape(int fd, const struct reader_options *options, uint32_t bloc
 int tape_open(int fd, const struct reader_options *options, uint32_t block_size, struct tape **ret_tape,
               struct error *err)
 {
-        return open_tape(fd, options, block_size, /* to_continue= */ false, ret_tape, err);
+        return tape_open_file(fd, options, block_size, /* to_continue= */ false, ret_tape, err);
 }
 
 int tape_set_block_size(struct tape *tape, uint32_t block_size, struct error *err)
@@ -157,7 +157,9 @@ int tape_set_block_size(struct tape *tape, uint32_t block_size, struct error *er
                                    block_size);
         tape->shape.block_size = block_size;
         tape->address = 0;
-        if (settle(tape, frame_index_set_block_size(&tape->index, block_size, err) < 0 ? -1 : check_end(tape, err)) < 0)
+        if (tape_settle(tape, frame_index_set_block_size(&tape->index, block_size, err) < 0
+                                      ? -1
+                                      : tape_check_end(tape, err)) < 0)
                 return -1;
         tape->end = tape->index.end;
         return 0;
@@ -170,7 +172,7 @@ const struct stream_info *tape_info(const struct tape *tape)
 
 /* ---- writing without a look at the medium's size ---- */
 
-static int put_data(struct tape *tape, const void *data, size_t size, struct error *err)
+static int tape_put_data(struct tape *tape, const void *data, size_t size, struct error *err)
 {
         if (stage_write(tape->chain, data, size, err) < 0)
                 return -1;
@@ -178,7 +180,7 @@ static int put_data(struct tape *tape, const void *data, size_t size, struct err
         return 0;
 }
 
-static int put_mark(struct tape *tape, uint32_t mark_size, struct error *err)
+static int tape_put_mark(struct tape *tape, uint32_t mark_size, struct error *err)
 {
         if (vdistream_writer_mark(tape->chain, mark_size, err) < 0)
                 return -1;
@@ -190,7 +192,7 @@ static int put_mark(struct tape *tape, uint32_t mark_size, struct error *err)
 
 /* The file to append to. Returns 1 with it open and locked, 0 when there is none, -1. The lock keeps two runs from each
  * replacing the file by its own continuation. */
-static int open_old(struct tape *tape, const struct tape_file *file, struct error *err)
+static int tape_open_old(struct tape *tape, const struct tape_file *file, struct error *err)
 {
         tape->append_fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         if (tape->append_fd < 0 && errno == ENOENT)
@@ -202,7 +204,7 @@ static int open_old(struct tape *tape, const struct tape_file *file, struct erro
         return 1;
 }
 
-static int copy_old(struct tape *tape, struct tape *old, struct error *err)
+static int tape_copy_old(struct tape *tape, struct tape *old, struct error *err)
 {
         CLEANUP(freep) uint8_t *bytes = malloc(COPY_PIECE);
         enum tape_event event;
@@ -213,16 +215,17 @@ static int copy_old(struct tape *tape, struct tape *old, struct error *err)
         do {
                 size_t size;
 
-                if (tape_read(old, bytes, COPY_PIECE, &size, &event, err) < 0 || put_data(tape, bytes, size, err) < 0)
+                if (tape_read(old, bytes, COPY_PIECE, &size, &event, err) < 0 ||
+                    tape_put_data(tape, bytes, size, err) < 0)
                         return -1;
-                if (event == TAPE_MARK && put_mark(tape, old->index.marks[mark++].mark_size, err) < 0)
+                if (event == TAPE_MARK && tape_put_mark(tape, old->index.marks[mark++].mark_size, err) < 0)
                         return -1;
         } while (event != TAPE_END_OF_DATA);
         return 0;
 }
 
-static int open_chain(struct tape *tape, const struct tape_file *file, enum file_existing existing,
-                      const struct vdistream_options *options, struct error *err)
+static int tape_open_chain(struct tape *tape, const struct tape_file *file, enum file_existing existing,
+                           const struct vdistream_options *options, struct error *err)
 {
         struct vdistream_watcher watcher = frame_index_watcher(&tape->index);
         struct stage *sink = NULL;
@@ -246,16 +249,16 @@ static int open_chain(struct tape *tape, const struct tape_file *file, enum file
         return 0;
 }
 
-static int append(struct tape *tape, const struct tape_file *file, const struct vdistream_options *options,
-                  struct error *err)
+static int tape_append(struct tape *tape, const struct tape_file *file, const struct vdistream_options *options,
+                       struct error *err)
 {
         struct reader_options reading = { .name = file->path, .cancel = file->cancel };
         CLEANUP(tape_freep) struct tape *old = NULL;
 
-        if (open_tape(tape->append_fd, &reading, tape->shape.block_size, /* to_continue= */ true, &old, err) < 0 ||
-            !old || open_chain(tape, file, FILE_EXISTING_REPLACED, options, err) < 0)
+        if (tape_open_file(tape->append_fd, &reading, tape->shape.block_size, /* to_continue= */ true, &old, err) < 0 ||
+            !old || tape_open_chain(tape, file, FILE_EXISTING_REPLACED, options, err) < 0)
                 return -1;
-        return copy_old(tape, old, err);
+        return tape_copy_old(tape, old, err);
 }
 
 int tape_create(const struct tape_file *file, const struct stream_info *info, const struct vdistream_options *options,
@@ -270,12 +273,12 @@ int tape_create(const struct tape_file *file, const struct stream_info *info, co
         tape->shape = *shape;
         tape->info.block_size = shape->block_size;
         tape->info.soft_mark_size = shape->soft_mark_size;
-        if (choose_block_size(tape, shape->block_size, /* to_continue= */ false, err) < 0)
+        if (tape_choose_block_size(tape, shape->block_size, /* to_continue= */ false, err) < 0)
                 return -1;
         if (file->append)
-                found = open_old(tape, file, err);
-        if (found < 0 ||
-            (found ? append(tape, file, options, err) : open_chain(tape, file, file->existing, options, err)) < 0)
+                found = tape_open_old(tape, file, err);
+        if (found < 0 || (found ? tape_append(tape, file, options, err)
+                                : tape_open_chain(tape, file, file->existing, options, err)) < 0)
                 return -1;
         *ret_tape = take_ptr(&tape);
         return 0;
@@ -320,9 +323,9 @@ int tape_read(struct tape *tape, void *buffer, size_t size, size_t *ret_bytes, e
 
         *ret_bytes = 0;
         *ret_event = TAPE_NONE;
-        if (check_state(tape, TAPE_COMPLETE, err) < 0 || check_blocks(tape, size, err) < 0)
+        if (tape_check_state(tape, TAPE_COMPLETE, err) < 0 || tape_check_blocks(tape, size, err) < 0)
                 return -1;
-        if (tape->state == TAPE_WRITABLE && settle(tape, vdistream_writer_push(tape->chain, err)) < 0)
+        if (tape->state == TAPE_WRITABLE && tape_settle(tape, vdistream_writer_push(tape->chain, err)) < 0)
                 return -1;
         size = (size_t)move_forward(tape, size, ret_event);
         if (frame_cache_read(&tape->cache, &tape->index, from, buffer, size, err) < 0) {
@@ -368,7 +371,7 @@ static struct vdistream_cut find_cut(const struct tape *tape, size_t *ret_frame,
 }
 
 /* Ends the data at the position. What a frame holds before the position is written again. */
-static int cut_here(struct tape *tape, struct error *err)
+static int tape_cut_here(struct tape *tape, struct error *err)
 {
         CLEANUP(freep) uint8_t *head = NULL;
         struct vdistream_cut cut;
@@ -388,7 +391,7 @@ static int cut_here(struct tape *tape, struct error *err)
         frame_cache_forget(&tape->cache);
         tape->end = tape->address - head_size;
         frame_index_cut(&tape->index, frame, mark, tape->end);
-        return put_data(tape, head, head_size, err);
+        return tape_put_data(tape, head, head_size, err);
 }
 
 int tape_write(struct tape *tape, const void *data, size_t size, enum tape_event *ret_event, struct error *err)
@@ -396,12 +399,12 @@ int tape_write(struct tape *tape, const void *data, size_t size, enum tape_event
         enum tape_event event = judge_end(&tape->shape, tape->address + size);
 
         *ret_event = TAPE_NONE;
-        if (check_state(tape, TAPE_WRITABLE, err) < 0 || check_blocks(tape, size, err) < 0)
+        if (tape_check_state(tape, TAPE_WRITABLE, err) < 0 || tape_check_blocks(tape, size, err) < 0)
                 return -1;
         if (size == 0)
                 return 0;
         if (event != TAPE_FULL) {
-                if (settle(tape, cut_here(tape, err) < 0 ? -1 : put_data(tape, data, size, err)) < 0)
+                if (tape_settle(tape, tape_cut_here(tape, err) < 0 ? -1 : tape_put_data(tape, data, size, err)) < 0)
                         return -1;
                 tape->address = tape->end;
         }
@@ -415,10 +418,12 @@ int tape_write_mark(struct tape *tape, enum tape_event *ret_event, struct error 
         enum tape_event event = judge_end(&tape->shape, tape->address + span);
 
         *ret_event = TAPE_NONE;
-        if (check_state(tape, TAPE_WRITABLE, err) < 0)
+        if (tape_check_state(tape, TAPE_WRITABLE, err) < 0)
                 return -1;
         if (event != TAPE_FULL) {
-                if (settle(tape, cut_here(tape, err) < 0 ? -1 : put_mark(tape, tape->shape.soft_mark_size, err)) < 0)
+                if (tape_settle(tape, tape_cut_here(tape, err) < 0
+                                              ? -1
+                                              : tape_put_mark(tape, tape->shape.soft_mark_size, err)) < 0)
                         return -1;
                 tape->address = tape->end;
         }
@@ -435,7 +440,7 @@ int tape_skip_marks(struct tape *tape, int32_t count, enum tape_event *ret_event
         size_t far = count < 0 ? (size_t) - (int64_t)count : (size_t)count;
 
         *ret_event = TAPE_NONE;
-        if (check_state(tape, TAPE_COMPLETE, err) < 0)
+        if (tape_check_state(tape, TAPE_COMPLETE, err) < 0)
                 return -1;
         if (count > 0 && far <= index->mark_count - next) {
                 tape->address = mark_end(tape, next + far - 1);
@@ -469,7 +474,7 @@ int tape_skip_blocks(struct tape *tape, int32_t count, enum tape_event *ret_even
         uint64_t far = (uint64_t)(count < 0 ? -(int64_t)count : count) * tape->shape.block_size;
 
         *ret_event = TAPE_NONE;
-        if (check_state(tape, TAPE_COMPLETE, err) < 0)
+        if (tape_check_state(tape, TAPE_COMPLETE, err) < 0)
                 return -1;
         if (count < 0)
                 move_back(tape, far, ret_event);
@@ -508,14 +513,14 @@ void tape_set_position(struct tape *tape, uint64_t position, enum tape_event *re
 
 int tape_flush(struct tape *tape, struct error *err)
 {
-        if (check_state(tape, TAPE_WRITABLE, err) < 0)
+        if (tape_check_state(tape, TAPE_WRITABLE, err) < 0)
                 return -1;
-        return settle(tape, stage_flush(tape->chain, err));
+        return tape_settle(tape, stage_flush(tape->chain, err));
 }
 
 int tape_complete(struct tape *tape, struct error *err)
 {
-        if (check_state(tape, TAPE_WRITABLE, err) < 0 || settle(tape, stage_complete(tape->chain, err)) < 0)
+        if (tape_check_state(tape, TAPE_WRITABLE, err) < 0 || tape_settle(tape, stage_complete(tape->chain, err)) < 0)
                 return -1;
         tape->state = TAPE_COMPLETE;
         return 0;
@@ -523,9 +528,9 @@ int tape_complete(struct tape *tape, struct error *err)
 
 int tape_finish(struct tape *tape, const char *report_json, struct error *err)
 {
-        if (tape->state != TAPE_COMPLETE && check_state(tape, TAPE_WRITABLE, err) < 0)
+        if (tape->state != TAPE_COMPLETE && tape_check_state(tape, TAPE_WRITABLE, err) < 0)
                 return -1;
-        if (settle(tape, stage_finish(tape->chain, report_json, err)) < 0)
+        if (tape_settle(tape, stage_finish(tape->chain, report_json, err)) < 0)
                 return -1;
         tape->state = TAPE_ENDED;
         return 0;

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct buffer {
+#include "codecs/base/pool_ring.h"
+
+struct assembly_buffer {
         struct pool_job job; /* first */
         struct frame_encoder *encoder;
         uint8_t *content;
@@ -13,54 +15,62 @@ struct buffer {
         size_t frame_size;
         int result;
         struct error error;
-        bool submitted; /* and not yet waited for */
 };
 
 struct assembly {
-        struct pool *pool;
         size_t content_max;
-        unsigned count;
-        unsigned first;  /* the oldest closed buffer */
-        unsigned closed; /* the one behind them is being filled */
-        struct buffer buffers[];
+        struct pool_ring ring; /* of struct assembly_buffer; the next one is being filled */
 };
 
-static void compress(struct pool_job *job)
+static void buffer_compress(struct pool_job *job)
 {
-        struct buffer *buffer = (struct buffer *)job;
+        struct assembly_buffer *buffer = (struct assembly_buffer *)job;
 
         buffer->result = frame_encode(buffer->encoder, buffer->content, buffer->content_size, buffer->frame,
                                       buffer->frame_room, &buffer->frame_size, &buffer->error);
 }
 
-static struct buffer *nth(struct assembly *assembly, unsigned n)
+static void buffer_release(void *place)
 {
-        return &assembly->buffers[(assembly->first + n) % assembly->count];
+        struct assembly_buffer *buffer = place;
+
+        frame_encoder_free(buffer->encoder);
+        free(buffer->content);
+        free(buffer->frame);
+}
+
+static struct assembly_buffer *assembly_filling(const struct assembly *assembly)
+{
+        return pool_ring_place(&assembly->ring, assembly->ring.submitted);
+}
+
+static int assembly_make_buffers(struct assembly *assembly, const struct frame_settings *settings, struct error *err)
+{
+        for (unsigned i = 0; i < assembly->ring.count; i++) {
+                struct assembly_buffer *buffer = pool_ring_place(&assembly->ring, i);
+
+                buffer->frame_room = frame_bound(assembly->content_max);
+                buffer->content = malloc(assembly->content_max);
+                buffer->frame = malloc(buffer->frame_room);
+                if (!buffer->content || !buffer->frame)
+                        return error_no_memory(err);
+                if (frame_encoder_new(settings, &buffer->encoder, err) < 0)
+                        return -1;
+        }
+        return 0;
 }
 
 int assembly_new(const struct frame_settings *settings, struct pool *pool, struct assembly **ret_assembly,
                  struct error *err)
 {
-        unsigned count = pool_ahead(pool);
-        struct assembly *assembly = calloc(1, sizeof *assembly + count * sizeof assembly->buffers[0]);
-        int result = 0;
+        struct assembly *assembly = calloc(1, sizeof *assembly);
 
         if (!assembly)
                 return error_no_memory(err);
-        assembly->pool = pool;
-        assembly->count = count;
         assembly->content_max = frame_content_max(settings);
-        for (unsigned i = 0; i < count && result == 0; i++) {
-                struct buffer *buffer = &assembly->buffers[i];
-
-                buffer->job.run = compress;
-                buffer->frame_room = frame_bound(assembly->content_max);
-                buffer->content = malloc(assembly->content_max);
-                buffer->frame = malloc(buffer->frame_room);
-                result = buffer->content && buffer->frame ? frame_encoder_new(settings, &buffer->encoder, err)
-                                                          : error_no_memory(err);
-        }
-        if (result < 0) {
+        if (pool_ring_init(&assembly->ring, pool, pool_ahead(pool), sizeof(struct assembly_buffer), buffer_compress,
+                           err) < 0 ||
+            assembly_make_buffers(assembly, settings, err) < 0) {
                 assembly_free(assembly);
                 return -1;
         }
@@ -70,26 +80,17 @@ int assembly_new(const struct frame_settings *settings, struct pool *pool, struc
 
 void assembly_free(struct assembly *assembly)
 {
-        if (!assembly)
-                return;
-        for (unsigned i = 0; i < assembly->count; i++) {
-                struct buffer *buffer = &assembly->buffers[i];
-
-                if (buffer->submitted)
-                        (void)pool_take_back(assembly->pool, &buffer->job);
-                frame_encoder_free(buffer->encoder);
-                free(buffer->content);
-                free(buffer->frame);
-        }
+        if (assembly)
+                pool_ring_deinit(&assembly->ring, buffer_release);
         free(assembly);
 }
 
 size_t assembly_add(struct assembly *assembly, const void *bytes, size_t size)
 {
-        struct buffer *buffer = nth(assembly, assembly->closed);
+        struct assembly_buffer *buffer = assembly_filling(assembly);
         size_t room;
 
-        if (assembly->closed == assembly->count)
+        if (pool_ring_is_full(&assembly->ring))
                 return 0;
         room = assembly->content_max - buffer->content_size;
         if (size > room)
@@ -97,44 +98,37 @@ size_t assembly_add(struct assembly *assembly, const void *bytes, size_t size)
         memcpy(buffer->content + buffer->content_size, bytes, size);
         buffer->content_size += size;
         if (size == room)
-                assembly_close(assembly);
+                pool_ring_submit(&assembly->ring);
         return size;
 }
 
 void assembly_close(struct assembly *assembly)
 {
-        struct buffer *buffer = nth(assembly, assembly->closed);
-
-        if (assembly->closed == assembly->count || buffer->content_size == 0)
-                return;
-        assembly->closed++;
-        buffer->submitted = true;
-        pool_submit(assembly->pool, &buffer->job);
+        if (!pool_ring_is_full(&assembly->ring) && assembly_filling(assembly)->content_size > 0)
+                pool_ring_submit(&assembly->ring);
 }
 
 bool assembly_has_closed(const struct assembly *assembly)
 {
-        return assembly->closed > 0;
+        return assembly->ring.submitted > 0;
 }
 
 bool assembly_is_empty(const struct assembly *assembly)
 {
-        return assembly->closed == 0 && assembly->buffers[assembly->first].content_size == 0;
+        return assembly->ring.submitted == 0 && assembly_filling(assembly)->content_size == 0;
 }
 
 bool assembly_is_ready(struct assembly *assembly)
 {
-        return assembly->closed > 0 && pool_is_done(assembly->pool, &nth(assembly, 0)->job);
+        return pool_ring_is_done(&assembly->ring);
 }
 
 int assembly_oldest(struct assembly *assembly, struct assembled *ret_frame, struct error *err)
 {
-        struct buffer *buffer = nth(assembly, 0);
+        const struct assembly_buffer *buffer = pool_ring_oldest(&assembly->ring);
 
-        pool_wait(assembly->pool, &buffer->job);
-        buffer->submitted = false;
         if (buffer->result < 0) {
-                *err = buffer->error;
+                error_keep_first(err, &buffer->error);
                 return -1;
         }
         *ret_frame = (struct assembled){ .frame = buffer->frame,
@@ -145,19 +139,11 @@ int assembly_oldest(struct assembly *assembly, struct assembled *ret_frame, stru
 
 void assembly_release(struct assembly *assembly)
 {
-        nth(assembly, 0)->content_size = 0;
-        assembly->first = (assembly->first + 1) % assembly->count;
-        assembly->closed--;
+        ((struct assembly_buffer *)pool_ring_place(&assembly->ring, 0))->content_size = 0;
+        pool_ring_release(&assembly->ring);
 }
 
 void assembly_drop(struct assembly *assembly)
 {
-        for (unsigned i = 0; i < assembly->closed; i++) {
-                struct buffer *buffer = nth(assembly, i);
-
-                if (buffer->submitted && !pool_is_running(assembly->pool, &buffer->job)) {
-                        (void)pool_take_back(assembly->pool, &buffer->job);
-                        buffer->submitted = false;
-                }
-        }
+        pool_ring_drop(&assembly->ring);
 }

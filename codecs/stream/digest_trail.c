@@ -3,27 +3,29 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "codecs/base/room.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 
-enum { PLACES_ROOM = 64, PIECE = 256 << 10, SPACING_MIN = 64 << 10 };
+enum { PLACES_MIN = 64, PIECE = 256 << 10, SPACING_MIN = 64 << 10 };
 #define SPACING_MAX ((uint64_t)1 << 30)
 
 void digest_trail_deinit(struct digest_trail *trail)
 {
         for (size_t i = 0; i < trail->count; i++)
-                free(trail->places[i].snapshot);
+                hasher_free(trail->places[i].hasher);
         free(trail->places);
         *trail = (struct digest_trail){ 0 };
 }
 
-static void thin(struct digest_trail *trail)
+/* Every other place goes. */
+static void trail_thin(struct digest_trail *trail)
 {
         size_t kept = 0;
 
         for (size_t i = 0; i < trail->count; i++) {
                 if (i % 2 == 0)
-                        free(trail->places[i].snapshot);
+                        hasher_free(trail->places[i].hasher);
                 else
                         trail->places[kept++] = trail->places[i];
         }
@@ -31,40 +33,24 @@ static void thin(struct digest_trail *trail)
         trail->spacing *= 2;
 }
 
-static int make_room(struct digest_trail *trail, struct error *err)
-{
-        struct digest_place *places;
-        size_t room = trail->room + trail->room / 2 + PLACES_ROOM;
-
-        if (trail->count < trail->room)
-                return 0;
-        if (trail->room > 0 && trail->spacing < SPACING_MAX) {
-                thin(trail);
-                return 0;
-        }
-        places = realloc(trail->places, room * sizeof *places);
-        if (!places)
-                return error_no_memory(err);
-        trail->places = places;
-        trail->room = room;
-        return 0;
-}
-
 int digest_trail_note(struct digest_trail *trail, const struct hasher *hasher, uint64_t at, struct error *err)
 {
         uint64_t last = trail->count > 0 ? trail->places[trail->count - 1].at : 0;
-        struct hash_snapshot *snapshot;
+        struct hasher *copy;
 
         if (trail->spacing == 0)
                 trail->spacing = SPACING_MIN;
         if (at - last < trail->spacing)
                 return 0;
-        if (make_room(trail, err) < 0)
+        if (trail->count >= PLACES_MIN && trail->count == trail->room && trail->spacing < SPACING_MAX)
+                trail_thin(trail);
+        if (room_grow(&trail->places, &trail->room, trail->count < PLACES_MIN ? PLACES_MIN : trail->count + 1,
+                      sizeof *trail->places, err) < 0)
                 return -1;
-        snapshot = hasher_snapshot(hasher);
-        if (!snapshot)
+        copy = hasher_copy(hasher);
+        if (!copy)
                 return error_no_memory(err);
-        trail->places[trail->count++] = (struct digest_place){ .at = at, .snapshot = snapshot };
+        trail->places[trail->count++] = (struct digest_place){ .at = at, .hasher = copy };
         return 0;
 }
 
@@ -77,10 +63,10 @@ int digest_trail_go_back(struct digest_trail *trail, struct hasher *hasher, cons
         if (!bytes)
                 return error_no_memory(err);
         while (trail->count > 0 && trail->places[trail->count - 1].at > cut->offset)
-                free(trail->places[--trail->count].snapshot);
+                hasher_free(trail->places[--trail->count].hasher);
         if (trail->count > 0)
                 at = trail->places[trail->count - 1].at;
-        hasher_go_back(hasher, trail->count > 0 ? trail->places[trail->count - 1].snapshot : NULL);
+        hasher_go_back(hasher, trail->count > 0 ? trail->places[trail->count - 1].hasher : NULL);
         while (at < cut->offset) {
                 size_t size = cut->offset - at < PIECE ? (size_t)(cut->offset - at) : PIECE;
                 ssize_t n;

@@ -14,8 +14,8 @@
 #include "codecs/stream/vdistream.h"
 
 struct digest_place {
-        uint64_t at; /* bytes that the digest covers */
-        struct hash_snapshot *snapshot;
+        uint64_t at;           /* bytes that the digest covers */
+        struct hasher *hasher; /* as it was then */
 };
 
 /* All 0 is an empty one. */

@@ -5,15 +5,15 @@
  * fault is handed out, and the fault is named, as without threads.
  */
 #include <stdlib.h>
-#include <string.h>
 #include <zstd.h>
 
 #include "codecs/base/bytes.h"
+#include "codecs/base/intake.h"
+#include "codecs/base/label.h"
+#include "codecs/base/pool.h"
+#include "codecs/layers.h"
 #include "codecs/stream/frame.h"
 #include "codecs/stream/frame_queue.h"
-#include "codecs/base/intake.h"
-#include "codecs/layers.h"
-#include "codecs/base/pool.h"
 #include "codecs/stream/record.h"
 
 #define WINDOW_LIMIT_DEFAULT ((uint64_t)8 << 20)
@@ -28,7 +28,6 @@ enum {
 
 struct zstd_source {
         struct source source;
-        char *label;
         uint64_t window_limit;
         struct intake intake;
         ZSTD_DCtx *context;
@@ -42,35 +41,21 @@ struct zstd_source {
         bool begun;                /* the first frame */
         struct frame_queue *queue; /* made for the first frame that goes there */
         bool hinted;               /* pzstd's size was just in front */
-        bool stopped;              /* nothing is loaded until the queue is empty */
-        bool failed;               /* the input, behind what is in the queue */
-        struct error failure;
-        bool holds_oldest;      /* of the queue, for `content` or for `loaded` */
-        const uint8_t *content; /* what is left of its content */
-        size_t content_size;
 };
 
-static unsigned long long position(const struct zstd_source *zs)
+static uint64_t zstd_position(const struct zstd_source *zs)
 {
         return zs->loaded_size > 0 ? zs->loaded_end - zs->loaded_size : zs->intake.position;
 }
 
-static int raise_damaged(const struct zstd_source *zs, const char *what, struct error *err)
+static int zstd_raise_damaged(const struct zstd_source *zs, const char *what, struct error *err)
 {
-        return error_raise(err, ERR_DAMAGED, "%s is damaged at byte %llu: %s", zs->label, position(zs), what);
+        return raise_damaged_at(zs->source.label, zstd_position(zs), what, err);
 }
 
-static int raise_cut(const struct zstd_source *zs, size_t behind, struct error *err)
+static int zstd_raise_cut(const struct zstd_source *zs, size_t behind, struct error *err)
 {
-        return error_raise(err, ERR_DAMAGED, "%s ends at byte %llu inside a zstd frame: it was cut off", zs->label,
-                           position(zs) + behind);
-}
-
-static int raise_failure(const struct zstd_source *zs, struct error *err)
-{
-        if (err)
-                *err = zs->failure;
-        return -1;
+        return raise_cut_at(zs->source.label, zstd_position(zs) + behind, "a zstd frame", err);
 }
 
 /* ---- frames ahead ---- */
@@ -88,6 +73,8 @@ static uint64_t content_limit(const struct zstd_source *zs)
         return zs->memory_limit == 0 || limit > FRAME_CONTENT_LIMIT ? FRAME_CONTENT_LIMIT : limit;
 }
 
+static int zstd_begin_ahead(struct source *source, struct error *err);
+
 /* Begins the frame in the queue, if it is one for that. Returns whether it is. The first one is not: how many streams
  * share the pool is known when all were opened, and that looks into the first frame. */
 static int begin_queued(struct zstd_source *zs, struct frame_header *header, struct error *err)
@@ -102,16 +89,15 @@ static int begin_queued(struct zstd_source *zs, struct frame_header *header, str
         if (first || pool_threads(zs->pool) == 1 || header->dictionary || header->window > zs->window_limit ||
             header->content_size == 0 || header->content_size > content_limit(zs))
                 return 0;
-        if (!zs->queue)
-                zs->queue = frame_queue_new(&zs->intake, zs->pool);
-        if (!zs->queue)
-                return error_no_memory(err);
+        if (!zs->queue && frame_queue_new(&zs->intake, zs->pool, zstd_begin_ahead, &zs->source, &zs->queue, err) < 0)
+                return -1;
         return frame_queue_begin(zs->queue, header, err) < 0 ? -1 : 1;
 }
 
 /* What is there may be a hint, and a frame for the queue. Anything else is looked at again when its turn has come. */
-static int begin_ahead(struct zstd_source *zs, struct error *err)
+static int zstd_begin_ahead(struct source *source, struct error *err)
 {
+        struct zstd_source *zs = (struct zstd_source *)source;
         struct frame_header header;
         const uint8_t *bytes;
         ssize_t n = intake_glance(&zs->intake, FRAME_HEADER_MAX, &bytes, err);
@@ -128,29 +114,7 @@ static int begin_ahead(struct zstd_source *zs, struct error *err)
         return begin_queued(zs, &header, err);
 }
 
-/* Returns whether the frame is whole. */
-static int load(struct zstd_source *zs, bool wait)
-{
-        enum frame_load result = frame_queue_load(zs->queue, wait, &zs->failure);
-
-        zs->stopped = result != FRAME_LOAD_WHOLE && result != FRAME_LOAD_WAITS;
-        zs->failed = result == FRAME_LOAD_FAILED;
-        return result == FRAME_LOAD_WHOLE;
-}
-
-static void read_ahead(struct zstd_source *zs)
-{
-        int more = 1;
-
-        while (more > 0 && !zs->stopped && !frame_queue_is_full(zs->queue)) {
-                more = frame_queue_is_loading(zs->queue) ? 1 : begin_ahead(zs, &zs->failure);
-                if (more < 0)
-                        zs->failed = zs->stopped = true;
-                if (more > 0)
-                        more = load(zs, /* wait= */ false);
-        }
-}
-
+/* Decompresses a frame as its bytes come, of which the first `size` were loaded. */
 static void go_on_from(struct zstd_source *zs, const uint8_t *bytes, uint64_t start, size_t size)
 {
         ZSTD_DCtx_reset(zs->context, ZSTD_reset_session_only);
@@ -160,55 +124,22 @@ static void go_on_from(struct zstd_source *zs, const uint8_t *bytes, uint64_t st
         zs->loaded_end = start + size;
 }
 
-static void take_oldest(struct zstd_source *zs)
-{
-        struct queued_frame frame;
-
-        frame_queue_oldest(zs->queue, &frame);
-        zs->holds_oldest = true;
-        if (frame.result != FRAME_OK) {
-                go_on_from(zs, frame.bytes, frame.start, frame.size);
-                return;
-        }
-        zs->content = frame.content;
-        zs->content_size = frame.content_size;
-}
-
-/* The queue is empty and could not be filled: the frame that was begun goes on as its bytes come. */
-static int take_begun(struct zstd_source *zs, struct error *err)
-{
-        const uint8_t *bytes;
-        uint64_t start;
-        size_t size;
-
-        zs->stopped = false;
-        if (!frame_queue_is_loading(zs->queue))
-                return zs->failed ? raise_failure(zs, err) : 0;
-        bytes = frame_queue_give_up(zs->queue, &start, &size);
-        go_on_from(zs, bytes, start, size);
-        return 0;
-}
-
 static int step_queue(struct zstd_source *zs, struct error *err)
 {
-        if (zs->holds_oldest)
-                frame_queue_release(zs->queue);
-        zs->holds_oldest = false;
-        if (!zs->stopped && frame_queue_is_empty(zs->queue) && frame_queue_is_loading(zs->queue))
-                load(zs, /* wait= */ true);
-        read_ahead(zs);
-        if (zs->failed && zs->failure.code == ERR_ABORTED)
-                return raise_failure(zs, err);
-        if (frame_queue_is_empty(zs->queue))
-                return zs->stopped ? take_begun(zs, err) : 0;
-        take_oldest(zs);
-        return 0;
-}
+        struct queued_frame frame;
+        int taken = frame_queue_step(zs->queue, &frame, err);
+        const uint8_t *bytes;
 
-static bool queue_is_in_use(const struct zstd_source *zs)
-{
-        return zs->queue && (zs->holds_oldest || zs->stopped || frame_queue_is_loading(zs->queue) ||
-                             !frame_queue_is_empty(zs->queue));
+        if (taken > 0 && frame.result != FRAME_OK)
+                go_on_from(zs, frame.bytes, frame.start, frame.size);
+        if (taken != 0 || frame_queue_stop(zs->queue) == FRAME_STOP_NONE)
+                return taken < 0 ? -1 : 0;
+        bytes = frame_queue_give_up(zs->queue, &frame.start, &frame.size);
+        if (bytes)
+                go_on_from(zs, bytes, frame.start, frame.size);
+        else if (frame_queue_stop(zs->queue) == FRAME_STOP_FAILED)
+                return frame_queue_raise(zs->queue, err);
+        return 0;
 }
 
 /* ---- one frame after another ---- */
@@ -224,11 +155,11 @@ static int skip_frame(struct zstd_source *zs, struct error *err)
         if (n < 0)
                 return -1;
         if (n < SKIPPABLE_HEADER)
-                return raise_cut(zs, (size_t)n, err);
+                return zstd_raise_cut(zs, (size_t)n, err);
         /* Others may use this magic number, but a vdi stream whose tags are damaged must not pass for one of theirs. */
         if (get_le32(bytes) == RECORD_MAGIC)
-                return raise_damaged(zs, "a record of a vdi stream, but the stream does not begin with its header",
-                                     err);
+                return zstd_raise_damaged(zs, "a record of a vdi stream, but the stream does not begin with its header",
+                                          err);
         zs->hinted = is_hint(bytes);
         left = SKIPPABLE_HEADER + (uint64_t)get_le32(bytes + 4);
         while (left > 0) {
@@ -238,7 +169,7 @@ static int skip_frame(struct zstd_source *zs, struct error *err)
                 if (n < 0)
                         return -1;
                 if ((size_t)n < piece)
-                        return raise_cut(zs, (size_t)n, err);
+                        return zstd_raise_cut(zs, (size_t)n, err);
                 intake_skip(&zs->intake, piece);
                 left -= piece;
         }
@@ -250,17 +181,17 @@ static int check_window(const struct zstd_source *zs, const struct frame_header 
         if (header->dictionary)
                 return error_raise(err, ERR_USAGE,
                                    "%s was compressed with a dictionary; pipe it through `zstd -dc -D DICTIONARY`",
-                                   zs->label);
+                                   zs->source.label);
         if (header->window > WINDOW_MAX)
                 return error_raise(err, ERR_DAMAGED,
                                    "%s is damaged at byte %llu: a zstd frame asks for a window of %llu bytes, and no "
                                    "zstd takes more than %llu",
-                                   zs->label, position(zs), (unsigned long long)header->window,
-                                   (unsigned long long)WINDOW_MAX);
+                                   zs->source.label, (unsigned long long)zstd_position(zs),
+                                   (unsigned long long)header->window, (unsigned long long)WINDOW_MAX);
         if (header->window > zs->window_limit)
                 return error_raise(err, ERR_USAGE,
                                    "%s needs a window of %llu bytes to be decompressed; --memory-limit %lluM allows it",
-                                   zs->label, (unsigned long long)header->window,
+                                   zs->source.label, (unsigned long long)header->window,
                                    (unsigned long long)((header->window + (1 << 20) - 1) >> 20));
         return 0;
 }
@@ -276,16 +207,16 @@ static int begin_frame(struct zstd_source *zs, struct error *err)
         if (n <= 0)
                 return (int)n;
         if (n < FRAME_MAGIC_SIZE)
-                return raise_cut(zs, (size_t)n, err);
+                return zstd_raise_cut(zs, (size_t)n, err);
         if (frame_is_skippable(get_le32(bytes)))
                 return skip_frame(zs, err);
         if (get_le32(bytes) != FRAME_MAGIC)
-                return raise_damaged(zs, "something that is no zstd frame follows", err);
+                return zstd_raise_damaged(zs, "something that is no zstd frame follows", err);
         switch (frame_header_parse(bytes, (size_t)n, &header)) {
         case 0:
-                return raise_cut(zs, (size_t)n, err);
+                return zstd_raise_cut(zs, (size_t)n, err);
         case -1:
-                return raise_damaged(zs, "a zstd frame header is wrong", err);
+                return zstd_raise_damaged(zs, "a zstd frame header is wrong", err);
         default:
                 break;
         }
@@ -309,8 +240,8 @@ static int next_bytes(struct zstd_source *zs, ZSTD_inBuffer *in, struct error *e
                 *in = (ZSTD_inBuffer){ .src = zs->loaded, .size = zs->loaded_size };
                 return 0;
         }
-        if (zs->failed)
-                return raise_failure(zs, err);
+        if (zs->queue && frame_queue_stop(zs->queue) == FRAME_STOP_FAILED)
+                return frame_queue_raise(zs->queue, err);
         n = intake_peek(&zs->intake, 1, &bytes, err);
         if (n < 0)
                 return -1;
@@ -339,51 +270,37 @@ static ssize_t inflate(struct zstd_source *zs, void *buffer, size_t size, struct
                 return -1;
         result = ZSTD_decompressStream(zs->context, &out, &in);
         if (ZSTD_isError(result))
-                return raise_damaged(zs, ZSTD_getErrorName(result), err);
+                return zstd_raise_damaged(zs, ZSTD_getErrorName(result), err);
         skip_bytes(zs, in.pos);
         if (result == 0)
                 zs->in_frame = false;
         else if (in.pos == 0 && out.pos == 0)
-                return raise_cut(zs, 0, err);
+                return zstd_raise_cut(zs, 0, err);
         if (!zs->in_frame && zs->loaded_size > 0)
-                return raise_damaged(zs, "a zstd frame ends before its last block", err);
+                return zstd_raise_damaged(zs, "a zstd frame ends before its last block", err);
         return (ssize_t)out.pos;
-}
-
-static size_t hand_out(struct zstd_source *zs, void *buffer, size_t size)
-{
-        if (size > zs->content_size)
-                size = zs->content_size;
-        memcpy(buffer, zs->content, size);
-        zs->content += size;
-        zs->content_size -= size;
-        return size;
 }
 
 static ssize_t zstd_source_read(struct source *source, void *buffer, size_t size, struct error *err)
 {
         struct zstd_source *zs = (struct zstd_source *)source;
+        ssize_t n = 0;
 
-        for (;;) {
-                ssize_t n;
-
-                if (zs->content_size > 0)
-                        return (ssize_t)hand_out(zs, buffer, size);
+        while (n == 0) {
                 if (zs->in_frame) {
                         n = inflate(zs, buffer, size, err);
-                        if (n != 0)
-                                return n;
-                        continue;
+                } else if (frame_queue_is_used(zs->queue)) {
+                        n = (ssize_t)frame_queue_read(zs->queue, buffer, size);
+                        if (n == 0)
+                                n = step_queue(zs, err);
+                } else {
+                        int begun = begin_frame(zs, err);
+
+                        if (begun <= 0)
+                                return begun;
                 }
-                if (queue_is_in_use(zs)) {
-                        if (step_queue(zs, err) < 0)
-                                return -1;
-                        continue;
-                }
-                n = begin_frame(zs, err);
-                if (n <= 0)
-                        return n;
         }
+        return n;
 }
 
 static void zstd_source_free(struct source *source)
@@ -393,7 +310,6 @@ static void zstd_source_free(struct source *source)
         frame_queue_free(zs->queue);
         intake_deinit(&zs->intake);
         ZSTD_freeDCtx(zs->context);
-        free(zs->label);
         free(zs);
 }
 
@@ -403,13 +319,12 @@ static const struct source_ops zstd_source_ops = {
         .free = zstd_source_free,
 };
 
-static int prepare(struct zstd_source *zs, const char *label, const struct reader_options *options, struct error *err)
+static int zstd_source_prepare(struct zstd_source *zs, const struct reader_options *options, struct error *err)
 {
         int window_log = 10;
 
-        zs->label = strdup(label);
         zs->context = ZSTD_createDCtx();
-        if (!zs->label || !zs->context)
+        if (!zs->context)
                 return error_no_memory(err);
         /* The exact limit is checked frame by frame; this one only must not be in its way. */
         while (window_log < WINDOW_LOG_MAX && (uint64_t)1 << window_log < zs->window_limit)
@@ -418,21 +333,18 @@ static int prepare(struct zstd_source *zs, const char *label, const struct reade
                 return error_raise(err, ERR_FAILED, "zstd refuses a window of 2^%d bytes", window_log);
         zs->pool = options->pool;
         zs->memory_limit = options->memory_limit;
-        return intake_init(&zs->intake, zs->source.next, zs->label, options->cancel, err);
+        return intake_init(&zs->intake, zs->source.next, zs->source.label, options->cancel, err);
 }
 
 int zstd_source_new(struct source *next, const char *label, const struct reader_options *options,
                     struct source **ret_source, struct error *err)
 {
-        struct zstd_source *zs = calloc(1, sizeof *zs);
+        struct zstd_source *zs = source_make(sizeof *zs, &zstd_source_ops, next, label, err);
 
-        if (!zs) {
-                source_free(next);
-                return error_no_memory(err);
-        }
-        zs->source = (struct source){ .ops = &zstd_source_ops, .next = next };
+        if (!zs)
+                return -1;
         zs->window_limit = options->memory_limit ? options->memory_limit : WINDOW_LIMIT_DEFAULT;
-        if (prepare(zs, label, options, err) < 0) {
+        if (zstd_source_prepare(zs, options, err) < 0) {
                 source_free(&zs->source);
                 return -1;
         }

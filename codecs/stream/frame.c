@@ -1,7 +1,6 @@
 #include "codecs/stream/frame.h"
 
 #include <stdlib.h>
-#include <zstd.h>
 #include <zstd_errors.h>
 
 #include "codecs/base/bytes.h"
@@ -70,41 +69,36 @@ size_t frame_content_max(const struct frame_settings *settings)
         return settings->zstd_long ? FRAME_CONTENT_MAX_LONG : FRAME_CONTENT_MAX;
 }
 
-static int set_up(ZSTD_CCtx *context, const struct frame_settings *settings, struct error *err)
-{
-        const struct {
-                ZSTD_cParameter parameter;
-                int value;
-        } values[] = {
-                { ZSTD_c_compressionLevel, settings->zstd_level },
-                { ZSTD_c_checksumFlag, 1 },
-                { ZSTD_c_enableLongDistanceMatching, 1 },
-                { ZSTD_c_windowLog, FRAME_WINDOW_LOG_LONG },
-        };
-        size_t count = settings->zstd_long ? 4 : 2;
-
-        for (size_t i = 0; i < count; i++) {
-                size_t result = ZSTD_CCtx_setParameter(context, values[i].parameter, values[i].value);
-
-                if (ZSTD_isError(result))
-                        return error_raise(err, ERR_FAILED, "zstd level %d: %s", settings->zstd_level,
-                                           ZSTD_getErrorName(result));
-        }
-        return 0;
-}
-
-static void drop_context(struct frame_encoder *encoder)
+static void encoder_drop_context(struct frame_encoder *encoder)
 {
         ZSTD_freeCCtx(encoder->context);
         encoder->context = NULL;
 }
 
-static int make_context(struct frame_encoder *encoder, struct error *err)
+static int encoder_make_context(struct frame_encoder *encoder, struct error *err)
 {
+        const struct {
+                ZSTD_cParameter parameter;
+                int value;
+        } values[] = {
+                { ZSTD_c_compressionLevel, encoder->settings.zstd_level },
+                { ZSTD_c_checksumFlag, 1 },
+                { ZSTD_c_enableLongDistanceMatching, 1 },
+                { ZSTD_c_windowLog, FRAME_WINDOW_LOG_LONG },
+        };
+        size_t count = encoder->settings.zstd_long ? 4 : 2;
+
         encoder->context = ZSTD_createCCtx();
         if (!encoder->context)
                 return error_no_memory(err);
-        return set_up(encoder->context, &encoder->settings, err);
+        for (size_t i = 0; i < count; i++) {
+                size_t result = ZSTD_CCtx_setParameter(encoder->context, values[i].parameter, values[i].value);
+
+                if (ZSTD_isError(result))
+                        return error_raise(err, ERR_FAILED, "zstd level %d: %s", encoder->settings.zstd_level,
+                                           ZSTD_getErrorName(result));
+        }
+        return 0;
 }
 
 int frame_encoder_new(const struct frame_settings *settings, struct frame_encoder **ret_encoder, struct error *err)
@@ -114,7 +108,7 @@ int frame_encoder_new(const struct frame_settings *settings, struct frame_encode
         if (!encoder)
                 return error_no_memory(err);
         encoder->settings = *settings;
-        if (make_context(encoder, err) < 0) {
+        if (encoder_make_context(encoder, err) < 0) {
                 frame_encoder_free(encoder);
                 return -1;
         }
@@ -124,9 +118,8 @@ int frame_encoder_new(const struct frame_settings *settings, struct frame_encode
 
 void frame_encoder_free(struct frame_encoder *encoder)
 {
-        if (!encoder)
-                return;
-        drop_context(encoder);
+        if (encoder)
+                encoder_drop_context(encoder);
         free(encoder);
 }
 
@@ -140,65 +133,30 @@ int frame_encode(struct frame_encoder *encoder, const void *content, size_t cont
 {
         size_t result;
 
-        if (!encoder->context && make_context(encoder, err) < 0)
+        if (!encoder->context && encoder_make_context(encoder, err) < 0)
                 return -1;
         result = ZSTD_compress2(encoder->context, frame, room, content, content_size);
         if (ZSTD_sizeof_CCtx(encoder->context) > KEPT_MAX)
-                drop_context(encoder);
+                encoder_drop_context(encoder);
         if (ZSTD_isError(result))
                 return error_raise(err, ERR_FAILED, "zstd: %s", ZSTD_getErrorName(result));
         *ret_size = result;
         return 0;
 }
 
-struct frame_decoder {
-        ZSTD_DCtx *context;
-};
-
-struct frame_decoder *frame_decoder_new(void)
+enum frame_result frame_decode(ZSTD_DCtx *decoder, const void *frame, size_t size, void *content, size_t *content_size,
+                               bool exact, const char **ret_fault)
 {
-        struct frame_decoder *decoder = calloc(1, sizeof *decoder);
-
-        if (!decoder)
-                return NULL;
-        decoder->context = ZSTD_createDCtx();
-        if (!decoder->context) {
-                free(decoder);
-                return NULL;
-        }
-        return decoder;
-}
-
-void frame_decoder_free(struct frame_decoder *decoder)
-{
-        if (!decoder)
-                return;
-        ZSTD_freeDCtx(decoder->context);
-        free(decoder);
-}
-
-enum frame_result frame_decode_unsized(struct frame_decoder *decoder, const void *frame, size_t size, void *content,
-                                       size_t room, size_t *ret_content_size, const char **ret_fault)
-{
-        size_t result = ZSTD_decompressDCtx(decoder->context, content, room, frame, size);
+        size_t result = ZSTD_decompressDCtx(decoder, content, *content_size, frame, size);
 
         if (ZSTD_isError(result)) {
                 *ret_fault = ZSTD_getErrorName(result);
                 return ZSTD_getErrorCode(result) == ZSTD_error_checksum_wrong ? FRAME_WRONG_CHECKSUM : FRAME_CORRUPT;
         }
-        *ret_content_size = result;
+        if (exact && result != *content_size) {
+                *ret_fault = "it holds less than it announces";
+                return FRAME_CORRUPT;
+        }
+        *content_size = result;
         return FRAME_OK;
-}
-
-enum frame_result frame_decode(struct frame_decoder *decoder, const void *frame, size_t size, void *content,
-                               size_t content_size, const char **ret_fault)
-{
-        size_t decoded = 0;
-        enum frame_result result =
-                frame_decode_unsized(decoder, frame, size, content, content_size, &decoded, ret_fault);
-
-        if (result != FRAME_OK || decoded == content_size)
-                return result;
-        *ret_fault = "it holds less than it announces";
-        return FRAME_CORRUPT;
 }

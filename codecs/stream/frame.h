@@ -2,8 +2,8 @@
  * frame.h - the data frames of a vdi stream, as bytes (RFC 8878)
  *
  * A stored frame begins with FRAME_STORED_HEADER and holds raw blocks only; its last block is empty. Any other frame is
- * compressed. One frame is the unit of work: encoder and decoder take whole frames, keep nothing between them, and may
- * run in as many threads as there are encoders or decoders.
+ * compressed. One frame is the unit of work: encoder and decoder (zstd's context) take whole frames, keep nothing
+ * between them, and may run in as many threads as there are encoders or decoders.
  */
 #ifndef VDIPIPE_CODECS_STREAM_FRAME_H
 #define VDIPIPE_CODECS_STREAM_FRAME_H
@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <zstd.h>
 
 #include "core/base/error.h"
 
@@ -85,19 +86,11 @@ size_t frame_bound(size_t content_size);
 int frame_encode(struct frame_encoder *encoder, const void *content, size_t content_size, void *frame, size_t room,
                  size_t *ret_size, struct error *err);
 
-struct frame_decoder;
-
-struct frame_decoder *frame_decoder_new(void);
-void frame_decoder_free(struct frame_decoder *decoder);
-
 enum frame_result { FRAME_OK = 0, FRAME_WRONG_CHECKSUM, FRAME_CORRUPT };
 
-/* Decompresses one whole frame into exactly `content_size` bytes. *ret_fault is a static sentence when it cannot. */
-enum frame_result frame_decode(struct frame_decoder *decoder, const void *frame, size_t size, void *content,
-                               size_t content_size, const char **ret_fault);
-
-/* The same for a frame of which only is known that it holds at most `room` bytes. */
-enum frame_result frame_decode_unsized(struct frame_decoder *decoder, const void *frame, size_t size, void *content,
-                                       size_t room, size_t *ret_content_size, const char **ret_fault);
+/* Decompresses one whole frame into at most *content_size bytes (`exact`: neither more nor less), and says how many
+ * there are. *ret_fault is a static sentence when it cannot. */
+enum frame_result frame_decode(ZSTD_DCtx *decoder, const void *frame, size_t size, void *content, size_t *content_size,
+                               bool exact, const char **ret_fault);
 
 #endif

@@ -2,9 +2,9 @@
  * frame_queue.h - compressed frames on their way from the intake to their content: loaded in order, decompressed by the
  * pool, taken in order
  *
- * A fixed number of slots bounds it, and a slot's memory grows with the bytes that came, up to what was checked. A
- * frame is loaded in steps, so that its owner can stop where the input has nothing to give and do something else.
- * Belongs to one thread at a time.
+ * A fixed number of slots bounds it, and a slot's memory grows with the bytes that came, up to what was checked. Frames
+ * are loaded ahead for as long as the input has something to give; it is waited for only when nothing else can be
+ * handed out. What goes wrong while loading counts when all before it was taken. Belongs to one thread at a time.
  */
 #ifndef VDIPIPE_CODECS_STREAM_FRAME_QUEUE_H
 #define VDIPIPE_CODECS_STREAM_FRAME_QUEUE_H
@@ -13,58 +13,62 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "codecs/stream/frame.h"
 #include "codecs/base/intake.h"
 #include "codecs/base/pool.h"
+#include "codecs/stream/frame.h"
 #include "core/base/error.h"
 
 struct frame_queue;
 
-/* The intake and the pool are borrowed; the pool may be NULL. Returns NULL when out of memory. */
-struct frame_queue *frame_queue_new(struct intake *intake, struct pool *pool);
+/* Where a frame for the queue comes next, as far as can be told without waiting, begins it. Returns 1 when it did, 0
+ * when not, -1. Called between frames. */
+typedef int (*frame_queue_begin_ahead)(struct source *owner, struct error *err);
+
+/* The intake and the pool are borrowed; the pool may be NULL. */
+int frame_queue_new(struct intake *intake, struct pool *pool, frame_queue_begin_ahead begin_ahead, struct source *owner,
+                    struct frame_queue **ret_queue, struct error *err);
 
 /* Waits for the frames in work. NULL is allowed. */
 void frame_queue_free(struct frame_queue *queue);
 
-bool frame_queue_is_empty(const struct frame_queue *queue);
-bool frame_queue_is_full(const struct frame_queue *queue);
-bool frame_queue_is_loading(const struct frame_queue *queue);
-
 /* Begins the frame whose header was found at the intake's position. The caller has checked it: a content size that it
  * accepts, no dictionary. Where the frame does not say how much it holds (has_content_size), content_size is what the
- * caller bounds it by. Only when not full and not loading. */
+ * caller bounds it by. Only where nothing is in use, or when asked by begin_ahead. */
 int frame_queue_begin(struct frame_queue *queue, const struct frame_header *header, struct error *err);
 
-enum frame_load {
-        FRAME_LOAD_FAILED = -1, /* err says why */
-        FRAME_LOAD_WAITS = 0,   /* the input has nothing right now; only where it may not wait */
-        FRAME_LOAD_WHOLE = 1,   /* the frame is with the pool; frame_queue_last() has its bytes */
-        FRAME_LOAD_CUT = 2,     /* the input ended inside */
-        FRAME_LOAD_LONG = 3,    /* the frame is longer than one of its content can be; err says so */
-};
-
-/* Goes on loading the frame that was begun. Without `wait` it reads only what is there. */
-enum frame_load frame_queue_load(struct frame_queue *queue, bool wait, struct error *err);
-
-/* Gives up the frame that is being loaded. Its bytes so far, which began at *ret_start, stay until the next one is
- * begun. */
-const uint8_t *frame_queue_give_up(struct frame_queue *queue, uint64_t *ret_start, size_t *ret_size);
-
-/* The bytes of the frame that became whole last. Nobody changes them before the next frame is begun. */
-const uint8_t *frame_queue_last(const struct frame_queue *queue, size_t *ret_size);
+/* Whether frames are in the queue, or on their way into it, or could not be brought there. NULL is allowed: no. */
+bool frame_queue_is_used(const struct frame_queue *queue);
 
 struct queued_frame {
         uint64_t start; /* position of its first byte */
         size_t size;
-        const uint8_t *bytes;   /* until released */
-        const uint8_t *content; /* until released */
+        const uint8_t *bytes; /* until the next step */
         size_t content_size;
         enum frame_result result;
         const char *fault;
 };
 
-/* Waits for the oldest frame; there must be a whole one. It stays in the queue until released. */
-void frame_queue_oldest(struct frame_queue *queue, struct queued_frame *ret_frame);
-void frame_queue_release(struct frame_queue *queue);
+/* Lets the frame that was taken before go, loads, and takes the oldest. Returns 1 with it, its content for
+ * frame_queue_read() if its result is FRAME_OK; 0 when there is none: frame_queue_stop() says why; -1 (ERR_ABORTED). */
+int frame_queue_step(struct frame_queue *queue, struct queued_frame *ret_frame, struct error *err);
+
+/* Hands out what is left of the content of the frame that was taken: up to `size` bytes. 0: nothing is. */
+size_t frame_queue_read(struct frame_queue *queue, void *buffer, size_t size);
+
+enum frame_stop {
+        FRAME_STOP_NONE = 0, /* something else comes, or the end of the input */
+        FRAME_STOP_CUT,      /* the input ended inside the frame that was begun */
+        FRAME_STOP_LONG,     /* the frame that was begun is longer than one of its content can be */
+        FRAME_STOP_FAILED,   /* reading failed, or the frame that was begun is wrong */
+};
+
+enum frame_stop frame_queue_stop(const struct frame_queue *queue);
+
+/* The error with which it stopped (but for FRAME_STOP_CUT). Returns -1. */
+int frame_queue_raise(const struct frame_queue *queue, struct error *err);
+
+/* Gives up the frame that was begun and could not be loaded. Its bytes so far, which began at *ret_start, stay until
+ * the next one is begun. NULL: none was begun. */
+const uint8_t *frame_queue_give_up(struct frame_queue *queue, uint64_t *ret_start, size_t *ret_size);
 
 #endif

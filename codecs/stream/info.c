@@ -19,10 +19,9 @@ enum {
 };
 
 enum field_kind {
-        FIELD_TEXT,  /* char array of `size` */
-        FIELD_OWNED, /* char * */
-        FIELD_U32,
-        FIELD_U64,
+        FIELD_TEXT,   /* char array */
+        FIELD_OWNED,  /* char * */
+        FIELD_NUMBER, /* uint32_t or uint64_t */
 };
 
 enum field_group {
@@ -32,83 +31,81 @@ enum field_group {
         GROUP_MARKS,  /* left out where it is 0 */
 };
 
-static const struct field {
+#define AT(member) offsetof(struct stream_info, member), sizeof(((struct stream_info *)0)->member)
+static const struct info_field {
         const char *name;
         enum field_kind kind;
         enum field_group group;
         bool required;
         size_t offset;
         size_t size;
-} fields[] = {
-#define TEXT(name, member, required)                                                            \
-        {                                                                                       \
-                name, FIELD_TEXT, GROUP_ALWAYS, required, offsetof(struct stream_info, member), \
-                        sizeof(((struct stream_info *)0)->member)                               \
-        }
-#define OWNED(name, member)                                                                     \
-        {                                                                                       \
-                name, FIELD_OWNED, GROUP_ALWAYS, false, offsetof(struct stream_info, member), 0 \
-        }
-#define U32(name, member, group, required)                                                \
-        {                                                                                 \
-                name, FIELD_U32, group, required, offsetof(struct stream_info, member), 0 \
-        }
-#define U64(name, member, group)                                                      \
-        {                                                                             \
-                name, FIELD_U64, group, true, offsetof(struct stream_info, member), 0 \
-        }
-        TEXT("set", set_id, true),
-        TEXT("time", time, false),
-        TEXT("host", host, false),
-        TEXT("machine", machine, false),
-        TEXT("tool_version", tool_version, false),
-        TEXT("server", server_kind, false),
-        TEXT("server_version", server_version, false),
-        OWNED("database", database),
-        OWNED("origin", origin),
-        TEXT("type", type, false),
-        OWNED("label", label),
-        U32("uid", uid, GROUP_OWNER, true),
-        U32("gid", gid, GROUP_OWNER, true),
-        U32("mode", mode, GROUP_OWNER, true),
-        U32("device", device, GROUP_ALWAYS, true),
-        U32("devices", device_count, GROUP_ALWAYS, true),
-        U64("total_size", total_size, GROUP_EXTENT),
-        U64("part_offset", part_offset, GROUP_EXTENT),
-        U64("part_length", part_length, GROUP_EXTENT),
-        U32("features", features, GROUP_ALWAYS, false),
-        U32("block_size", block_size, GROUP_ALWAYS, false),
-        U32("alignment", alignment, GROUP_ALWAYS, false),
-        U32("max_transfer", max_transfer, GROUP_ALWAYS, false),
-        U32("soft_mark_size", soft_mark_size, GROUP_MARKS, false),
+} info_fields[] = {
+        { "set", FIELD_TEXT, GROUP_ALWAYS, true, AT(set_id) },
+        { "time", FIELD_TEXT, GROUP_ALWAYS, false, AT(time) },
+        { "host", FIELD_TEXT, GROUP_ALWAYS, false, AT(host) },
+        { "machine", FIELD_TEXT, GROUP_ALWAYS, false, AT(machine) },
+        { "tool_version", FIELD_TEXT, GROUP_ALWAYS, false, AT(tool_version) },
+        { "server", FIELD_TEXT, GROUP_ALWAYS, false, AT(server_kind) },
+        { "server_version", FIELD_TEXT, GROUP_ALWAYS, false, AT(server_version) },
+        { "database", FIELD_OWNED, GROUP_ALWAYS, false, AT(database) },
+        { "origin", FIELD_OWNED, GROUP_ALWAYS, false, AT(origin) },
+        { "type", FIELD_TEXT, GROUP_ALWAYS, false, AT(type) },
+        { "label", FIELD_OWNED, GROUP_ALWAYS, false, AT(label) },
+        { "uid", FIELD_NUMBER, GROUP_OWNER, true, AT(uid) },
+        { "gid", FIELD_NUMBER, GROUP_OWNER, true, AT(gid) },
+        { "mode", FIELD_NUMBER, GROUP_OWNER, true, AT(mode) },
+        { "device", FIELD_NUMBER, GROUP_ALWAYS, true, AT(device) },
+        { "devices", FIELD_NUMBER, GROUP_ALWAYS, true, AT(device_count) },
+        { "total_size", FIELD_NUMBER, GROUP_EXTENT, true, AT(total_size) },
+        { "part_offset", FIELD_NUMBER, GROUP_EXTENT, true, AT(part_offset) },
+        { "part_length", FIELD_NUMBER, GROUP_EXTENT, true, AT(part_length) },
+        { "features", FIELD_NUMBER, GROUP_ALWAYS, false, AT(features) },
+        { "block_size", FIELD_NUMBER, GROUP_ALWAYS, false, AT(block_size) },
+        { "alignment", FIELD_NUMBER, GROUP_ALWAYS, false, AT(alignment) },
+        { "max_transfer", FIELD_NUMBER, GROUP_ALWAYS, false, AT(max_transfer) },
+        { "soft_mark_size", FIELD_NUMBER, GROUP_MARKS, false, AT(soft_mark_size) },
 };
 
-enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
+enum { FIELD_COUNT = sizeof info_fields / sizeof info_fields[0] };
+
+static char **field_owned(const struct info_field *field, struct stream_info *info)
+{
+        return (char **)(void *)((char *)info + field->offset);
+}
+
+static uint64_t field_number(const struct info_field *field, const struct stream_info *info)
+{
+        const void *at = (const char *)info + field->offset;
+
+        return field->size == sizeof(uint32_t) ? *(const uint32_t *)at : *(const uint64_t *)at;
+}
 
 void stream_info_deinit(struct stream_info *info)
 {
-        free(info->database);
-        free(info->origin);
-        free(info->label);
+        for (size_t i = 0; i < FIELD_COUNT; i++)
+                if (info_fields[i].kind == FIELD_OWNED)
+                        free(*field_owned(&info_fields[i], info));
         memset(info, 0, sizeof *info);
-}
-
-static int copy_text(char **dst, const char *src)
-{
-        *dst = src ? strdup(src) : NULL;
-        return src && !*dst ? -1 : 0;
 }
 
 int stream_info_copy(struct stream_info *dst, const struct stream_info *src, struct error *err)
 {
+        bool all = true;
+
         *dst = *src;
-        dst->database = dst->origin = dst->label = NULL;
-        if (copy_text(&dst->database, src->database) < 0 || copy_text(&dst->origin, src->origin) < 0 ||
-            copy_text(&dst->label, src->label) < 0) {
-                stream_info_deinit(dst);
-                return error_no_memory(err);
+        for (size_t i = 0; i < FIELD_COUNT; i++) {
+                if (info_fields[i].kind == FIELD_OWNED) {
+                        char **owned = field_owned(&info_fields[i], dst);
+                        const char *text = *owned;
+
+                        *owned = text ? strdup(text) : NULL;
+                        all = all && !text == !*owned;
+                }
         }
-        return 0;
+        if (all)
+                return 0;
+        stream_info_deinit(dst);
+        return error_no_memory(err);
 }
 
 static bool group_present(const struct stream_info *info, enum field_group group)
@@ -118,25 +115,18 @@ static bool group_present(const struct stream_info *info, enum field_group group
         return group != GROUP_EXTENT || info->has_extent;
 }
 
-static int put_field(json_t *root, const struct field *field, const struct stream_info *info)
+/* Returns 0, or -1 when memory is out or the number is too large. */
+static int info_put_field(json_t *root, const struct info_field *field, const struct stream_info *info)
 {
         const char *at = (const char *)info + field->offset;
-        const char *text = at;
-        uint64_t number = 0;
+        uint64_t number;
 
-        switch (field->kind) {
-        case FIELD_OWNED:
-                memcpy(&text, at, sizeof text);
-                return text ? json_put_bytes(root, field->name, text) : 0;
-        case FIELD_TEXT:
-                return text[0] ? json_put_bytes(root, field->name, text) : 0;
-        case FIELD_U32:
-                number = *(const uint32_t *)(const void *)at;
-                break;
-        case FIELD_U64:
-                number = *(const uint64_t *)(const void *)at;
-                break;
+        if (field->kind != FIELD_NUMBER) {
+                const char *text = field->kind == FIELD_OWNED ? *(const char *const *)(const void *)at : at;
+
+                return text && (text[0] || field->kind == FIELD_OWNED) ? json_put_bytes(root, field->name, text) : 0;
         }
+        number = field_number(field, info);
         if (number > INT64_MAX)
                 return -1;
         if (number == 0 && field->group == GROUP_MARKS)
@@ -174,65 +164,58 @@ int stream_info_encode(const struct stream_info *info, char **ret_json, struct e
         if (fault)
                 return error_raise(err, ERR_FAILED, "the stream's header cannot be written: %s", fault);
         for (size_t i = 0; i < FIELD_COUNT; i++) {
-                if (group_present(info, fields[i].group) && (!root || put_field(root, &fields[i], info) < 0))
+                if (group_present(info, info_fields[i].group) &&
+                    (!root || info_put_field(root, &info_fields[i], info) < 0))
                         return error_raise(err, ERR_FAILED, "the stream's header cannot be written: %s",
-                                           fields[i].name);
+                                           info_fields[i].name);
         }
         *ret_json = json_dumps(root, JSON_COMPACT | JSON_PRESERVE_ORDER);
         return *ret_json ? 0 : error_no_memory(err);
 }
 
-static int get_text(const json_t *root, const struct field *field, struct stream_info *info)
+/* Returns 1 when the member is there, 0 when not, -EINVAL when it is wrong, -ENOMEM. */
+static int info_get_field(const json_t *root, const struct info_field *field, struct stream_info *info)
 {
         CLEANUP(freep) char *text = NULL;
-        char *at = (char *)info + field->offset;
-        int found = json_get_bytes(root, field->name, &text);
+        void *at = (char *)info + field->offset;
+        const json_t *value = json_object_get(root, field->name);
+        json_int_t number = json_integer_value(value);
 
-        if (found <= 0)
-                return found;
-        if (field->kind == FIELD_OWNED) {
-                *(char **)(void *)at = take_ptr(&text);
+        if (field->kind != FIELD_NUMBER) {
+                int found = json_get_bytes(root, field->name, &text);
+
+                if (found <= 0)
+                        return found;
+                if (field->kind == FIELD_OWNED)
+                        *field_owned(field, info) = take_ptr(&text);
+                else if (strlen(text) < field->size)
+                        strcpy(at, text);
+                else
+                        return -EINVAL;
                 return 1;
         }
-        if (strlen(text) >= field->size)
-                return -EINVAL;
-        memcpy(at, text, strlen(text) + 1);
-        return 1;
-}
-
-static int get_number(const json_t *root, const struct field *field, struct stream_info *info)
-{
-        const json_t *value = json_object_get(root, field->name);
-        char *at = (char *)info + field->offset;
-        json_int_t number;
-
         if (!value)
                 return 0;
-        if (!json_is_integer(value))
+        if (!json_is_integer(value) || number < 0 || (field->size == sizeof(uint32_t) && number > UINT32_MAX))
                 return -EINVAL;
-        number = json_integer_value(value);
-        if (number < 0 || (field->kind == FIELD_U32 && number > UINT32_MAX))
-                return -EINVAL;
-        if (field->kind == FIELD_U32)
-                *(uint32_t *)(void *)at = (uint32_t)number;
+        if (field->size == sizeof(uint32_t))
+                *(uint32_t *)at = (uint32_t)number;
         else
-                *(uint64_t *)(void *)at = (uint64_t)number;
+                *(uint64_t *)at = (uint64_t)number;
         return 1;
 }
 
 /* Returns 1, or a fault of *ret_field: -EINVAL, -ENOMEM. */
-static int decode_fields(const json_t *root, struct stream_info *info, const char **ret_field)
+static int info_get_fields(const json_t *root, struct stream_info *info, const char **ret_field)
 {
         for (size_t i = 0; i < FIELD_COUNT; i++) {
-                const struct field *field = &fields[i];
-                bool is_text = field->kind == FIELD_TEXT || field->kind == FIELD_OWNED;
                 int found;
 
-                if (!group_present(info, field->group))
+                if (!group_present(info, info_fields[i].group))
                         continue;
-                *ret_field = field->name;
-                found = is_text ? get_text(root, field, info) : get_number(root, field, info);
-                if (found < 0 || (found == 0 && field->required))
+                *ret_field = info_fields[i].name;
+                found = info_get_field(root, &info_fields[i], info);
+                if (found < 0 || (found == 0 && info_fields[i].required))
                         return found < 0 ? found : -EINVAL;
         }
         return 1;
@@ -242,20 +225,20 @@ static int decode_fields(const json_t *root, struct stream_info *info, const cha
 static bool has_any(const json_t *root, enum field_group group)
 {
         for (size_t i = 0; i < FIELD_COUNT; i++)
-                if (fields[i].group == group && json_object_get(root, fields[i].name))
+                if (info_fields[i].group == group && json_object_get(root, info_fields[i].name))
                         return true;
         return false;
 }
 
 /* Into a struct of zeros. Returns 1; 0 with what is wrong with it, and what in it; -1 when memory is out. */
-static int decode(const json_t *root, struct stream_info *info, const char **ret_wrong, const char **ret_detail)
+static int info_decode(const json_t *root, struct stream_info *info, const char **ret_wrong, const char **ret_detail)
 {
         int decoded;
 
         info->has_owner = has_any(root, GROUP_OWNER);
         info->has_extent = has_any(root, GROUP_EXTENT);
         *ret_wrong = "has no valid ";
-        decoded = decode_fields(root, info, ret_detail);
+        decoded = info_get_fields(root, info, ret_detail);
         if (decoded < 0)
                 return decoded == -ENOMEM ? -1 : 0;
         if (!info->database)
@@ -278,7 +261,7 @@ int stream_info_decode(const char *json, size_t size, const char *label, struct 
 
         memset(ret_info, 0, sizeof *ret_info);
         if (decoded > 0)
-                decoded = decode(root, ret_info, &wrong, &detail);
+                decoded = info_decode(root, ret_info, &wrong, &detail);
         if (decoded > 0)
                 return 0;
         stream_info_deinit(ret_info);

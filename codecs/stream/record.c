@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "codecs/base/bytes.h"
+#include "codecs/base/label.h"
 #include "codecs/stream/json.h"
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
 
-static const char tag[4] = { 'V', 'D', 'I', 'S' };
+static const char record_tag[4] = { 'V', 'D', 'I', 'S' };
 
 int record_build(enum record_type type, const void *body, size_t body_size, uint8_t **ret_frame, size_t *ret_size,
                  struct error *err)
@@ -24,7 +25,7 @@ int record_build(enum record_type type, const void *body, size_t body_size, uint
                 return error_no_memory(err);
         put_le32(frame, RECORD_MAGIC);
         put_le32(frame + 4, (uint32_t)(size - 8));
-        memcpy(frame + 8, tag, sizeof tag);
+        memcpy(frame + 8, record_tag, sizeof record_tag);
         frame[12] = RECORD_VERSION;
         frame[13] = (uint8_t)type;
         if (body_size > 0)
@@ -37,31 +38,28 @@ int record_build(enum record_type type, const void *body, size_t body_size, uint
 
 bool record_is_ours(const uint8_t *prefix, size_t size)
 {
-        return size >= 12 && get_le32(prefix) == RECORD_MAGIC && memcmp(prefix + 8, tag, sizeof tag) == 0;
+        return size >= 12 && get_le32(prefix) == RECORD_MAGIC && memcmp(prefix + 8, record_tag, sizeof record_tag) == 0;
 }
 
-static bool is_known_type(uint8_t type)
+size_t record_size(const uint8_t *prefix)
 {
-        static const uint8_t known[] = { RECORD_HEADER,  RECORD_COMPLETE, RECORD_VERDICT,
-                                         RECORD_ABORTED, RECORD_MARK,     RECORD_PADDING };
+        size_t size = (size_t)get_le32(prefix + 4) + 8;
 
-        for (size_t i = 0; i < sizeof known; i++)
-                if (known[i] == type)
-                        return true;
-        return false;
+        return size >= RECORD_OVERHEAD && size <= RECORD_PAYLOAD_MAX + 8 ? size : 0;
 }
 
 enum record_result record_parse(const uint8_t *frame, size_t size, struct record *ret_record)
 {
+        static const uint8_t types[] = { RECORD_HEADER,  RECORD_COMPLETE, RECORD_VERDICT,
+                                         RECORD_ABORTED, RECORD_MARK,     RECORD_PADDING };
+
         if (!record_is_ours(frame, size))
                 return RECORD_FOREIGN;
         if (size < RECORD_OVERHEAD || get_le32(frame + 4) != size - 8)
                 return RECORD_DAMAGED;
         if (get_le64(frame + size - RECORD_SUFFIX) != hash_record(frame, size - RECORD_SUFFIX))
                 return RECORD_DAMAGED;
-        if (frame[12] != RECORD_VERSION || !is_known_type(frame[13]))
-                return RECORD_NEWER;
-        if (frame[14] != 0 || frame[15] != 0)
+        if (frame[12] != RECORD_VERSION || !memchr(types, frame[13], sizeof types) || frame[14] != 0 || frame[15] != 0)
                 return RECORD_NEWER;
         ret_record->type = frame[13];
         ret_record->body = frame + RECORD_PREFIX;
@@ -117,52 +115,48 @@ static json_t *report_value(const char *report_json)
         return escaped ? json_pack("{s:s}", "text", escaped) : NULL;
 }
 
+static int build_json_record(enum record_type type, const json_t *object, uint8_t **ret_frame, size_t *ret_size,
+                             struct error *err)
+{
+        CLEANUP(freep) char *text = json_dumps(object, JSON_COMPACT);
+
+        return text ? record_build(type, text, strlen(text), ret_frame, ret_size, err) : error_no_memory(err);
+}
+
 int record_verdict_build(const char *set_id, uint32_t device, const char *report_json, uint8_t **ret_frame,
                          size_t *ret_size, struct error *err)
 {
-        CLEANUP(json_decrefp) json_t *root = json_object();
-        CLEANUP(freep) char *text = NULL;
+        CLEANUP(json_decrefp)
+        json_t *root = json_pack("{s:s, s:s, s:I}", "verdict", "success", "set", set_id, "device", (json_int_t)device);
 
-        if (!root || json_object_set_new(root, "verdict", json_string("success")) < 0 ||
-            json_object_set_new(root, "set", json_string(set_id)) < 0 ||
-            json_object_set_new(root, "device", json_integer(device)) < 0)
+        if (!root || (report_json && json_object_set_new(root, "report", report_value(report_json)) < 0))
                 return error_no_memory(err);
-        if (report_json && json_object_set_new(root, "report", report_value(report_json)) < 0)
-                return error_no_memory(err);
-        text = json_dumps(root, JSON_COMPACT);
-        if (!text)
-                return error_no_memory(err);
-        return record_build(RECORD_VERDICT, text, strlen(text), ret_frame, ret_size, err);
+        return build_json_record(RECORD_VERDICT, root, ret_frame, ret_size, err);
 }
 
-int record_verdict_check(const struct record *record, const char *set_id, uint32_t device, char **ret_report,
-                         const char **ret_fault)
+int record_verdict_check(const struct record *record, const struct stream_info *info, const char *label,
+                         uint64_t position, char **ret_report, struct error *err)
 {
         CLEANUP(json_decrefp) json_t *root = NULL;
-        const char *verdict;
-        const char *set;
-        json_t *number;
-        json_t *report;
+        const char *verdict, *set;
+        const json_t *device, *report;
 
         *ret_report = NULL;
         if (json_parse_object((const char *)record->body, record->body_size, &root) < 0)
-                return -1;
+                return error_no_memory(err);
         verdict = json_string_value(json_object_get(root, "verdict"));
         set = json_string_value(json_object_get(root, "set"));
-        number = json_object_get(root, "device");
+        device = json_object_get(root, "device");
         report = json_object_get(root, "report");
-        *ret_fault = "its verdict cannot be understood";
-        if (!verdict || !set || !json_is_integer(number) || (report && !json_is_object(report)))
-                return 0;
-        *ret_fault = "its verdict is not success";
+        if (!verdict || !set || !json_is_integer(device) || (report && !json_is_object(report)))
+                return raise_damaged_at(label, position, "its verdict cannot be understood", err);
         if (strcmp(verdict, "success") != 0)
-                return 0;
-        *ret_fault = "its verdict belongs to another stream";
-        if (strcmp(set, set_id) != 0 || json_integer_value(number) != (json_int_t)device)
-                return 0;
+                return raise_damaged_at(label, position, "its verdict is not success", err);
+        if (strcmp(set, info->set_id) != 0 || json_integer_value(device) != (json_int_t)info->device)
+                return raise_damaged_at(label, position, "its verdict belongs to another stream", err);
         if (report)
                 *ret_report = json_dumps(report, JSON_COMPACT);
-        return !report || *ret_report ? 1 : -1;
+        return !report || *ret_report ? 0 : error_no_memory(err);
 }
 
 /* Cuts between characters, so that what is left stays UTF-8 if it was. */
@@ -182,26 +176,29 @@ int record_aborted_build(const char *reason, uint8_t **ret_frame, size_t *ret_si
 {
         CLEANUP(json_decrefp) json_t *root = json_object();
         CLEANUP(freep) char *cut = cut_reason(reason);
-        CLEANUP(freep) char *text = NULL;
 
         if (!root || !cut || json_put_bytes(root, "reason", cut) < 0)
                 return error_no_memory(err);
-        text = json_dumps(root, JSON_COMPACT);
-        if (!text)
-                return error_no_memory(err);
-        return record_build(RECORD_ABORTED, text, strlen(text), ret_frame, ret_size, err);
+        return build_json_record(RECORD_ABORTED, root, ret_frame, ret_size, err);
 }
 
-char *record_aborted_reason(const struct record *record)
+int record_raise_aborted(const struct record *record, const char *label, struct error *err)
 {
         CLEANUP(json_decrefp) json_t *root = NULL;
         CLEANUP(freep) char *reason = NULL;
+        CLEANUP(freep) char *shown = NULL;
 
-        int found = json_parse_object((const char *)record->body, record->body_size, &root);
+        if (json_parse_object((const char *)record->body, record->body_size, &root) > 0 &&
+            json_get_bytes(root, "reason", &reason) > 0)
+                shown = text_escape(reason, strlen(reason));
+        return error_raise(err, ERR_DAMAGED, "%s: the backup was aborted: %s", label,
+                           shown ? shown : (reason ? "" : "no reason was recorded"));
+}
 
-        if (found > 0)
-                found = json_get_bytes(root, "reason", &reason);
-        if (found <= 0)
-                return strdup("no reason was recorded");
-        return text_escape(reason, strlen(reason));
+int record_raise_unconfirmed(const char *label, uint64_t end, struct error *err)
+{
+        return error_raise(err, ERR_UNCONFIRMED,
+                           "%s holds all data, but ends at byte %llu before the server's verdict: the backup may have "
+                           "failed; --accept-unconfirmed takes it nevertheless",
+                           label, (unsigned long long)end);
 }

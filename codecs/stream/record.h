@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "codecs/base/hash.h"
+#include "codecs/stream/info.h"
 #include "core/base/error.h"
 
 #define RECORD_MAGIC   0x184D2A56u
@@ -62,6 +63,9 @@ enum record_result record_parse(const uint8_t *frame, size_t size, struct record
 /* Whether these first bytes (RECORD_PREFIX of them) claim to be a record of ours. */
 bool record_is_ours(const uint8_t *prefix, size_t size);
 
+/* How many bytes a record takes by its prefix; 0 when that is impossible. */
+size_t record_size(const uint8_t *prefix);
+
 /* 'C': how much there was, and the digest of all that came before the record itself. */
 struct record_complete {
         uint64_t data_bytes;
@@ -80,13 +84,16 @@ bool record_mark_decode(const struct record *record, uint32_t *ret_mark_size);
 int record_verdict_build(const char *set_id, uint32_t device, const char *report_json, uint8_t **ret_frame,
                          size_t *ret_size, struct error *err);
 /* Checks that it says success for this set and device. *ret_report is an allocation, or NULL when there is no report.
- * Returns 1; 0 with a static sentence of what is wrong; -1 when memory is out. */
-int record_verdict_check(const struct record *record, const char *set_id, uint32_t device, char **ret_report,
-                         const char **ret_fault);
+ * `label` and `position` are the record's, for the message. */
+int record_verdict_check(const struct record *record, const struct stream_info *info, const char *label,
+                         uint64_t position, char **ret_report, struct error *err);
 
 /* 'A': why. The reason is cut to RECORD_REASON_MAX bytes. */
 int record_aborted_build(const char *reason, uint8_t **ret_frame, size_t *ret_size, struct error *err);
-/* The reason, escaped for a terminal; an allocation, or NULL when memory is out. */
-char *record_aborted_reason(const struct record *record);
+/* Says why the stream that `label` names was aborted. ERR_DAMAGED. */
+int record_raise_aborted(const struct record *record, const char *label, struct error *err);
+
+/* The stream ends at `end`, complete but for the verdict. ERR_UNCONFIRMED. */
+int record_raise_unconfirmed(const char *label, uint64_t end, struct error *err);
 
 #endif

@@ -3,11 +3,12 @@
 #include <stdlib.h>
 
 #include "codecs/base/bytes.h"
+#include "codecs/base/room.h"
 #include "codecs/stream/frame.h"
 
-enum { LONG_RUN_WORDS = 4, USUAL_CONTENT = FRAME_CONTENT_MAX, WORDS_FIRST = 256 };
+enum { LONG_RUN_WORDS = 4, USUAL_CONTENT = FRAME_CONTENT_MAX };
 
-struct run {
+struct seektable_run {
         uint32_t compressed;
         uint32_t count;
         uint32_t content;
@@ -20,26 +21,28 @@ void seektable_deinit(struct seektable *table)
 }
 
 /* The run that begins at `word`. Returns how many words it has. */
-static size_t run_at(const uint32_t *word, struct run *ret_run)
+static size_t seektable_run_at(const uint32_t *word, struct seektable_run *ret_run)
 {
-        *ret_run = (struct run){ .compressed = word[0], .count = 1, .content = USUAL_CONTENT };
+        *ret_run = (struct seektable_run){ .compressed = word[0], .count = 1, .content = USUAL_CONTENT };
         if (!(word[0] & SEEKTABLE_LONG_RUN))
                 return 1;
-        *ret_run = (struct run){ .compressed = word[0] & ~SEEKTABLE_LONG_RUN, .count = word[1], .content = word[2] };
+        *ret_run = (struct seektable_run){ .compressed = word[0] & ~SEEKTABLE_LONG_RUN,
+                                           .count = word[1],
+                                           .content = word[2] };
         return LONG_RUN_WORDS;
 }
 
 /* The last run, whose words are taken off. The table is not empty. */
-static void take_last(struct seektable *table, struct run *ret_run)
+static void seektable_take_last(struct seektable *table, struct seektable_run *ret_run)
 {
         bool is_long = table->words[table->word_count - 1] & SEEKTABLE_LONG_RUN;
 
         table->word_count -= is_long ? LONG_RUN_WORDS : 1;
-        (void)run_at(&table->words[table->word_count], ret_run);
+        (void)seektable_run_at(&table->words[table->word_count], ret_run);
 }
 
 /* There is room. */
-static void append(struct seektable *table, const struct run *run)
+static void seektable_append(struct seektable *table, const struct seektable_run *run)
 {
         uint32_t *word = &table->words[table->word_count];
 
@@ -53,54 +56,40 @@ static void append(struct seektable *table, const struct run *run)
         table->word_count += LONG_RUN_WORDS - 1;
 }
 
-static int make_room(struct seektable *table, struct error *err)
-{
-        size_t room = table->word_room + table->word_room / 4 + WORDS_FIRST;
-        uint32_t *words;
-
-        if (table->word_count + (size_t)2 * LONG_RUN_WORDS <= table->word_room)
-                return 0;
-        words = realloc(table->words, room * sizeof *words);
-        if (!words)
-                return error_no_memory(err);
-        table->words = words;
-        table->word_room = room;
-        return 0;
-}
-
 int seektable_add(struct seektable *table, uint32_t compressed, uint32_t content, struct error *err)
 {
-        struct run run = { .compressed = compressed, .count = 1, .content = content };
+        struct seektable_run run = { .compressed = compressed, .count = 1, .content = content };
 
         if (table->frames == SEEKTABLE_FRAMES_MAX)
                 return error_raise(err, ERR_FAILED, "a vdi stream holds at most %d frames", SEEKTABLE_FRAMES_MAX);
-        if (make_room(table, err) < 0)
+        if (room_grow(&table->words, &table->word_room, table->word_count + (size_t)2 * LONG_RUN_WORDS,
+                      sizeof *table->words, err) < 0)
                 return -1;
         if (table->frames > 0) {
-                struct run last;
+                struct seektable_run last;
 
-                take_last(table, &last);
+                seektable_take_last(table, &last);
                 if (last.compressed == compressed && last.content == content)
                         run.count = last.count + 1;
                 else
-                        append(table, &last);
+                        seektable_append(table, &last);
         }
-        append(table, &run);
+        seektable_append(table, &run);
         table->frames++;
         return 0;
 }
 
 bool seektable_drop(struct seektable *table, uint32_t *ret_compressed, uint32_t *ret_content)
 {
-        struct run last;
+        struct seektable_run last;
 
         if (table->frames == 0)
                 return false;
-        take_last(table, &last);
+        seektable_take_last(table, &last);
         *ret_compressed = last.compressed;
         *ret_content = last.content;
         if (--last.count > 0)
-                append(table, &last);
+                seektable_append(table, &last);
         table->frames--;
         return true;
 }
@@ -138,9 +127,9 @@ int seektable_write(const struct seektable *table, int (*put)(void *to, const vo
         if (put(to, bytes, SEEKTABLE_PREFIX, err) < 0)
                 return -1;
         for (size_t at = 0; at < table->word_count;) {
-                struct run run;
+                struct seektable_run run;
 
-                at += run_at(&table->words[at], &run);
+                at += seektable_run_at(&table->words[at], &run);
                 seektable_entry(run.compressed, run.content, bytes);
                 for (uint32_t k = 0; k < run.count; k++) {
                         if (put(to, bytes, SEEKTABLE_ENTRY, err) < 0)

@@ -30,14 +30,13 @@ struct probe {
         uint64_t starts[LAST_FRAMES]; /* frame i begins at starts[i % LAST_FRAMES], for the last ones */
 };
 
-static int raise_damaged(const struct probe *probe, uint64_t position, const char *what, struct error *err)
+static int probe_raise_damaged(const struct probe *probe, uint64_t position, const char *what, struct error *err)
 {
-        return error_raise(err, ERR_DAMAGED, "%s is damaged at byte %llu: %s", probe->label,
-                           (unsigned long long)position, what);
+        return raise_damaged_at(probe->label, position, what, err);
 }
 
 /* Returns bytes read, fewer than asked only at the end of the file; -1. */
-static ssize_t read_at(const struct probe *probe, void *bytes, size_t size, uint64_t position, struct error *err)
+static ssize_t probe_read_at(const struct probe *probe, void *bytes, size_t size, uint64_t position, struct error *err)
 {
         ssize_t n = fd_pread_full(probe->fd, bytes, size, (off_t)position);
 
@@ -45,20 +44,18 @@ static ssize_t read_at(const struct probe *probe, void *bytes, size_t size, uint
 }
 
 /* Reads the record at `position`. Returns 1 when a right one is there, 0 when not, -1 when reading fails. */
-static int record_at(const struct probe *probe, uint64_t position, struct record *ret_record, struct error *err)
+static int probe_record_at(const struct probe *probe, uint64_t position, struct record *ret_record, struct error *err)
 {
-        ssize_t n = read_at(probe, probe->bytes, RECORD_PREFIX, position, err);
+        ssize_t n = probe_read_at(probe, probe->bytes, RECORD_PREFIX, position, err);
         size_t size;
 
         if (n < RECORD_PREFIX || !record_is_ours(probe->bytes, (size_t)n))
                 return n < 0 ? -1 : 0;
-        size = 8 + (size_t)get_le32(probe->bytes + 4);
-        if (size > 8 + RECORD_PAYLOAD_MAX)
-                return 0;
-        n = read_at(probe, probe->bytes, size, position, err);
+        size = record_size(probe->bytes);
+        n = probe_read_at(probe, probe->bytes, size, position, err);
         if (n < 0)
                 return -1;
-        return (size_t)n == size && record_parse(probe->bytes, size, ret_record) == RECORD_OK;
+        return size > 0 && (size_t)n == size && record_parse(probe->bytes, size, ret_record) == RECORD_OK;
 }
 
 /* Returns 1 with the header, 0 when the file is no bare vdi stream, -1. */
@@ -66,24 +63,29 @@ static int probe_header(struct probe *probe, struct error *err)
 {
         struct record record;
         uint8_t prefix[RECORD_PREFIX];
-        ssize_t n = read_at(probe, prefix, sizeof prefix, 0, err);
+        ssize_t n = probe_read_at(probe, prefix, sizeof prefix, 0, err);
         int found;
 
         if (n < 0 || !record_is_ours(prefix, (size_t)n))
                 return n < 0 ? -1 : 0;
-        found = record_at(probe, 0, &record, err);
+        found = probe_record_at(probe, 0, &record, err);
         if (found < 0)
                 return -1;
         if (found == 0 || record.type != RECORD_HEADER)
-                return raise_damaged(probe, 0, "its header is wrong", err);
+                return probe_raise_damaged(probe, 0, "its header is wrong", err);
         if (stream_info_decode((const char *)record.body, record.body_size, probe->label, probe->info, err) < 0)
                 return -1;
         return 1;
 }
 
-static int check_content(const struct probe *probe, const struct record_complete *complete, struct error *err)
+/* What the data was, if it is as much as was announced. */
+static int probe_take_complete(const struct probe *probe, const struct record_complete *complete, struct error *err)
 {
-        return stream_info_check_content(stream_info_announced(probe->info), complete->data_bytes, probe->label, err);
+        if (stream_info_check_content(stream_info_announced(probe->info), complete->data_bytes, probe->label, err) < 0)
+                return -1;
+        probe->tail->data_bytes = complete->data_bytes;
+        probe->tail->stream_bytes = probe->size;
+        return 0;
 }
 
 /* ---- a file without an end ---- */
@@ -99,8 +101,8 @@ static bool find_last(const struct probe *probe, size_t size, uint8_t type, stru
 
                 if (frame[0] != (RECORD_MAGIC & 0xFF) || !record_is_ours(frame, size - at) || frame[13] != type)
                         continue;
-                frame_size = 8 + (size_t)get_le32(frame + 4);
-                if (frame_size > size - at)
+                frame_size = record_size(frame);
+                if (frame_size == 0 || frame_size > size - at)
                         continue;
                 if (frame_size > left)
                         return false;
@@ -120,28 +122,19 @@ static int explain_missing_end(const struct probe *probe, struct error *err)
         struct record_complete complete;
         struct record record;
         size_t at;
-        ssize_t n = read_at(probe, probe->bytes, SEARCH_SIZE, from, err);
+        ssize_t n = probe_read_at(probe, probe->bytes, SEARCH_SIZE, from, err);
 
         if (n < 0)
                 return -1;
         if (find_last(probe, (size_t)n, RECORD_ABORTED, &record, &at)) {
-                CLEANUP(freep) char *reason = record_aborted_reason(&record);
-
-                return error_raise(err, ERR_DAMAGED, "%s: the backup was aborted: %s", probe->label,
-                                   reason ? reason : "");
+                return record_raise_aborted(&record, probe->label, err);
         }
         if (!find_last(probe, (size_t)n, RECORD_VERDICT, &record, &at) &&
             find_last(probe, (size_t)n, RECORD_COMPLETE, &record, &at) && record_complete_decode(&record, &complete) &&
             complete.stream_bytes == from + at) {
-                if (check_content(probe, &complete, err) < 0)
+                if (probe_take_complete(probe, &complete, err) < 0)
                         return -1;
-                probe->tail->data_bytes = complete.data_bytes;
-                probe->tail->stream_bytes = probe->size;
-                return error_raise(
-                        err, ERR_UNCONFIRMED,
-                        "%s holds all data, but ends at byte %llu before the server's verdict: the backup may have "
-                        "failed; --accept-unconfirmed takes it nevertheless",
-                        probe->label, (unsigned long long)probe->size);
+                return record_raise_unconfirmed(probe->label, probe->size, err);
         }
         return error_raise(err, ERR_DAMAGED,
                            "%s ends at byte %llu without the end of a vdi stream: it was cut off or damaged",
@@ -154,7 +147,7 @@ static int explain_missing_end(const struct probe *probe, struct error *err)
 static int count_mark(struct probe *probe, uint64_t position, struct error *err)
 {
         uint8_t prefix[RECORD_PREFIX];
-        ssize_t n = read_at(probe, prefix, sizeof prefix, position, err);
+        ssize_t n = probe_read_at(probe, prefix, sizeof prefix, position, err);
 
         if (n == RECORD_PREFIX && record_is_ours(prefix, sizeof prefix) && prefix[13] == RECORD_MARK)
                 probe->tail->marks++;
@@ -182,18 +175,19 @@ static int walk_table(struct probe *probe, uint64_t table, struct error *err)
         for (uint64_t i = 0; i < probe->frames;) {
                 uint64_t left = (probe->frames - i) * SEEKTABLE_ENTRY;
                 size_t piece = left < TABLE_PIECE ? (size_t)left : TABLE_PIECE;
-                ssize_t n = read_at(probe, probe->bytes, piece, table + SEEKTABLE_PREFIX + i * SEEKTABLE_ENTRY, err);
+                ssize_t n =
+                        probe_read_at(probe, probe->bytes, piece, table + SEEKTABLE_PREFIX + i * SEEKTABLE_ENTRY, err);
 
                 if (n < 0)
                         return -1;
                 if ((size_t)n < piece)
-                        return raise_damaged(probe, table, "its seek table is cut", err);
+                        return probe_raise_damaged(probe, table, "its seek table is cut", err);
                 for (size_t at = 0; at < piece; at += SEEKTABLE_ENTRY, i++)
                         if (take_entry(probe, i, probe->bytes + at, &position, err) < 0)
                                 return -1;
         }
         if (position != table)
-                return raise_damaged(probe, table, "its seek table does not describe it", err);
+                return probe_raise_damaged(probe, table, "its seek table does not describe it", err);
         return 0;
 }
 
@@ -203,7 +197,8 @@ static int check_table(struct probe *probe, struct error *err)
         uint8_t expected[SEEKTABLE_FOOTER];
         uint64_t table;
 
-        if (probe->size < SEEKTABLE_FOOTER || read_at(probe, bytes, sizeof bytes, probe->size - sizeof bytes, err) < 0)
+        if (probe->size < SEEKTABLE_FOOTER ||
+            probe_read_at(probe, bytes, sizeof bytes, probe->size - sizeof bytes, err) < 0)
                 return probe->size < SEEKTABLE_FOOTER ? explain_missing_end(probe, err) : -1;
         probe->frames = get_le32(bytes);
         seektable_footer(probe->frames, expected);
@@ -212,28 +207,22 @@ static int check_table(struct probe *probe, struct error *err)
                 return explain_missing_end(probe, err);
         table = probe->size - seektable_size(probe->frames);
         seektable_prefix(probe->frames, expected);
-        if (read_at(probe, bytes, SEEKTABLE_PREFIX, table, err) < 0)
+        if (probe_read_at(probe, bytes, SEEKTABLE_PREFIX, table, err) < 0)
                 return -1;
         if (memcmp(bytes, expected, SEEKTABLE_PREFIX) != 0)
-                return raise_damaged(probe, table, "its seek table is wrong", err);
+                return probe_raise_damaged(probe, table, "its seek table is wrong", err);
         return walk_table(probe, table, err);
 }
 
 /* ---- the last records ---- */
 
-static int check_verdict(const struct probe *probe, const struct record *record, uint64_t position, struct error *err)
+static int probe_check_verdict(const struct probe *probe, const struct record *record, uint64_t position,
+                               struct error *err)
 {
-        const char *fault;
-        int checked;
-
         if (record->type != RECORD_VERDICT)
-                return raise_damaged(probe, position, "no verdict is where it must be", err);
-        checked = record_verdict_check(record, probe->info->set_id, probe->info->device, &probe->tail->report_json,
-                                       &fault);
-        if (checked < 0)
-                return error_no_memory(err);
-        if (checked == 0)
-                return raise_damaged(probe, position, fault, err);
+                return probe_raise_damaged(probe, position, "no verdict is where it must be", err);
+        if (record_verdict_check(record, probe->info, probe->label, position, &probe->tail->report_json, err) < 0)
+                return -1;
         probe->tail->confirmed = true;
         return 0;
 }
@@ -249,25 +238,21 @@ static int check_records(struct probe *probe, struct error *err)
                 int found;
 
                 position = probe->starts[(probe->frames - back) % LAST_FRAMES];
-                found = record_at(probe, position, &record, err);
+                found = probe_record_at(probe, position, &record, err);
                 if (found < 0)
                         return -1;
                 if (found == 0)
                         break;
-                if (back == 1 && check_verdict(probe, &record, position, err) < 0)
+                if (back == 1 && probe_check_verdict(probe, &record, position, err) < 0)
                         return -1;
                 if (back == 1 || record.type == RECORD_PADDING)
                         continue;
                 if (!record_complete_decode(&record, &complete) || complete.stream_bytes != position ||
                     complete.data_bytes != probe->data_bytes)
                         break;
-                if (check_content(probe, &complete, err) < 0)
-                        return -1;
-                probe->tail->data_bytes = complete.data_bytes;
-                probe->tail->stream_bytes = probe->size;
-                return 1;
+                return probe_take_complete(probe, &complete, err) < 0 ? -1 : 1;
         }
-        return raise_damaged(probe, position, "its last records are wrong", err);
+        return probe_raise_damaged(probe, position, "its last records are wrong", err);
 }
 
 /* The size of a seekable file or disk; -1 when there is none. */

@@ -35,7 +35,7 @@ enum writer_state {
         WRITER_ENDED,    /* finished, aborted or broken: nothing more leaves */
 };
 
-struct writer {
+struct vdiwriter {
         struct stage stage;
         enum writer_state state;
         struct vdistream_options options;
@@ -54,8 +54,7 @@ struct writer {
         uint64_t data_bytes; /* content taken */
         uint64_t listed;     /* bytes of the frames in the table */
 
-        bool watched; /* somebody may cut the stream: the trail is kept */
-        struct vdistream_watcher watcher;
+        struct vdistream_watcher watcher; /* set: somebody may cut the stream, and the trail is kept */
         struct digest_trail trail;
 
         bool magic_out;       /* the next frame's magic number has been put already */
@@ -76,7 +75,7 @@ struct writer {
 
 /* ---- the batch: what leaves with one write ---- */
 
-static int send_batch(struct writer *writer, struct error *err)
+static int send_batch(struct vdiwriter *writer, struct error *err)
 {
         int result = 0;
 
@@ -89,7 +88,7 @@ static int send_batch(struct writer *writer, struct error *err)
 }
 
 /* Lent memory: must stay until the batch is sent. */
-static int put_lent(struct writer *writer, const void *bytes, size_t size, struct error *err)
+static int put_lent(struct vdiwriter *writer, const void *bytes, size_t size, struct error *err)
 {
         if (writer->iov_count == BATCH_IOV && send_batch(writer, err) < 0)
                 return -1;
@@ -99,7 +98,7 @@ static int put_lent(struct writer *writer, const void *bytes, size_t size, struc
 }
 
 /* A few bytes, copied, and never split between two writes. */
-static int put_small(struct writer *writer, const void *bytes, size_t size, struct error *err)
+static int put_small(struct vdiwriter *writer, const void *bytes, size_t size, struct error *err)
 {
         struct iovec *last;
         uint8_t *at;
@@ -129,14 +128,14 @@ static int put_small(struct writer *writer, const void *bytes, size_t size, stru
 /* ---- frames ---- */
 
 /* A frame is whole, or will be with what is held. */
-static int list_frame(struct writer *writer, size_t size, uint32_t content, struct error *err)
+static int list_frame(struct vdiwriter *writer, size_t size, uint32_t content, struct error *err)
 {
         uint64_t offset = writer->listed;
 
         if (seektable_add(&writer->table, (uint32_t)size, content, err) < 0)
                 return -1;
         writer->listed += size;
-        if (!writer->watched)
+        if (!writer->watcher.data)
                 return 0;
         if (digest_trail_note(&writer->trail, writer->hasher, writer->bytes_put, err) < 0)
                 return -1;
@@ -144,7 +143,7 @@ static int list_frame(struct writer *writer, size_t size, uint32_t content, stru
 }
 
 /* The held end of the last data frame, and `size` bytes more, as one piece. */
-static int put_after_held(struct writer *writer, const void *bytes, size_t size, struct error *err)
+static int put_after_held(struct vdiwriter *writer, const void *bytes, size_t size, struct error *err)
 {
         uint8_t lead[LEAD_MAX];
         size_t held = writer->held_size;
@@ -156,7 +155,7 @@ static int put_after_held(struct writer *writer, const void *bytes, size_t size,
         return put_small(writer, lead, held + size, err);
 }
 
-static int put_frame_magic(struct writer *writer, uint32_t magic, struct error *err)
+static int put_frame_magic(struct vdiwriter *writer, uint32_t magic, struct error *err)
 {
         uint8_t bytes[FRAME_MAGIC_SIZE];
 
@@ -165,7 +164,7 @@ static int put_frame_magic(struct writer *writer, uint32_t magic, struct error *
         return put_after_held(writer, bytes, sizeof bytes, err);
 }
 
-static int open_stored_frame(struct writer *writer, struct error *err)
+static int open_stored_frame(struct vdiwriter *writer, struct error *err)
 {
         uint8_t header[FRAME_MAGIC_SIZE + FRAME_STORED_HEADER_SIZE];
         size_t skip = writer->magic_out ? FRAME_MAGIC_SIZE : 0;
@@ -181,7 +180,7 @@ static int open_stored_frame(struct writer *writer, struct error *err)
         return put_after_held(writer, header + skip, sizeof header - skip, err);
 }
 
-static int close_stored_frame(struct writer *writer, struct error *err)
+static int close_stored_frame(struct vdiwriter *writer, struct error *err)
 {
         uint32_t content = writer->frame_content;
 
@@ -192,7 +191,7 @@ static int close_stored_frame(struct writer *writer, struct error *err)
         return list_frame(writer, writer->frame_bytes + FRAME_STORED_TAIL_SIZE, content, err);
 }
 
-static int put_compressed_frame(struct writer *writer, const struct assembled *assembled, struct error *err)
+static int put_compressed_frame(struct vdiwriter *writer, const struct assembled *assembled, struct error *err)
 {
         size_t skip = writer->magic_out ? FRAME_MAGIC_SIZE : 0;
         size_t rest = assembled->size - FRAME_CHECKSUM_SIZE;
@@ -212,7 +211,7 @@ static int put_compressed_frame(struct writer *writer, const struct assembled *a
 }
 
 /* Waits for the oldest frame. */
-static int put_oldest_frame(struct writer *writer, struct error *err)
+static int put_oldest_frame(struct vdiwriter *writer, struct error *err)
 {
         struct assembled assembled;
 
@@ -222,7 +221,7 @@ static int put_oldest_frame(struct writer *writer, struct error *err)
         return 0;
 }
 
-static int put_finished_frames(struct writer *writer, struct error *err)
+static int put_finished_frames(struct vdiwriter *writer, struct error *err)
 {
         while (assembly_is_ready(writer->assembly)) {
                 if (put_oldest_frame(writer, err) < 0)
@@ -231,7 +230,7 @@ static int put_finished_frames(struct writer *writer, struct error *err)
         return 0;
 }
 
-static int put_all_frames(struct writer *writer, struct error *err)
+static int put_all_frames(struct vdiwriter *writer, struct error *err)
 {
         assembly_close(writer->assembly);
         while (assembly_has_closed(writer->assembly)) {
@@ -241,13 +240,13 @@ static int put_all_frames(struct writer *writer, struct error *err)
         return 0;
 }
 
-static bool holds_content(const struct writer *writer)
+static bool holds_content(const struct vdiwriter *writer)
 {
         return writer->assembly && !assembly_is_empty(writer->assembly);
 }
 
 /* Ends the frames that were begun, were it only by a magic number. */
-static int close_frame(struct writer *writer, struct error *err)
+static int close_frame(struct vdiwriter *writer, struct error *err)
 {
         if (writer->frame_open)
                 return close_stored_frame(writer, err);
@@ -263,7 +262,7 @@ static int close_frame(struct writer *writer, struct error *err)
 /* ---- records ---- */
 
 /* The record's memory must stay until the batch is sent. */
-static int put_record(struct writer *writer, const uint8_t *frame, size_t size, struct error *err)
+static int put_record(struct vdiwriter *writer, const uint8_t *frame, size_t size, struct error *err)
 {
         size_t skip = writer->magic_out ? FRAME_MAGIC_SIZE : 0;
 
@@ -278,7 +277,7 @@ static int put_record(struct writer *writer, const uint8_t *frame, size_t size, 
 }
 
 /* The end of a mark is held back like that of a data frame. */
-static int put_mark(struct writer *writer, uint32_t mark_size, struct error *err)
+static int writer_put_mark(struct vdiwriter *writer, uint32_t mark_size, struct error *err)
 {
         CLEANUP(freep) uint8_t *frame = NULL;
         size_t rest = RECORD_MARK_SIZE - FRAME_CHECKSUM_SIZE;
@@ -293,11 +292,11 @@ static int put_mark(struct writer *writer, uint32_t mark_size, struct error *err
         offset = writer->listed;
         if (list_frame(writer, RECORD_MARK_SIZE, 0, err) < 0)
                 return -1;
-        return writer->watched ? writer->watcher.mark(writer->watcher.context, offset, mark_size, err) : 0;
+        return writer->watcher.mark ? writer->watcher.mark(writer->watcher.context, offset, mark_size, err) : 0;
 }
 
 /* Pads so that the stream is a multiple of the boundary once the held bytes and the next magic number are out. */
-static int put_padding(struct writer *writer, struct error *err)
+static int put_padding(struct vdiwriter *writer, struct error *err)
 {
         static const uint8_t zeros[RECORD_BODY_MAX];
         uint64_t boundary = writer->options.flush_boundary;
@@ -313,7 +312,7 @@ static int put_padding(struct writer *writer, struct error *err)
         return put_record(writer, writer->padding, size, err);
 }
 
-static int begin_stream(struct writer *writer, struct error *err)
+static int begin_stream(struct vdiwriter *writer, struct error *err)
 {
         if (writer->state != WRITER_FRESH)
                 return 0;
@@ -326,7 +325,7 @@ static int begin_stream(struct writer *writer, struct error *err)
 /* ---- data ---- */
 
 /* One raw block of `size` bytes, gathered from the caller's pieces; *at is the offset in the first of them. */
-static int put_block(struct writer *writer, const struct iovec **iov, size_t *at, size_t size, struct error *err)
+static int put_block(struct vdiwriter *writer, const struct iovec **iov, size_t *at, size_t size, struct error *err)
 {
         uint8_t header[FRAME_BLOCK_HEADER_SIZE];
 
@@ -354,10 +353,13 @@ static int put_block(struct writer *writer, const struct iovec **iov, size_t *at
         return 0;
 }
 
-static int write_stored(struct writer *writer, const struct iovec *iov, size_t total, struct error *err)
+static int write_stored(struct vdiwriter *writer, const struct iovec *iov, int count, struct error *err)
 {
+        size_t total = 0;
         size_t at = 0;
 
+        for (int i = 0; i < count; i++)
+                total += iov[i].iov_len;
         while (total > 0) {
                 size_t size = total < FRAME_BLOCK_MAX ? total : FRAME_BLOCK_MAX;
 
@@ -374,7 +376,7 @@ static int write_stored(struct writer *writer, const struct iovec *iov, size_t t
         return send_batch(writer, err);
 }
 
-static int write_compressed(struct writer *writer, const struct iovec *iov, int count, struct error *err)
+static int write_compressed(struct vdiwriter *writer, const struct iovec *iov, int count, struct error *err)
 {
         for (int i = 0; i < count; i++) {
                 const uint8_t *bytes = iov[i].iov_base;
@@ -396,41 +398,35 @@ static int write_compressed(struct writer *writer, const struct iovec *iov, int 
 /* ---- the stage's calls ---- */
 
 /* After a failed write nobody knows where the stream stands, so nothing more is written. */
-static int settle(struct writer *writer, int result)
+static int writer_settle(struct vdiwriter *writer, int result)
 {
         if (result < 0)
                 writer->state = WRITER_ENDED;
         return result;
 }
 
-static int refuse_state(const struct writer *writer, struct error *err)
+/* Each call that takes data begins so. */
+static int writer_enter(struct vdiwriter *writer, struct error *err)
 {
-        return error_raise(err, ERR_PROTOCOL, "a vdi stream was written after its %s",
-                           writer->state == WRITER_ENDED ? "end" : "data was complete");
+        if (writer->state > WRITER_OPEN)
+                return error_raise(err, ERR_PROTOCOL, "a vdi stream was written after its %s",
+                                   writer->state == WRITER_ENDED ? "end" : "data was complete");
+        return writer_settle(writer, begin_stream(writer, err));
 }
 
 static int writer_writev(struct stage *stage, const struct iovec *iov, int count, struct error *err)
 {
-        struct writer *writer = (struct writer *)stage;
-        size_t total = 0;
-        int result;
+        struct vdiwriter *writer = (struct vdiwriter *)stage;
 
-        if (writer->state > WRITER_OPEN)
-                return refuse_state(writer, err);
-        for (int i = 0; i < count; i++)
-                total += iov[i].iov_len;
-        result = begin_stream(writer, err);
-        if (result == 0)
-                result = writer->assembly ? write_compressed(writer, iov, count, err)
-                                          : write_stored(writer, iov, total, err);
-        return settle(writer, result);
+        if (writer_enter(writer, err) < 0)
+                return -1;
+        return writer_settle(writer, writer->assembly ? write_compressed(writer, iov, count, err)
+                                                      : write_stored(writer, iov, count, err));
 }
 
 /* All frames that were begun are whole, and nothing is held. */
-static int push_out(struct writer *writer, struct error *err)
+static int push_frames(struct vdiwriter *writer, struct error *err)
 {
-        if (begin_stream(writer, err) < 0)
-                return -1;
         /* Right after a flush, or the header, nothing is left to push out. */
         if (writer->frame_open || holds_content(writer) || writer->held_size > 0) {
                 if (close_frame(writer, err) < 0 || put_padding(writer, err) < 0 ||
@@ -440,21 +436,16 @@ static int push_out(struct writer *writer, struct error *err)
         return send_batch(writer, err);
 }
 
-static int flush_open(struct writer *writer, struct error *err)
-{
-        return push_out(writer, err) < 0 ? -1 : stage_flush(writer->stage.next, err);
-}
-
 static int writer_flush(struct stage *stage, struct error *err)
 {
-        struct writer *writer = (struct writer *)stage;
+        struct vdiwriter *writer = (struct vdiwriter *)stage;
 
-        if (writer->state > WRITER_OPEN)
-                return refuse_state(writer, err);
-        return settle(writer, flush_open(writer, err));
+        if (writer_enter(writer, err) < 0)
+                return -1;
+        return writer_settle(writer, push_frames(writer, err) < 0 ? -1 : stage_flush(stage->next, err));
 }
 
-static int put_complete_record(struct writer *writer, struct error *err)
+static int put_complete_record(struct vdiwriter *writer, struct error *err)
 {
         uint8_t body[RECORD_COMPLETE_BODY];
         struct record_complete complete = { .data_bytes = writer->data_bytes };
@@ -471,13 +462,13 @@ static int put_complete_record(struct writer *writer, struct error *err)
         return put_record(writer, writer->complete, size, err);
 }
 
-static int complete_open(struct writer *writer, struct error *err)
+static int complete_open(struct vdiwriter *writer, struct error *err)
 {
         uint64_t reserve;
 
-        if (begin_stream(writer, err) < 0 || close_frame(writer, err) < 0 || send_batch(writer, err) < 0 ||
-            put_complete_record(writer, err) < 0 || put_padding(writer, err) < 0 ||
-            put_frame_magic(writer, RECORD_MAGIC, err) < 0 || send_batch(writer, err) < 0)
+        if (close_frame(writer, err) < 0 || send_batch(writer, err) < 0 || put_complete_record(writer, err) < 0 ||
+            put_padding(writer, err) < 0 || put_frame_magic(writer, RECORD_MAGIC, err) < 0 ||
+            send_batch(writer, err) < 0)
                 return -1;
         writer->state = WRITER_COMPLETE;
         reserve = RECORD_PAYLOAD_MAX + seektable_size((uint64_t)writer->table.frames + 1) + TAIL_SLACK;
@@ -488,15 +479,15 @@ static int complete_open(struct writer *writer, struct error *err)
 
 static int writer_complete(struct stage *stage, struct error *err)
 {
-        struct writer *writer = (struct writer *)stage;
+        struct vdiwriter *writer = (struct vdiwriter *)stage;
 
-        if (writer->state > WRITER_OPEN)
-                return refuse_state(writer, err);
+        if (writer_enter(writer, err) < 0)
+                return -1;
         /* No reader would take such a stream, and here the server can still be told. */
         if (writer->announced >= 0 && writer->data_bytes != (uint64_t)writer->announced)
                 return error_raise(err, ERR_PROTOCOL, "the server sent %llu bytes, but had announced %lld",
                                    (unsigned long long)writer->data_bytes, (long long)writer->announced);
-        return settle(writer, complete_open(writer, err));
+        return writer_settle(writer, complete_open(writer, err));
 }
 
 static int put_table_bytes(void *to, const void *bytes, size_t size, struct error *err)
@@ -504,7 +495,7 @@ static int put_table_bytes(void *to, const void *bytes, size_t size, struct erro
         return put_small(to, bytes, size, err);
 }
 
-static int finish_complete(struct writer *writer, const char *report_json, struct error *err)
+static int finish_complete(struct vdiwriter *writer, const char *report_json, struct error *err)
 {
         CLEANUP(freep) uint8_t *frame = NULL;
         size_t size;
@@ -518,20 +509,18 @@ static int finish_complete(struct writer *writer, const char *report_json, struc
 
 static int writer_finish(struct stage *stage, const char *report_json, struct error *err)
 {
-        struct writer *writer = (struct writer *)stage;
+        struct vdiwriter *writer = (struct vdiwriter *)stage;
 
-        if (writer->state == WRITER_ENDED)
-                return refuse_state(writer, err);
         if (writer->state != WRITER_COMPLETE && writer_complete(stage, err) < 0)
                 return -1;
-        if (settle(writer, finish_complete(writer, report_json, err)) < 0)
+        if (writer_settle(writer, finish_complete(writer, report_json, err)) < 0)
                 return -1;
         writer->state = WRITER_ENDED;
         return stage_finish(stage->next, report_json, err);
 }
 
 /* A data frame that no reader accepts. */
-static int put_wrong_frame(struct writer *writer, struct error *err)
+static int put_wrong_frame(struct vdiwriter *writer, struct error *err)
 {
         if ((writer->held_size == 0 || writer->held_of_mark) && !writer->frame_open) {
                 writer->frame_content = 0;
@@ -547,7 +536,7 @@ static int put_wrong_frame(struct writer *writer, struct error *err)
 
 static void writer_abort(struct stage *stage, const char *reason)
 {
-        struct writer *writer = (struct writer *)stage;
+        struct vdiwriter *writer = (struct vdiwriter *)stage;
         CLEANUP(freep) uint8_t *frame = NULL;
         enum writer_state state = writer->state;
         struct error ignored = ERROR_INIT;
@@ -572,7 +561,7 @@ static void writer_abort(struct stage *stage, const char *reason)
 
 static void writer_free(struct stage *stage)
 {
-        struct writer *writer = (struct writer *)stage;
+        struct vdiwriter *writer = (struct vdiwriter *)stage;
 
         hasher_free(writer->hasher);
         seektable_deinit(&writer->table);
@@ -594,7 +583,7 @@ static const struct stage_ops writer_ops = {
         .free = writer_free,
 };
 
-static int prepare(struct writer *writer, const struct stream_info *info, struct error *err)
+static int writer_prepare(struct vdiwriter *writer, const struct stream_info *info, struct error *err)
 {
         const struct frame_settings settings = { .zstd_level = writer->options.zstd_level,
                                                  .zstd_long = writer->options.zstd_long };
@@ -620,15 +609,12 @@ static int prepare(struct writer *writer, const struct stream_info *info, struct
 int vdistream_writer_new(const struct stream_info *info, const struct vdistream_options *options, struct stage *next,
                          struct stage **ret_stage, struct error *err)
 {
-        struct writer *writer = calloc(1, sizeof *writer);
+        struct vdiwriter *writer = stage_make(sizeof *writer, &writer_ops, next, err);
 
-        if (!writer) {
-                stage_free(next);
-                return error_no_memory(err);
-        }
-        writer->stage = (struct stage){ .ops = &writer_ops, .next = next };
+        if (!writer)
+                return -1;
         writer->options = *options;
-        if (prepare(writer, info, err) < 0) {
+        if (writer_prepare(writer, info, err) < 0) {
                 stage_free(&writer->stage);
                 return -1;
         }
@@ -638,41 +624,32 @@ int vdistream_writer_new(const struct stream_info *info, const struct vdistream_
 
 uint64_t vdistream_writer_bytes_out(const struct stage *stage)
 {
-        return stage->ops == &writer_ops ? ((const struct writer *)stage)->bytes_out : 0;
+        return stage->ops == &writer_ops ? ((const struct vdiwriter *)stage)->bytes_out : 0;
 }
 
 /* ---- for a tape ---- */
 
 void vdistream_writer_watch(struct stage *stage, const struct vdistream_watcher *watcher)
 {
-        struct writer *writer = (struct writer *)stage;
-
-        writer->watched = true;
-        writer->watcher = *watcher;
+        ((struct vdiwriter *)stage)->watcher = *watcher;
 }
 
 int vdistream_writer_mark(struct stage *stage, uint32_t mark_size, struct error *err)
 {
-        struct writer *writer = (struct writer *)stage;
-        int result;
+        struct vdiwriter *writer = (struct vdiwriter *)stage;
 
-        if (writer->state > WRITER_OPEN)
-                return refuse_state(writer, err);
-        result = begin_stream(writer, err);
-        if (result == 0)
-                result = put_mark(writer, mark_size, err);
-        if (result == 0)
-                result = send_batch(writer, err);
-        return settle(writer, result);
+        if (writer_enter(writer, err) < 0)
+                return -1;
+        return writer_settle(writer, writer_put_mark(writer, mark_size, err) < 0 ? -1 : send_batch(writer, err));
 }
 
 int vdistream_writer_push(struct stage *stage, struct error *err)
 {
-        struct writer *writer = (struct writer *)stage;
+        struct vdiwriter *writer = (struct vdiwriter *)stage;
 
-        if (writer->state > WRITER_OPEN)
-                return writer->state == WRITER_COMPLETE ? 0 : refuse_state(writer, err);
-        return settle(writer, push_out(writer, err));
+        if (writer->state == WRITER_COMPLETE)
+                return 0;
+        return writer_enter(writer, err) < 0 ? -1 : writer_settle(writer, push_frames(writer, err));
 }
 
 /* The magic number goes over that of the frame that begins there, so that the file ends inside a frame after either
@@ -692,13 +669,13 @@ static int cut_file(int fd, const char *label, uint64_t offset, const uint8_t ma
         return fault ? error_raise_errno(err, fault, "cannot cut %s", label) : 0;
 }
 
-static int cut_open(struct writer *writer, const struct vdistream_cut *cut, struct error *err)
+static int cut_open(struct vdiwriter *writer, const struct vdistream_cut *cut, struct error *err)
 {
         uint8_t magic[FRAME_MAGIC_SIZE];
         uint32_t size, content;
 
         put_le32(magic, FRAME_MAGIC);
-        if (push_out(writer, err) < 0)
+        if (push_frames(writer, err) < 0)
                 return -1;
         while (writer->listed > cut->offset && seektable_drop(&writer->table, &size, &content)) {
                 writer->listed -= size;
@@ -718,9 +695,7 @@ static int cut_open(struct writer *writer, const struct vdistream_cut *cut, stru
 
 int vdistream_writer_cut(struct stage *stage, const struct vdistream_cut *cut, struct error *err)
 {
-        struct writer *writer = (struct writer *)stage;
+        struct vdiwriter *writer = (struct vdiwriter *)stage;
 
-        if (writer->state > WRITER_OPEN)
-                return refuse_state(writer, err);
-        return settle(writer, cut_open(writer, cut, err));
+        return writer_enter(writer, err) < 0 ? -1 : writer_settle(writer, cut_open(writer, cut, err));
 }

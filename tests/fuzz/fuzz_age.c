@@ -105,8 +105,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         static struct age_identities *identities;
 
         if (!identities) {
+                CLEANUP(fd_closep) int fd = memory_file("secret", 6);
+
                 identities = make_identities(SECRET, sizeof SECRET - 1);
-                if (identities->count != 1 || age_identities_set_passphrase_bytes(identities, "secret", 6, NULL) < 0)
+                if (identities->count != 1 || age_identities_set_passphrase(identities, fd, "secret", NULL) < 0)
                         abort();
         }
         read_layer(data, size, identities);

@@ -35,13 +35,25 @@ struct age_recipients *age_for(const char *recipient)
         return recipients;
 }
 
+int age_passphrase_fd(const char *passphrase)
+{
+        int fd = memfd_create("passphrase", MFD_CLOEXEC);
+
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, passphrase, strlen(passphrase)), strlen(passphrase));
+        assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+        return fd;
+}
+
 struct age_recipients *age_for_passphrase(const char *passphrase)
 {
         struct age_recipients *recipients = age_recipients_new();
+        int fd = age_passphrase_fd(passphrase);
         struct error err = ERROR_INIT;
 
         assert_non_null(recipients);
-        assert_ok(age_recipients_set_passphrase_bytes(recipients, passphrase, strlen(passphrase), &err), &err);
+        assert_ok(age_recipients_set_passphrase(recipients, fd, "phrase", &err), &err);
+        close(fd);
         return recipients;
 }
 
@@ -60,10 +72,12 @@ struct age_identities *age_with(const char *path)
 struct age_identities *age_with_passphrase(const char *passphrase)
 {
         struct age_identities *identities = age_identities_new();
+        int fd = age_passphrase_fd(passphrase);
         struct error err = ERROR_INIT;
 
         assert_non_null(identities);
-        assert_ok(age_identities_set_passphrase_bytes(identities, passphrase, strlen(passphrase), &err), &err);
+        assert_ok(age_identities_set_passphrase(identities, fd, "phrase", &err), &err);
+        close(fd);
         return identities;
 }
 

@@ -20,6 +20,9 @@ struct age_pair {
 
 struct age_pair age_make_pair(const char *name);
 struct age_recipients *age_for(const char *recipient);
+/* A file with it, to be read from its beginning. */
+int age_passphrase_fd(const char *passphrase);
+
 struct age_recipients *age_for_passphrase(const char *passphrase);
 struct age_identities *age_with(const char *path);
 struct age_identities *age_with_passphrase(const char *passphrase);

@@ -50,6 +50,7 @@ static void recipients_are_checked(void **state)
         };
         struct age_recipients *recipients = age_recipients_new();
         struct error err = ERROR_INIT;
+        int fd;
 
         (void)state;
         for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -64,7 +65,9 @@ static void recipients_are_checked(void **state)
         assert_ok(age_recipients_add(recipients, SPEC_RECIPIENT, &err), &err);
         assert_int_equal(age_recipients_count(recipients), 1);
         assert_string_equal(age_recipients_text(recipients, 0), SPEC_RECIPIENT);
-        assert_int_equal(age_recipients_set_passphrase_bytes(recipients, "x", 1, &err), -1);
+        fd = age_passphrase_fd("x");
+        assert_int_equal(age_recipients_set_passphrase(recipients, fd, "x", &err), -1);
+        close(fd);
         check_words(&err, ERR_USAGE, "not both");
         age_recipients_free(recipients);
 }
