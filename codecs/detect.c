@@ -22,33 +22,24 @@ const char *layer_name(enum layer_kind kind)
         return names[kind];
 }
 
-/* A format that another program must take off first. */
-static const struct foreign {
-        const char *bytes;
-        size_t size;
-        const char *name;
-        const char *remedy;
-} foreign[] = {
 #define BEGINS(text) (text), sizeof(text) - 1
-        { BEGINS("\x1F\x8B"), "compressed with gzip", "gzip -dc" },
-        { BEGINS("\xFD"
-                 "7zXZ\0"),
-          "compressed with xz", "xz -dc" },
-        { BEGINS("BZh"), "compressed with bzip2", "bzip2 -dc" },
-        { BEGINS("\x04\x22\x4D\x18"), "compressed with lz4", "lz4 -dc" },
-        { BEGINS("\x02\x21\x4C\x18"), "compressed with lz4", "lz4 -dc" }, /* its legacy format */
-        { BEGINS("7z\xBC\xAF\x27\x1C"), "a 7-Zip archive", "7z e -so FILE" },
-};
-
-static const struct known {
+static const struct known_beginning {
         const char *bytes;
         size_t size;
         enum layer_kind kind;
-} known[] = {
-        { "SQLite format 3", 16, LAYER_SQLITE }, /* the NUL belongs to it */
-        { BEGINS("TAPE"), LAYER_MTF },
-        { BEGINS(AGE_VERSION_PREFIX), LAYER_AGE },
-        { BEGINS(AGE_ARMOR_BEGIN), LAYER_AGE },
+        const char *name; /* of a format that another program must take off first; NULL: it is the kind */
+        const char *remedy;
+} known_beginnings[] = {
+        { "SQLite format 3", 16, LAYER_SQLITE, NULL, NULL }, /* the NUL belongs to it */
+        { BEGINS("TAPE"), LAYER_MTF, NULL, NULL },
+        { BEGINS(AGE_VERSION_PREFIX), LAYER_AGE, NULL, NULL },
+        { BEGINS(AGE_ARMOR_BEGIN), LAYER_AGE, NULL, NULL },
+        { BEGINS("\x1F\x8B"), LAYER_BARE, "compressed with gzip", "gzip -dc" },
+        { "\xFD\x37zXZ", 6, LAYER_BARE, "compressed with xz", "xz -dc" }, /* here, too */
+        { BEGINS("BZh"), LAYER_BARE, "compressed with bzip2", "bzip2 -dc" },
+        { BEGINS("\x04\x22\x4D\x18"), LAYER_BARE, "compressed with lz4", "lz4 -dc" },
+        { BEGINS("\x02\x21\x4C\x18"), LAYER_BARE, "compressed with lz4", "lz4 -dc" }, /* its legacy format */
+        { BEGINS("7z\xBC\xAF\x27\x1C"), LAYER_BARE, "a 7-Zip archive", "7z e -so FILE" },
 };
 
 int detect_layer(const uint8_t *bytes, size_t size, const char *label, enum layer_kind *ret_kind, struct error *err)
@@ -61,16 +52,16 @@ int detect_layer(const uint8_t *bytes, size_t size, const char *label, enum laye
                 *ret_kind = record_is_ours(bytes, size) ? LAYER_VDISTREAM : LAYER_ZSTD;
                 return 0;
         }
-        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-                if (size >= known[i].size && memcmp(bytes, known[i].bytes, known[i].size) == 0) {
-                        *ret_kind = known[i].kind;
-                        return 0;
-                }
-        }
-        for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
-                if (size >= foreign[i].size && memcmp(bytes, foreign[i].bytes, foreign[i].size) == 0)
-                        return error_raise(err, ERR_USAGE, "%s is %s; pipe it through `%s`", label, foreign[i].name,
-                                           foreign[i].remedy);
+        for (size_t i = 0; i < sizeof known_beginnings / sizeof known_beginnings[0]; i++) {
+                const struct known_beginning *known = &known_beginnings[i];
+
+                if (size < known->size || memcmp(bytes, known->bytes, known->size) != 0)
+                        continue;
+                if (known->name)
+                        return error_raise(err, ERR_USAGE, "%s is %s; pipe it through `%s`", label, known->name,
+                                           known->remedy);
+                *ret_kind = known->kind;
+                return 0;
         }
         return error_raise(err, ERR_DAMAGED, "%s is no backup that vdipipe knows", label);
 }

@@ -3,18 +3,12 @@
 #include <string.h>
 
 #include "codecs/age/age.h"
-#include "codecs/detect.h"
 #include "codecs/base/label.h"
-#include "codecs/layers.h"
+#include "codecs/detect.h"
 #include "core/base/cleanup.h"
 
-struct opened {
-        struct reader reader; /* first: what the caller sees */
-        struct source *vdistream;
-};
-
 /* Looks at what comes next and leaves it to be read again. */
-static int look(struct reader *reader, const char *label, enum layer_kind *ret_kind, struct error *err)
+static int look_at_layer(struct reader *reader, const char *label, enum layer_kind *ret_kind, struct error *err)
 {
         uint8_t bytes[DETECT_SIZE];
         ssize_t n = source_read_full(reader->source, bytes, sizeof bytes, err);
@@ -24,16 +18,23 @@ static int look(struct reader *reader, const char *label, enum layer_kind *ret_k
         return peek_source_new(take_ptr(&reader->source), bytes, (size_t)n, &reader->source, err);
 }
 
-/* Takes off one layer. Returns 1 when another may be inside, 0 when what is left is data, -1. */
-static int peel(struct opened *opened, const struct reader_options *options, char label[LABEL_MAX], struct error *err)
+/* What is left is inside a layer: returns 1. */
+static int label_content(char label[LABEL_MAX], enum layer_kind kind)
 {
-        struct reader *reader = &opened->reader;
         char outer[LABEL_MAX];
-        enum layer_kind kind;
 
-        if (options->bare)
-                kind = LAYER_BARE;
-        else if (look(reader, label, &kind, err) < 0)
+        memcpy(outer, label, LABEL_MAX);
+        snprintf(label, LABEL_MAX, "the %s content of %.480s", layer_name(kind), outer);
+        return 1;
+}
+
+/* Takes off one layer. Returns 1 when another may be inside, 0 when what is left is data, -1. */
+static int peel(struct reader *reader, const struct reader_options *options, char label[LABEL_MAX], struct error *err)
+{
+        enum layer_kind kind = LAYER_BARE;
+        struct source **at = &reader->source;
+
+        if (!options->bare && look_at_layer(reader, label, &kind, err) < 0)
                 return -1;
         if (reader->layer_count == LAYERS_MAX)
                 return error_raise(err, ERR_DAMAGED, "%s has more than %d layers", label, LAYERS_MAX);
@@ -45,26 +46,17 @@ static int peel(struct opened *opened, const struct reader_options *options, cha
                 options->facts->layers[options->facts->layer_count++] = kind;
         switch (kind) {
         case LAYER_VDISTREAM:
-                if (vdistream_source_new(take_ptr(&reader->source), label, options, &reader->info, &reader->source,
-                                         err) < 0)
+                if (vdistream_source_new(take_ptr(at), label, options, &reader->info, at, err) < 0)
                         return -1;
                 reader->has_info = true;
-                opened->vdistream = reader->source;
+                reader->stream = reader->source;
                 return 0;
         case LAYER_ZSTD:
-                if (zstd_source_new(take_ptr(&reader->source), label, options, &reader->source, err) < 0)
-                        return -1;
-                memcpy(outer, label, LABEL_MAX);
-                snprintf(label, LABEL_MAX, "the zstd content of %.480s", outer);
-                return 1;
-        case LAYER_SQLITE:
-                return sqlite_source_new(take_ptr(&reader->source), label, &reader->source, err);
+                return zstd_source_new(take_ptr(at), label, options, at, err) < 0 ? -1 : label_content(label, kind);
         case LAYER_AGE:
-                if (age_source_new(take_ptr(&reader->source), label, options, &reader->source, err) < 0)
-                        return -1;
-                memcpy(outer, label, LABEL_MAX);
-                snprintf(label, LABEL_MAX, "the age content of %.480s", outer);
-                return 1;
+                return age_source_new(take_ptr(at), label, options, at, err) < 0 ? -1 : label_content(label, kind);
+        case LAYER_SQLITE:
+                return sqlite_source_new(take_ptr(at), label, at, err);
         case LAYER_MTF:
         case LAYER_BARE:
                 return 0;
@@ -86,20 +78,18 @@ static int check_sealed(const struct reader *reader, const char *label, struct e
 
 int reader_open(int fd, const struct reader_options *options, struct reader **ret_reader, struct error *err)
 {
-        CLEANUP(reader_freep) struct reader *reader = NULL;
-        struct opened *opened = calloc(1, sizeof *opened);
+        CLEANUP(reader_freep) struct reader *reader = calloc(1, sizeof *reader);
         char label[LABEL_MAX], outermost[LABEL_MAX];
         int more;
 
-        if (!opened)
+        if (!reader)
                 return error_no_memory(err);
-        reader = &opened->reader;
         if (label_of_input(options->name, label, err) < 0 ||
             fd_source_new(fd, label, options->cancel, &reader->source, err) < 0)
                 return -1;
         memcpy(outermost, label, LABEL_MAX);
         do {
-                more = peel(opened, options, label, err);
+                more = peel(reader, options, label, err);
         } while (more > 0 && !options->outermost_only);
         if (more < 0 || (options->sealed_only && check_sealed(reader, outermost, err) < 0))
                 return -1;
@@ -113,7 +103,7 @@ void reader_free(struct reader *reader)
                 return;
         source_free(reader->source);
         stream_info_deinit(&reader->info);
-        free(reader); /* the first member of struct opened */
+        free(reader);
 }
 
 void reader_freep(struct reader **reader)
@@ -124,7 +114,5 @@ void reader_freep(struct reader **reader)
 
 const struct stream_tail *reader_tail(const struct reader *reader)
 {
-        const struct opened *opened = (const struct opened *)reader;
-
-        return opened->vdistream ? vdistream_source_tail(opened->vdistream) : NULL;
+        return reader->stream ? vdistream_source_tail(reader->stream) : NULL;
 }

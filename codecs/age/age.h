@@ -12,8 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "codecs/codecs.h"
-#include "codecs/base/pool.h"
+#include "codecs/base/reading.h"
+#include "codecs/base/source.h"
+#include "codecs/base/stage.h"
 
 enum {
         AGE_CHUNK_SIZE = 65536,  /* plaintext of all chunks but the last: flush_boundary of a vdi stream inside */

@@ -6,9 +6,10 @@
 #ifndef VDIPIPE_CODECS_AGE_ARMOR_H
 #define VDIPIPE_CODECS_AGE_ARMOR_H
 
-#include <stdint.h>
+#include <stdatomic.h>
 
-#include "codecs/codecs.h"
+#include "codecs/base/source.h"
+#include "codecs/base/stage.h"
 
 #define AGE_ARMOR_BEGIN "-----BEGIN AGE ENCRYPTED FILE-----"
 #define AGE_ARMOR_END   "-----END AGE ENCRYPTED FILE-----"

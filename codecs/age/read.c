@@ -11,7 +11,7 @@
 #include "codecs/age/stanza.h"
 #include "codecs/base/intake.h"
 #include "codecs/base/secret.h"
-#include "codecs/layers.h"
+#include "codecs/ends/ends.h"
 #include "core/base/cleanup.h"
 
 struct age_source {

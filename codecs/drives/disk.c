@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "codecs/codecs.h"
 #include "codecs/drives/frame_index.h"
-#include "codecs/layers.h"
 #include "core/base/cleanup.h"
 #include "core/base/fault.h"
 #include "core/base/fd_io.h"

@@ -11,10 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "codecs/base/label.h"
 #include "codecs/codecs.h"
 #include "codecs/stream/frame.h"
-#include "codecs/base/label.h"
-#include "codecs/stream/vdistream.h"
+#include "codecs/stream/stream.h"
 
 enum { FRAME_INDEX_MAX = 16 << 20 }; /* frames and marks */
 

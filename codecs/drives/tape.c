@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "codecs/drives/frame_index.h"
-#include "codecs/stream/vdistream.h"
+#include "codecs/stream/stream.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 

@@ -1,4 +1,4 @@
-#include "codecs/layers.h"
+#include "codecs/ends/ends.h"
 
 #include <errno.h>
 #include <fcntl.h>

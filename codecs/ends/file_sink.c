@@ -5,7 +5,7 @@
  * locking it another run may take it for dead, lock and remove it; so after locking we look whether the name still
  * means our file.
  */
-#include "codecs/codecs.h"
+#include "codecs/ends/ends.h"
 
 #include <dirent.h>
 #include <errno.h>

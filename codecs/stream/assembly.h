@@ -12,18 +12,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "codecs/base/pool_ring.h"
 #include "codecs/stream/frame.h"
-#include "codecs/base/pool.h"
 #include "core/base/error.h"
 
-struct assembly;
+struct assembly {
+        struct frame_settings settings;
+        size_t content_max;
+        struct pool_ring ring; /* of the buffers; the next one is being filled */
+};
 
-/* The pool is borrowed, and may be NULL. */
-int assembly_new(const struct frame_settings *settings, struct pool *pool, struct assembly **ret_assembly,
-                 struct error *err);
+/* The pool is borrowed, and may be NULL. All 0, or after a failure: only to be released. */
+int assembly_init(struct assembly *assembly, const struct frame_settings *settings, struct pool *pool,
+                  struct error *err);
 
-/* Takes back what nobody began, and waits for the rest. NULL is allowed. */
-void assembly_free(struct assembly *assembly);
+/* Takes back what nobody began, and waits for the rest. */
+void assembly_deinit(struct assembly *assembly);
 
 /* Copies the beginning of `bytes` into the buffer being filled. Returns how much of it: 0 when no buffer is free. */
 size_t assembly_add(struct assembly *assembly, const void *bytes, size_t size);
@@ -31,11 +35,8 @@ size_t assembly_add(struct assembly *assembly, const void *bytes, size_t size);
 /* Ends the frame being filled, if there is content for one. */
 void assembly_close(struct assembly *assembly);
 
-/* Whether there is content that was not released yet. */
+/* Whether there is content that was not released yet. Also where there are no buffers. */
 bool assembly_is_empty(const struct assembly *assembly);
-
-/* Whether assembly_oldest() would return at once. */
-bool assembly_is_ready(struct assembly *assembly);
 
 struct assembled {
         const uint8_t *frame; /* until released */
@@ -43,16 +44,10 @@ struct assembled {
         uint32_t content;
 };
 
-/* Waits for the oldest closed frame; there must be one. */
+/* Waits for the oldest frame of the ring. */
 int assembly_oldest(struct assembly *assembly, struct assembled *ret_frame, struct error *err);
-
-/* Whether assembly_oldest() has a frame to wait for. */
-bool assembly_has_closed(const struct assembly *assembly);
 
 /* The oldest frame's buffers may be used again. Only after assembly_oldest(). */
 void assembly_release(struct assembly *assembly);
-
-/* Nobody wants the content any more: what no thread has begun is not compressed. */
-void assembly_drop(struct assembly *assembly);
 
 #endif

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "codecs/base/hash.h"
-#include "codecs/stream/vdistream.h"
+#include "codecs/stream/stream.h"
 
 struct digest_place {
         uint64_t at;           /* bytes that the digest covers */

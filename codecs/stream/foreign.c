@@ -11,10 +11,10 @@
 #include "codecs/base/intake.h"
 #include "codecs/base/label.h"
 #include "codecs/base/pool.h"
-#include "codecs/layers.h"
 #include "codecs/stream/frame.h"
 #include "codecs/stream/frame_queue.h"
 #include "codecs/stream/record.h"
+#include "codecs/stream/stream.h"
 
 #define WINDOW_LIMIT_DEFAULT ((uint64_t)8 << 20)
 #define WINDOW_MAX           ((uint64_t)1 << WINDOW_LOG_MAX)

@@ -1,6 +1,5 @@
 #include "codecs/stream/frame.h"
 
-#include <stdlib.h>
 #include <zstd_errors.h>
 
 #include "codecs/base/bytes.h"
@@ -59,68 +58,34 @@ void frame_stored_tail(uint8_t tail[FRAME_STORED_TAIL_SIZE], uint32_t checksum)
  * beside the work there to ask for them anew, and then only the frames being compressed have them. */
 #define KEPT_MAX ((size_t)8 << 20)
 
-struct frame_encoder {
-        struct frame_settings settings;
-        ZSTD_CCtx *context; /* NULL: given back after the last frame */
-};
-
 size_t frame_content_max(const struct frame_settings *settings)
 {
         return settings->zstd_long ? FRAME_CONTENT_MAX_LONG : FRAME_CONTENT_MAX;
 }
 
-static void encoder_drop_context(struct frame_encoder *encoder)
-{
-        ZSTD_freeCCtx(encoder->context);
-        encoder->context = NULL;
-}
-
-static int encoder_make_context(struct frame_encoder *encoder, struct error *err)
+static int set_up_encoder(ZSTD_CCtx *encoder, const struct frame_settings *settings, struct error *err)
 {
         const struct {
                 ZSTD_cParameter parameter;
                 int value;
         } values[] = {
-                { ZSTD_c_compressionLevel, encoder->settings.zstd_level },
+                { ZSTD_c_compressionLevel, settings->zstd_level },
                 { ZSTD_c_checksumFlag, 1 },
                 { ZSTD_c_enableLongDistanceMatching, 1 },
                 { ZSTD_c_windowLog, FRAME_WINDOW_LOG_LONG },
         };
-        size_t count = encoder->settings.zstd_long ? 4 : 2;
-
-        encoder->context = ZSTD_createCCtx();
-        if (!encoder->context)
-                return error_no_memory(err);
-        for (size_t i = 0; i < count; i++) {
-                size_t result = ZSTD_CCtx_setParameter(encoder->context, values[i].parameter, values[i].value);
-
-                if (ZSTD_isError(result))
-                        return error_raise(err, ERR_FAILED, "zstd level %d: %s", encoder->settings.zstd_level,
-                                           ZSTD_getErrorName(result));
-        }
-        return 0;
-}
-
-int frame_encoder_new(const struct frame_settings *settings, struct frame_encoder **ret_encoder, struct error *err)
-{
-        struct frame_encoder *encoder = calloc(1, sizeof *encoder);
+        size_t count = settings->zstd_long ? 4 : 2;
 
         if (!encoder)
                 return error_no_memory(err);
-        encoder->settings = *settings;
-        if (encoder_make_context(encoder, err) < 0) {
-                frame_encoder_free(encoder);
-                return -1;
-        }
-        *ret_encoder = encoder;
-        return 0;
-}
+        for (size_t i = 0; i < count; i++) {
+                size_t result = ZSTD_CCtx_setParameter(encoder, values[i].parameter, values[i].value);
 
-void frame_encoder_free(struct frame_encoder *encoder)
-{
-        if (encoder)
-                encoder_drop_context(encoder);
-        free(encoder);
+                if (ZSTD_isError(result))
+                        return error_raise(err, ERR_FAILED, "zstd level %d: %s", settings->zstd_level,
+                                           ZSTD_getErrorName(result));
+        }
+        return 0;
 }
 
 size_t frame_bound(size_t content_size)
@@ -128,16 +93,21 @@ size_t frame_bound(size_t content_size)
         return ZSTD_compressBound(content_size) + FRAME_HEADER_MAX + FRAME_CHECKSUM_SIZE;
 }
 
-int frame_encode(struct frame_encoder *encoder, const void *content, size_t content_size, void *frame, size_t room,
-                 size_t *ret_size, struct error *err)
+int frame_encode(ZSTD_CCtx **encoder, const struct frame_settings *settings, const void *content, size_t content_size,
+                 void *frame, size_t room, size_t *ret_size, struct error *err)
 {
         size_t result;
 
-        if (!encoder->context && encoder_make_context(encoder, err) < 0)
-                return -1;
-        result = ZSTD_compress2(encoder->context, frame, room, content, content_size);
-        if (ZSTD_sizeof_CCtx(encoder->context) > KEPT_MAX)
-                encoder_drop_context(encoder);
+        if (!*encoder) {
+                *encoder = ZSTD_createCCtx();
+                if (set_up_encoder(*encoder, settings, err) < 0)
+                        return -1;
+        }
+        result = ZSTD_compress2(*encoder, frame, room, content, content_size);
+        if (ZSTD_sizeof_CCtx(*encoder) > KEPT_MAX) {
+                ZSTD_freeCCtx(*encoder);
+                *encoder = NULL;
+        }
         if (ZSTD_isError(result))
                 return error_raise(err, ERR_FAILED, "zstd: %s", ZSTD_getErrorName(result));
         *ret_size = result;

@@ -74,17 +74,13 @@ struct frame_settings {
 /* What the writer puts into a frame. */
 size_t frame_content_max(const struct frame_settings *settings);
 
-struct frame_encoder;
-
-int frame_encoder_new(const struct frame_settings *settings, struct frame_encoder **ret_encoder, struct error *err);
-void frame_encoder_free(struct frame_encoder *encoder);
-
 /* Room that a frame of so much content can need. */
 size_t frame_bound(size_t content_size);
 
-/* Compresses 1 to frame_content_max() bytes into one frame, magic and checksum included. */
-int frame_encode(struct frame_encoder *encoder, const void *content, size_t content_size, void *frame, size_t room,
-                 size_t *ret_size, struct error *err);
+/* Compresses 1 to frame_content_max() bytes into one frame, magic and checksum included. *encoder is zstd's context,
+ * made where it is NULL, and given back where it is too large to be kept for the next frame. */
+int frame_encode(ZSTD_CCtx **encoder, const struct frame_settings *settings, const void *content, size_t content_size,
+                 void *frame, size_t room, size_t *ret_size, struct error *err);
 
 enum frame_result { FRAME_OK = 0, FRAME_WRONG_CHECKSUM, FRAME_CORRUPT };
 

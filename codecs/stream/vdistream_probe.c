@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include "codecs/base/bytes.h"
-#include "codecs/codecs.h"
 #include "codecs/base/label.h"
 #include "codecs/stream/record.h"
 #include "codecs/stream/seektable.h"
+#include "codecs/stream/stream.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 

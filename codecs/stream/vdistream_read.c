@@ -6,12 +6,11 @@
 #include "codecs/base/intake.h"
 #include "codecs/base/label.h"
 #include "codecs/base/room.h"
-#include "codecs/layers.h"
 #include "codecs/stream/frame.h"
 #include "codecs/stream/frame_queue.h"
 #include "codecs/stream/record.h"
 #include "codecs/stream/seektable.h"
-#include "codecs/stream/vdistream.h"
+#include "codecs/stream/stream.h"
 #include "core/base/cleanup.h"
 
 enum vdireader_phase {

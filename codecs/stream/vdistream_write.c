@@ -8,15 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "codecs/stream/assembly.h"
 #include "codecs/base/bytes.h"
-#include "codecs/codecs.h"
+#include "codecs/base/hash.h"
+#include "codecs/stream/assembly.h"
 #include "codecs/stream/digest_trail.h"
 #include "codecs/stream/frame.h"
-#include "codecs/base/hash.h"
 #include "codecs/stream/record.h"
 #include "codecs/stream/seektable.h"
-#include "codecs/stream/vdistream.h"
+#include "codecs/stream/stream.h"
 #include "core/base/cleanup.h"
 #include "core/base/fault.h"
 #include "core/base/fd_io.h"
@@ -65,7 +64,7 @@ struct vdiwriter {
         size_t held_size;
         bool held_of_mark; /* what is held is the end of a mark, not of a data frame */
 
-        struct assembly *assembly; /* where frames are compressed; NULL: they are stored */
+        struct assembly assembly; /* where frames are compressed; without buffers: they are stored */
 
         struct iovec iov[BATCH_IOV]; /* what the next write takes */
         int iov_count;
@@ -103,26 +102,18 @@ static int put_small(struct vdiwriter *writer, const void *bytes, size_t size, s
         struct iovec *last;
         uint8_t *at;
 
-        if (size > BATCH_SMALL - writer->small_used && send_batch(writer, err) < 0)
+        if ((size > BATCH_SMALL - writer->small_used || writer->iov_count == BATCH_IOV) && send_batch(writer, err) < 0)
                 return -1;
         at = writer->small + writer->small_used;
         memcpy(at, bytes, size);
         hasher_stream(writer->hasher, at, size);
         writer->small_used += size;
         last = writer->iov_count > 0 ? &writer->iov[writer->iov_count - 1] : NULL;
-        if (last && (uint8_t *)last->iov_base + last->iov_len == at) {
-                last->iov_len += size;
-                writer->bytes_put += size;
-                return 0;
-        }
-        if (writer->iov_count < BATCH_IOV)
+        if (!last || (uint8_t *)last->iov_base + last->iov_len != at)
                 return put_lent(writer, at, size, err);
-        writer->small_used -= size;
-        if (send_batch(writer, err) < 0)
-                return -1;
-        memcpy(writer->small, bytes, size);
-        writer->small_used = size;
-        return put_lent(writer, writer->small, size, err);
+        last->iov_len += size;
+        writer->bytes_put += size;
+        return 0;
 }
 
 /* ---- frames ---- */
@@ -215,34 +206,20 @@ static int put_oldest_frame(struct vdiwriter *writer, struct error *err)
 {
         struct assembled assembled;
 
-        if (assembly_oldest(writer->assembly, &assembled, err) < 0 || put_compressed_frame(writer, &assembled, err) < 0)
+        if (assembly_oldest(&writer->assembly, &assembled, err) < 0 ||
+            put_compressed_frame(writer, &assembled, err) < 0)
                 return -1;
-        assembly_release(writer->assembly);
-        return 0;
-}
-
-static int put_finished_frames(struct vdiwriter *writer, struct error *err)
-{
-        while (assembly_is_ready(writer->assembly)) {
-                if (put_oldest_frame(writer, err) < 0)
-                        return -1;
-        }
+        assembly_release(&writer->assembly);
         return 0;
 }
 
 static int put_all_frames(struct vdiwriter *writer, struct error *err)
 {
-        assembly_close(writer->assembly);
-        while (assembly_has_closed(writer->assembly)) {
+        assembly_close(&writer->assembly);
+        while (writer->assembly.ring.submitted > 0)
                 if (put_oldest_frame(writer, err) < 0)
                         return -1;
-        }
         return 0;
-}
-
-static bool holds_content(const struct vdiwriter *writer)
-{
-        return writer->assembly && !assembly_is_empty(writer->assembly);
 }
 
 /* Ends the frames that were begun, were it only by a magic number. */
@@ -250,7 +227,7 @@ static int close_frame(struct vdiwriter *writer, struct error *err)
 {
         if (writer->frame_open)
                 return close_stored_frame(writer, err);
-        if (holds_content(writer))
+        if (!assembly_is_empty(&writer->assembly))
                 return put_all_frames(writer, err);
         if (!writer->magic_out)
                 return 0;
@@ -383,7 +360,7 @@ static int write_compressed(struct vdiwriter *writer, const struct iovec *iov, i
                 size_t left = iov[i].iov_len;
 
                 while (left > 0) {
-                        size_t piece = assembly_add(writer->assembly, bytes, left);
+                        size_t piece = assembly_add(&writer->assembly, bytes, left);
 
                         if (piece == 0 && put_oldest_frame(writer, err) < 0)
                                 return -1;
@@ -392,7 +369,10 @@ static int write_compressed(struct vdiwriter *writer, const struct iovec *iov, i
                         left -= piece;
                 }
         }
-        return put_finished_frames(writer, err) < 0 ? -1 : send_batch(writer, err);
+        while (pool_ring_is_done(&writer->assembly.ring))
+                if (put_oldest_frame(writer, err) < 0)
+                        return -1;
+        return send_batch(writer, err);
 }
 
 /* ---- the stage's calls ---- */
@@ -420,15 +400,15 @@ static int writer_writev(struct stage *stage, const struct iovec *iov, int count
 
         if (writer_enter(writer, err) < 0)
                 return -1;
-        return writer_settle(writer, writer->assembly ? write_compressed(writer, iov, count, err)
-                                                      : write_stored(writer, iov, count, err));
+        return writer_settle(writer, writer->options.compress ? write_compressed(writer, iov, count, err)
+                                                              : write_stored(writer, iov, count, err));
 }
 
 /* All frames that were begun are whole, and nothing is held. */
 static int push_frames(struct vdiwriter *writer, struct error *err)
 {
         /* Right after a flush, or the header, nothing is left to push out. */
-        if (writer->frame_open || holds_content(writer) || writer->held_size > 0) {
+        if (writer->frame_open || !assembly_is_empty(&writer->assembly) || writer->held_size > 0) {
                 if (close_frame(writer, err) < 0 || put_padding(writer, err) < 0 ||
                     put_frame_magic(writer, FRAME_MAGIC, err) < 0)
                         return -1;
@@ -543,8 +523,7 @@ static void writer_abort(struct stage *stage, const char *reason)
         size_t size;
 
         writer->state = state == WRITER_FRESH ? WRITER_FRESH : WRITER_ENDED;
-        if (writer->assembly)
-                assembly_drop(writer->assembly);
+        pool_ring_drop(&writer->assembly.ring);
         if (state != WRITER_ENDED && record_aborted_build(reason, &frame, &size, &ignored) == 0 &&
             begin_stream(writer, &ignored) == 0) {
                 stage_hurry(stage->next);
@@ -566,7 +545,7 @@ static void writer_free(struct stage *stage)
         hasher_free(writer->hasher);
         seektable_deinit(&writer->table);
         digest_trail_deinit(&writer->trail);
-        assembly_free(writer->assembly);
+        assembly_deinit(&writer->assembly);
         free(writer->header);
         free(writer->complete);
         free(writer->padding);
@@ -603,7 +582,7 @@ static int writer_prepare(struct vdiwriter *writer, const struct stream_info *in
                 return error_no_memory(err);
         if (!writer->options.compress)
                 return 0;
-        return assembly_new(&settings, writer->options.pool, &writer->assembly, err);
+        return assembly_init(&writer->assembly, &settings, writer->options.pool, err);
 }
 
 int vdistream_writer_new(const struct stream_info *info, const struct vdistream_options *options, struct stage *next,

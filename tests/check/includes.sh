@@ -32,11 +32,10 @@ allow core/sqlite core/base/ core/servers/ core/tsql/ "$vds"
 allow core/mssql core/base/ core/servers/ core/tsql/ "$vds"
 allow core/standin core/base/ core/servers/ core/tsql/ core/tds/ core/script/ core/sqlite/ "$vds"
 
-made='codecs/((codecs|layers)\.h|stream/info\.h)'
 allow codecs/base core/base/
-allow codecs/ends core/base/ codecs/base/ "$made"
-allow codecs/stream core/base/ codecs/base/ codecs/ends/ "$made"
-allow codecs/age core/base/ codecs/base/ "$made"
+allow codecs/ends core/base/ codecs/base/
+allow codecs/stream core/base/ codecs/base/ codecs/ends/
+allow codecs/age core/base/ codecs/base/ codecs/ends/ends.h
 allow codecs core/base/ codecs/base/ codecs/ends/ codecs/stream/ codecs/age/
 allow codecs/drives core/base/ codecs/
 

@@ -11,7 +11,7 @@
 #include "codecs/age/armor.h"
 #include "codecs/age/bech32.h"
 #include "codecs/age/stanza.h"
-#include "codecs/layers.h"
+#include "codecs/codecs.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 #include "fuzz.h"

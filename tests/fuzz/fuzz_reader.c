@@ -15,7 +15,7 @@
 #include "codecs/base/pool.h"
 #include "codecs/stream/record.h"
 #include "codecs/drives/tape.h"
-#include "codecs/stream/vdistream.h"
+#include "codecs/stream/stream.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 #include "fuzz.h"

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "codecs/base/bytes.h"
-#include "codecs/layers.h"
+#include "codecs/codecs.h"
 #include "core/base/fd_io.h"
 
 /* An image that says it has `pages` pages of 1024 bytes. */

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "codecs/layers.h"
+#include "codecs/codecs.h"
 #include "core/base/fd_io.h"
 
 struct age_pair age_make_pair(const char *name)

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "codecs/age/stanza.h"
-#include "codecs/layers.h"
+#include "codecs/codecs.h"
 
 enum { CHUNK = AGE_CHUNK_SIZE, SEALED = CHUNK + AGE_TAG_SIZE, LINE_ROOM = 128 };
 

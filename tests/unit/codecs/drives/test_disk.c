@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "codecs/drives/disk.h"
-#include "codecs/stream/vdistream.h"
+#include "codecs/stream/stream.h"
 #include "core/base/fd_io.h"
 
 enum { PAGE = 512, MODEL_SIZE = 3 << 20, THREADS = 4, PART = 1 << 20 };

@@ -16,7 +16,7 @@
 #include "codecs/base/bytes.h"
 #include "codecs/stream/record.h"
 #include "codecs/drives/tape.h"
-#include "codecs/stream/vdistream.h"
+#include "codecs/stream/stream.h"
 #include "core/base/fd_io.h"
 
 enum { BLOCK = 512, STEPS = 26 };

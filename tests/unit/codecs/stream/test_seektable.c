@@ -6,7 +6,7 @@
 #include "codecs/base/bytes.h"
 #include "codecs/stream/frame.h"
 #include "codecs/base/hash.h"
-#include "codecs/layers.h"
+#include "codecs/codecs.h"
 #include "codecs/stream/record.h"
 #include "codecs/stream/seektable.h"
 
