@@ -39,24 +39,6 @@ static int header_append(struct age_header *header, const char *text, size_t siz
         return 0;
 }
 
-const char *age_stanza_argument(const struct age_header *header, const struct age_stanza *stanza, size_t index,
-                                size_t *ret_size)
-{
-        const char *at = header->text + stanza->arguments;
-        const char *end = at + stanza->arguments_size;
-        const char *space;
-
-        for (; index > 0; index--) {
-                at = memchr(at, ' ', (size_t)(end - at));
-                if (!at)
-                        return NULL;
-                at++;
-        }
-        space = memchr(at, ' ', (size_t)(end - at));
-        *ret_size = (size_t)((space ? space : end) - at);
-        return at;
-}
-
 bool age_header_is_authentic(const struct age_header *header, const uint8_t file_key[AGE_FILE_KEY_SIZE])
 {
         uint8_t mac[AGE_MAC_SIZE];
@@ -126,17 +108,24 @@ static int read_version(struct age_header *header, struct intake *intake, struct
                            version);
 }
 
-/* One or more of visible characters, between single spaces. */
-static bool arguments_are_valid(const char *text, size_t size)
+/* One or more arguments of visible characters, between single spaces. False: they are none. */
+static bool read_arguments(const struct age_header *header, size_t at, size_t end, struct age_stanza *stanza)
 {
-        bool inside = false;
+        for (;; at++) {
+                size_t begin = at;
 
-        for (size_t i = 0; i < size; i++) {
-                if (text[i] == ' ' ? !inside : !(text[i] > ' ' && text[i] <= '~'))
+                while (at < end && header->text[at] > ' ' && header->text[at] <= '~')
+                        at++;
+                if (at == begin || (at < end && header->text[at] != ' '))
                         return false;
-                inside = text[i] != ' ';
+                if (stanza->argument_count < AGE_ARGUMENTS_KEPT) {
+                        stanza->arguments[stanza->argument_count].at = begin;
+                        stanza->arguments[stanza->argument_count].size = at - begin;
+                }
+                stanza->argument_count++;
+                if (at == end)
+                        return true;
         }
-        return inside;
 }
 
 static int read_body(struct age_header *header, struct intake *intake, struct age_stanza *stanza, struct error *err)
@@ -162,20 +151,21 @@ static int read_body(struct age_header *header, struct intake *intake, struct ag
 
 static int read_stanza(struct age_header *header, struct intake *intake, size_t length, struct error *err)
 {
+        struct age_stanza stanza = { .argument_count = 0 };
         size_t arguments = header->size - length - 1 + strlen(STANZA_BEGIN);
-        struct age_stanza *stanza;
 
-        if (!arguments_are_valid(header->text + arguments, header->size - 1 - arguments))
+        if (!read_arguments(header, arguments, header->size - 1, &stanza))
                 return intake_raise_damaged(
                         intake, "the arguments of a recipient's stanza are not written as age writes them", err);
         if (header->count == AGE_STANZAS_MAX)
                 return intake_raise_damaged(intake, "it is encrypted for more than 1000 recipients", err);
-        if (room_grow(&header->stanzas, &header->stanza_room, header->count + 1, sizeof *stanza, err) < 0)
+        if (room_grow(&header->stanzas, &header->stanza_room, header->count + 1, sizeof stanza, err) < 0)
                 return -1;
-        stanza = &header->stanzas[header->count++];
-        *stanza = (struct age_stanza){ .arguments = arguments, .arguments_size = header->size - 1 - arguments };
         header_take_line(intake, length);
-        return read_body(header, intake, stanza, err);
+        if (read_body(header, intake, &stanza, err) < 0)
+                return -1;
+        header->stanzas[header->count++] = stanza;
+        return 0;
 }
 
 static int read_mac(struct age_header *header, struct intake *intake, const char *line, size_t length,

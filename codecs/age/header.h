@@ -19,14 +19,18 @@
 enum {
         AGE_HEADER_MAX = 1 << 20,
         AGE_STANZAS_MAX = 1000,
-        AGE_BODY_KEPT = 48, /* more than a body of a known type may hold */
-        AGE_COLUMNS = 64,   /* of a body's lines, each but the last */
+        AGE_ARGUMENTS_KEPT = 3, /* as many as a stanza of a known type has */
+        AGE_BODY_KEPT = 48,     /* more than a body of a known type may hold */
+        AGE_COLUMNS = 64,       /* of a body's lines, each but the last */
         AGE_LINE_BYTES = AGE_COLUMNS / 4 * 3,
 };
 
 struct age_stanza {
-        size_t arguments; /* where they stand in the text, between single spaces */
-        size_t arguments_size;
+        struct {
+                size_t at; /* in the text */
+                size_t size;
+        } arguments[AGE_ARGUMENTS_KEPT]; /* 0: the type */
+        size_t argument_count;
         size_t body_size; /* of which the first AGE_BODY_KEPT are here */
         uint8_t body[AGE_BODY_KEPT];
 };
@@ -44,10 +48,6 @@ void age_header_deinit(struct age_header *header);
 
 /* Takes the header from the intake, and nothing behind it. At most AGE_HEADER_MAX bytes and AGE_STANZAS_MAX stanzas. */
 int age_header_read(struct age_header *header, struct intake *intake, struct error *err);
-
-/* Argument `index` (0: the type) of a stanza, which is not NUL-terminated; NULL when there are fewer. */
-const char *age_stanza_argument(const struct age_header *header, const struct age_stanza *stanza, size_t index,
-                                size_t *ret_size);
 
 /* Constant time. */
 bool age_header_is_authentic(const struct age_header *header, const uint8_t file_key[AGE_FILE_KEY_SIZE]);

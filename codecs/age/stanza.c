@@ -114,36 +114,27 @@ int age_stanza_wrap_scrypt(struct age_header *header, const struct age_passphras
 
 static bool is_type(const struct age_header *header, const struct age_stanza *stanza, const char *type)
 {
-        size_t size;
-        const char *argument = age_stanza_argument(header, stanza, 0, &size);
+        size_t size = stanza->arguments[0].size;
 
-        return size == strlen(type) && memcmp(argument, type, size) == 0;
+        return size == strlen(type) && memcmp(header->text + stanza->arguments[0].at, type, size) == 0;
 }
 
 /* An argument that is exactly `size` bytes in canonical base64. */
 static bool argument_bytes(const struct age_header *header, const struct age_stanza *stanza, size_t index,
                            uint8_t *bytes, size_t size)
 {
-        size_t length, decoded;
-        const char *argument = age_stanza_argument(header, stanza, index, &length);
+        size_t decoded;
 
-        return argument && age_base64_decode(bytes, size, argument, length, /* padded= */ false, &decoded) &&
+        return age_base64_decode(bytes, size, header->text + stanza->arguments[index].at, stanza->arguments[index].size,
+                                 /* padded= */ false, &decoded) &&
                decoded == size;
-}
-
-static bool has_arguments(const struct age_header *header, const struct age_stanza *stanza, size_t count)
-{
-        size_t size;
-
-        return age_stanza_argument(header, stanza, count - 1, &size) &&
-               !age_stanza_argument(header, stanza, count, &size);
 }
 
 /* Digits without a leading zero. Returns a number above AGE_SCRYPT_WORK_FACTOR_MAX for any that is; 0: no number. */
 static unsigned read_work_factor(const struct age_header *header, const struct age_stanza *stanza)
 {
-        size_t size;
-        const char *digits = age_stanza_argument(header, stanza, 2, &size);
+        const char *digits = header->text + stanza->arguments[2].at;
+        size_t size = stanza->arguments[2].size;
         unsigned value = 0;
 
         if (digits[0] == '0')
@@ -167,7 +158,7 @@ static int check_x25519(const struct age_header *header, const struct age_stanza
 {
         uint8_t share[AGE_KEY_SIZE];
 
-        if (!has_arguments(header, stanza, 2) || !argument_bytes(header, stanza, 1, share, sizeof share) ||
+        if (stanza->argument_count != 2 || !argument_bytes(header, stanza, 1, share, sizeof share) ||
             stanza->body_size != AGE_WRAPPED_SIZE)
                 return stanza_raise_malformed(label, "a malformed X25519 stanza", err);
         return 0;
@@ -180,7 +171,7 @@ static int check_scrypt(const struct age_header *header, const struct age_stanza
 
         if (header->count > 1)
                 return stanza_raise_malformed(label, "other stanzas beside that of a passphrase", err);
-        if (!has_arguments(header, stanza, 3) || !argument_bytes(header, stanza, 1, salt, sizeof salt) ||
+        if (stanza->argument_count != 3 || !argument_bytes(header, stanza, 1, salt, sizeof salt) ||
             stanza->body_size != AGE_WRAPPED_SIZE)
                 return stanza_raise_malformed(label, "a malformed scrypt stanza", err);
         *ret_work_factor = read_work_factor(header, stanza);

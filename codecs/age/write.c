@@ -36,7 +36,7 @@ struct age_writer {
         struct pool_ring ring; /* of struct age_segment; the next one takes plaintext */
 };
 
-static struct age_segment *writer_filling(const struct age_writer *writer)
+static struct age_segment *age_writer_filling(const struct age_writer *writer)
 {
         return pool_ring_place(&writer->ring, writer->ring.submitted);
 }
@@ -91,7 +91,7 @@ static int send_all(struct age_writer *writer, struct error *err)
 /* Gives the segment that was filled to the pool, and goes on to the next one, which is empty. */
 static int submit_segment(struct age_writer *writer, bool final, struct error *err)
 {
-        struct age_segment *segment = writer_filling(writer);
+        struct age_segment *segment = age_writer_filling(writer);
 
         if (writer->chunks > UINT64_MAX - SEGMENT_CHUNKS)
                 return error_raise(err, ERR_FAILED, "the payload of an age file is too long");
@@ -108,10 +108,10 @@ static size_t chunk_place(size_t plain)
 }
 
 /* A full segment stays until more comes: its last chunk may be the final one. */
-static int writer_take(struct age_writer *writer, const uint8_t *bytes, size_t size, struct error *err)
+static int age_writer_take(struct age_writer *writer, const uint8_t *bytes, size_t size, struct error *err)
 {
         while (size > 0) {
-                struct age_segment *segment = writer_filling(writer);
+                struct age_segment *segment = age_writer_filling(writer);
                 size_t piece;
 
                 if (segment->size == SEGMENT_PLAIN) {
@@ -133,7 +133,7 @@ static int writer_take(struct age_writer *writer, const uint8_t *bytes, size_t s
 /* Lets the whole chunks go, but for one that may have to be the final one. */
 static int push_chunks(struct age_writer *writer, struct error *err)
 {
-        struct age_segment *segment = writer_filling(writer);
+        struct age_segment *segment = age_writer_filling(writer);
         size_t rest = segment->size % AGE_CHUNK_SIZE;
         const uint8_t *kept;
 
@@ -145,22 +145,22 @@ static int push_chunks(struct age_writer *writer, struct error *err)
                 /* With a ring of one the segment is sealed and sent here, and the rest moves to its front. */
                 if (submit_segment(writer, /* final= */ false, err) < 0)
                         return -1;
-                memmove(writer_filling(writer)->bytes, kept, rest);
-                writer_filling(writer)->size = rest;
+                memmove(age_writer_filling(writer)->bytes, kept, rest);
+                age_writer_filling(writer)->size = rest;
         }
         return send_all(writer, err);
 }
 
 /* ---- the stage's calls ---- */
 
-static int writer_settle(struct age_writer *writer, int result)
+static int age_writer_settle(struct age_writer *writer, int result)
 {
         if (result < 0)
                 writer->state = AGE_ENDED;
         return result;
 }
 
-static int writer_begin(struct age_writer *writer, struct error *err)
+static int age_writer_begin(struct age_writer *writer, struct error *err)
 {
         struct iovec iov[] = {
                 { .iov_base = writer->header.text, .iov_len = writer->header.size },
@@ -177,10 +177,10 @@ static int writer_begin(struct age_writer *writer, struct error *err)
 
 static int write_all(struct age_writer *writer, const struct iovec *iov, int count, struct error *err)
 {
-        if (writer_begin(writer, err) < 0)
+        if (age_writer_begin(writer, err) < 0)
                 return -1;
         for (int i = 0; i < count; i++)
-                if (writer_take(writer, iov[i].iov_base, iov[i].iov_len, err) < 0)
+                if (age_writer_take(writer, iov[i].iov_base, iov[i].iov_len, err) < 0)
                         return -1;
         while (pool_ring_is_done(&writer->ring))
                 if (send_oldest(writer, err) < 0)
@@ -192,16 +192,16 @@ static int age_writer_writev(struct stage *stage, const struct iovec *iov, int c
 {
         struct age_writer *writer = (struct age_writer *)stage;
 
-        return writer_settle(writer, write_all(writer, iov, count, err));
+        return age_writer_settle(writer, write_all(writer, iov, count, err));
 }
 
 static int age_writer_flush(struct stage *stage, struct error *err)
 {
         struct age_writer *writer = (struct age_writer *)stage;
 
-        if (writer_settle(writer, writer_begin(writer, err) < 0 ? -1 : push_chunks(writer, err)) < 0)
+        if (age_writer_settle(writer, age_writer_begin(writer, err) < 0 ? -1 : push_chunks(writer, err)) < 0)
                 return -1;
-        return writer_settle(writer, stage_flush(stage->next, err));
+        return age_writer_settle(writer, stage_flush(stage->next, err));
 }
 
 static int age_writer_reserve(struct stage *stage, uint64_t bytes, struct error *err)
@@ -211,13 +211,13 @@ static int age_writer_reserve(struct stage *stage, uint64_t bytes, struct error 
         return 0;
 }
 
-static int writer_complete(struct age_writer *writer, struct error *err)
+static int complete_payload(struct age_writer *writer, struct error *err)
 {
         uint64_t rest;
 
-        if (writer_begin(writer, err) < 0 || push_chunks(writer, err) < 0)
+        if (age_writer_begin(writer, err) < 0 || push_chunks(writer, err) < 0)
                 return -1;
-        rest = writer_filling(writer)->size + writer->announced;
+        rest = age_writer_filling(writer)->size + writer->announced;
         if (stage_reserve(writer->stage.next, sealed_size(rest) + AGE_TAG_SIZE, err) < 0 ||
             stage_complete(writer->stage.next, err) < 0)
                 return -1;
@@ -229,14 +229,14 @@ static int age_writer_complete(struct stage *stage, struct error *err)
 {
         struct age_writer *writer = (struct age_writer *)stage;
 
-        return writer_settle(writer, writer_complete(writer, err));
+        return age_writer_settle(writer, complete_payload(writer, err));
 }
 
-static int writer_finish(struct age_writer *writer, struct error *err)
+static int finish_payload(struct age_writer *writer, struct error *err)
 {
-        if (writer->state != AGE_COMPLETE && writer_complete(writer, err) < 0)
+        if (writer->state != AGE_COMPLETE && complete_payload(writer, err) < 0)
                 return -1;
-        if (writer_filling(writer)->size == 0 && writer->chunks > 0)
+        if (age_writer_filling(writer)->size == 0 && writer->chunks > 0)
                 return error_raise(err, ERR_PROTOCOL, "nothing followed the last flush of what an age file encrypts");
         if (submit_segment(writer, /* final= */ true, err) < 0)
                 return -1;
@@ -247,7 +247,7 @@ static int age_writer_finish(struct stage *stage, const char *report_json, struc
 {
         struct age_writer *writer = (struct age_writer *)stage;
 
-        if (writer_settle(writer, writer_finish(writer, err)) < 0)
+        if (age_writer_settle(writer, finish_payload(writer, err)) < 0)
                 return -1;
         writer->state = AGE_ENDED;
         return stage_finish(stage->next, report_json, err);

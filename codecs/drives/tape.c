@@ -394,17 +394,18 @@ static int tape_cut_here(struct tape *tape, struct error *err)
         return tape_put_data(tape, head, head_size, err);
 }
 
-int tape_write(struct tape *tape, const void *data, size_t size, enum tape_event *ret_event, struct error *err)
+/* Puts blocks, or a mark where there is no data, at the position, if there is room for what takes so many bytes. */
+static int tape_put(struct tape *tape, const void *data, uint64_t size, enum tape_event *ret_event, struct error *err)
 {
         enum tape_event event = judge_end(&tape->shape, tape->address + size);
+        int result = 0;
 
-        *ret_event = TAPE_NONE;
-        if (tape_check_state(tape, TAPE_WRITABLE, err) < 0 || tape_check_blocks(tape, size, err) < 0)
-                return -1;
-        if (size == 0)
-                return 0;
         if (event != TAPE_FULL) {
-                if (tape_settle(tape, tape_cut_here(tape, err) < 0 ? -1 : tape_put_data(tape, data, size, err)) < 0)
+                result = tape_cut_here(tape, err);
+                if (result == 0)
+                        result = data ? tape_put_data(tape, data, (size_t)size, err)
+                                      : tape_put_mark(tape, tape->shape.soft_mark_size, err);
+                if (tape_settle(tape, result) < 0)
                         return -1;
                 tape->address = tape->end;
         }
@@ -412,23 +413,20 @@ int tape_write(struct tape *tape, const void *data, size_t size, enum tape_event
         return 0;
 }
 
+int tape_write(struct tape *tape, const void *data, size_t size, enum tape_event *ret_event, struct error *err)
+{
+        *ret_event = TAPE_NONE;
+        if (tape_check_state(tape, TAPE_WRITABLE, err) < 0 || tape_check_blocks(tape, size, err) < 0)
+                return -1;
+        return size > 0 ? tape_put(tape, data, size, ret_event, err) : 0;
+}
+
 int tape_write_mark(struct tape *tape, enum tape_event *ret_event, struct error *err)
 {
-        uint64_t span = frame_index_span(&tape->index, tape->shape.soft_mark_size);
-        enum tape_event event = judge_end(&tape->shape, tape->address + span);
-
         *ret_event = TAPE_NONE;
         if (tape_check_state(tape, TAPE_WRITABLE, err) < 0)
                 return -1;
-        if (event != TAPE_FULL) {
-                if (tape_settle(tape, tape_cut_here(tape, err) < 0
-                                              ? -1
-                                              : tape_put_mark(tape, tape->shape.soft_mark_size, err)) < 0)
-                        return -1;
-                tape->address = tape->end;
-        }
-        *ret_event = event;
-        return 0;
+        return tape_put(tape, NULL, frame_index_span(&tape->index, tape->shape.soft_mark_size), ret_event, err);
 }
 
 /* ---- moving ---- */

@@ -36,7 +36,8 @@ static void buffer_release(void *place)
 int assembly_init(struct assembly *assembly, const struct frame_settings *settings, struct pool *pool,
                   struct error *err)
 {
-        *assembly = (struct assembly){ .settings = *settings, .content_max = frame_content_max(settings) };
+        *assembly = (struct assembly){ .settings = *settings };
+        assembly->content_max = settings->zstd_long ? FRAME_CONTENT_MAX_LONG : FRAME_CONTENT_MAX;
         if (pool_ring_init(&assembly->ring, pool, pool_ahead(pool), sizeof(struct assembly_buffer), buffer_compress,
                            err) < 0)
                 return -1;

@@ -58,11 +58,6 @@ void frame_stored_tail(uint8_t tail[FRAME_STORED_TAIL_SIZE], uint32_t checksum)
  * beside the work there to ask for them anew, and then only the frames being compressed have them. */
 #define KEPT_MAX ((size_t)8 << 20)
 
-size_t frame_content_max(const struct frame_settings *settings)
-{
-        return settings->zstd_long ? FRAME_CONTENT_MAX_LONG : FRAME_CONTENT_MAX;
-}
-
 static int set_up_encoder(ZSTD_CCtx *encoder, const struct frame_settings *settings, struct error *err)
 {
         const struct {

@@ -71,13 +71,10 @@ struct frame_settings {
         bool zstd_long; /* frames of more content, with long-distance matching */
 };
 
-/* What the writer puts into a frame. */
-size_t frame_content_max(const struct frame_settings *settings);
-
 /* Room that a frame of so much content can need. */
 size_t frame_bound(size_t content_size);
 
-/* Compresses 1 to frame_content_max() bytes into one frame, magic and checksum included. *encoder is zstd's context,
+/* Compresses at least one byte into one frame, magic and checksum included. *encoder is zstd's context,
  * made where it is NULL, and given back where it is too large to be kept for the next frame. */
 int frame_encode(ZSTD_CCtx **encoder, const struct frame_settings *settings, const void *content, size_t content_size,
                  void *frame, size_t room, size_t *ret_size, struct error *err);

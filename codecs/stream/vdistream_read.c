@@ -99,7 +99,8 @@ static void take_hashed(struct vdireader *reader, const uint8_t *bytes, size_t s
 
 /* Brings the record that begins here into `reader->encoded`, without taking it into the digest, and checks it as such.
  * Returns 1; 0 when the input ends inside; -1. */
-static int read_record(struct vdireader *reader, struct record *ret_record, size_t *ret_size, struct error *err)
+static int vdireader_read_record(struct vdireader *reader, struct record *ret_record, size_t *ret_size,
+                                 struct error *err)
 {
         const uint8_t *prefix;
         ssize_t n = intake_peek(&reader->intake, RECORD_PREFIX, &prefix, err);
@@ -141,7 +142,7 @@ static int raise_wrong_checksum(struct vdireader *reader, struct error *err)
         uint64_t start = reader->frame_start;
 
         reader->frame_start = reader->intake.position;
-        if (read_record(reader, &record, &size, &none) > 0 && record.type == RECORD_ABORTED)
+        if (vdireader_read_record(reader, &record, &size, &none) > 0 && record.type == RECORD_ABORTED)
                 return record_raise_aborted(&record, reader->source.label, err);
         return damaged_at(reader, start, err, "a data frame's checksum is wrong");
 }
@@ -218,21 +219,21 @@ static ssize_t read_stored(struct vdireader *reader, void *buffer, size_t size, 
 
 /* ---- compressed frames ---- */
 
-static int begin_ahead(struct source *source, struct error *err);
+static int vdireader_begin_ahead(struct source *source, struct error *err);
 
 static int begin_compressed(struct vdireader *reader, const struct frame_header *header, struct error *err)
 {
         if (!header->has_checksum || !header->has_content_size || header->dictionary ||
             header->content_size > FRAME_CONTENT_LIMIT)
                 return damaged_at(reader, reader->intake.position, err, "a frame header is none of a vdi stream");
-        if (!reader->queue &&
-            frame_queue_new(&reader->intake, reader->pool, begin_ahead, &reader->source, &reader->queue, err) < 0)
+        if (!reader->queue && frame_queue_new(&reader->intake, reader->pool, vdireader_begin_ahead, &reader->source,
+                                              &reader->queue, err) < 0)
                 return -1;
         return frame_queue_begin(reader->queue, header, err);
 }
 
 /* Anything but a compressed frame, and anything wrong, is looked at again when its turn has come. */
-static int begin_ahead(struct source *source, struct error *err)
+static int vdireader_begin_ahead(struct source *source, struct error *err)
 {
         struct vdireader *reader = (struct vdireader *)source;
         struct frame_header header;
@@ -308,7 +309,7 @@ static int begin_data_frame(struct vdireader *reader, struct error *err)
         return begin_block(reader, err);
 }
 
-static int check_complete(struct vdireader *reader, const struct record *record, struct error *err)
+static int vdireader_check_complete(struct vdireader *reader, const struct record *record, struct error *err)
 {
         struct record_complete complete;
         uint8_t digest[DIGEST_SIZE];
@@ -327,7 +328,7 @@ static int check_complete(struct vdireader *reader, const struct record *record,
         return 0;
 }
 
-static int check_verdict(struct vdireader *reader, const struct record *record, struct error *err)
+static int vdireader_check_verdict(struct vdireader *reader, const struct record *record, struct error *err)
 {
         if (record_verdict_check(record, reader->info, reader->source.label, reader->frame_start,
                                  &reader->tail.report_json, err) < 0)
@@ -338,7 +339,7 @@ static int check_verdict(struct vdireader *reader, const struct record *record, 
         return 0;
 }
 
-static int take_mark(struct vdireader *reader, const struct record *record, struct error *err)
+static int vdireader_take_mark(struct vdireader *reader, const struct record *record, struct error *err)
 {
         uint32_t mark_size;
 
@@ -350,12 +351,12 @@ static int take_mark(struct vdireader *reader, const struct record *record, stru
         return reader->watcher.mark(reader->watcher.context, reader->frame_start, mark_size, err);
 }
 
-static int take_record(struct vdireader *reader, struct error *err)
+static int vdireader_take_record(struct vdireader *reader, struct error *err)
 {
         bool in_tail = reader->phase == PHASE_TAIL;
         struct record record;
         size_t size = 0;
-        int result = read_record(reader, &record, &size, err);
+        int result = vdireader_read_record(reader, &record, &size, err);
 
         if (result == 0)
                 return end_is_accepted(reader) ? 0 : cut_off(reader, 0, err, "inside a record");
@@ -364,11 +365,11 @@ static int take_record(struct vdireader *reader, struct error *err)
         if (record.type == RECORD_ABORTED)
                 return record_raise_aborted(&record, reader->source.label, err);
         if (record.type == RECORD_COMPLETE && !in_tail)
-                result = check_complete(reader, &record, err);
+                result = vdireader_check_complete(reader, &record, err);
         else if (record.type == RECORD_VERDICT && in_tail)
-                result = check_verdict(reader, &record, err);
+                result = vdireader_check_verdict(reader, &record, err);
         else if (record.type == RECORD_MARK && !in_tail)
-                result = take_mark(reader, &record, err);
+                result = vdireader_take_mark(reader, &record, err);
         else if (record.type != RECORD_PADDING)
                 return damaged_at(reader, reader->frame_start, err, "a record is out of place");
         if (result < 0)
@@ -377,7 +378,7 @@ static int take_record(struct vdireader *reader, struct error *err)
         return count_frame(reader, size, 0, err);
 }
 
-static int take_frame(struct vdireader *reader, struct error *err)
+static int vdireader_take_frame(struct vdireader *reader, struct error *err)
 {
         const uint8_t *bytes;
         ssize_t n = intake_peek(&reader->intake, FRAME_MAGIC_SIZE, &bytes, err);
@@ -393,7 +394,7 @@ static int take_frame(struct vdireader *reader, struct error *err)
         }
         magic = get_le32(bytes);
         if (magic == RECORD_MAGIC)
-                return take_record(reader, err);
+                return vdireader_take_record(reader, err);
         /* Behind 'C' only the frame of an abort can come, and that one does not check out. */
         if (reader->one_backup && reader->tail.marks > 0 && magic == FRAME_MAGIC)
                 return error_raise(err, ERR_USAGE,
@@ -412,7 +413,7 @@ static int table_cut(struct vdireader *reader, struct error *err)
         return end_is_accepted(reader) ? 0 : cut_off(reader, 0, err, "inside the seek table");
 }
 
-static int take_table(struct vdireader *reader, struct error *err)
+static int vdireader_take_table(struct vdireader *reader, struct error *err)
 {
         uint8_t expected[SEEKTABLE_FOOTER];
         uint8_t bytes[SEEKTABLE_FOOTER];
@@ -461,9 +462,9 @@ static ssize_t vdireader_read(struct source *source, void *buffer, size_t size, 
                         if (n == 0)
                                 n = step_compressed(reader, err);
                 } else if (reader->phase <= PHASE_TAIL) {
-                        n = take_frame(reader, err);
+                        n = vdireader_take_frame(reader, err);
                 } else if (reader->phase == PHASE_TABLE) {
-                        n = take_table(reader, err);
+                        n = vdireader_take_table(reader, err);
                 } else {
                         return 0;
                 }
@@ -489,11 +490,11 @@ static const struct source_ops vdireader_ops = {
         .free = vdireader_free,
 };
 
-static int read_header(struct vdireader *reader, struct stream_info *ret_info, struct error *err)
+static int vdireader_read_header(struct vdireader *reader, struct stream_info *ret_info, struct error *err)
 {
         struct record record;
         size_t size = 0;
-        int result = read_record(reader, &record, &size, err);
+        int result = vdireader_read_record(reader, &record, &size, err);
 
         if (result <= 0)
                 return result < 0 ? -1 : cut_off(reader, 0, err, "inside its header");
@@ -520,7 +521,7 @@ int vdistream_source_new(struct source *next, const char *label, const struct re
         if (!reader->hasher)
                 error_no_memory(err);
         if (!reader->hasher || intake_init(&reader->intake, next, reader->source.label, options->cancel, err) < 0 ||
-            read_header(reader, ret_info, err) < 0) {
+            vdireader_read_header(reader, ret_info, err) < 0) {
                 source_free(&reader->source);
                 return -1;
         }

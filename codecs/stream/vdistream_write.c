@@ -254,7 +254,7 @@ static int put_record(struct vdiwriter *writer, const uint8_t *frame, size_t siz
 }
 
 /* The end of a mark is held back like that of a data frame. */
-static int writer_put_mark(struct vdiwriter *writer, uint32_t mark_size, struct error *err)
+static int vdiwriter_put_mark(struct vdiwriter *writer, uint32_t mark_size, struct error *err)
 {
         CLEANUP(freep) uint8_t *frame = NULL;
         size_t rest = RECORD_MARK_SIZE - FRAME_CHECKSUM_SIZE;
@@ -378,7 +378,7 @@ static int write_compressed(struct vdiwriter *writer, const struct iovec *iov, i
 /* ---- the stage's calls ---- */
 
 /* After a failed write nobody knows where the stream stands, so nothing more is written. */
-static int writer_settle(struct vdiwriter *writer, int result)
+static int vdiwriter_settle(struct vdiwriter *writer, int result)
 {
         if (result < 0)
                 writer->state = WRITER_ENDED;
@@ -386,22 +386,22 @@ static int writer_settle(struct vdiwriter *writer, int result)
 }
 
 /* Each call that takes data begins so. */
-static int writer_enter(struct vdiwriter *writer, struct error *err)
+static int vdiwriter_enter(struct vdiwriter *writer, struct error *err)
 {
         if (writer->state > WRITER_OPEN)
                 return error_raise(err, ERR_PROTOCOL, "a vdi stream was written after its %s",
                                    writer->state == WRITER_ENDED ? "end" : "data was complete");
-        return writer_settle(writer, begin_stream(writer, err));
+        return vdiwriter_settle(writer, begin_stream(writer, err));
 }
 
-static int writer_writev(struct stage *stage, const struct iovec *iov, int count, struct error *err)
+static int vdiwriter_writev(struct stage *stage, const struct iovec *iov, int count, struct error *err)
 {
         struct vdiwriter *writer = (struct vdiwriter *)stage;
 
-        if (writer_enter(writer, err) < 0)
+        if (vdiwriter_enter(writer, err) < 0)
                 return -1;
-        return writer_settle(writer, writer->options.compress ? write_compressed(writer, iov, count, err)
-                                                              : write_stored(writer, iov, count, err));
+        return vdiwriter_settle(writer, writer->options.compress ? write_compressed(writer, iov, count, err)
+                                                                 : write_stored(writer, iov, count, err));
 }
 
 /* All frames that were begun are whole, and nothing is held. */
@@ -416,13 +416,13 @@ static int push_frames(struct vdiwriter *writer, struct error *err)
         return send_batch(writer, err);
 }
 
-static int writer_flush(struct stage *stage, struct error *err)
+static int vdiwriter_flush(struct stage *stage, struct error *err)
 {
         struct vdiwriter *writer = (struct vdiwriter *)stage;
 
-        if (writer_enter(writer, err) < 0)
+        if (vdiwriter_enter(writer, err) < 0)
                 return -1;
-        return writer_settle(writer, push_frames(writer, err) < 0 ? -1 : stage_flush(stage->next, err));
+        return vdiwriter_settle(writer, push_frames(writer, err) < 0 ? -1 : stage_flush(stage->next, err));
 }
 
 static int put_complete_record(struct vdiwriter *writer, struct error *err)
@@ -457,17 +457,17 @@ static int complete_open(struct vdiwriter *writer, struct error *err)
         return stage_complete(writer->stage.next, err);
 }
 
-static int writer_complete(struct stage *stage, struct error *err)
+static int vdiwriter_complete(struct stage *stage, struct error *err)
 {
         struct vdiwriter *writer = (struct vdiwriter *)stage;
 
-        if (writer_enter(writer, err) < 0)
+        if (vdiwriter_enter(writer, err) < 0)
                 return -1;
         /* No reader would take such a stream, and here the server can still be told. */
         if (writer->announced >= 0 && writer->data_bytes != (uint64_t)writer->announced)
                 return error_raise(err, ERR_PROTOCOL, "the server sent %llu bytes, but had announced %lld",
                                    (unsigned long long)writer->data_bytes, (long long)writer->announced);
-        return writer_settle(writer, complete_open(writer, err));
+        return vdiwriter_settle(writer, complete_open(writer, err));
 }
 
 static int put_table_bytes(void *to, const void *bytes, size_t size, struct error *err)
@@ -487,13 +487,13 @@ static int finish_complete(struct vdiwriter *writer, const char *report_json, st
         return send_batch(writer, err);
 }
 
-static int writer_finish(struct stage *stage, const char *report_json, struct error *err)
+static int vdiwriter_finish(struct stage *stage, const char *report_json, struct error *err)
 {
         struct vdiwriter *writer = (struct vdiwriter *)stage;
 
-        if (writer->state != WRITER_COMPLETE && writer_complete(stage, err) < 0)
+        if (writer->state != WRITER_COMPLETE && vdiwriter_complete(stage, err) < 0)
                 return -1;
-        if (writer_settle(writer, finish_complete(writer, report_json, err)) < 0)
+        if (vdiwriter_settle(writer, finish_complete(writer, report_json, err)) < 0)
                 return -1;
         writer->state = WRITER_ENDED;
         return stage_finish(stage->next, report_json, err);
@@ -514,7 +514,7 @@ static int put_wrong_frame(struct vdiwriter *writer, struct error *err)
         return put_after_held(writer, "", 0, err);
 }
 
-static void writer_abort(struct stage *stage, const char *reason)
+static void vdiwriter_abort(struct stage *stage, const char *reason)
 {
         struct vdiwriter *writer = (struct vdiwriter *)stage;
         CLEANUP(freep) uint8_t *frame = NULL;
@@ -538,7 +538,7 @@ static void writer_abort(struct stage *stage, const char *reason)
         stage_abort(stage->next, reason);
 }
 
-static void writer_free(struct stage *stage)
+static void vdiwriter_free(struct stage *stage)
 {
         struct vdiwriter *writer = (struct vdiwriter *)stage;
 
@@ -552,17 +552,17 @@ static void writer_free(struct stage *stage)
         free(writer);
 }
 
-static const struct stage_ops writer_ops = {
+static const struct stage_ops vdiwriter_ops = {
         .name = "vdi stream",
-        .writev = writer_writev,
-        .flush = writer_flush,
-        .complete = writer_complete,
-        .finish = writer_finish,
-        .abort = writer_abort,
-        .free = writer_free,
+        .writev = vdiwriter_writev,
+        .flush = vdiwriter_flush,
+        .complete = vdiwriter_complete,
+        .finish = vdiwriter_finish,
+        .abort = vdiwriter_abort,
+        .free = vdiwriter_free,
 };
 
-static int writer_prepare(struct vdiwriter *writer, const struct stream_info *info, struct error *err)
+static int vdiwriter_prepare(struct vdiwriter *writer, const struct stream_info *info, struct error *err)
 {
         const struct frame_settings settings = { .zstd_level = writer->options.zstd_level,
                                                  .zstd_long = writer->options.zstd_long };
@@ -588,12 +588,12 @@ static int writer_prepare(struct vdiwriter *writer, const struct stream_info *in
 int vdistream_writer_new(const struct stream_info *info, const struct vdistream_options *options, struct stage *next,
                          struct stage **ret_stage, struct error *err)
 {
-        struct vdiwriter *writer = stage_make(sizeof *writer, &writer_ops, next, err);
+        struct vdiwriter *writer = stage_make(sizeof *writer, &vdiwriter_ops, next, err);
 
         if (!writer)
                 return -1;
         writer->options = *options;
-        if (writer_prepare(writer, info, err) < 0) {
+        if (vdiwriter_prepare(writer, info, err) < 0) {
                 stage_free(&writer->stage);
                 return -1;
         }
@@ -603,7 +603,7 @@ int vdistream_writer_new(const struct stream_info *info, const struct vdistream_
 
 uint64_t vdistream_writer_bytes_out(const struct stage *stage)
 {
-        return stage->ops == &writer_ops ? ((const struct vdiwriter *)stage)->bytes_out : 0;
+        return stage->ops == &vdiwriter_ops ? ((const struct vdiwriter *)stage)->bytes_out : 0;
 }
 
 /* ---- for a tape ---- */
@@ -617,9 +617,9 @@ int vdistream_writer_mark(struct stage *stage, uint32_t mark_size, struct error 
 {
         struct vdiwriter *writer = (struct vdiwriter *)stage;
 
-        if (writer_enter(writer, err) < 0)
+        if (vdiwriter_enter(writer, err) < 0)
                 return -1;
-        return writer_settle(writer, writer_put_mark(writer, mark_size, err) < 0 ? -1 : send_batch(writer, err));
+        return vdiwriter_settle(writer, vdiwriter_put_mark(writer, mark_size, err) < 0 ? -1 : send_batch(writer, err));
 }
 
 int vdistream_writer_push(struct stage *stage, struct error *err)
@@ -628,13 +628,13 @@ int vdistream_writer_push(struct stage *stage, struct error *err)
 
         if (writer->state == WRITER_COMPLETE)
                 return 0;
-        return writer_enter(writer, err) < 0 ? -1 : writer_settle(writer, push_frames(writer, err));
+        return vdiwriter_enter(writer, err) < 0 ? -1 : vdiwriter_settle(writer, push_frames(writer, err));
 }
 
 /* The magic number goes over that of the frame that begins there, so that the file ends inside a frame after either
  * step. */
-static int cut_file(int fd, const char *label, uint64_t offset, const uint8_t magic[FRAME_MAGIC_SIZE],
-                    struct error *err)
+static int vdiwriter_cut_file(int fd, const char *label, uint64_t offset, const uint8_t magic[FRAME_MAGIC_SIZE],
+                              struct error *err)
 {
         off_t end = (off_t)offset + FRAME_MAGIC_SIZE;
         int fault = fault_point("sink-write");
@@ -648,7 +648,7 @@ static int cut_file(int fd, const char *label, uint64_t offset, const uint8_t ma
         return fault ? error_raise_errno(err, fault, "cannot cut %s", label) : 0;
 }
 
-static int cut_open(struct vdiwriter *writer, const struct vdistream_cut *cut, struct error *err)
+static int vdiwriter_cut(struct vdiwriter *writer, const struct vdistream_cut *cut, struct error *err)
 {
         uint8_t magic[FRAME_MAGIC_SIZE];
         uint32_t size, content;
@@ -663,7 +663,7 @@ static int cut_open(struct vdiwriter *writer, const struct vdistream_cut *cut, s
         if (writer->listed != cut->offset || writer->table.frames == 0)
                 return error_raise(err, ERR_PROTOCOL, "no data of %s begins at byte %llu", cut->label,
                                    (unsigned long long)cut->offset);
-        if (cut_file(cut->fd, cut->label, cut->offset, magic, err) < 0 ||
+        if (vdiwriter_cut_file(cut->fd, cut->label, cut->offset, magic, err) < 0 ||
             digest_trail_go_back(&writer->trail, writer->hasher, cut, err) < 0)
                 return -1;
         hasher_stream(writer->hasher, magic, sizeof magic);
@@ -676,5 +676,5 @@ int vdistream_writer_cut(struct stage *stage, const struct vdistream_cut *cut, s
 {
         struct vdiwriter *writer = (struct vdiwriter *)stage;
 
-        return writer_enter(writer, err) < 0 ? -1 : writer_settle(writer, cut_open(writer, cut, err));
+        return vdiwriter_enter(writer, err) < 0 ? -1 : vdiwriter_settle(writer, vdiwriter_cut(writer, cut, err));
 }
