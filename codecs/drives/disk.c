@@ -17,17 +17,12 @@ enum { SQLITE_HEADER_ROOM = 512 };
 
 struct disk {
         struct stage *sink; /* NULL: opened to be read */
-        int fd;             /* not owned */
-        uint64_t base;      /* where in the file the raw data begins */
-        const atomic_bool *cancel;
         atomic_uint_fast64_t size;
         atomic_bool broken; /* a call failed, or the disk was finished or aborted: nothing is written any more */
 
-        bool indexed; /* a vdi stream */
-        struct stream_info info;
-        pthread_mutex_t lock; /* protects the cache */
-        struct frame_cache cache;
-        struct frame_index index;
+        bool indexed;             /* a vdi stream */
+        pthread_mutex_t lock;     /* protects what the index has in its cache */
+        struct frame_index index; /* of a raw file: its label and where it begins */
 };
 
 static struct disk *new_disk(int fd, const atomic_bool *cancel, struct error *err)
@@ -38,8 +33,8 @@ static struct disk *new_disk(int fd, const atomic_bool *cancel, struct error *er
                 error_no_memory(err);
                 return NULL;
         }
-        disk->fd = fd;
-        disk->cancel = cancel;
+        disk->index.fd = fd;
+        disk->index.cancel = cancel;
         pthread_mutex_init(&disk->lock, NULL);
         return disk;
 }
@@ -49,8 +44,6 @@ void disk_free(struct disk *disk)
         if (!disk)
                 return;
         stage_free(disk->sink);
-        stream_info_deinit(&disk->info);
-        frame_cache_deinit(&disk->cache);
         frame_index_deinit(&disk->index);
         pthread_mutex_destroy(&disk->lock);
         free(disk);
@@ -70,8 +63,8 @@ int disk_create(const char *path, const char *set_id, enum file_existing existin
         if (!disk || label_of_input(path, disk->index.label, err) < 0 ||
             file_sink_new(path, set_id, existing, cancel, &disk->sink, err) < 0)
                 return -1;
-        disk->fd = file_sink_fd(disk->sink);
-        if (disk->fd < 0)
+        disk->index.fd = file_sink_fd(disk->sink);
+        if (disk->index.fd < 0)
                 return error_raise(err, ERR_USAGE,
                                    "%s cannot be written at positions; a disk-like device needs the name of a regular "
                                    "file",
@@ -84,10 +77,9 @@ int disk_create(const char *path, const char *set_id, enum file_existing existin
 
 static int disk_open_stream(struct disk *disk, struct reader *reader, struct error *err)
 {
-        if (stream_info_copy(&disk->info, &reader->info, err) < 0 || frame_index_fill(reader, err) < 0)
+        if (frame_index_fill(reader, err) < 0)
                 return -1;
         disk->indexed = true;
-        disk->cache = (struct frame_cache){ .fd = disk->fd, .base = disk->base, .cancel = disk->cancel };
         disk->size = disk->index.end;
         return 0;
 }
@@ -96,11 +88,11 @@ static int disk_open_raw(struct disk *disk, enum layer_kind kind, struct error *
 {
         uint8_t header[SQLITE_HEADER_ROOM];
         struct stat status;
-        ssize_t n = fd_pread_full(disk->fd, header, sizeof header, (off_t)disk->base);
+        ssize_t n = fd_pread_full(disk->index.fd, header, sizeof header, (off_t)disk->index.base);
 
-        if (n < 0 || fstat(disk->fd, &status) < 0)
+        if (n < 0 || fstat(disk->index.fd, &status) < 0)
                 return error_raise_errno(err, errno, "cannot read %s", disk->index.label);
-        disk->size = (uint64_t)status.st_size > disk->base ? (uint64_t)status.st_size - disk->base : 0;
+        disk->size = (uint64_t)status.st_size > disk->index.base ? (uint64_t)status.st_size - disk->index.base : 0;
         return kind == LAYER_SQLITE ? sqlite_image_check(header, (size_t)n, disk->size, disk->index.label, err) : 0;
 }
 
@@ -109,12 +101,8 @@ int disk_open(int fd, const struct reader_options *options, struct disk **ret_di
         CLEANUP(disk_freep) struct disk *disk = new_disk(fd, options->cancel, err);
         CLEANUP(reader_freep) struct reader *reader = NULL;
         enum layer_kind kind = LAYER_VDISTREAM;
-        off_t here = lseek(fd, 0, SEEK_CUR);
 
-        if (!disk)
-                return -1;
-        disk->base = here > 0 ? (uint64_t)here : 0;
-        if (frame_index_open(fd, options, &disk->index, &reader, &kind, err) < 0 ||
+        if (!disk || frame_index_open(fd, options, &disk->index, &reader, &kind, err) < 0 ||
             (reader ? disk_open_stream(disk, reader, err) : disk_open_raw(disk, kind, err)) < 0)
                 return -1;
         *ret_disk = take_ptr(&disk);
@@ -123,14 +111,14 @@ int disk_open(int fd, const struct reader_options *options, struct disk **ret_di
 
 const struct stream_info *disk_info(const struct disk *disk)
 {
-        return disk->indexed ? &disk->info : NULL;
+        return disk->indexed ? &disk->index.info : NULL;
 }
 
 /* ---- transfers ---- */
 
 static int disk_look_at_cancel(const struct disk *disk, const char *doing, struct error *err)
 {
-        if (disk->cancel && atomic_load(disk->cancel))
+        if (disk->index.cancel && atomic_load(disk->index.cancel))
                 return error_raise(err, ERR_ABORTED, "%s %s was interrupted", doing, disk->index.label);
         return 0;
 }
@@ -142,7 +130,7 @@ static int disk_read_raw(const struct disk *disk, void *buffer, size_t size, uin
 
         errno = fault;
         if (!fault)
-                n = fd_pread_full(disk->fd, buffer, size, (off_t)(disk->base + offset));
+                n = fd_pread_full(disk->index.fd, buffer, size, (off_t)(disk->index.base + offset));
         if (n < 0)
                 return error_raise_errno(err, errno, "cannot read %s", disk->index.label);
         offset += (uint64_t)n;
@@ -168,7 +156,7 @@ int disk_read(struct disk *disk, void *buffer, size_t size, uint64_t offset, siz
                 result = disk_read_raw(disk, buffer, size, offset, err);
         } else {
                 pthread_mutex_lock(&disk->lock);
-                result = frame_cache_read(&disk->cache, &disk->index, offset, buffer, size, err);
+                result = frame_index_read(&disk->index, offset, buffer, size, err);
                 pthread_mutex_unlock(&disk->lock);
         }
         if (result == 0)
@@ -204,7 +192,7 @@ static int disk_write_file(struct disk *disk, const void *data, size_t size, uin
         if (offset > INT64_MAX - (uint64_t)size)
                 return error_raise_errno(err, EFBIG, "cannot write %s", disk->index.label);
         errno = fault;
-        if (fault || fd_pwrite_full(disk->fd, data, size, (off_t)offset) < 0)
+        if (fault || fd_pwrite_full(disk->index.fd, data, size, (off_t)offset) < 0)
                 return error_raise_errno(err, errno, "cannot write %s", disk->index.label);
         while (size > 0 && known < end && !atomic_compare_exchange_weak(&disk->size, &known, end))
                 ;
@@ -226,7 +214,7 @@ uint64_t disk_size(const struct disk *disk)
 
 static int disk_cut(const struct disk *disk, struct error *err)
 {
-        if (ftruncate(disk->fd, (off_t)disk_size(disk)) < 0)
+        if (ftruncate(disk->index.fd, (off_t)disk_size(disk)) < 0)
                 return error_raise_errno(err, errno, "cannot cut %s", disk->index.label);
         return 0;
 }

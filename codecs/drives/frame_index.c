@@ -19,9 +19,13 @@ enum { ENCODED_MAX = FRAME_CONTENT_MAX_LONG + (1 << 20), READ_PIECE = 256 << 10 
 
 void frame_index_deinit(struct frame_index *index)
 {
+        stream_info_deinit(&index->info);
         free(index->frames);
         free(index->marks);
-        *index = (struct frame_index){ 0 };
+        free(index->content);
+        free(index->encoded);
+        ZSTD_freeDCtx(index->decoder);
+        *index = (struct frame_index){ .fd = -1 };
 }
 
 static int index_check_count(const struct frame_index *index, struct error *err)
@@ -107,6 +111,7 @@ void frame_index_cut(struct frame_index *index, size_t frame_count, size_t mark_
         index->frame_count = frame_count;
         index->mark_count = mark_count;
         index->end = end;
+        index->cached = false;
 }
 
 /* ---- looking up ---- */
@@ -150,15 +155,18 @@ size_t frame_index_frame_at(const struct frame_index *index, uint64_t address)
 
 /* ---- opening ---- */
 
-static int check_regular(int fd, const char *label, struct error *err)
+static int check_regular(struct frame_index *index, struct error *err)
 {
+        off_t here = lseek(index->fd, 0, SEEK_CUR);
         struct stat status;
 
-        if (fstat(fd, &status) < 0)
-                return error_raise_errno(err, errno, "cannot read %s", label);
-        if (!S_ISREG(status.st_mode) || lseek(fd, 0, SEEK_CUR) < 0)
+        index->base = here > 0 ? (uint64_t)here : 0;
+        if (fstat(index->fd, &status) < 0)
+                return error_raise_errno(err, errno, "cannot read %s", index->label);
+        if (!S_ISREG(status.st_mode) || here < 0)
                 return error_raise(err, ERR_USAGE,
-                                   "%s is no regular file and cannot be read at positions; copy it to one", label);
+                                   "%s is no regular file and cannot be read at positions; copy it to one",
+                                   index->label);
         return 0;
 }
 
@@ -170,11 +178,15 @@ int frame_index_open(int fd, const struct reader_options *options, struct frame_
         enum layer_kind kind;
 
         *ret_reader = NULL;
-        if (label_of_input(options->name, index->label, err) < 0 || check_regular(fd, index->label, err) < 0 ||
+        index->fd = fd;
+        index->cancel = options->cancel;
+        if (label_of_input(options->name, index->label, err) < 0 || check_regular(index, err) < 0 ||
             reader_open(fd, options, &reader, err) < 0)
                 return -1;
         kind = reader->layers[0];
         if (kind == LAYER_VDISTREAM) {
+                if (stream_info_copy(&index->info, &reader->info, err) < 0)
+                        return -1;
                 vdistream_source_watch(reader->source, &watcher);
                 *ret_reader = take_ptr(&reader);
                 return 0;
@@ -207,65 +219,50 @@ int frame_index_fill(struct reader *reader, struct error *err)
 
 /* ---- content ---- */
 
-void frame_cache_deinit(struct frame_cache *cache)
-{
-        free(cache->content);
-        free(cache->encoded);
-        ZSTD_freeDCtx(cache->decoder);
-        *cache = (struct frame_cache){ .fd = -1 };
-}
-
-void frame_cache_forget(struct frame_cache *cache)
-{
-        cache->filled = false;
-}
-
-static int cache_load(struct frame_cache *cache, const char *label, const struct index_frame *frame, struct error *err)
+static int load_frame(struct frame_index *index, const struct index_frame *frame, struct error *err)
 {
         int fault = fault_point("source-read");
         ssize_t n = -1;
 
-        if (cache->cancel && atomic_load(cache->cancel))
-                return error_raise(err, ERR_ABORTED, "reading %s was interrupted", label);
+        if (index->cancel && atomic_load(index->cancel))
+                return error_raise(err, ERR_ABORTED, "reading %s was interrupted", index->label);
         errno = fault;
         if (!fault)
-                n = fd_pread_full(cache->fd, cache->encoded, frame->size, (off_t)(cache->base + frame->offset));
+                n = fd_pread_full(index->fd, index->encoded, frame->size, (off_t)(index->base + frame->offset));
         if (n < 0)
-                return error_raise_errno(err, errno, "cannot read %s", label);
+                return error_raise_errno(err, errno, "cannot read %s", index->label);
         if ((size_t)n < frame->size)
                 return error_raise(err, ERR_DAMAGED, "%s ends inside the data frame at byte %llu: somebody has cut it",
-                                   label, (unsigned long long)frame->offset);
+                                   index->label, (unsigned long long)frame->offset);
         return 0;
 }
 
-static int cache_bring_in(struct frame_cache *cache, const char *label, const struct index_frame *frame,
-                          struct error *err)
+static int bring_in_frame(struct frame_index *index, const struct index_frame *frame, struct error *err)
 {
         size_t size = frame->content;
         const char *fault;
 
-        if (cache->filled && cache->offset == frame->offset)
+        if (index->cached && index->cached_offset == frame->offset)
                 return 0;
-        cache->filled = false;
-        if (!cache->decoder)
-                cache->decoder = ZSTD_createDCtx();
-        if (!cache->decoder)
+        index->cached = false;
+        if (!index->decoder)
+                index->decoder = ZSTD_createDCtx();
+        if (!index->decoder)
                 return error_no_memory(err);
-        if (room_renew(&cache->encoded, &cache->encoded_room, frame->size, err) < 0 ||
-            room_renew(&cache->content, &cache->content_room, frame->content, err) < 0 ||
-            cache_load(cache, label, frame, err) < 0)
+        if (room_renew(&index->encoded, &index->encoded_room, frame->size, err) < 0 ||
+            room_renew(&index->content, &index->content_room, frame->content, err) < 0 ||
+            load_frame(index, frame, err) < 0)
                 return -1;
-        if (frame_decode(cache->decoder, cache->encoded, frame->size, cache->content, &size, /* exact= */ true,
+        if (frame_decode(index->decoder, index->encoded, frame->size, index->content, &size, /* exact= */ true,
                          &fault) != FRAME_OK)
-                return error_raise(err, ERR_DAMAGED, "%s is damaged at byte %llu: a data frame has changed: %s", label,
-                                   (unsigned long long)frame->offset, fault);
-        cache->filled = true;
-        cache->offset = frame->offset;
+                return error_raise(err, ERR_DAMAGED, "%s is damaged at byte %llu: a data frame has changed: %s",
+                                   index->label, (unsigned long long)frame->offset, fault);
+        index->cached = true;
+        index->cached_offset = frame->offset;
         return 0;
 }
 
-int frame_cache_read(struct frame_cache *cache, const struct frame_index *index, uint64_t address, void *buffer,
-                     size_t size, struct error *err)
+int frame_index_read(struct frame_index *index, uint64_t address, void *buffer, size_t size, struct error *err)
 {
         uint8_t *to = buffer;
 
@@ -276,11 +273,11 @@ int frame_cache_read(struct frame_cache *cache, const struct frame_index *index,
                 if (i >= index->frame_count || address < frame->address)
                         return error_raise(err, ERR_PROTOCOL, "%s has no data at %llu", index->label,
                                            (unsigned long long)address);
-                if (cache_bring_in(cache, index->label, frame, err) < 0)
+                if (bring_in_frame(index, frame, err) < 0)
                         return -1;
                 from = (size_t)(address - frame->address);
                 piece = frame->content - from < size ? frame->content - from : size;
-                memcpy(to, cache->content + from, piece);
+                memcpy(to, index->content + from, piece);
                 to += piece;
                 address += piece;
                 size -= piece;

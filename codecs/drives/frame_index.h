@@ -31,14 +31,27 @@ struct index_mark {
         uint32_t mark_size; /* 0: a hard one */
 };
 
+/* All 0 but for fd is an empty one. The content of one frame is kept until that of another is needed. */
 struct frame_index {
         char label[LABEL_MAX]; /* what messages call the stream */
-        uint32_t block_size;   /* 0: marks take no room and are not kept */
+        int fd;                /* its file, not owned */
+        uint64_t base;         /* where in the file it begins */
+        const atomic_bool *cancel;
+        struct stream_info info; /* its header */
+        uint32_t block_size;     /* 0: marks take no room and are not kept */
         struct index_frame *frames;
         size_t frame_count, frame_room;
         struct index_mark *marks;
         size_t mark_count, mark_room;
         uint64_t end; /* address behind the last */
+
+        bool cached;
+        uint64_t cached_offset; /* the frame's in the stream */
+        uint8_t *content;
+        size_t content_room;
+        uint8_t *encoded;
+        size_t encoded_room;
+        ZSTD_DCtx *decoder;
 };
 
 void frame_index_deinit(struct frame_index *index);
@@ -62,35 +75,18 @@ size_t frame_index_frame_at(const struct frame_index *index, uint64_t address);
 /* Forgets frames and marks from these on. */
 void frame_index_cut(struct frame_index *index, size_t frame_count, size_t mark_count, uint64_t end);
 
-/* Opens a bare vdi stream in a regular file to read it at positions. `index` is all 0 but for its block size; its label
- * is set in any case. *ret_reader has read the header, and reports to the index from there on; NULL when the file holds
- * a raw image, for a caller that takes one (`raw_kind` not NULL). Other layers are refused by name (ERR_USAGE). */
+/* Opens a bare vdi stream in a regular file to read it at positions. `index` is empty but for its block size; its
+ * label, file and base are set in any case, its info where it is a stream. *ret_reader has read the header, and reports
+ * to the index from there on; NULL when the file holds a raw image, for a caller that takes one (`raw_kind` not NULL).
+ * Other layers are refused by name (ERR_USAGE). */
 int frame_index_open(int fd, const struct reader_options *options, struct frame_index *index,
                      struct reader **ret_reader, enum layer_kind *raw_kind, struct error *err);
 
 /* Reads the stream to its verified end. */
 int frame_index_fill(struct reader *reader, struct error *err);
 
-/* The content of one frame, kept until another one is needed. One thread at a time. */
-struct frame_cache {
-        int fd;        /* not owned */
-        uint64_t base; /* where in the file the stream begins */
-        const atomic_bool *cancel;
-        bool filled;
-        uint64_t offset; /* the frame's in the stream */
-        uint8_t *content;
-        size_t content_room;
-        uint8_t *encoded;
-        size_t encoded_room;
-        ZSTD_DCtx *decoder;
-};
-
-void frame_cache_deinit(struct frame_cache *cache);
-void frame_cache_forget(struct frame_cache *cache);
-
 /* Content from an address on, which must be there: no mark and no end within `size` bytes. The checksum of every frame
- * is checked when it is brought in. */
-int frame_cache_read(struct frame_cache *cache, const struct frame_index *index, uint64_t address, void *buffer,
-                     size_t size, struct error *err);
+ * is checked when it is brought in. One thread at a time. */
+int frame_index_read(struct frame_index *index, uint64_t address, void *buffer, size_t size, struct error *err);
 
 #endif

@@ -27,14 +27,11 @@ enum tape_state {
 
 struct tape {
         enum tape_state state;
-        struct stream_info info;
         struct tape_shape shape;
-        const atomic_bool *cancel;
         struct stage *chain; /* the writer; NULL: opened to be read */
         int append_fd;       /* the file that is appended to, locked; -1: none */
 
         struct frame_index index;
-        struct frame_cache cache;
         uint64_t address; /* the position */
         uint64_t end;     /* of data; the index may end before */
 };
@@ -47,7 +44,7 @@ static struct tape *new_tape(const atomic_bool *cancel, struct error *err)
                 error_no_memory(err);
                 return NULL;
         }
-        tape->cancel = cancel;
+        tape->index.cancel = cancel;
         tape->append_fd = -1;
         return tape;
 }
@@ -58,8 +55,6 @@ void tape_free(struct tape *tape)
                 return;
         stage_free(tape->chain);
         fd_closep(&tape->append_fd);
-        stream_info_deinit(&tape->info);
-        frame_cache_deinit(&tape->cache);
         frame_index_deinit(&tape->index);
         free(tape);
 }
@@ -105,7 +100,7 @@ static int tape_check_blocks(const struct tape *tape, size_t size, struct error 
 /* The header's block size unless another one is asked for; a tape that will be continued keeps its own. */
 static int tape_choose_block_size(struct tape *tape, uint32_t asked, bool to_continue, struct error *err)
 {
-        uint32_t own = tape->info.block_size;
+        uint32_t own = tape->index.info.block_size;
 
         if (to_continue && own && own != asked)
                 return error_raise(err, ERR_USAGE, "%s has blocks of %u bytes, not of %u; use a block size of %u",
@@ -131,14 +126,11 @@ static int tape_open_file(int fd, const struct reader_options *options, uint32_t
 {
         CLEANUP(tape_freep) struct tape *tape = new_tape(options->cancel, err);
         CLEANUP(reader_freep) struct reader *reader = NULL;
-        off_t here = lseek(fd, 0, SEEK_CUR);
 
         if (!tape || frame_index_open(fd, options, &tape->index, &reader, NULL, err) < 0 ||
-            stream_info_copy(&tape->info, &reader->info, err) < 0 ||
             tape_choose_block_size(tape, block_size, to_continue, err) < 0 || frame_index_fill(reader, err) < 0 ||
             tape_check_end(tape, err) < 0)
                 return -1;
-        tape->cache = (struct frame_cache){ .fd = fd, .base = (uint64_t)here, .cancel = options->cancel };
         tape->end = tape->index.end;
         *ret_tape = take_ptr(&tape);
         return 0;
@@ -167,7 +159,7 @@ int tape_set_block_size(struct tape *tape, uint32_t block_size, struct error *er
 
 const struct stream_info *tape_info(const struct tape *tape)
 {
-        return &tape->info;
+        return &tape->index.info;
 }
 
 /* ---- writing without a look at the medium's size ---- */
@@ -241,10 +233,10 @@ static int tape_open_chain(struct tape *tape, const struct tape_file *file, enum
                                    "file",
                                    tape->index.label);
         }
-        if (vdistream_writer_new(&tape->info, options, sink, &tape->chain, err) < 0)
+        if (vdistream_writer_new(&tape->index.info, options, sink, &tape->chain, err) < 0)
                 return -1;
         vdistream_writer_watch(tape->chain, &watcher);
-        tape->cache = (struct frame_cache){ .fd = fd, .cancel = file->cancel };
+        tape->index.fd = fd;
         tape->state = TAPE_WRITABLE;
         return 0;
 }
@@ -267,12 +259,12 @@ int tape_create(const struct tape_file *file, const struct stream_info *info, co
         CLEANUP(tape_freep) struct tape *tape = new_tape(file->cancel, err);
         int found = 0;
 
-        if (!tape || stream_info_copy(&tape->info, info, err) < 0 ||
+        if (!tape || stream_info_copy(&tape->index.info, info, err) < 0 ||
             label_of_input(file->path, tape->index.label, err) < 0)
                 return -1;
         tape->shape = *shape;
-        tape->info.block_size = shape->block_size;
-        tape->info.soft_mark_size = shape->soft_mark_size;
+        tape->index.info.block_size = shape->block_size;
+        tape->index.info.soft_mark_size = shape->soft_mark_size;
         if (tape_choose_block_size(tape, shape->block_size, /* to_continue= */ false, err) < 0)
                 return -1;
         if (file->append)
@@ -328,7 +320,7 @@ int tape_read(struct tape *tape, void *buffer, size_t size, size_t *ret_bytes, e
         if (tape->state == TAPE_WRITABLE && tape_settle(tape, vdistream_writer_push(tape->chain, err)) < 0)
                 return -1;
         size = (size_t)move_forward(tape, size, ret_event);
-        if (frame_cache_read(&tape->cache, &tape->index, from, buffer, size, err) < 0) {
+        if (frame_index_read(&tape->index, from, buffer, size, err) < 0) {
                 tape->address = from;
                 *ret_event = TAPE_NONE;
                 return -1;
@@ -354,7 +346,7 @@ static enum tape_event judge_end(const struct tape_shape *shape, uint64_t end)
 static struct vdistream_cut find_cut(const struct tape *tape, size_t *ret_frame, size_t *ret_mark, size_t *ret_head)
 {
         const struct frame_index *index = &tape->index;
-        struct vdistream_cut cut = { .fd = tape->cache.fd, .label = index->label, .cancel = tape->cancel };
+        struct vdistream_cut cut = { .fd = tape->index.fd, .label = index->label, .cancel = tape->index.cancel };
         const struct index_frame *frame;
 
         *ret_frame = frame_index_frame_at(index, tape->address);
@@ -385,10 +377,9 @@ static int tape_cut_here(struct tape *tape, struct error *err)
         head = malloc(head_size + 1);
         if (!head)
                 return error_no_memory(err);
-        if (frame_cache_read(&tape->cache, &tape->index, tape->address - head_size, head, head_size, err) < 0 ||
+        if (frame_index_read(&tape->index, tape->address - head_size, head, head_size, err) < 0 ||
             vdistream_writer_cut(tape->chain, &cut, err) < 0)
                 return -1;
-        frame_cache_forget(&tape->cache);
         tape->end = tape->address - head_size;
         frame_index_cut(&tape->index, frame, mark, tape->end);
         return tape_put_data(tape, head, head_size, err);
