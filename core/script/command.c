@@ -10,8 +10,7 @@
 
 enum { FIRST_CAPACITY = 16 };
 
-/* A new step at the end of the sequence; NULL when memory is short. */
-struct script_step *parser_add_step(struct parser *parser, enum script_step_kind kind)
+struct script_step *parser_add_step(struct script_parser *parser, enum script_step_kind kind)
 {
         struct script_device *device = parser->device;
         struct script_step *step;
@@ -34,199 +33,145 @@ struct script_step *parser_add_step(struct parser *parser, enum script_step_kind
         return step;
 }
 
+#define MEMBER(name) .offset = offsetof(struct script_command, name)
+
 /* What the word behind a command's name is. */
-enum operand {
-        OPERAND_NONE,
-        OPERAND_BYTES,  /* a transfer's size */
-        OPERAND_COUNT,  /* a signed number in the size field */
-        OPERAND_PLACE,  /* the position */
-        OPERAND_NUMBER, /* the command's code */
-};
+static const struct value no_operand = { .kind = VALUE_NONE };
+static const struct value of_bytes = { VALUE_I32, "a size", 1, VDS_TRANSFER_MAX, MEMBER(size) };
+static const struct value of_count = { VALUE_I32, "a count", INT32_MIN, INT32_MAX, MEMBER(size) };
+static const struct value of_place = { VALUE_PLACE, "a position", MEMBER(at) };
+static const struct value of_code = { VALUE_I32, "a command's number", INT32_MIN, INT32_MAX, MEMBER(code) };
 
 static const struct command_word {
         const char *word;
         int32_t code;
-        enum operand operand;
+        const struct value *operand;
 } commands[] = {
-        { "read", VDC_Read, OPERAND_BYTES },
-        { "write", VDC_Write, OPERAND_BYTES },
-        { "clearerror", VDC_ClearError, OPERAND_NONE },
-        { "rewind", VDC_Rewind, OPERAND_NONE },
-        { "writemark", VDC_WriteMark, OPERAND_NONE },
-        { "skipmarks", VDC_SkipMarks, OPERAND_COUNT },
-        { "skipblocks", VDC_SkipBlocks, OPERAND_COUNT },
-        { "load", VDC_Load, OPERAND_COUNT },
-        { "getposition", VDC_GetPosition, OPERAND_NONE },
-        { "setposition", VDC_SetPosition, OPERAND_PLACE },
-        { "discard", VDC_Discard, OPERAND_NONE },
-        { "flush", VDC_Flush, OPERAND_NONE },
-        { "snapshot", VDC_Snapshot, OPERAND_NONE },
-        { "mountsnapshot", VDC_MountSnapshot, OPERAND_NONE },
-        { "preparetofreeze", VDC_PrepareToFreeze, OPERAND_NONE },
-        { "fileinfobegin", VDC_FileInfoBegin, OPERAND_NONE },
-        { "fileinfoend", VDC_FileInfoEnd, OPERAND_NONE },
-        { "geterror", VDC_GetError, OPERAND_NONE },
-        { "complete", VDC_Complete, OPERAND_NONE },
-        { "command", 0, OPERAND_NUMBER },
+        { "read", VDC_Read, &of_bytes },
+        { "write", VDC_Write, &of_bytes },
+        { "clearerror", VDC_ClearError, &no_operand },
+        { "rewind", VDC_Rewind, &no_operand },
+        { "writemark", VDC_WriteMark, &no_operand },
+        { "skipmarks", VDC_SkipMarks, &of_count },
+        { "skipblocks", VDC_SkipBlocks, &of_count },
+        { "load", VDC_Load, &of_count },
+        { "getposition", VDC_GetPosition, &no_operand },
+        { "setposition", VDC_SetPosition, &of_place },
+        { "discard", VDC_Discard, &no_operand },
+        { "flush", VDC_Flush, &no_operand },
+        { "snapshot", VDC_Snapshot, &no_operand },
+        { "mountsnapshot", VDC_MountSnapshot, &no_operand },
+        { "preparetofreeze", VDC_PrepareToFreeze, &no_operand },
+        { "fileinfobegin", VDC_FileInfoBegin, &no_operand },
+        { "fileinfoend", VDC_FileInfoEnd, &no_operand },
+        { "geterror", VDC_GetError, &no_operand },
+        { "complete", VDC_Complete, &no_operand },
+        { "command", 0, &of_code },
 };
 
-enum { COMMANDS = sizeof commands / sizeof commands[0] };
-
-static bool is_transfer(const struct script_command *command)
+static int parse_bytes_option(struct script_parser *parser, struct script_command *command)
 {
-        return command->code == VDC_Read || command->code == VDC_Write;
-}
+        static const struct value bytes = { VALUE_U64, "a number of bytes", 0, INT64_MAX, MEMBER(bytes) };
 
-static int option_at(struct parser *parser, struct script_command *command)
-{
-        return parser_need_place(parser, &command->at);
-}
-
-static int option_size(struct parser *parser, struct script_command *command)
-{
-        int64_t value = 0;
-
-        if (parser_need_number(parser, "a size", INT32_MIN, INT32_MAX, &value) < 0)
-                return -1;
-        command->size = (int32_t)value;
-        return 0;
-}
-
-static int option_depth(struct parser *parser, struct script_command *command)
-{
-        return parser_need_u32(parser, "a queue depth", 1, VDS_QUEUE_DEPTH, &command->depth);
-}
-
-static int option_expect(struct parser *parser, struct script_command *command)
-{
-        return parser_need_codes(parser, &command->expect);
-}
-
-static int option_until(struct parser *parser, struct script_command *command)
-{
-        return parser_need_codes(parser, &command->until);
-}
-
-static int option_bytes(struct parser *parser, struct script_command *command)
-{
         command->bytes_rule = parser_take(parser, "<=") ? SCRIPT_BYTES_AT_MOST : SCRIPT_BYTES_EXACT;
-        return parser_need_u64(parser, "a number of bytes", &command->bytes);
+        return parser_need_value(parser, &bytes, command);
 }
 
-static int option_total(struct parser *parser, struct script_command *command)
+static int parse_data_option(struct script_parser *parser, struct script_command *command)
 {
-        command->has_total = true;
-        return parser_need_u64(parser, "a number of bytes", &command->total);
-}
+        static const struct value seed = { VALUE_U64, "a seed", 0, INT64_MAX, MEMBER(seed) };
 
-static int option_gives(struct parser *parser, struct script_command *command)
-{
-        return parser_need_place(parser, &command->gives);
-}
-
-static int option_save(struct parser *parser, struct script_command *command)
-{
-        return parser_need_name(parser, &parser->device->places, /* make= */ true, &command->save);
-}
-
-static int option_from(struct parser *parser, struct script_command *command)
-{
-        static const struct named origins[] = {
-                { "beginning", VDC_Beginning },
-                { "current", VDC_Current },
-                { "end", VDC_End },
-                { NULL, 0 },
-        };
-        int64_t value = 0;
-
-        if (command->code == VDC_SetPosition) {
-                if (parser_need_named(parser, origins, "an origin", &value) < 0)
-                        return -1;
-                command->size = (int32_t)value;
+        command->data = parser_take(parser, "zero") ? SCRIPT_DATA_ZERO : SCRIPT_DATA_PATTERN;
+        if (command->data == SCRIPT_DATA_ZERO)
                 return 0;
-        }
-        command->has_from = true;
-        return parser_need_u64(parser, "an offset", &command->from);
-}
-
-static int option_data(struct parser *parser, struct script_command *command)
-{
-        if (parser_take(parser, "zero")) {
-                command->data = SCRIPT_DATA_ZERO;
-                return 0;
-        }
-        command->data = SCRIPT_DATA_PATTERN;
         if (!parser_take(parser, "pattern"))
                 return parser_refuse(parser, "the data is 'zero' or 'pattern SEED'");
-        return parser_need_u64(parser, "a seed", &command->seed);
+        return parser_need_value(parser, &seed, command);
 }
 
-static int option_check(struct parser *parser, struct script_command *command)
+static int parse_check_option(struct script_parser *parser, struct script_command *command)
 {
         command->check = true;
-        return option_data(parser, command);
+        return parse_data_option(parser, command);
 }
 
-static int option_as(struct parser *parser, struct script_command *command)
+static int parse_label_option(struct script_parser *parser, struct script_command *command)
 {
         if (!command->sent)
                 return parser_refuse(parser, "a command that is waited for needs no label: put 'send' in front of it");
         return parser_need_name(parser, &parser->device->labels, /* make= */ true, &command->label);
 }
 
-/* Which commands take an option. */
-enum audience {
-        FOR_ALL,
-        FOR_TRANSFERS,
-        FOR_READS,
-        FOR_WRITES,
-        FOR_POSITIONS,
-        FOR_OFFSETS, /* transfers, and SetPosition with its origin */
+static const struct named origins[] = {
+        { "beginning", VDC_Beginning },
+        { "current", VDC_Current },
+        { "end", VDC_End },
+        { NULL, 0 },
+};
+
+/* Commands that take an option, a bit each. */
+enum {
+        FOR_ALL = 0,
+        FOR_READS = 1 << VDC_Read,
+        FOR_WRITES = 1 << VDC_Write,
+        FOR_TRANSFERS = FOR_READS | FOR_WRITES,
+        FOR_SETPOSITION = 1 << VDC_SetPosition,
+        FOR_POSITIONS = FOR_SETPOSITION | 1 << VDC_GetPosition,
 };
 
 static const struct option_word {
         const char *word;
-        enum audience audience;
-        int (*parse)(struct parser *parser, struct script_command *command);
+        uint32_t commands;
+        struct value value;                                                         /* VALUE_NONE: `parse` reads it */
+        int (*parse)(struct script_parser *parser, struct script_command *command); /* or NULL */
+        size_t flag; /* offset of a bool that says the option was given; 0: none */
 } options[] = {
-        { "at", FOR_ALL, option_at },
-        { "size", FOR_ALL, option_size },
-        { "depth", FOR_ALL, option_depth },
-        { "expect", FOR_ALL, option_expect },
-        { "until", FOR_TRANSFERS, option_until },
-        { "bytes", FOR_TRANSFERS, option_bytes },
-        { "total", FOR_TRANSFERS, option_total },
-        { "gives", FOR_POSITIONS, option_gives },
-        { "save", FOR_POSITIONS, option_save },
-        { "from", FOR_OFFSETS, option_from },
-        { "data", FOR_WRITES, option_data },
-        { "check", FOR_READS, option_check },
-        { "as", FOR_ALL, option_as },
+        { "at", FOR_ALL, .value = { VALUE_PLACE, "a position", MEMBER(at) } },
+        { "size", FOR_ALL, .value = { VALUE_I32, "a size", INT32_MIN, INT32_MAX, MEMBER(size) } },
+        { "depth", FOR_ALL, .value = { VALUE_U32, "a queue depth", 1, VDS_QUEUE_DEPTH, MEMBER(depth) } },
+        { "expect", FOR_ALL, .value = { VALUE_CODES, "a completion code", MEMBER(expect) } },
+        { "until", FOR_TRANSFERS, .value = { VALUE_CODES, "a completion code", MEMBER(until) } },
+        { "bytes", FOR_TRANSFERS, .parse = parse_bytes_option },
+        { "total", FOR_TRANSFERS, .value = { VALUE_U64, "a number of bytes", 0, INT64_MAX, MEMBER(total) },
+          .flag = offsetof(struct script_command, has_total) },
+        { "gives", FOR_POSITIONS, .value = { VALUE_PLACE, "a position", MEMBER(gives) } },
+        { "save", FOR_POSITIONS, .value = { VALUE_SAVE, "a name", MEMBER(save) } },
+        { "from", FOR_SETPOSITION, .value = { VALUE_NAMED, "an origin", .names = origins, MEMBER(size) } },
+        { "from", FOR_TRANSFERS, .value = { VALUE_U64, "an offset", 0, INT64_MAX, MEMBER(from) },
+          .flag = offsetof(struct script_command, has_from) },
+        { "data", FOR_WRITES, .parse = parse_data_option },
+        { "check", FOR_READS, .parse = parse_check_option },
+        { "as", FOR_ALL, .parse = parse_label_option },
 };
 
-static bool is_for(enum audience audience, int32_t code)
+static bool option_is_for(const struct option_word *option, int32_t code)
 {
-        bool transfer = code == VDC_Read || code == VDC_Write;
+        return option->commands == FOR_ALL || (code > 0 && code < 31 && (option->commands >> code & 1));
+}
 
-        switch (audience) {
-        case FOR_TRANSFERS:
-                return transfer;
-        case FOR_READS:
-                return code == VDC_Read;
-        case FOR_WRITES:
-                return code == VDC_Write;
-        case FOR_POSITIONS:
-                return code == VDC_GetPosition || code == VDC_SetPosition;
-        case FOR_OFFSETS:
-                return transfer || code == VDC_SetPosition;
-        case FOR_ALL:
-                break;
-        }
-        return true;
+static const struct option_word *find_command_option(const char *word, int32_t code)
+{
+        for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+                if (strcmp(options[i].word, word) == 0 && option_is_for(&options[i], code))
+                        return &options[i];
+        return NULL;
+}
+
+static int parse_command_option(struct script_parser *parser, struct script_command *command)
+{
+        const struct option_word *option = find_command_option(parser_peek(parser), command->code);
+
+        if (!option)
+                return parser_refuse(parser, "'%s' is no option of this command: see the table of options",
+                                     parser_peek(parser));
+        parser->at++;
+        if (option->flag)
+                *(bool *)((char *)command + option->flag) = true;
+        return option->parse ? option->parse(parser, command) : parser_need_value(parser, &option->value, command);
 }
 
 /* "x100", if the next word is one. Returns 1 when it was. */
-static int take_times(struct parser *parser, struct script_command *command)
+static int take_times(struct script_parser *parser, struct script_command *command)
 {
         const char *text = parser_peek(parser);
         int64_t value = 0;
@@ -240,67 +185,27 @@ static int take_times(struct parser *parser, struct script_command *command)
         return 1;
 }
 
-static int parse_options(struct parser *parser, struct script_command *command)
+static int parse_command_options(struct script_parser *parser, struct script_command *command)
 {
         while (parser_peek(parser)) {
-                const struct option_word *option = options;
                 int taken = take_times(parser, command);
 
-                if (taken < 0)
-                        return -1;
-                if (taken)
-                        continue;
-                while (option < options + sizeof options / sizeof options[0] &&
-                       strcmp(option->word, parser_peek(parser)) != 0)
-                        option++;
-                if (option == options + sizeof options / sizeof options[0] || !is_for(option->audience, command->code))
-                        return parser_refuse(parser, "'%s' is no option of this command: see the table of options",
-                                             parser_peek(parser));
-                parser->at++;
-                if (option->parse(parser, command) < 0)
+                if (taken < 0 || (taken == 0 && parse_command_option(parser, command) < 0))
                         return -1;
         }
-        return 0;
-}
-
-static int parse_operand(struct parser *parser, const struct command_word *word, struct script_command *command)
-{
-        int64_t value = 0;
-
-        command->code = word->code;
-        switch (word->operand) {
-        case OPERAND_BYTES:
-                if (parser_need_number(parser, "a size", 1, VDS_TRANSFER_MAX, &value) < 0)
-                        return -1;
-                break;
-        case OPERAND_COUNT:
-                if (parser_need_number(parser, "a count", INT32_MIN, INT32_MAX, &value) < 0)
-                        return -1;
-                break;
-        case OPERAND_PLACE:
-                return parser_need_place(parser, &command->at);
-        case OPERAND_NUMBER:
-                if (parser_need_number(parser, "a command's number", INT32_MIN, INT32_MAX, &value) < 0)
-                        return -1;
-                command->code = (int32_t)value;
-                return 0;
-        case OPERAND_NONE:
-                break;
-        }
-        command->size = (int32_t)value;
         return 0;
 }
 
 /* Is the command, as a whole, one that can be sent? */
-static int check_command(struct parser *parser, struct script_command *command)
+static int check_command(struct script_parser *parser, struct script_command *command)
 {
         const struct script *script = parser->script;
 
-        if (is_transfer(command) && (command->size <= 0 || (uint32_t)command->size > script->max_transfer))
+        if (script_moves_data(command) && (command->size <= 0 || (uint32_t)command->size > script->max_transfer))
                 return parser_refuse(parser,
                                      "a transfer of %" PRId32 " bytes is not possible: 'set maxtransfer' is %" PRIu32,
                                      command->size, script->max_transfer);
-        if (is_transfer(command) && (uint32_t)command->size % script->block_size)
+        if (script_moves_data(command) && (uint32_t)command->size % script->block_size)
                 return parser_refuse(parser,
                                      "a transfer of %" PRId32 " bytes is not possible: 'set blocksize' is %" PRIu32,
                                      command->size, script->block_size);
@@ -316,17 +221,17 @@ static int check_command(struct parser *parser, struct script_command *command)
 
 /* What a device holds at most, so that the pool is large enough. What is sent in a loop and not awaited in it counts
  * once. */
-static void count_buffers(struct script_device *device, const struct script_command *command)
+static void count_command_buffers(struct script_device *device, const struct script_command *command)
 {
         uint32_t at_once = command->sent ? command->count : command->depth;
 
-        if (is_transfer(command))
+        if (script_moves_data(command))
                 device->buffers += at_once;
         if (device->buffers > VDS_QUEUE_DEPTH)
                 device->buffers = VDS_QUEUE_DEPTH;
 }
 
-int parser_command(struct parser *parser, const struct command_word *word, bool sent)
+int parser_command(struct script_parser *parser, const struct command_word *word, bool sent)
 {
         struct script_step *step = parser_add_step(parser, SCRIPT_COMMAND);
         struct script_command *command;
@@ -338,22 +243,18 @@ int parser_command(struct parser *parser, const struct command_word *word, bool 
         command->label = -1;
         command->save = -1;
         command->depth = 1;
-        if (parse_operand(parser, word, command) < 0)
-                return -1;
-        if (parse_options(parser, command) < 0)
+        command->code = word->code;
+        if (parser_need_value(parser, word->operand, command) < 0 || parse_command_options(parser, command) < 0)
                 return -1;
         if (command->count == 0)
                 command->count = command->until.count ? SCRIPT_COUNT_MAX : 1;
         if (check_command(parser, command) < 0)
                 return -1;
-        count_buffers(parser->device, command);
+        count_command_buffers(parser->device, command);
         return 0;
 }
 
 const struct command_word *parser_find_command(const char *word)
 {
-        for (size_t i = 0; i < COMMANDS; i++)
-                if (strcmp(commands[i].word, word) == 0)
-                        return &commands[i];
-        return NULL;
+        return parser_find(commands, word);
 }

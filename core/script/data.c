@@ -22,7 +22,7 @@ uint8_t script_data_byte(const struct script_command *command, uint64_t offset)
 }
 
 /* Eight bytes at an offset that is a multiple of eight; least significant first, as script_data_byte() has them. */
-static void put_word(const struct script_command *command, uint64_t offset, uint8_t *bytes)
+static void pattern_put_word(const struct script_command *command, uint64_t offset, uint8_t *bytes)
 {
         uint64_t word = pattern_word(command->seed, offset / WORD);
 
@@ -40,7 +40,7 @@ void script_data_fill(const struct script_command *command, uint64_t offset, uin
         }
         while (i < size) {
                 if ((offset + i) % WORD == 0 && size - i >= WORD) {
-                        put_word(command, offset + i, bytes + i);
+                        pattern_put_word(command, offset + i, bytes + i);
                         i += WORD;
                 } else {
                         bytes[i] = script_data_byte(command, offset + i);

@@ -15,138 +15,52 @@ enum {
         BUFFERS_MAX = 65536,
 };
 
-/* ---- settings ---- */
+/* ---- for the whole set ---- */
 
-static int set_block_size(struct parser *parser)
-{
-        if (parser_need_u32(parser, "a block size", VDS_BLOCK_SIZE_MIN, VDS_BLOCK_SIZE_MAX,
-                            &parser->script->block_size) < 0)
-                return -1;
-        if (parser->script->block_size & (parser->script->block_size - 1))
-                return parser_refuse(parser, "a block size of %" PRIu32 " is not possible: it is a power of two",
-                                     parser->script->block_size);
-        return 0;
-}
+static const struct named directions[] = {
+        { "write", VDF_WriteMedia },
+        { "read", VDF_ReadMedia },
+        { "both", VDF_WriteMedia | VDF_ReadMedia },
+        { NULL, 0 },
+};
+static const struct named on_failure[] = {
+        { "stop", false },
+        { "continue", true },
+        { NULL, 0 },
+};
 
-static int set_max_transfer(struct parser *parser)
-{
-        if (parser_need_u32(parser, "a transfer size", VDS_TRANSFER_UNIT, VDS_TRANSFER_MAX,
-                            &parser->script->max_transfer) < 0)
-                return -1;
-        if (parser->script->max_transfer % VDS_TRANSFER_UNIT)
-                return parser_refuse(parser, "a transfer size of %" PRIu32 " is not possible: it is a multiple of %d",
-                                     parser->script->max_transfer, VDS_TRANSFER_UNIT);
-        return 0;
-}
+#define MEMBER(name) .offset = offsetof(struct script, name)
 
-static int set_alignment(struct parser *parser)
-{
-        if (parser_need_u32(parser, "an alignment", 0, VDS_ALIGNMENT_MAX, &parser->script->alignment) < 0)
-                return -1;
-        if (parser->script->alignment & (parser->script->alignment - 1))
-                return parser_refuse(parser, "an alignment of %" PRIu32 " is not possible: it is a power of two",
-                                     parser->script->alignment);
-        return 0;
-}
-
-static int set_buffers(struct parser *parser)
-{
-        return parser_need_u32(parser, "a number of buffers", 1, BUFFERS_MAX, &parser->script->buffers);
-}
-
-static int set_direction(struct parser *parser)
-{
-        static const struct named directions[] = {
-                { "write", VDF_WriteMedia },
-                { "read", VDF_ReadMedia },
-                { "both", VDF_WriteMedia | VDF_ReadMedia },
-                { NULL, 0 },
-        };
-        int64_t value = 0;
-
-        if (parser_need_named(parser, directions, "a direction", &value) < 0)
-                return -1;
-        parser->script->direction = (uint32_t)value;
-        return 0;
-}
-
-static int set_grant(struct parser *parser)
-{
-        if (!parser_take(parser, "all"))
-                return parser_need_features(parser, &parser->script->grant);
-        parser->script->grant = UINT32_MAX;
-        return 0;
-}
-
-static int set_timeout(struct parser *parser)
-{
-        return parser_need_seconds(parser, &parser->script->timeout_ms);
-}
-
-static int set_patience(struct parser *parser)
-{
-        return parser_need_seconds(parser, &parser->script->patience_ms);
-}
-
-static int set_on_failure(struct parser *parser)
-{
-        static const struct named choices[] = { { "stop", false }, { "continue", true }, { NULL, 0 } };
-        int64_t value = 0;
-
-        if (parser_need_named(parser, choices, "what to do on a failure", &value) < 0)
-                return -1;
-        parser->script->goes_on = value != 0;
-        return 0;
-}
-
-static int set_info(struct parser *parser)
-{
-        const char *text = parser_need(parser, "a text");
-
-        if (text)
-                snprintf(parser->script->info, sizeof parser->script->info, "%s", text);
-        return text ? 0 : -1;
-}
-
-struct statement {
+static const struct {
         const char *word;
-        int (*parse)(struct parser *parser);
+        struct value value;
+} settings[] = {
+        { "blocksize",
+          { VALUE_POWER_OF_TWO, "a block size", VDS_BLOCK_SIZE_MIN, VDS_BLOCK_SIZE_MAX, MEMBER(block_size) } },
+        { "maxtransfer",
+          { VALUE_UNITS, "a transfer size", VDS_TRANSFER_UNIT, VDS_TRANSFER_MAX, MEMBER(max_transfer) } },
+        { "alignment", { VALUE_POWER_OF_TWO, "an alignment", 0, VDS_ALIGNMENT_MAX, MEMBER(alignment) } },
+        { "buffers", { VALUE_U32, "a number of buffers", 1, BUFFERS_MAX, MEMBER(buffers) } },
+        { "direction", { VALUE_NAMED, "a direction", .names = directions, MEMBER(direction) } },
+        { "grant", { VALUE_GRANT, "the features", MEMBER(grant) } },
+        { "timeout", { VALUE_SECONDS, "a number of seconds", MEMBER(timeout_ms) } },
+        { "patience", { VALUE_SECONDS, "a number of seconds", MEMBER(patience_ms) } },
+        { "onfailure", { VALUE_NAMED, "what to do on a failure", .names = on_failure, MEMBER(goes_on) } },
+        { "info", { VALUE_TEXT, "a text", MEMBER(info) } },
 };
 
-static const struct statement settings[] = {
-        { "blocksize", set_block_size },
-        { "maxtransfer", set_max_transfer },
-        { "alignment", set_alignment },
-        { "buffers", set_buffers },
-        { "direction", set_direction },
-        { "grant", set_grant },
-        { "timeout", set_timeout },
-        { "patience", set_patience },
-        { "onfailure", set_on_failure },
-        { "info", set_info },
-        { NULL, NULL },
-};
-
-static const struct statement *find_statement(const struct statement *table, const char *word)
-{
-        for (; table->word; table++)
-                if (strcmp(table->word, word) == 0)
-                        return table;
-        return NULL;
-}
-
-static int parse_set(struct parser *parser)
+static int parse_set(struct script_parser *parser)
 {
         const char *word = parser_need(parser, "a setting");
-        const struct statement *setting = word ? find_statement(settings, word) : NULL;
+        __typeof__(&settings[0]) setting = word ? parser_find(settings, word) : NULL;
 
         if (!word)
                 return -1;
-        return setting ? setting->parse(parser)
+        return setting ? parser_need_value(parser, &setting->value, parser->script)
                        : parser_refuse(parser, "'%s' is no setting: see the table of settings", word);
 }
 
-static int parse_wish(struct parser *parser)
+static int parse_wish(struct script_parser *parser)
 {
         static const struct named wishes[] = {
                 { "features", SCRIPT_WISH_FEATURES },     { "devices", SCRIPT_WISH_DEVICES },
@@ -154,21 +68,24 @@ static int parse_wish(struct parser *parser)
                 { "softmark", SCRIPT_WISH_SOFTMARK },     { "warning", SCRIPT_WISH_WARNING },
                 { "servertimeout", SCRIPT_WISH_TIMEOUT }, { NULL, 0 },
         };
-        int64_t which = 0;
-        uint32_t value = 0;
+        static const struct value which_one = { VALUE_NAMED, "a wish of the client", .names = wishes };
+        struct value value = { VALUE_U32, "a value", .max = UINT32_MAX };
+        int32_t which = 0;
+        uint32_t wanted = 0;
 
-        if (parser_need_named(parser, wishes, "a wish of the client", &which) < 0)
+        if (parser_need_value(parser, &which_one, &which) < 0)
                 return -1;
-        if (which == SCRIPT_WISH_FEATURES ? parser_need_features(parser, &value) < 0
-                                          : parser_need_u32(parser, "a value", 0, UINT32_MAX, &value) < 0)
+        if (which == SCRIPT_WISH_FEATURES)
+                value = (struct value){ VALUE_FEATURES, .what = "the features" };
+        if (parser_need_value(parser, &value, &wanted) < 0)
                 return -1;
         parser->script->wishes[which].given = true;
         parser->script->wishes[which].line = parser->line;
-        parser->script->wishes[which].value = value;
+        parser->script->wishes[which].value = wanted;
         return 0;
 }
 
-static int parse_verdict(struct parser *parser)
+static int parse_verdict(struct script_parser *parser)
 {
         static const struct named verdicts[] = {
                 { "success", VDS_VERDICT_SUCCESS },
@@ -176,21 +93,22 @@ static int parse_verdict(struct parser *parser)
                 { "none", VDS_VERDICT_NONE },
                 { NULL, 0 },
         };
-        int64_t value = 0;
-        const char *text;
+        static const struct value verdict = { VALUE_NAMED, "a verdict", .names = verdicts, MEMBER(verdict) };
+        static const struct value text = { VALUE_TEXT, "a text", MEMBER(verdict_text) };
 
-        if (parser_need_named(parser, verdicts, "a verdict", &value) < 0)
+        if (parser_need_value(parser, &verdict, parser->script) < 0)
                 return -1;
-        parser->script->verdict = (enum vds_verdict)value;
-        text = parser_next(parser);
-        if (text)
-                snprintf(parser->script->verdict_text, sizeof parser->script->verdict_text, "%s", text);
-        return 0;
+        return parser_peek(parser) ? parser_need_value(parser, &text, parser->script) : 0;
 }
 
-/* ---- steps ---- */
+static const struct {
+        const char *word;
+        int (*parse)(struct script_parser *parser);
+} set_statements[] = { { "set", parse_set }, { "expect", parse_wish }, { "verdict", parse_verdict } };
 
-static int close_device(struct parser *parser)
+/* ---- for one device ---- */
+
+static int check_repeats(struct script_parser *parser)
 {
         if (parser->open_count == 0)
                 return 0;
@@ -198,13 +116,13 @@ static int close_device(struct parser *parser)
                              parser->device->steps[parser->open[parser->open_count - 1]].line);
 }
 
-static int parse_device(struct parser *parser)
+static int parse_device_line(struct script_parser *parser)
 {
         struct script_device *device;
         const char *name;
         uint32_t number;
 
-        if (close_device(parser) < 0 || parser_need_u32(parser, "a device's number", 1, VDS_DEVICES_MAX, &number) < 0)
+        if (check_repeats(parser) < 0 || parser_need_u32(parser, "a device's number", 1, VDS_DEVICES_MAX, &number) < 0)
                 return -1;
         if (parser->script->devices[number - 1])
                 return parser_refuse(parser, "device %" PRIu32 " has its sequence in line %" PRIu32 " already", number,
@@ -227,7 +145,7 @@ static int parse_device(struct parser *parser)
         return 0;
 }
 
-static int parse_send(struct parser *parser)
+static int parse_send(struct script_parser *parser)
 {
         const char *word = parser_need(parser, "a command");
         const struct command_word *command = word ? parser_find_command(word) : NULL;
@@ -238,12 +156,8 @@ static int parse_send(struct parser *parser)
                        : parser_refuse(parser, "'%s' is no command that could be sent", word);
 }
 
-static int parse_await(struct parser *parser)
+static int parse_await(struct script_parser *parser, struct script_step *step)
 {
-        struct script_step *step = parser_add_step(parser, SCRIPT_AWAIT);
-
-        if (!step)
-                return -1;
         do {
                 int label = 0;
 
@@ -259,12 +173,8 @@ static int parse_await(struct parser *parser)
         return 0;
 }
 
-static int parse_repeat(struct parser *parser)
+static int parse_repeat(struct script_parser *parser, struct script_step *step)
 {
-        struct script_step *step = parser_add_step(parser, SCRIPT_REPEAT);
-
-        if (!step)
-                return -1;
         if (parser->open_count == SCRIPT_NESTING_MAX)
                 return parser_refuse(parser, "more than %d repeats in each other: count the commands with xN",
                                      SCRIPT_NESTING_MAX);
@@ -276,13 +186,10 @@ static int parse_repeat(struct parser *parser)
         return 0;
 }
 
-static int parse_end_repeat(struct parser *parser)
+static int parse_end_repeat(struct script_parser *parser, struct script_step *step)
 {
-        struct script_step *step = parser_add_step(parser, SCRIPT_END_REPEAT);
         uint32_t first;
 
-        if (!step)
-                return -1;
         if (parser->open_count == 0)
                 return parser_refuse(parser, "'}' closes nothing: 'repeat N {' is missing");
         first = parser->open[--parser->open_count];
@@ -291,105 +198,85 @@ static int parse_end_repeat(struct parser *parser)
         return 0;
 }
 
-static int parse_buffers(struct parser *parser)
-{
-        struct script_step *step = parser_add_step(parser, SCRIPT_BUFFERS);
-
-        return step ? parser_need_u32(parser, "a number of buffers", 1, BUFFERS_MAX, &step->buffers) : -1;
-}
-
-static int parse_stall(struct parser *parser)
-{
-        struct script_step *step = parser_add_step(parser, SCRIPT_STALL);
-
-        return step ? parser_need_seconds(parser, &step->stall_ms) : -1;
-}
-
-static int parse_hold(struct parser *parser)
+static int parse_hold(struct script_parser *parser, struct script_step *step)
 {
         static const struct named reasons[] = {
                 { "abort", VDS_ABORT_CLIENT },      { "close", VDS_ABORT_CLIENT_CLOSED },
                 { "death", VDS_ABORT_CLIENT_DIED }, { "timeout", VDS_ABORT_TIMEOUT },
                 { "observer", VDS_ABORT_OBSERVER }, { NULL, 0 },
         };
-        struct script_step *step = parser_add_step(parser, SCRIPT_HOLD);
-        int64_t value = VDS_ABORT_NONE;
+        static const struct value reason = { VALUE_NAMED, "a reason", .names = reasons,
+                                             .offset = offsetof(struct script_step, hold) };
 
-        if (!step)
-                return -1;
-        if (parser_take(parser, "for") && parser_need_named(parser, reasons, "a reason", &value) < 0)
-                return -1;
-        step->hold = (enum vds_abort_reason)value;
+        step->hold = VDS_ABORT_NONE;
+        return parser_take(parser, "for") ? parser_need_value(parser, &reason, step) : 0;
+}
+
+static int parse_close(struct script_parser *parser, struct script_step *step)
+{
+        if (parser_take(parser, "set"))
+                step->kind = SCRIPT_CLOSE_SET;
         return 0;
 }
 
-static int parse_close(struct parser *parser)
-{
-        return parser_add_step(parser, parser_take(parser, "set") ? SCRIPT_CLOSE_SET : SCRIPT_CLOSE) ? 0 : -1;
-}
-
-static int parse_drain(struct parser *parser)
-{
-        return parser_add_step(parser, SCRIPT_DRAIN) ? 0 : -1;
-}
-
-static int parse_meet(struct parser *parser)
-{
-        return parser_add_step(parser, SCRIPT_MEET) ? 0 : -1;
-}
-
-static int parse_abort(struct parser *parser)
-{
-        return parser_add_step(parser, SCRIPT_ABORT) ? 0 : -1;
-}
-
-static int parse_exit(struct parser *parser)
-{
-        return parser_add_step(parser, SCRIPT_EXIT) ? 0 : -1;
-}
-
-static int parse_die(struct parser *parser)
-{
-        return parser_add_step(parser, SCRIPT_DIE) ? 0 : -1;
-}
-
-static const struct statement set_statements[] = {
-        { "set", parse_set },
-        { "expect", parse_wish },
-        { "verdict", parse_verdict },
-        { NULL, NULL },
+static const struct device_statement {
+        const char *word;
+        enum script_step_kind kind;
+        int (*parse)(struct script_parser *parser, struct script_step *step); /* NULL: `value` is what follows */
+        struct value value;
+} device_statements[] = {
+        { "await", SCRIPT_AWAIT, .parse = parse_await },
+        { "drain", .kind = SCRIPT_DRAIN },
+        { "repeat", SCRIPT_REPEAT, .parse = parse_repeat },
+        { "}", SCRIPT_END_REPEAT, .parse = parse_end_repeat },
+        { "meet", .kind = SCRIPT_MEET },
+        { "buffers", SCRIPT_BUFFERS,
+          .value = { VALUE_U32, "a number of buffers", 1, BUFFERS_MAX,
+                     .offset = offsetof(struct script_step, buffers) } },
+        { "stall", SCRIPT_STALL,
+          .value = { VALUE_SECONDS, "a number of seconds", .offset = offsetof(struct script_step, stall_ms) } },
+        { "hold", SCRIPT_HOLD, .parse = parse_hold },
+        { "abort", .kind = SCRIPT_ABORT },
+        { "close", SCRIPT_CLOSE, .parse = parse_close },
+        { "exit", .kind = SCRIPT_EXIT },
+        { "die", .kind = SCRIPT_DIE },
 };
 
-static const struct statement device_statements[] = {
-        { "send", parse_send },    { "await", parse_await }, { "drain", parse_drain },     { "repeat", parse_repeat },
-        { "}", parse_end_repeat }, { "meet", parse_meet },   { "buffers", parse_buffers }, { "stall", parse_stall },
-        { "hold", parse_hold },    { "abort", parse_abort }, { "close", parse_close },     { "exit", parse_exit },
-        { "die", parse_die },      { NULL, NULL },
-};
+static int parse_step(struct script_parser *parser, const struct device_statement *statement)
+{
+        struct script_step *step = parser_add_step(parser, statement->kind);
+
+        if (!step)
+                return -1;
+        return statement->parse ? statement->parse(parser, step) : parser_need_value(parser, &statement->value, step);
+}
 
 /* ---- lines ---- */
 
-static int parse_statement(struct parser *parser)
+static int parse_statement(struct script_parser *parser)
 {
         const char *word = parser_next(parser);
-        const struct statement *statement = find_statement(set_statements, word);
+        __typeof__(&set_statements[0]) for_set = parser_find(set_statements, word);
+        const struct device_statement *for_device = parser_find(device_statements, word);
         const struct command_word *command = parser_find_command(word);
+        bool sends = strcmp(word, "send") == 0;
 
         if (strcmp(word, "device") == 0)
-                return parse_device(parser);
-        if (statement && parser->device)
+                return parse_device_line(parser);
+        if (for_set && parser->device)
                 return parser_refuse(parser, "'%s' is for the whole set: it comes before the first 'device'", word);
-        if (statement)
-                return statement->parse(parser);
-        statement = find_statement(device_statements, word);
-        if (!statement && !command)
+        if (for_set)
+                return for_set->parse(parser);
+        if (!for_device && !command && !sends)
                 return parser_refuse(parser, "'%s' is no statement: see the table of statements", word);
         if (!parser->device)
                 return parser_refuse(parser, "'%s' is for one device: a line 'device N' comes before it", word);
-        return command ? parser_command(parser, command, /* sent= */ false) : statement->parse(parser);
+        if (for_device)
+                return parse_step(parser, for_device);
+        return sends ? parse_send(parser) : parser_command(parser, command, /* sent= */ false);
 }
 
-static int parse_line(struct parser *parser, const char *text, size_t length)
+static int parse_line(struct script_parser *parser, const char *text, size_t length)
 {
         if (parser->line > SCRIPT_LINES_MAX)
                 return parser_refuse(parser, "a script has %d lines at most: use repeat", SCRIPT_LINES_MAX);
@@ -410,9 +297,9 @@ static int parse_line(struct parser *parser, const char *text, size_t length)
         return 0;
 }
 
-static int check_whole(struct parser *parser)
+static int script_check_whole(struct script_parser *parser)
 {
-        if (close_device(parser) < 0)
+        if (check_repeats(parser) < 0)
                 return -1;
         if (parser->script->alignment && parser->script->alignment < parser->script->block_size)
                 return parser_refuse(parser, "an alignment of %" PRIu32 " is less than the block size, %" PRIu32,
@@ -422,7 +309,7 @@ static int check_whole(struct parser *parser)
         return 0;
 }
 
-static int parse_text(struct parser *parser, const char *text, size_t size)
+static int parse_text(struct script_parser *parser, const char *text, size_t size)
 {
         while (size > 0) {
                 const char *end = memchr(text, '\n', size);
@@ -434,13 +321,13 @@ static int parse_text(struct parser *parser, const char *text, size_t size)
                 text += length + (end != NULL);
                 size -= length + (end != NULL);
         }
-        return check_whole(parser);
+        return script_check_whole(parser);
 }
 
 int script_parse(const char *name, const char *text, size_t size, struct script **ret_script, struct error *err)
 {
         struct script *script = calloc(1, sizeof *script);
-        struct parser parser = { .name = name, .script = script, .err = err };
+        struct script_parser parser = { .name = name, .script = script, .err = err };
 
         *ret_script = NULL;
         if (!script)

@@ -72,6 +72,11 @@ struct script_command {
         int label; /* -1: none */
 };
 
+static inline bool script_moves_data(const struct script_command *command)
+{
+        return command->code == VDC_Read || command->code == VDC_Write;
+}
+
 enum script_step_kind {
         SCRIPT_COMMAND,
         SCRIPT_AWAIT,
@@ -148,7 +153,7 @@ struct script {
         uint32_t grant;      /* of what the client asks for */
         int64_t timeout_ms;  /* for all of it */
         int64_t patience_ms; /* for each command; negative: no limit but the script's */
-        bool goes_on;        /* after a failure */
+        int32_t goes_on;     /* after a failure: 0 or 1 */
         struct {
                 bool given;
                 uint32_t line;

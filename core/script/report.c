@@ -18,14 +18,14 @@ void script_report_add(struct script_report *report, uint32_t line, uint32_t dev
         snprintf(failure->text, sizeof failure->text, "%s", text);
 }
 
-static uint32_t kept(const struct script_report *report)
+static uint32_t report_kept(const struct script_report *report)
 {
         return report->failure_count < SCRIPT_FAILURES_MAX ? report->failure_count : SCRIPT_FAILURES_MAX;
 }
 
 void script_report_print(const struct script_report *report, FILE *to)
 {
-        for (uint32_t i = 0; i < kept(report); i++) {
+        for (uint32_t i = 0; i < report_kept(report); i++) {
                 const struct script_failure *failure = &report->failures[i];
 
                 fprintf(to, "%s:%" PRIu32 ": ", report->path, failure->line);
@@ -37,36 +37,29 @@ void script_report_print(const struct script_report *report, FILE *to)
                 fprintf(to, "%s: and %" PRIu32 " more\n", report->path, report->failure_count - SCRIPT_FAILURES_MAX);
 }
 
-static json_t *failures_json(const struct script_report *report)
+static json_t *report_failures_json(const struct script_report *report)
 {
         json_t *list = json_array();
 
-        for (uint32_t i = 0; i < kept(report); i++) {
+        for (uint32_t i = 0; i < report_kept(report); i++) {
                 const struct script_failure *failure = &report->failures[i];
-                json_t *object = json_object();
 
-                json_object_set_new(object, "line", json_integer(failure->line));
-                json_object_set_new(object, "device", failure->device ? json_integer(failure->device) : json_null());
-                json_object_set_new(object, "text", json_string(failure->text));
-                json_array_append_new(list, object);
+                json_array_append_new(list, json_pack("{s:I, s:o, s:s}", "line", (json_int_t)failure->line, "device",
+                                                      failure->device ? json_integer(failure->device) : json_null(),
+                                                      "text", failure->text));
         }
         return list;
 }
 
 int script_report_json(const struct script_report *report, FILE *to, struct error *err)
 {
-        json_t *object = json_object();
-        CLEANUP(freep) char *text = NULL;
+        json_t *object = json_pack("{s:o, s:o, s:b, s:b, s:I, s:I, s:I, s:o}", "script", json_text_make(report->path),
+                                   "set", json_text_make(report->set_name), "passed", report->failure_count == 0,
+                                   "timed_out", report->timed_out, "commands", (json_int_t)report->commands, "checks",
+                                   (json_int_t)report->checks, "failure_count", (json_int_t)report->failure_count,
+                                   "failures", report_failures_json(report));
+        CLEANUP(freep) char *text = json_dumps(object, JSON_COMPACT);
 
-        json_object_set_new(object, "script", json_text_make(report->path));
-        json_object_set_new(object, "set", json_text_make(report->set_name));
-        json_object_set_new(object, "passed", json_boolean(report->failure_count == 0));
-        json_object_set_new(object, "timed_out", json_boolean(report->timed_out));
-        json_object_set_new(object, "commands", json_integer((json_int_t)report->commands));
-        json_object_set_new(object, "checks", json_integer((json_int_t)report->checks));
-        json_object_set_new(object, "failure_count", json_integer(report->failure_count));
-        json_object_set_new(object, "failures", failures_json(report));
-        text = json_dumps(object, JSON_COMPACT);
         json_decref(object);
         if (!text)
                 return error_no_memory(err);

@@ -16,32 +16,9 @@
 
 enum { CONFIGURATION_TIMEOUT_MS = 60000, BUFFERS_MIN = 4 };
 
-void run_fail(struct script_run *run, uint32_t line, uint32_t device, const char *format, ...)
-{
-        char text[SCRIPT_FAILURE_TEXT_MAX];
-        va_list arguments;
-        bool stop = !run->script->goes_on;
-
-        va_start(arguments, format);
-        vsnprintf(text, sizeof text, format, arguments);
-        va_end(arguments);
-        pthread_mutex_lock(&run->lock);
-        /* What comes after the first failure is its consequence. */
-        if (!run->stopping)
-                script_report_add(run->report, line, device, text);
-        if (stop) {
-                run->stopping = true;
-                run->abort_expected = true;
-                pthread_cond_broadcast(&run->changed);
-        }
-        pthread_mutex_unlock(&run->lock);
-        if (stop)
-                vds_server_signal_abort(run->server);
-}
-
 /* ---- joining and configuring ---- */
 
-static int raise_result(struct script_run *run, int result, const char *doing, struct error *err)
+static int run_raise_result(struct script_run *run, int result, const char *doing, struct error *err)
 {
         enum vds_abort_reason reason = vds_server_abort_reason(run->server);
         const char *words = vds_server_error_text(run->server);
@@ -54,21 +31,8 @@ static int raise_result(struct script_run *run, int result, const char *doing, s
                            words[0] ? ": " : "", words);
 }
 
-static void end_early(void *run_at)
-{
-        struct script_run *run = run_at;
-
-        pthread_mutex_lock(&run->lock);
-        run->ended_early = true;
-        run->stopping = true;
-        run->abort_expected = true;
-        pthread_cond_broadcast(&run->changed);
-        pthread_mutex_unlock(&run->lock);
-        vds_server_signal_abort(run->server);
-}
-
-/* With a NULL abort nobody is in end_early() any more once this returns. */
-static void offer_abort(struct script_run *run, void (*abort_run)(void *run))
+/* With a NULL abort nobody is in run_end_early() any more once this returns. */
+static void run_offer_abort(struct script_run *run, void (*abort_run)(void *run))
 {
         if (run->call->abortable)
                 run->call->abortable(abort_run, run, run->call->context);
@@ -77,23 +41,22 @@ static void offer_abort(struct script_run *run, void (*abort_run)(void *run))
 enum { OPEN_SLICE_MS = 50 };
 
 /* Nobody tells when a set appears, so one looks again. */
-static bool wait_for_set(struct script_run *run, struct deadline deadline)
+static bool run_wait_for_set(struct script_run *run, struct deadline deadline)
 {
         struct deadline slice = deadline_earlier(deadline, deadline_after_ms(OPEN_SLICE_MS));
-        struct timespec until = { .tv_sec = slice.at_ns / 1000000000, .tv_nsec = slice.at_ns % 1000000000 };
         bool ended;
 
         if (deadline_passed(deadline))
                 return false;
         pthread_mutex_lock(&run->lock);
         if (!run->ended_early)
-                pthread_cond_timedwait(&run->changed, &run->lock, &until);
+                run_wait_change(run, slice);
         ended = run->ended_early;
         pthread_mutex_unlock(&run->lock);
         return !ended;
 }
 
-static int join(struct script_run *run, struct error *err)
+static int run_join(struct script_run *run, struct error *err)
 {
         struct deadline deadline = deadline_after_ms(run->call->open_wait_ms);
         int result;
@@ -101,10 +64,10 @@ static int join(struct script_run *run, struct error *err)
         run->server = vds_server_new(run->call->options);
         if (!run->server)
                 return error_no_memory(err);
-        offer_abort(run, end_early);
+        run_offer_abort(run, run_end_early);
         do
                 result = vds_server_open(run->server, run->call->set_name);
-        while (result == VD_E_INVALID && wait_for_set(run, deadline));
+        while (result == VD_E_INVALID && run_wait_for_set(run, deadline));
         /* The script's time begins with its client. */
         run->deadline = deadline_after_ms(run->script->timeout_ms);
         if (result == VD_E_INVALID)
@@ -113,10 +76,10 @@ static int join(struct script_run *run, struct error *err)
                                    run->call->set_name);
         if (result == NOERROR)
                 result = vds_server_get_configuration(run->server, &run->config);
-        return result == NOERROR ? 0 : raise_result(run, result, "join", err);
+        return result == NOERROR ? 0 : run_raise_result(run, result, "join", err);
 }
 
-static void check_wishes(struct script_run *run)
+static void run_check_wishes(struct script_run *run)
 {
         const struct VDConfig *config = &run->config;
         const struct {
@@ -135,7 +98,7 @@ static void check_wishes(struct script_run *run)
         for (int i = 0; i < SCRIPT_WISH_COUNT; i++) {
                 if (!run->script->wishes[i].given)
                         continue;
-                run->report->checks++;
+                run->checks++;
                 if (run->script->wishes[i].value != wishes[i].value)
                         run_fail(run, run->script->wishes[i].line, 0,
                                  "the client asks for %s %" PRIu32 " (0x%" PRIx32 "), expected %" PRIu32 " (0x%" PRIx32
@@ -150,7 +113,7 @@ static void check_wishes(struct script_run *run)
                                  config->deviceCount, i + 1);
 }
 
-static uint32_t count_buffers(const struct script_run *run)
+static uint32_t run_count_buffers(const struct script_run *run)
 {
         uint32_t count = 0;
 
@@ -161,7 +124,7 @@ static uint32_t count_buffers(const struct script_run *run)
         return count < BUFFERS_MIN ? BUFFERS_MIN : count;
 }
 
-static int configure(struct script_run *run, struct error *err)
+static int run_configure(struct script_run *run, struct error *err)
 {
         const struct script *script = run->script;
         uint32_t features = (run->config.features & script->grant) | script->direction;
@@ -175,16 +138,16 @@ static int configure(struct script_run *run, struct error *err)
                 result = vds_server_set_info(run->server, script->info);
         if (result == NOERROR)
                 result = vds_server_request_buffers(run->server, script->max_transfer, /* alignment= */ 0,
-                                                    count_buffers(run));
+                                                    run_count_buffers(run));
         if (result == NOERROR)
                 result = vds_server_end_configuration(run->server);
         if (result == NOERROR)
                 result = vds_server_get_configuration(run->server, &run->config);
-        return result == NOERROR ? 0 : raise_result(run, result, "configure", err);
+        return result == NOERROR ? 0 : run_raise_result(run, result, "configure", err);
 }
 
 /* The second device's name is NAME1, as in the published sample programs. */
-static void name_device(const struct script_run *run, uint32_t index, char name[VDS_NAME_MAX + 1])
+static void run_name_device(const struct script_run *run, uint32_t index, char name[VDS_NAME_MAX + 1])
 {
         const struct script_device *device = run->script->devices[index];
         int room = VDS_NAME_MAX + 1;
@@ -197,7 +160,7 @@ static void name_device(const struct script_run *run, uint32_t index, char name[
                 snprintf(name, (size_t)room, "%.*s%" PRIu32, VDS_NAME_MAX - 2, run->call->set_name, index);
 }
 
-static int open_devices(struct script_run *run, struct error *err)
+static int run_open_devices(struct script_run *run, struct error *err)
 {
         for (uint32_t i = 0; i < run->config.deviceCount; i++) {
                 struct lane *lane = calloc(1, sizeof *lane);
@@ -210,17 +173,17 @@ static int open_devices(struct script_run *run, struct error *err)
                 lane->run = run;
                 lane->device = run->script->devices[i];
                 lane->number = i + 1;
-                name_device(run, i, name);
+                run_name_device(run, i, name);
                 result = vds_server_open_device(run->server, name, &lane->server_device);
                 if (result != NOERROR)
-                        return raise_result(run, result, "open the devices of", err);
+                        return run_raise_result(run, result, "open the devices of", err);
         }
         return 0;
 }
 
 /* ---- the run ---- */
 
-static void *agent_main(void *run_at)
+static void *run_agent_main(void *run_at)
 {
         struct script_run *run = run_at;
 
@@ -245,9 +208,9 @@ static int start_thread(pthread_t *thread, void *(*run)(void *), void *argument,
         return result ? error_raise_errno(err, result, "cannot start a thread") : 0;
 }
 
-static int start(struct script_run *run, struct error *err)
+static int run_start(struct script_run *run, struct error *err)
 {
-        if (start_thread(&run->agent, agent_main, run, err) < 0)
+        if (start_thread(&run->agent, run_agent_main, run, err) < 0)
                 return -1;
         run->has_agent = true;
         run->alive = run->config.deviceCount;
@@ -259,7 +222,7 @@ static int start(struct script_run *run, struct error *err)
         return 0;
 }
 
-static void join_lanes(struct script_run *run)
+static void run_join_lanes(struct script_run *run)
 {
         for (uint32_t i = 0; i < VDS_DEVICES_MAX; i++)
                 if (run->lanes[i] && run->lanes[i]->has_thread)
@@ -267,7 +230,7 @@ static void join_lanes(struct script_run *run)
 }
 
 /* A broken contract, or a fault here, is a failure whatever the script says. */
-static void state_verdict(struct script_run *run, const struct error *err)
+static void run_state_verdict(struct script_run *run, const struct error *err)
 {
         const struct script *script = run->script;
         struct server_report report = { .code = ERR_NONE };
@@ -291,7 +254,7 @@ static void state_verdict(struct script_run *run, const struct error *err)
         vds_server_set_verdict(run->server, verdict, text);
 }
 
-static void close_set(struct script_run *run)
+static void run_close_set(struct script_run *run)
 {
         if (!run->server)
                 return;
@@ -299,56 +262,31 @@ static void close_set(struct script_run *run)
         if (run->has_agent)
                 pthread_join(run->agent, NULL);
         vds_server_free(run->server);
-}
-
-static void run_init(struct script_run *run, const struct script *script, const struct script_call *call,
-                     struct script_report *report)
-{
-        pthread_condattr_t attributes;
-
-        *run = (struct script_run){ .script = script, .call = call, .report = report };
-        run->deadline = deadline_after_ms(script->timeout_ms);
-        pthread_mutex_init(&run->lock, NULL);
-        pthread_condattr_init(&attributes);
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-        pthread_cond_init(&run->changed, &attributes);
-        pthread_condattr_destroy(&attributes);
-}
-
-static void run_deinit(struct script_run *run)
-{
         for (uint32_t i = 0; i < VDS_DEVICES_MAX; i++)
                 free(run->lanes[i]);
-        pthread_cond_destroy(&run->changed);
-        pthread_mutex_destroy(&run->lock);
 }
 
 /* Everything between joining and closing. Returns 0 when nothing is wrong here; the client is another matter. */
-static int play(struct script_run *run, struct error *err)
+static int run_play(struct script_run *run, struct error *err)
 {
         int rc;
 
-        check_wishes(run);
+        run_check_wishes(run);
         if (run->stopping)
                 return 0;
-        if (configure(run, err) < 0 || open_devices(run, err) < 0)
+        if (run_configure(run, err) < 0 || run_open_devices(run, err) < 0)
                 return -1;
-        rc = start(run, err);
-        if (rc < 0) {
-                pthread_mutex_lock(&run->lock);
-                run->stopping = true;
-                pthread_cond_broadcast(&run->changed);
-                pthread_mutex_unlock(&run->lock);
-                vds_server_signal_abort(run->server);
-        }
-        join_lanes(run);
+        rc = run_start(run, err);
+        if (rc < 0)
+                run_stop(run);
+        run_join_lanes(run);
         if (rc == 0)
                 error_keep_first(err, &run->fault);
         return error_is_set(err) ? -1 : rc;
 }
 
 /* A sequence that was told to stop has no complaint of its own. */
-static int check_ended_early(struct script_run *run, struct error *err)
+static int run_check_ended_early(struct script_run *run, struct error *err)
 {
         bool ended;
 
@@ -377,18 +315,19 @@ int script_run(const struct script *script, const struct script_call *call, stru
 
         report_init(report, call);
         run_init(&run, script, call, report);
-        rc = join(&run, &own);
+        rc = run_join(&run, &own);
         if (rc == 0) {
-                rc = play(&run, &own);
+                rc = run_play(&run, &own);
                 if (rc == 0)
-                        rc = check_ended_early(&run, &own);
-                state_verdict(&run, &own);
+                        rc = run_check_ended_early(&run, &own);
+                run_state_verdict(&run, &own);
                 /* A client that waits for the configuration, or for devices, would wait for ever. */
                 if (rc < 0)
                         vds_server_signal_abort(run.server);
         }
-        offer_abort(&run, /* abort_run= */ NULL);
-        close_set(&run);
+        report->checks = run.checks;
+        run_offer_abort(&run, /* abort_run= */ NULL);
+        run_close_set(&run);
         run_deinit(&run);
         if (rc == 0)
                 return script_report_conclude(report, err);

@@ -13,7 +13,7 @@
 /* ---- failures ---- */
 
 /* The words of a script are shown, so they are made fit for it. */
-int parser_refuse(struct parser *parser, const char *format, ...)
+int parser_refuse(struct script_parser *parser, const char *format, ...)
 {
         CLEANUP(freep) char *safe = NULL;
         char words[ERROR_MESSAGE_MAX];
@@ -28,20 +28,28 @@ int parser_refuse(struct parser *parser, const char *format, ...)
 
 /* ---- words ---- */
 
-static bool is_end(char c)
+const void *parser_find_row(const void *rows, size_t count, size_t size, const char *word)
+{
+        for (const char *row = rows; count > 0; count--, row += size)
+                if (strcmp(*(const char *const *)(const void *)row, word) == 0)
+                        return row;
+        return NULL;
+}
+
+static bool word_ends(char c)
 {
         return c == '\0' || c == '#' || isspace((unsigned char)c);
 }
 
 /* Cuts the next word out of the line; its end becomes a NUL. Returns where to go on, or NULL when a quote is open. */
-static char *cut_word(char *at, struct word *ret_word)
+static char *word_cut(char *at, struct word *ret_word)
 {
         char quote = *at;
         char *end;
 
         if (quote != '\'' && quote != '"') {
                 ret_word->text = at;
-                while (!is_end(*at))
+                while (!word_ends(*at))
                         at++;
                 return at;
         }
@@ -53,7 +61,7 @@ static char *cut_word(char *at, struct word *ret_word)
         return end + 1;
 }
 
-int parser_split(struct parser *parser)
+int parser_split(struct script_parser *parser)
 {
         char *at = parser->text;
 
@@ -67,13 +75,13 @@ int parser_split(struct parser *parser)
                         at++;
                 if (*at == '\0' || *at == '#')
                         return 0;
-                at = cut_word(at, &word);
+                at = word_cut(at, &word);
                 if (!at)
                         return parser_refuse(parser, "a quotation mark is not closed on its line");
                 if (parser->count == PARSER_WORDS_MAX)
                         return parser_refuse(parser, "more than %d words: give the rest a line of its own",
                                              PARSER_WORDS_MAX);
-                if (!is_end(*at))
+                if (!word_ends(*at))
                         return parser_refuse(parser, "a blank is missing after '%s'", word.text);
                 comment = *at == '#';
                 if (*at)
@@ -84,13 +92,12 @@ int parser_split(struct parser *parser)
         }
 }
 
-/* The next word, or NULL at the end of the line. */
-const char *parser_peek(const struct parser *parser)
+const char *parser_peek(const struct script_parser *parser)
 {
         return parser->at < parser->count ? parser->words[parser->at].text : NULL;
 }
 
-const char *parser_next(struct parser *parser)
+const char *parser_next(struct script_parser *parser)
 {
         const char *text = parser_peek(parser);
 
@@ -99,8 +106,7 @@ const char *parser_next(struct parser *parser)
         return text;
 }
 
-/* Takes the next word if it is this one. */
-bool parser_take(struct parser *parser, const char *word)
+bool parser_take(struct script_parser *parser, const char *word)
 {
         const char *text = parser_peek(parser);
 
@@ -110,8 +116,7 @@ bool parser_take(struct parser *parser, const char *word)
         return true;
 }
 
-/* The next word, which has to be there. */
-const char *parser_need(struct parser *parser, const char *what)
+const char *parser_need(struct script_parser *parser, const char *what)
 {
         const char *text = parser_next(parser);
 
@@ -136,13 +141,13 @@ static const char *scan_number(const char *text, int64_t *ret_value)
         value = strtoull(digits, &end, digits[0] == '0' && (digits[1] | 32) == 'x' ? 16 : 10);
         if (*end == 'K' || *end == 'M' || *end == 'G')
                 shift = *end == 'K' ? 10 : *end == 'M' ? 20 : 30;
-        if (value > (uint64_t)PARSER_NUMBER_MAX >> shift)
+        if (value > (uint64_t)INT64_MAX >> shift)
                 return NULL;
         *ret_value = (int64_t)(value << shift) * (negative ? -1 : 1);
         return end + (shift > 0);
 }
 
-int parser_number(struct parser *parser, const char *text, const char *what, int64_t min, int64_t max,
+int parser_number(struct script_parser *parser, const char *text, const char *what, int64_t min, int64_t max,
                   int64_t *ret_value)
 {
         const char *end = scan_number(text, ret_value);
@@ -156,43 +161,35 @@ int parser_number(struct parser *parser, const char *text, const char *what, int
         return 0;
 }
 
-int parser_need_number(struct parser *parser, const char *what, int64_t min, int64_t max, int64_t *ret_value)
+static int read_u32(struct script_parser *parser, const struct value *value, const char *text, uint32_t *ret_value)
 {
-        const char *text = parser_need(parser, what);
+        int64_t number = 0;
 
-        return text ? parser_number(parser, text, what, min, max, ret_value) : -1;
-}
-
-int parser_need_u32(struct parser *parser, const char *what, uint32_t min, uint32_t max, uint32_t *ret_value)
-{
-        int64_t value = 0;
-
-        if (parser_need_number(parser, what, min, max, &value) < 0)
+        if (parser_number(parser, text, value->what, value->min, value->max, &number) < 0)
                 return -1;
-        *ret_value = (uint32_t)value;
+        *ret_value = (uint32_t)number;
+        if (value->kind == VALUE_POWER_OF_TWO && (*ret_value & (*ret_value - 1)))
+                return parser_refuse(parser, "%s of %" PRIu32 " is not possible: it is a power of two", value->what,
+                                     *ret_value);
+        if (value->kind == VALUE_UNITS && *ret_value % VDS_TRANSFER_UNIT)
+                return parser_refuse(parser, "%s of %" PRIu32 " is not possible: it is a multiple of %d", value->what,
+                                     *ret_value, VDS_TRANSFER_UNIT);
         return 0;
 }
 
-int parser_need_u64(struct parser *parser, const char *what, uint64_t *ret_value)
+int parser_need_u32(struct script_parser *parser, const char *what, uint32_t min, uint32_t max, uint32_t *ret_value)
 {
-        int64_t value = 0;
+        const struct value value = { VALUE_U32, what, .min = min, .max = max };
 
-        if (parser_need_number(parser, what, 0, PARSER_NUMBER_MAX, &value) < 0)
-                return -1;
-        *ret_value = (uint64_t)value;
-        return 0;
+        return parser_need_value(parser, &value, ret_value);
 }
 
 /* "1.5": seconds, as milliseconds. */
-int parser_need_seconds(struct parser *parser, int64_t *ret_ms)
+static int read_seconds(struct script_parser *parser, const char *text, int64_t *ret_ms)
 {
-        const char *text = parser_need(parser, "a number of seconds");
-        double seconds;
         char *end;
+        double seconds = strtod(text, &end);
 
-        if (!text)
-                return -1;
-        seconds = strtod(text, &end);
         if (!isdigit((unsigned char)*text) || *end || !(seconds <= 1e6))
                 return parser_refuse(parser, "'%s' is no number of seconds: write digits, like 0.5, up to 1000000",
                                      text);
@@ -208,19 +205,16 @@ static const struct named *find_named(const struct named *table, const char *wor
         return NULL;
 }
 
-int parser_need_named(struct parser *parser, const struct named *table, const char *what, int64_t *ret_value)
+static int read_named(struct script_parser *parser, const struct value *value, const char *text, int32_t *ret_value)
 {
-        const char *text = parser_need(parser, what);
-        const struct named *found = text ? find_named(table, text, strlen(text)) : NULL;
+        const struct named *found = find_named(value->names, text, strlen(text));
         char words[256] = "";
 
-        if (!text)
-                return -1;
-        for (const struct named *each = table; !found && each->word; each++)
-                snprintf(words + strlen(words), sizeof words - strlen(words), "%s%s", each == table ? "" : ", ",
+        for (const struct named *each = value->names; !found && each->word; each++)
+                snprintf(words + strlen(words), sizeof words - strlen(words), "%s%s", each == value->names ? "" : ", ",
                          each->word);
         if (!found)
-                return parser_refuse(parser, "'%s' is not %s: it is one of %s", text, what, words);
+                return parser_refuse(parser, "'%s' is not %s: it is one of %s", text, value->what, words);
         *ret_value = found->value;
         return 0;
 }
@@ -243,18 +237,13 @@ static const struct named feature_names[] = {
         { NULL, 0 },
 };
 
-/* "tape+discard", or a number. */
-int parser_need_features(struct parser *parser, uint32_t *ret_features)
+static int read_features(struct script_parser *parser, const struct value *value, const char *text,
+                         uint32_t *ret_features)
 {
-        const char *text = parser_need(parser, "the features");
-        uint32_t features = 0;
-
-        if (!text)
-                return -1;
-        if (isdigit((unsigned char)*text)) {
-                parser->at--;
-                return parser_need_u32(parser, "the features", 0, UINT32_MAX, ret_features);
-        }
+        if (isdigit((unsigned char)*text))
+                return read_u32(parser, &(struct value){ VALUE_U32, value->what, .max = UINT32_MAX }, text,
+                                ret_features);
+        *ret_features = 0;
         for (const char *at = text;; at++) {
                 size_t length = strcspn(at, "+");
                 const struct named *found = find_named(feature_names, at, length);
@@ -262,13 +251,11 @@ int parser_need_features(struct parser *parser, uint32_t *ret_features)
                 if (!found)
                         return parser_refuse(parser, "'%s' are no features: write names joined by '+', or a number",
                                              text);
-                features |= (uint32_t)found->value;
+                *ret_features |= (uint32_t)found->value;
                 at += length;
                 if (!*at)
-                        break;
+                        return 0;
         }
-        *ret_features = features;
-        return 0;
 }
 
 static const struct named code_names[] = {
@@ -288,7 +275,7 @@ static const struct named code_names[] = {
         { NULL, 0 },
 };
 
-static int parse_code(struct parser *parser, const char *list, const char *at, size_t length, int32_t *ret_code)
+static int read_code(struct script_parser *parser, const char *list, const char *at, size_t length, int32_t *ret_code)
 {
         const struct named *found = find_named(code_names, at, length);
         const char *end = found ? at + length : NULL;
@@ -303,19 +290,15 @@ static int parse_code(struct parser *parser, const char *list, const char *at, s
         return 0;
 }
 
-int parser_need_codes(struct parser *parser, struct script_codes *codes)
+static int read_codes(struct script_parser *parser, const char *text, struct script_codes *codes)
 {
-        const char *text = parser_need(parser, "a completion code");
-
-        if (!text)
-                return -1;
         codes->count = 0;
         for (const char *at = text;; at++) {
                 size_t length = strcspn(at, ",");
 
                 if (codes->count == SCRIPT_CODES_MAX)
                         return parser_refuse(parser, "more than %d completion codes: write 'any'", SCRIPT_CODES_MAX);
-                if (parse_code(parser, text, at, length, &codes->codes[codes->count]) < 0)
+                if (read_code(parser, text, at, length, &codes->codes[codes->count]) < 0)
                         return -1;
                 codes->count++;
                 at += length;
@@ -325,8 +308,8 @@ int parser_need_codes(struct parser *parser, struct script_codes *codes)
 }
 
 /* The index of a name, which is made if need be. */
-static int find_name(struct parser *parser, struct script_names *names, const char *text, size_t length, bool make,
-                     int *ret_index)
+static int find_or_make_name(struct script_parser *parser, struct script_names *names, const char *text, size_t length,
+                             bool make, int *ret_index)
 {
         if (length == 0 || length > SCRIPT_WORD_MAX || !isalpha((unsigned char)*text))
                 return parser_refuse(parser, "'%s' is no name: it is a letter and %d letters, digits or '_' at most",
@@ -349,29 +332,63 @@ static int find_name(struct parser *parser, struct script_names *names, const ch
         return 0;
 }
 
-int parser_need_name(struct parser *parser, struct script_names *names, bool make, int *ret_index)
+int parser_need_name(struct script_parser *parser, struct script_names *names, bool make, int *ret_index)
 {
         const char *text = parser_need(parser, "a name");
 
-        return text ? find_name(parser, names, text, strlen(text), make, ret_index) : -1;
+        return text ? find_or_make_name(parser, names, text, strlen(text), make, ret_index) : -1;
 }
 
 /* "8192", "HERE", "HERE+4096". */
-int parser_need_place(struct parser *parser, struct script_place *place)
+static int read_place(struct script_parser *parser, const char *text, struct script_place *place)
 {
-        const char *text = parser_need(parser, "a position");
-        size_t length;
+        size_t length = strcspn(text, "+-");
 
-        if (!text)
-                return -1;
         *place = (struct script_place){ .given = true, .saved = -1 };
         if (!isalpha((unsigned char)*text))
-                return parser_number(parser, text, "a position", -PARSER_NUMBER_MAX, PARSER_NUMBER_MAX, &place->number);
-        length = strcspn(text, "+-");
-        if (find_name(parser, &parser->device->places, text, length, /* make= */ false, &place->saved) < 0)
+                return parser_number(parser, text, "a position", -INT64_MAX, INT64_MAX, &place->number);
+        if (find_or_make_name(parser, &parser->device->places, text, length, /* make= */ false, &place->saved) < 0)
                 return -1;
         if (!text[length])
                 return 0;
-        return parser_number(parser, text + length + (text[length] == '+'), "a distance", -PARSER_NUMBER_MAX,
-                             PARSER_NUMBER_MAX, &place->number);
+        return parser_number(parser, text + length + (text[length] == '+'), "a distance", -INT64_MAX, INT64_MAX,
+                             &place->number);
+}
+
+int parser_need_value(struct script_parser *parser, const struct value *value, void *object)
+{
+        void *member = (char *)object + value->offset;
+        const char *text;
+
+        if (value->kind == VALUE_NONE)
+                return 0;
+        if (value->kind == VALUE_GRANT && parser_take(parser, "all")) {
+                *(uint32_t *)member = UINT32_MAX;
+                return 0;
+        }
+        text = parser_need(parser, value->what);
+        if (!text)
+                return -1;
+        switch (value->kind) {
+        case VALUE_U64:
+                return parser_number(parser, text, value->what, value->min, value->max, member);
+        case VALUE_SECONDS:
+                return read_seconds(parser, text, member);
+        case VALUE_NAMED:
+                return read_named(parser, value, text, member);
+        case VALUE_FEATURES:
+        case VALUE_GRANT:
+                return read_features(parser, value, text, member);
+        case VALUE_CODES:
+                return read_codes(parser, text, member);
+        case VALUE_PLACE:
+                return read_place(parser, text, member);
+        case VALUE_SAVE:
+                return find_or_make_name(parser, &parser->device->places, text, strlen(text), /* make= */ true, member);
+        case VALUE_TEXT:
+                snprintf(member, ERROR_MESSAGE_MAX, "%s", text);
+                return 0;
+        default:
+                return read_u32(parser, value, text, member);
+        }
 }
