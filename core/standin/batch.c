@@ -21,29 +21,14 @@ static const struct {
         { "ROLLBACK", BATCH_TRANSACTION },
         { "EXEC", BATCH_PROCEDURE },
         { "EXECUTE", BATCH_PROCEDURE },
-        { "ALTER", BATCH_OTHER },
-        { "CHECKPOINT", BATCH_OTHER },
-        { "CREATE", BATCH_OTHER },
-        { "DBCC", BATCH_OTHER },
-        { "DECLARE", BATCH_OTHER },
-        { "DELETE", BATCH_OTHER },
-        { "DENY", BATCH_OTHER },
-        { "DROP", BATCH_OTHER },
-        { "GRANT", BATCH_OTHER },
-        { "IF", BATCH_OTHER },
-        { "INSERT", BATCH_OTHER },
-        { "KILL", BATCH_OTHER },
-        { "MERGE", BATCH_OTHER },
-        { "RAISERROR", BATCH_OTHER },
-        { "RECONFIGURE", BATCH_OTHER },
-        { "RETURN", BATCH_OTHER },
-        { "REVOKE", BATCH_OTHER },
-        { "SHUTDOWN", BATCH_OTHER },
-        { "TRUNCATE", BATCH_OTHER },
-        { "UPDATE", BATCH_OTHER },
-        { "WAITFOR", BATCH_OTHER },
-        { "WHILE", BATCH_OTHER },
 };
+
+/* The same, of what SQL Server would do, and this does not. */
+static const char *const other_beginnings[] = { "ALTER",   "CHECKPOINT", "CREATE",   "DBCC",      "DECLARE",
+                                                "DELETE",  "DENY",       "DROP",     "GRANT",     "IF",
+                                                "INSERT",  "KILL",       "MERGE",    "RAISERROR", "RECONFIGURE",
+                                                "RETURN",  "REVOKE",     "SHUTDOWN", "TRUNCATE",  "UPDATE",
+                                                "WAITFOR", "WHILE" };
 
 bool batch_token_is(const struct batch_token *token, const char *keyword)
 {
@@ -62,13 +47,13 @@ bool batch_token_is_name(const struct batch_token *token)
 
 /* ---- tokens ---- */
 
-static int out_of_memory(struct server_message *message)
+static int batch_no_memory(struct server_message *message)
 {
         server_message_make(message, MESSAGE_MEMORY);
         return -1;
 }
 
-static int read_tokens(struct batch *batch, struct server_message *message)
+static int batch_read_tokens(struct batch *batch, struct server_message *message)
 {
         struct sql_lexer lexer;
         size_t used = 0;
@@ -98,7 +83,7 @@ static int read_tokens(struct batch *batch, struct server_message *message)
 /* ---- statements ---- */
 
 /* A statement that is being put together. */
-struct cursor {
+struct batch_cursor {
         struct batch *batch;
         size_t at;
         bool is_open;
@@ -106,19 +91,22 @@ struct cursor {
         int depth;         /* of parentheses */
 };
 
-static bool find_beginning(const struct batch_token *token, enum batch_kind *ret_kind)
+static bool token_begins(const struct batch_token *token, enum batch_kind *ret_kind)
 {
-        for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++) {
-                if (!batch_token_is(token, beginnings[i].word))
-                        continue;
-                *ret_kind = beginnings[i].kind;
-                return true;
-        }
+        for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++)
+                if (batch_token_is(token, beginnings[i].word)) {
+                        *ret_kind = beginnings[i].kind;
+                        return true;
+                }
+        *ret_kind = BATCH_OTHER;
+        for (size_t i = 0; i < sizeof other_beginnings / sizeof other_beginnings[0]; i++)
+                if (batch_token_is(token, other_beginnings[i]))
+                        return true;
         return false;
 }
 
 /* UNION SELECT, and the SELECT behind WITH name AS (...), go on with what was begun. */
-static bool continues(struct cursor *cursor)
+static bool cursor_continues(struct batch_cursor *cursor)
 {
         static const char *const before[] = { "UNION", "ALL", "EXCEPT", "INTERSECT" };
         const struct batch_token *token = &cursor->batch->tokens[cursor->at];
@@ -135,7 +123,7 @@ static bool continues(struct cursor *cursor)
         return false;
 }
 
-static int close_statement(struct cursor *cursor, struct server_message *message)
+static int cursor_close_statement(struct batch_cursor *cursor, struct server_message *message)
 {
         struct batch *batch = cursor->batch;
         struct batch_statement *statement;
@@ -149,20 +137,20 @@ static int close_statement(struct cursor *cursor, struct server_message *message
         statement->count = cursor->at - statement->first;
         statement->text = strndup(batch->text + tokens[statement->first].begin,
                                   tokens[cursor->at - 1].end - tokens[statement->first].begin);
-        return statement->text ? 0 : out_of_memory(message);
+        return statement->text ? 0 : batch_no_memory(message);
 }
 
-static int open_statement(struct cursor *cursor, enum batch_kind kind, struct server_message *message)
+static int cursor_open_statement(struct batch_cursor *cursor, enum batch_kind kind, struct server_message *message)
 {
         struct batch *batch = cursor->batch;
         const struct batch_token *token = &batch->tokens[cursor->at];
         struct batch_statement *grown;
 
-        if (close_statement(cursor, message) < 0)
+        if (cursor_close_statement(cursor, message) < 0)
                 return -1;
         grown = reallocarray(batch->statements, batch->statement_count + 1, sizeof *grown);
         if (!grown)
-                return out_of_memory(message);
+                return batch_no_memory(message);
         batch->statements = grown;
         grown[batch->statement_count++] =
                 (struct batch_statement){ .kind = kind, .first = cursor->at, .line = token->line };
@@ -171,34 +159,34 @@ static int open_statement(struct cursor *cursor, enum batch_kind kind, struct se
 }
 
 /* A token where no statement is open. Only a batch's first statement may be the name of a procedure alone. */
-static int begin_statement(struct cursor *cursor, struct server_message *message)
+static int cursor_begin_statement(struct batch_cursor *cursor, struct server_message *message)
 {
         const struct batch_token *token = &cursor->batch->tokens[cursor->at];
 
         if (batch_token_is(token, "WITH")) {
-                if (open_statement(cursor, BATCH_QUERY, message) < 0)
+                if (cursor_open_statement(cursor, BATCH_QUERY, message) < 0)
                         return -1;
                 cursor->wants_select = true;
                 return 0;
         }
         if (batch_token_is_name(token) && cursor->batch->statement_count == 0)
-                return open_statement(cursor, BATCH_PROCEDURE, message);
+                return cursor_open_statement(cursor, BATCH_PROCEDURE, message);
         server_message_make(message, MESSAGE_SYNTAX, token->text);
         message->line = token->line;
         return -1;
 }
 
-static int take_token(struct cursor *cursor, struct server_message *message)
+static int cursor_take_token(struct batch_cursor *cursor, struct server_message *message)
 {
         const struct batch_token *token = &cursor->batch->tokens[cursor->at];
         enum batch_kind kind;
 
         if (batch_token_is_sign(token, ';') && cursor->depth == 0)
-                return close_statement(cursor, message);
-        if (cursor->depth == 0 && find_beginning(token, &kind) && !(cursor->is_open && continues(cursor)))
-                return open_statement(cursor, kind, message);
+                return cursor_close_statement(cursor, message);
+        if (cursor->depth == 0 && token_begins(token, &kind) && !(cursor->is_open && cursor_continues(cursor)))
+                return cursor_open_statement(cursor, kind, message);
         if (!cursor->is_open)
-                return begin_statement(cursor, message);
+                return cursor_begin_statement(cursor, message);
         cursor->depth += batch_token_is_sign(token, '(');
         cursor->depth -= batch_token_is_sign(token, ')') && cursor->depth > 0;
         return 0;
@@ -207,25 +195,25 @@ static int take_token(struct cursor *cursor, struct server_message *message)
 int batch_parse(struct batch *batch, const char *text, struct server_message *message)
 {
         size_t size = strlen(text) + 1;
-        struct cursor cursor = { .batch = batch };
+        struct batch_cursor cursor = { .batch = batch };
 
         *batch = (struct batch){ 0 };
         batch->text = strdup(text);
         if (!batch->text)
-                return out_of_memory(message);
+                return batch_no_memory(message);
         if (size <= SQL_TEXT_MAX) {
                 /* Every token is a byte of the text or more, and takes one more for its end. */
                 batch->words = malloc(2 * size);
                 batch->tokens = calloc(size, sizeof *batch->tokens);
                 if (!batch->words || !batch->tokens)
-                        return out_of_memory(message);
+                        return batch_no_memory(message);
         }
-        if (read_tokens(batch, message) < 0)
+        if (batch_read_tokens(batch, message) < 0)
                 return -1;
         for (; cursor.at < batch->token_count; cursor.at++)
-                if (take_token(&cursor, message) < 0)
+                if (cursor_take_token(&cursor, message) < 0)
                         return -1;
-        return close_statement(&cursor, message);
+        return cursor_close_statement(&cursor, message);
 }
 
 void batch_deinit(struct batch *batch)

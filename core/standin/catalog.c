@@ -8,6 +8,8 @@
 
 #include "core/base/cleanup.h"
 #include "core/base/deadline.h"
+#include "core/standin/functions.h"
+#include "core/standin/tables.h"
 
 enum {
         QUERY_TIMEOUT_MS = 10000,
@@ -18,47 +20,32 @@ enum {
         SQL_MAX = 1 << 20,     /* bytes */
 };
 
-/* A value of a row, for as long as the catalog lives. */
-struct kept {
-        sqlite3_value *value;
-};
-
 struct catalog {
         struct standin_session *session;
         const struct batch_statement *statement;
         sqlite3 *db;
         sqlite3_stmt *select;
         struct deadline deadline;
-        char denied[64];    /* a table that may not be read; "": none */
-        struct kept *cells; /* row by row */
+        char denied[64];       /* a table that may not be read; "": none */
+        sqlite3_value **cells; /* row by row */
         size_t cell_count;
         size_t bytes;
         size_t columns;
 };
 
-static int tell(const struct catalog *catalog, const struct server_message *message)
-{
-        standin_tell(catalog->session, catalog->statement->line, message);
-        return -1;
-}
-
-#define TELL(catalog, id, ...)                                                  \
-        ({                                                                      \
-                struct server_message message_;                                 \
-                server_message_make(&message_, (id)__VA_OPT__(, ) __VA_ARGS__); \
-                tell((catalog), &message_);                                     \
-        })
+#define catalog_tell(catalog, id, ...) \
+        standin_tell((catalog)->session, (catalog)->statement->line, (id)__VA_OPT__(, ) __VA_ARGS__)
 
 /* ---- what may be done ---- */
 
-static int look_at_time(void *catalog_at)
+static int catalog_look_at_time(void *catalog_at)
 {
         struct catalog *catalog = catalog_at;
 
         return deadline_passed(catalog->deadline) || standin_session_end(catalog->session) != STANDIN_END_NONE;
 }
 
-static bool may_read(struct catalog *catalog, const char *table)
+static bool catalog_may_read(struct catalog *catalog, const char *table)
 {
         const struct standin_plan *plans = catalog->session->standin->options->plans;
         enum catalog_table kind = catalog_find_table(table);
@@ -70,8 +57,8 @@ static bool may_read(struct catalog *catalog, const char *table)
         return false;
 }
 
-static int authorize(void *catalog_at, int action, const char *first, const char *second, const char *database,
-                     const char *view)
+static int catalog_authorize(void *catalog_at, int action, const char *first, const char *second, const char *database,
+                             const char *view)
 {
         (void)database;
         (void)view;
@@ -82,13 +69,13 @@ static int authorize(void *catalog_at, int action, const char *first, const char
         case SQLITE_FUNCTION:
                 return catalog_may_call(second) ? SQLITE_OK : SQLITE_DENY;
         case SQLITE_READ:
-                return may_read(catalog_at, first) ? SQLITE_OK : SQLITE_DENY;
+                return catalog_may_read(catalog_at, first) ? SQLITE_OK : SQLITE_DENY;
         default:
                 return SQLITE_DENY;
         }
 }
 
-static void bound(struct catalog *catalog)
+static void catalog_bound(struct catalog *catalog)
 {
         static const struct {
                 int what;
@@ -104,12 +91,12 @@ static void bound(struct catalog *catalog)
                 sqlite3_limit(catalog->db, limits[i].what, limits[i].most);
         /* A name that is not found is an error, and no string. */
         sqlite3_db_config(catalog->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
-        sqlite3_set_authorizer(catalog->db, authorize, catalog);
+        sqlite3_set_authorizer(catalog->db, catalog_authorize, catalog);
         catalog->deadline = deadline_after_ms(QUERY_TIMEOUT_MS);
-        sqlite3_progress_handler(catalog->db, PROGRESS_STEPS, look_at_time, catalog);
+        sqlite3_progress_handler(catalog->db, PROGRESS_STEPS, catalog_look_at_time, catalog);
 }
 
-static int open_catalog(struct catalog *catalog)
+static int catalog_open(struct catalog *catalog)
 {
         int rc = sqlite3_open_v2(":memory:", &catalog->db,
                                  SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
@@ -119,18 +106,18 @@ static int open_catalog(struct catalog *catalog)
         if (rc == SQLITE_OK)
                 rc = catalog_define_functions(catalog->db, catalog->session);
         if (rc != SQLITE_OK)
-                return TELL(catalog, MESSAGE_MEMORY);
-        bound(catalog);
+                return catalog_tell(catalog, MESSAGE_MEMORY);
+        catalog_bound(catalog);
         return 0;
 }
 
-/* ---- failures ---- */
+/* ---- sqlite_failures ---- */
 
 /* SQLite's words, and the message that says the same. */
 static const struct {
         const char *begins;
         enum server_message_id id;
-} failures[] = {
+} sqlite_failures[] = {
         { "no such table: ", MESSAGE_OBJECT },
         { "no such column: ", MESSAGE_COLUMN },
         { "no such function: ", MESSAGE_FUNCTION },
@@ -139,20 +126,20 @@ static const struct {
         { "wrong number of arguments to function ", MESSAGE_FUNCTION },
 };
 
-static int tell_denied(const struct catalog *catalog)
+static int catalog_tell_denied(const struct catalog *catalog)
 {
         switch (catalog_find_table(catalog->denied)) {
         case CATALOG_HISTORY:
-                return TELL(catalog, MESSAGE_NO_SELECT, catalog->denied, "msdb", "dbo");
+                return catalog_tell(catalog, MESSAGE_NO_SELECT, catalog->denied, "msdb", "dbo");
         case CATALOG_STATE:
-                return TELL(catalog, MESSAGE_NO_VIEW_STATE);
+                return catalog_tell(catalog, MESSAGE_NO_VIEW_STATE);
         default:
-                return TELL(catalog, MESSAGE_OBJECT, catalog->denied);
+                return catalog_tell(catalog, MESSAGE_OBJECT, catalog->denied);
         }
 }
 
 /* near "x": syntax error */
-static int tell_syntax(const struct catalog *catalog, const char *words)
+static int catalog_tell_syntax(const struct catalog *catalog, const char *words)
 {
         CLEANUP(freep) char *near = NULL;
         const char *quote = strchr(words, '"');
@@ -160,69 +147,70 @@ static int tell_syntax(const struct catalog *catalog, const char *words)
 
         if (end)
                 near = strndup(quote + 1, (size_t)(end - quote - 1));
-        return TELL(catalog, MESSAGE_SYNTAX, near ? near : "");
+        return catalog_tell(catalog, MESSAGE_SYNTAX, near ? near : "");
 }
 
-static int tell_failure(const struct catalog *catalog)
+static int catalog_tell_failure(const struct catalog *catalog)
 {
         const char *words = sqlite3_errmsg(catalog->db);
         int rc = sqlite3_errcode(catalog->db);
 
         if (catalog->denied[0])
-                return tell_denied(catalog);
+                return catalog_tell_denied(catalog);
         if (rc == SQLITE_INTERRUPT)
-                return TELL(catalog, MESSAGE_WORDS, "The query takes too long for the stand-in server.");
+                return catalog_tell(catalog, MESSAGE_WORDS, "The query takes too long for the stand-in server.");
         if (rc == SQLITE_NOMEM)
-                return TELL(catalog, MESSAGE_MEMORY);
-        for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
-                size_t length = strlen(failures[i].begins);
+                return catalog_tell(catalog, MESSAGE_MEMORY);
+        for (size_t i = 0; i < sizeof sqlite_failures / sizeof sqlite_failures[0]; i++) {
+                size_t length = strlen(sqlite_failures[i].begins);
 
-                if (strncmp(words, failures[i].begins, length) != 0)
+                if (strncmp(words, sqlite_failures[i].begins, length) != 0)
                         continue;
-                return TELL(catalog,
-                            failures[i].id == MESSAGE_COLUMN && strchr(words + length, '.') ? MESSAGE_UNBOUND
-                                                                                            : failures[i].id,
-                            words + length);
+                return catalog_tell(catalog,
+                                    sqlite_failures[i].id == MESSAGE_COLUMN && strchr(words + length, '.')
+                                            ? MESSAGE_UNBOUND
+                                            : sqlite_failures[i].id,
+                                    words + length);
         }
         if (strstr(words, "syntax error") || strstr(words, "incomplete input"))
-                return tell_syntax(catalog, words);
-        return TELL(catalog, MESSAGE_WORDS, words);
+                return catalog_tell_syntax(catalog, words);
+        return catalog_tell(catalog, MESSAGE_WORDS, words);
 }
 
 /* ---- rows ---- */
 
-static int keep_row(struct catalog *catalog)
+static int catalog_keep_row(struct catalog *catalog)
 {
-        struct kept *grown;
+        sqlite3_value **grown;
 
         if (catalog->cell_count + catalog->columns > CELLS_MAX || catalog->bytes > RESULT_MAX)
-                return TELL(catalog, MESSAGE_WORDS, "The result is too large for the stand-in server.");
+                return catalog_tell(catalog, MESSAGE_WORDS, "The result is too large for the stand-in server.");
         grown = reallocarray(catalog->cells, catalog->cell_count + catalog->columns, sizeof *grown);
         if (!grown)
-                return TELL(catalog, MESSAGE_MEMORY);
+                return catalog_tell(catalog, MESSAGE_MEMORY);
         catalog->cells = grown;
         for (size_t i = 0; i < catalog->columns; i++) {
                 sqlite3_value *value = sqlite3_value_dup(sqlite3_column_value(catalog->select, (int)i));
 
                 if (!value)
-                        return TELL(catalog, MESSAGE_MEMORY);
+                        return catalog_tell(catalog, MESSAGE_MEMORY);
                 catalog->bytes += (size_t)sqlite3_value_bytes(value);
-                grown[catalog->cell_count++].value = value;
+                grown[catalog->cell_count++] = value;
         }
         return 0;
 }
 
-static int run(struct catalog *catalog)
+static int catalog_run(struct catalog *catalog)
 {
         int rc;
 
         while ((rc = sqlite3_step(catalog->select)) == SQLITE_ROW)
-                if (keep_row(catalog) < 0)
+                if (catalog_keep_row(catalog) < 0)
                         return -1;
-        return rc == SQLITE_DONE ? 0 : tell_failure(catalog);
+        return rc == SQLITE_DONE ? 0 : catalog_tell_failure(catalog);
 }
 
-static int bind_parameters(struct catalog *catalog, const struct tds_request *request)
+static int catalog_bind_parameters(struct catalog *catalog, const struct tds_request *request)
 {
         int count = sqlite3_bind_parameter_count(catalog->select);
 
@@ -230,24 +218,22 @@ static int bind_parameters(struct catalog *catalog, const struct tds_request *re
                 const char *text = request->parameters[i].text;
 
                 if (text && sqlite3_bind_text(catalog->select, i + 1, text, -1, SQLITE_STATIC) != SQLITE_OK)
-                        return tell_failure(catalog);
+                        return catalog_tell_failure(catalog);
         }
         return 0;
 }
 
-static int prepare(struct catalog *catalog, const char *sql, const struct tds_request *request)
+static int catalog_prepare(struct catalog *catalog, const char *sql, const struct tds_request *request)
 {
-        char max[16];
-
         if (sqlite3_prepare_v2(catalog->db, sql, -1, &catalog->select, NULL) != SQLITE_OK)
-                return tell_failure(catalog);
+                return catalog_tell_failure(catalog);
         if (!catalog->select || sqlite3_column_count(catalog->select) == 0)
-                return TELL(catalog, MESSAGE_SYNTAX, "SELECT");
+                return catalog_tell(catalog, MESSAGE_SYNTAX, "SELECT");
         catalog->columns = (size_t)sqlite3_column_count(catalog->select);
-        snprintf(max, sizeof max, "%d", TDS_COLUMNS_MAX);
         if (catalog->columns > TDS_COLUMNS_MAX)
-                return TELL(catalog, MESSAGE_WORDS, "The stand-in server gives 64 columns at most: name those wanted.");
-        return bind_parameters(catalog, request);
+                return catalog_tell(catalog, MESSAGE_WORDS,
+                                    "The stand-in server gives 64 columns at most: name those wanted.");
+        return catalog_bind_parameters(catalog, request);
 }
 
 /* ---- what is sent ---- */
@@ -256,19 +242,19 @@ static int prepare(struct catalog *catalog, const char *sql, const struct tds_re
 static const struct {
         const char *begins;
         enum tds_type type;
-} types[] = {
+} declared_types[] = {
         { "INT", TDS_TYPE_INT },       { "BIGINT", TDS_TYPE_BIGINT },     { "BIT", TDS_TYPE_BIT },
         { "NVARCHAR", TDS_TYPE_TEXT }, { "NCHAR", TDS_TYPE_TEXT },        { "NUMERIC", TDS_TYPE_NUMERIC },
         { "REAL", TDS_TYPE_REAL },     { "DATETIME", TDS_TYPE_DATETIME }, { "UNIQUEIDENTIFIER", TDS_TYPE_GUID },
 };
 
 /* Of an expression: what can hold all its values. */
-static enum tds_type type_of_values(const struct catalog *catalog, size_t column)
+static enum tds_type column_type_of_values(const struct catalog *catalog, size_t column)
 {
         enum tds_type type = TDS_TYPE_INT;
 
         for (size_t i = column; i < catalog->cell_count; i += catalog->columns) {
-                sqlite3_value *value = catalog->cells[i].value;
+                sqlite3_value *value = catalog->cells[i];
                 int64_t number = sqlite3_value_type(value) == SQLITE_INTEGER ? sqlite3_value_int64(value) : 0;
 
                 if (sqlite3_value_type(value) == SQLITE_TEXT || sqlite3_value_type(value) == SQLITE_BLOB)
@@ -282,26 +268,26 @@ static enum tds_type type_of_values(const struct catalog *catalog, size_t column
 }
 
 /* SQLite names an expression by its text; SQL Server leaves it without a name. */
-static bool is_expression(const char *name)
+static bool name_is_expression(const char *name)
 {
         if (strpbrk(name, "()'?+|=<>\"") || isdigit((unsigned char)*name))
                 return true;
         return strcasecmp(name, "NULL") == 0;
 }
 
-static void describe(const struct catalog *catalog, size_t column, struct tds_column *described)
+static void column_describe(const struct catalog *catalog, size_t column, struct tds_column *described)
 {
         const char *declared = sqlite3_column_decltype(catalog->select, (int)column);
         const char *name = sqlite3_column_name(catalog->select, (int)column);
 
         *described = (struct tds_column){ .name = name ? name : "", .type = TDS_TYPES };
-        if (!declared && is_expression(described->name))
+        if (!declared && name_is_expression(described->name))
                 described->name = "";
-        for (size_t i = 0; declared && i < sizeof types / sizeof types[0]; i++)
-                if (strncmp(declared, types[i].begins, strlen(types[i].begins)) == 0)
-                        described->type = types[i].type;
+        for (size_t i = 0; declared && i < sizeof declared_types / sizeof declared_types[0]; i++)
+                if (strncmp(declared, declared_types[i].begins, strlen(declared_types[i].begins)) == 0)
+                        described->type = declared_types[i].type;
         if (described->type == TDS_TYPES)
-                described->type = type_of_values(catalog, column);
+                described->type = column_type_of_values(catalog, column);
         /* Drivers show unlimited text otherwise than what has a bound. */
         if (described->type == TDS_TYPE_TEXT)
                 described->length = declared && strchr(declared, '(')
@@ -309,12 +295,12 @@ static void describe(const struct catalog *catalog, size_t column, struct tds_co
                                             : 4000;
 }
 
-static int send_row(const struct catalog *catalog, size_t first, const struct tds_column *columns)
+static int catalog_send_row(const struct catalog *catalog, size_t first, const struct tds_column *columns)
 {
         struct tds_value values[TDS_COLUMNS_MAX];
 
         for (size_t i = 0; i < catalog->columns; i++) {
-                sqlite3_value *value = catalog->cells[first + i].value;
+                sqlite3_value *value = catalog->cells[first + i];
 
                 values[i] = (struct tds_value){ .is_null = sqlite3_value_type(value) == SQLITE_NULL };
                 if (columns[i].type == TDS_TYPE_REAL)
@@ -329,17 +315,17 @@ static int send_row(const struct catalog *catalog, size_t first, const struct td
         return tds_send_row(catalog->session->tds, values);
 }
 
-static int send(const struct catalog *catalog, int64_t *ret_rows)
+static int catalog_send(const struct catalog *catalog, int64_t *ret_rows)
 {
         struct tds_column columns[TDS_COLUMNS_MAX];
 
         for (size_t i = 0; i < catalog->columns; i++)
-                describe(catalog, i, &columns[i]);
+                column_describe(catalog, i, &columns[i]);
         if (tds_send_columns(catalog->session->tds, columns, catalog->columns) < 0)
                 return -1;
         *ret_rows = 0;
         for (size_t i = 0; i < catalog->cell_count; i += catalog->columns, ++*ret_rows)
-                if (send_row(catalog, i, columns) < 0)
+                if (catalog_send_row(catalog, i, columns) < 0)
                         return -1;
         return 0;
 }
@@ -351,15 +337,15 @@ int catalog_answer(struct standin_session *session, const struct batch_statement
         int rc;
 
         standin_begin_activity(&session->standin->state, &session->activity, "SELECT", statement->text);
-        rc = open_catalog(&catalog);
+        rc = catalog_open(&catalog);
         if (rc == 0)
-                rc = prepare(&catalog, sql, request);
+                rc = catalog_prepare(&catalog, sql, request);
         if (rc == 0)
-                rc = run(&catalog);
+                rc = catalog_run(&catalog);
         if (rc == 0)
-                rc = send(&catalog, ret_rows);
+                rc = catalog_send(&catalog, ret_rows);
         for (size_t i = 0; i < catalog.cell_count; i++)
-                sqlite3_value_free(catalog.cells[i].value);
+                sqlite3_value_free(catalog.cells[i]);
         free(catalog.cells);
         sqlite3_finalize(catalog.select);
         sqlite3_close_v2(catalog.db);

@@ -1,3 +1,5 @@
+#include "core/standin/functions.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,14 +9,19 @@
 #include <time.h>
 
 #include "core/base/cleanup.h"
-#include "core/standin/catalog.h"
+#include "core/tsql/lexer.h"
 
-static struct standin_session *session_of(sqlite3_context *call)
+/* A function of SQL: its `count` arguments are in `values`; NULL unless it sets a result of `call`. */
+#define SQL_FUNCTION(name)                                                         \
+        static void name(sqlite3_context *call, __attribute__((unused)) int count, \
+                         __attribute__((unused)) sqlite3_value **values)
+
+static struct standin_session *call_session(sqlite3_context *call)
 {
         return sqlite3_user_data(call);
 }
 
-static const char *text_of(sqlite3_value *value)
+static const char *value_text(sqlite3_value *value)
 {
         const char *text = (const char *)sqlite3_value_text(value);
 
@@ -31,7 +38,8 @@ static void give_text(sqlite3_context *call, const char *text)
 
 /* ---- who and where ---- */
 
-enum { GIVES_NAME = -1 };
+/* Instead of a number. */
+#define GIVES_NAME INT64_MIN
 
 /* A name, and what it stands for: the server's name, or a text, or a number. */
 struct property {
@@ -62,11 +70,11 @@ static const struct property server_properties[] = {
         { "ServerName", NULL, GIVES_NAME },
 };
 
-static const struct property globals[] = {
+static const struct property global_variables[] = {
         { "DATEFIRST", NULL, 7 },
         { "ERROR", NULL, 0 },
         { "LANGUAGE", "us_english", 0 },
-        { "LOCK_TIMEOUT", NULL, GIVES_NAME },
+        { "LOCK_TIMEOUT", NULL, -1 },
         { "MAX_CONNECTIONS", NULL, 32767 },
         { "MICROSOFTVERSION", NULL, STANDIN_VERSION },
         { "NESTLEVEL", NULL, 0 },
@@ -74,12 +82,16 @@ static const struct property globals[] = {
         { "ROWCOUNT", NULL, 0 },
         { "SERVERNAME", NULL, GIVES_NAME },
         { "SERVICENAME", "MSSQLSERVER", 0 },
+        { "SPID", NULL, 0 }, /* of the session, as the next one */
         { "TEXTSIZE", NULL, 2147483647 },
+        { "TRANCOUNT", NULL, 0 },
         { "VERSION",
           "Microsoft SQL Server 2019 (vdipipe serve, a stand-in) - " STANDIN_PRODUCT_VERSION
           " (X64)\n\tvdipipe " VDIPIPE_VERSION " on Linux",
           0 },
 };
+
+enum { GLOBALS = sizeof global_variables / sizeof global_variables[0] };
 
 static void give_property(sqlite3_context *call, const struct property *properties, size_t count, const char *name)
 {
@@ -89,7 +101,7 @@ static void give_property(sqlite3_context *call, const struct property *properti
                 if (properties[i].text)
                         give_text(call, properties[i].text);
                 else if (properties[i].number == GIVES_NAME)
-                        give_text(call, session_of(call)->standin->options->name);
+                        give_text(call, call_session(call)->standin->options->name);
                 else
                         sqlite3_result_int64(call, properties[i].number);
                 return;
@@ -97,71 +109,55 @@ static void give_property(sqlite3_context *call, const struct property *properti
         sqlite3_result_null(call);
 }
 
-static void serverproperty(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(serverproperty)
 {
-        (void)count;
         give_property(call, server_properties, sizeof server_properties / sizeof server_properties[0],
-                      text_of(values[0]));
+                      value_text(values[0]));
 }
 
-static void tsql_global(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(tsql_global)
 {
-        const char *name = text_of(values[0]);
+        const char *name = value_text(values[0]);
 
-        (void)count;
         if (strcasecmp(name, "SPID") == 0)
-                sqlite3_result_int(call, session_of(call)->activity.session_id);
+                sqlite3_result_int(call, call_session(call)->activity.session_id);
         else if (strcasecmp(name, "TRANCOUNT") == 0)
-                sqlite3_result_int(call, session_of(call)->transactions);
-        else if (strcasecmp(name, "LOCK_TIMEOUT") == 0)
-                sqlite3_result_int(call, -1);
+                sqlite3_result_int(call, call_session(call)->transactions);
         else
-                give_property(call, globals, sizeof globals / sizeof globals[0], name);
+                give_property(call, global_variables, GLOBALS, name);
 }
 
-static void suser_sname(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(suser_sname)
 {
-        (void)count;
-        (void)values;
-        give_text(call, session_of(call)->activity.user);
+        give_text(call, call_session(call)->activity.user);
 }
 
-static void host_name(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(host_name)
 {
-        (void)count;
-        (void)values;
-        give_text(call, session_of(call)->activity.host);
+        give_text(call, call_session(call)->activity.host);
 }
 
-static void app_name(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(app_name)
 {
-        (void)count;
-        (void)values;
-        give_text(call, session_of(call)->activity.application);
+        give_text(call, call_session(call)->activity.application);
 }
 
 /* The only login may do everything. */
-static void allowed(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(allowed)
 {
-        (void)count;
-        (void)values;
         sqlite3_result_int(call, 1);
 }
 
-static void schema_name(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(schema_name)
 {
-        (void)count;
-        (void)values;
         give_text(call, "dbo");
 }
 
 /* ---- databases ---- */
 
-static const char *const system_databases[] = { "master", "tempdb", "model", "msdb" };
-
-static void db_name(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(db_name)
 {
-        struct standin_session *session = session_of(call);
+        struct standin_session *session = call_session(call);
         struct standin_state *state = &session->standin->state;
         int64_t id = count ? sqlite3_value_int64(values[0]) : 0;
 
@@ -170,7 +166,7 @@ static void db_name(sqlite3_context *call, int count, sqlite3_value **values)
                 return;
         }
         if (id >= 1 && id < STANDIN_FIRST_DATABASE)
-                give_text(call, system_databases[id - 1]);
+                give_text(call, standin_system_databases[id - 1]);
         pthread_mutex_lock(&state->lock);
         for (size_t i = 0; i < state->database_count; i++)
                 if (state->databases[i].id == id)
@@ -178,11 +174,11 @@ static void db_name(sqlite3_context *call, int count, sqlite3_value **values)
         pthread_mutex_unlock(&state->lock);
 }
 
-static void db_id(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(db_id)
 {
-        struct standin_session *session = session_of(call);
+        struct standin_session *session = call_session(call);
         struct standin_state *state = &session->standin->state;
-        const char *name = count ? text_of(values[0]) : session->activity.database;
+        const char *name = count ? value_text(values[0]) : session->activity.database;
         int id = standin_system_database(name);
 
         pthread_mutex_lock(&state->lock);
@@ -194,87 +190,87 @@ static void db_id(sqlite3_context *call, int count, sqlite3_value **values)
                 sqlite3_result_int(call, id);
 }
 
-static void databasepropertyex(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(databasepropertyex)
 {
-        struct standin_state *state = &session_of(call)->standin->state;
-        const char *name = text_of(values[1]);
+        struct standin_state *state = &call_session(call)->standin->state;
         enum standin_db_state db_state = STANDIN_ONLINE;
 
-        (void)count;
-        if (!standin_find_database(state, text_of(values[0]), NULL, NULL, &db_state) &&
-            !standin_system_database(text_of(values[0])))
+        if (!standin_find_database(state, value_text(values[0]), NULL, NULL, &db_state) &&
+            !standin_system_database(value_text(values[0])))
                 return;
-        if (strcasecmp(name, "Status") == 0)
-                give_text(call, db_state == STANDIN_RESTORING ? "RESTORING" : "ONLINE");
-        else if (strcasecmp(name, "Recovery") == 0)
-                give_text(call, state->full_recovery ? "FULL" : "SIMPLE");
-        else if (strcasecmp(name, "Updateability") == 0)
-                give_text(call, db_state == STANDIN_STANDBY ? "READ_ONLY" : "READ_WRITE");
-        else if (strcasecmp(name, "UserAccess") == 0)
-                give_text(call, "MULTI_USER");
-        else if (strcasecmp(name, "Collation") == 0)
-                give_text(call, "SQL_Latin1_General_CP1_CI_AS");
-        else if (strcasecmp(name, "IsInStandBy") == 0)
-                sqlite3_result_int(call, db_state == STANDIN_STANDBY);
+        give_property(call,
+                      (const struct property[]){
+                              { "Collation", "SQL_Latin1_General_CP1_CI_AS", 0 },
+                              { "IsInStandBy", NULL, db_state == STANDIN_STANDBY },
+                              { "Recovery", state->full_recovery ? "FULL" : "SIMPLE", 0 },
+                              { "Status", db_state == STANDIN_RESTORING ? "RESTORING" : "ONLINE", 0 },
+                              { "Updateability", db_state == STANDIN_STANDBY ? "READ_ONLY" : "READ_WRITE", 0 },
+                              { "UserAccess", "MULTI_USER", 0 },
+                      },
+                      6, value_text(values[1]));
 }
 
-static void has_dbaccess(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(has_dbaccess)
 {
-        const char *name = text_of(values[0]);
+        const char *name = value_text(values[0]);
 
-        (void)count;
         if (standin_system_database(name) ||
-            standin_find_database(&session_of(call)->standin->state, name, NULL, NULL, NULL))
+            standin_find_database(&call_session(call)->standin->state, name, NULL, NULL, NULL))
                 sqlite3_result_int(call, 1);
 }
 
 /* ---- texts ---- */
 
-static void tsql_left(sqlite3_context *call, int count, sqlite3_value **values)
+/* Behind so many characters of UTF-8, or all of them. */
+static const char *skip_characters(const char *text, int64_t count)
 {
-        const char *text = text_of(values[0]);
-        int64_t wanted = sqlite3_value_int64(values[1]);
-        size_t size = 0;
-
-        (void)count;
-        if (sqlite3_value_type(values[0]) == SQLITE_NULL)
-                return;
-        for (; text[size] && wanted > 0; wanted--)
+        for (; *text && count > 0; count--)
                 do
-                        size++;
-                while (((unsigned char)text[size] & 0xc0) == 0x80);
-        sqlite3_result_text(call, text, (int)size, SQLITE_TRANSIENT);
+                        text++;
+                while (((unsigned char)*text & 0xc0) == 0x80);
+        return text;
 }
 
-static void tsql_right(sqlite3_context *call, int count, sqlite3_value **values)
+static int64_t count_characters(const char *text)
 {
-        const char *text = text_of(values[0]);
-        int64_t wanted = sqlite3_value_int64(values[1]);
-        size_t at = strlen(text);
+        int64_t count = 0;
 
-        (void)count;
-        if (sqlite3_value_type(values[0]) == SQLITE_NULL)
-                return;
-        for (; at > 0 && wanted > 0; wanted--)
-                do
-                        at--;
-                while (at > 0 && ((unsigned char)text[at] & 0xc0) == 0x80);
-        give_text(call, text + at);
+        for (; *text; text = skip_characters(text, 1))
+                count++;
+        return count;
 }
 
-static void charindex(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(tsql_left)
 {
-        const char *text = text_of(values[1]);
+        const char *text = value_text(values[0]);
+        const char *end = skip_characters(text, sqlite3_value_int64(values[1]));
+
+        if (sqlite3_value_type(values[0]) != SQLITE_NULL)
+                sqlite3_result_text(call, text, (int)(end - text), SQLITE_TRANSIENT);
+}
+
+SQL_FUNCTION(tsql_right)
+{
+        const char *text = value_text(values[0]);
+        int64_t wanted = sqlite3_value_int64(values[1]);
+
+        if (sqlite3_value_type(values[0]) != SQLITE_NULL)
+                give_text(call, skip_characters(text, count_characters(text) - (wanted > 0 ? wanted : 0)));
+}
+
+SQL_FUNCTION(charindex)
+{
+        const char *text = value_text(values[1]);
         int64_t from = count > 2 ? sqlite3_value_int64(values[2]) - 1 : 0;
         const char *found;
 
         if (from < 0 || from > (int64_t)strlen(text))
                 from = 0;
-        found = strcasestr(text + from, text_of(values[0]));
+        found = strcasestr(text + from, value_text(values[0]));
         sqlite3_result_int64(call, found ? found - text + 1 : 0);
 }
 
-static void concat(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(concat)
 {
         CLEANUP(freep) char *text = NULL;
         size_t size;
@@ -285,103 +281,98 @@ static void concat(sqlite3_context *call, int count, sqlite3_value **values)
                 return;
         }
         for (int i = 0; i < count; i++)
-                fputs(text_of(values[i]), out);
+                fputs(value_text(values[i]), out);
         fclose(out);
         give_text(call, text);
 }
 
-static void quotename(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(quotename)
 {
-        CLEANUP(freep) char *quoted = sql_quote_name(text_of(values[0]));
+        CLEANUP(freep) char *quoted = sql_quote_name(value_text(values[0]));
 
-        (void)count;
         if (sqlite3_value_type(values[0]) != SQLITE_NULL)
                 give_text(call, quoted);
 }
 
-static void newid(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(newid)
 {
         char uuid[IDENT_UUID_SIZE];
 
-        (void)count;
-        (void)values;
         ident_uuid(uuid);
         give_text(call, uuid);
 }
 
 /* ---- dates: "YYYY-MM-DD[ hh:mm:ss[.mmm]]" ---- */
 
+enum {
+        WEEK = 7 * 86400,
+        FIRST_SUNDAY = 3 * 86400, /* of CLOCK_REALTIME, in seconds: weeks begin on Sundays */
+};
+
 struct moment {
         struct tm tm;
         int ms;
 };
 
-/* So many digits behind one of the signs; the signs of the first field are none. */
-static bool read_field(const char **at, const char *signs, int digits, int *ret_value)
-{
-        const char *text = *at;
-
-        if (*signs && (!*text || !strchr(signs, *text++)))
-                return false;
-        *ret_value = 0;
-        for (; digits > 0; digits--, text++) {
-                if (!isdigit((unsigned char)*text))
-                        return false;
-                *ret_value = *ret_value * 10 + (*text - '0');
-        }
-        *at = text;
-        return true;
-}
-
 static bool read_moment(sqlite3_value *value, struct moment *moment)
 {
-        const char *at = text_of(value);
+        static const char form[] = "0000-00-00 00:00:00.000";
+        const char *text = value_text(value);
+        size_t length = strlen(text);
         struct tm *tm = &moment->tm;
 
         *moment = (struct moment){ .ms = 0 };
-        if (!read_field(&at, "", 4, &tm->tm_year) || !read_field(&at, "-", 2, &tm->tm_mon) ||
-            !read_field(&at, "-", 2, &tm->tm_mday))
+        if (length != 10 && length != 19 && length != 23)
                 return false;
-        if (*at && (!read_field(&at, " T", 2, &tm->tm_hour) || !read_field(&at, ":", 2, &tm->tm_min) ||
-                    !read_field(&at, ":", 2, &tm->tm_sec)))
-                return false;
-        if (*at && !read_field(&at, ".", 3, &moment->ms))
-                return false;
+        for (size_t i = 0; i < length; i++)
+                if (form[i] == '0' ? !isdigit((unsigned char)text[i])
+                                   : text[i] != form[i] && (i != 10 || text[i] != 'T'))
+                        return false;
+        sscanf(text, "%4d-%2d-%2d%*c%2d:%2d:%2d.%3d", &tm->tm_year, &tm->tm_mon, &tm->tm_mday, &tm->tm_hour,
+               &tm->tm_min, &tm->tm_sec, &moment->ms);
         tm->tm_year -= 1900;
         tm->tm_mon -= 1;
-        return !*at && tm->tm_mon >= 0 && tm->tm_mon < 12 && tm->tm_mday >= 1 && tm->tm_mday <= 31;
+        return tm->tm_mon >= 0 && tm->tm_mon < 12 && tm->tm_mday >= 1 && tm->tm_mday <= 31;
 }
 
-static void give_moment(sqlite3_context *call, const struct moment *moment)
+#define MOMENT_FORMAT "%Y-%m-%d %H:%M:%S"
+
+/* The formats are those of the tables below. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+static size_t write_moment(char *text, size_t size, const char *format, const struct moment *moment)
+{
+        return strftime(text, size, format, &moment->tm);
+}
+#pragma GCC diagnostic pop
+
+static void give_moment(sqlite3_context *call, const char *format, const struct moment *moment, bool with_ms)
 {
         char text[64];
-        size_t used = strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &moment->tm);
+        size_t used = write_moment(text, sizeof text, format, moment);
 
-        snprintf(text + used, sizeof text - used, ".%03d", moment->ms % 1000);
+        if (with_ms)
+                snprintf(text + used, sizeof text - used, ".%03d", moment->ms);
         give_text(call, text);
 }
 
-static void tsql_getdate(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(tsql_getdate)
 {
         char now[STANDIN_TIME_MAX];
 
-        (void)count;
-        (void)values;
         standin_now(now);
         give_text(call, now);
 }
 
-static void getutcdate(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(getutcdate)
 {
         struct moment moment = { .ms = 0 };
         struct timespec now;
 
-        (void)count;
-        (void)values;
         clock_gettime(CLOCK_REALTIME, &now);
         gmtime_r(&now.tv_sec, &moment.tm);
         moment.ms = (int)(now.tv_nsec / 1000000);
-        give_moment(call, &moment);
+        give_moment(call, MOMENT_FORMAT, &moment, /* with_ms= */ true);
 }
 
 /* Parts of a date by SQL Server's names; `seconds` 0: those of the calendar. */
@@ -389,17 +380,19 @@ static const struct date_part {
         const char *names[3];
         int64_t seconds;
         int months;
+        const char *format; /* as strftime() writes it; NULL: otherwise */
 } date_parts[] = {
-        { { "year", "yy", "yyyy" }, 0, 12 },   { { "quarter", "qq", "q" }, 0, 3 }, { { "month", "mm", "m" }, 0, 1 },
-        { { "week", "wk", "ww" }, 604800, 0 }, { { "day", "dd", "d" }, 86400, 0 }, { { "hour", "hh", "hh" }, 3600, 0 },
-        { { "minute", "mi", "n" }, 60, 0 },    { { "second", "ss", "s" }, 1, 0 },
+        { { "year", "yy", "yyyy" }, 0, 12, "%Y" }, { { "quarter", "qq", "q" }, 0, 3, NULL },
+        { { "month", "mm", "m" }, 0, 1, "%m" },    { { "week", "wk", "ww" }, WEEK, 0, NULL },
+        { { "day", "dd", "d" }, 86400, 0, "%d" },  { { "hour", "hh", "hh" }, 3600, 0, "%H" },
+        { { "minute", "mi", "n" }, 60, 0, "%M" },  { { "second", "ss", "s" }, 1, 0, "%S" },
 };
 
 static const struct date_part *find_part(sqlite3_context *call, sqlite3_value *value)
 {
         for (size_t i = 0; i < sizeof date_parts / sizeof date_parts[0]; i++)
                 for (int j = 0; j < 3; j++)
-                        if (strcasecmp(date_parts[i].names[j], text_of(value)) == 0)
+                        if (strcasecmp(date_parts[i].names[j], value_text(value)) == 0)
                                 return &date_parts[i];
         sqlite3_result_error(call, "only year, quarter, month, week, day, hour, minute and second are known here", -1);
         return NULL;
@@ -410,7 +403,7 @@ static int64_t months_of(const struct moment *moment)
         return (int64_t)moment->tm.tm_year * 12 + moment->tm.tm_mon;
 }
 
-static void tsql_dateadd(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(tsql_dateadd)
 {
         static const int64_t most = INT64_C(10000) * 366 * 86400; /* seconds: as far as dates go */
         const struct date_part *part = find_part(call, values[0]);
@@ -418,7 +411,6 @@ static void tsql_dateadd(sqlite3_context *call, int count, sqlite3_value **value
         struct moment moment;
         time_t seconds;
 
-        (void)count;
         if (!part || !read_moment(values[2], &moment))
                 return;
         if (number > most || number < -most || number * part->seconds > most || number * part->seconds < -most ||
@@ -429,113 +421,85 @@ static void tsql_dateadd(sqlite3_context *call, int count, sqlite3_value **value
         moment.tm.tm_mon += (int)(number * part->months);
         seconds = timegm(&moment.tm) + number * part->seconds;
         gmtime_r(&seconds, &moment.tm);
-        give_moment(call, &moment);
+        give_moment(call, MOMENT_FORMAT, &moment, /* with_ms= */ true);
+}
+
+/* How many of them there have been, of those with a length. */
+static int64_t part_number(const struct date_part *part, const struct moment *moment)
+{
+        struct tm tm = moment->tm;
+        int64_t seconds = timegm(&tm) - (part->seconds == WEEK ? FIRST_SUNDAY : 0);
+
+        return seconds / part->seconds - (seconds % part->seconds < 0);
 }
 
 /* Counts the boundaries between the two, as SQL Server does. */
-static void tsql_datediff(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(tsql_datediff)
 {
         const struct date_part *part = find_part(call, values[0]);
         struct moment from;
         struct moment to;
 
-        (void)count;
         if (!part || !read_moment(values[1], &from) || !read_moment(values[2], &to))
                 return;
         if (part->months)
                 sqlite3_result_int64(call, months_of(&to) / part->months - months_of(&from) / part->months);
         else
-                sqlite3_result_int64(call, timegm(&to.tm) / part->seconds - timegm(&from.tm) / part->seconds);
+                sqlite3_result_int64(call, part_number(part, &to) - part_number(part, &from));
 }
 
-static void tsql_datepart(sqlite3_context *call, int count, sqlite3_value **values)
+/* Week 1 begins on New Year's Day, and each other one on a Sunday. */
+static int week_of_year(struct tm *tm)
+{
+        (void)timegm(tm); /* works out the days of the year and of the week */
+        return (tm->tm_yday + (tm->tm_wday + 371 - tm->tm_yday) % 7) / 7 + 1;
+}
+
+SQL_FUNCTION(tsql_datepart)
 {
         const struct date_part *part = find_part(call, values[0]);
         struct moment moment;
+        char text[16];
 
-        (void)count;
         if (!part || !read_moment(values[1], &moment))
                 return;
-        if (part->months == 12)
-                sqlite3_result_int(call, moment.tm.tm_year + 1900);
-        else if (part->months == 3)
-                sqlite3_result_int(call, moment.tm.tm_mon / 3 + 1);
-        else if (part->months == 1)
-                sqlite3_result_int(call, moment.tm.tm_mon + 1);
-        else if (part->seconds == 86400)
-                sqlite3_result_int(call, moment.tm.tm_mday);
-        else if (part->seconds == 3600)
-                sqlite3_result_int(call, moment.tm.tm_hour);
-        else if (part->seconds == 60)
-                sqlite3_result_int(call, moment.tm.tm_min);
+        if (part->format && write_moment(text, sizeof text, part->format, &moment) > 0)
+                sqlite3_result_int(call, (int)strtol(text, NULL, 10));
         else
-                sqlite3_result_int(call, moment.tm.tm_sec);
+                sqlite3_result_int(call, part->months ? moment.tm.tm_mon / 3 + 1 : week_of_year(&moment.tm));
 }
 
 /* ---- CAST and CONVERT ---- */
 
-/* How a date is written in a style of CONVERT. Y, M, D, h, m, s, i stand for numbers (i: milliseconds), N for the name
- * of the month, d for a day without a zero, H for the hour of twelve with AM or PM behind the minutes that
- * follow it. */
+/* How a date is written in a style of CONVERT, as strftime() has it. */
 static const struct {
         int style;
         const char *format;
-} styles[] = {
-        { 0, "N d Y H" },         { 100, "N d Y H" },       { 101, "M/D/Y" },         { 103, "D/M/Y" },
-        { 104, "D.M.Y" },         { 8, "h:m:s" },           { 108, "h:m:s" },         { 112, "YMD" },
-        { 23, "Y-M-D" },          { 20, "Y-M-D h:m:s" },    { 120, "Y-M-D h:m:s" },   { 21, "Y-M-D h:m:s.i" },
-        { 121, "Y-M-D h:m:s.i" }, { 126, "Y-M-DTh:m:s.i" }, { 127, "Y-M-DTh:m:s.i" },
+        bool with_ms;
+} date_styles[] = {
+        { 0, "%b %e %Y %l:%M%p", false },    { 100, "%b %e %Y %l:%M%p", false },
+        { 101, "%m/%d/%Y", false },          { 103, "%d/%m/%Y", false },
+        { 104, "%d.%m.%Y", false },          { 8, "%H:%M:%S", false },
+        { 108, "%H:%M:%S", false },          { 112, "%Y%m%d", false },
+        { 23, "%Y-%m-%d", false },           { 20, "%Y-%m-%d %H:%M:%S", false },
+        { 120, "%Y-%m-%d %H:%M:%S", false }, { 21, "%Y-%m-%d %H:%M:%S", true },
+        { 121, "%Y-%m-%d %H:%M:%S", true },  { 126, "%Y-%m-%dT%H:%M:%S", true },
+        { 127, "%Y-%m-%dT%H:%M:%S", true },
 };
-
-static void write_field(FILE *out, char field, const struct moment *moment)
-{
-        static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-        const struct tm *tm = &moment->tm;
-        const struct {
-                char field;
-                int digits;
-                int value;
-        } numbers[] = {
-                { 'Y', 4, tm->tm_year + 1900 }, { 'M', 2, tm->tm_mon + 1 }, { 'D', 2, tm->tm_mday },
-                { 'h', 2, tm->tm_hour },        { 'm', 2, tm->tm_min },     { 's', 2, tm->tm_sec },
-                { 'i', 3, moment->ms },
-        };
-
-        for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-                if (numbers[i].field == field) {
-                        fprintf(out, "%0*d", numbers[i].digits, numbers[i].value);
-                        return;
-                }
-        if (field == 'N')
-                fprintf(out, "%.3s", months + 3 * tm->tm_mon);
-        else if (field == 'd')
-                fprintf(out, "%2d", tm->tm_mday);
-        else if (field == 'H')
-                fprintf(out, "%2d:%02d%s", (tm->tm_hour + 11) % 12 + 1, tm->tm_min, tm->tm_hour < 12 ? "AM" : "PM");
-        else
-                fputc(field, out);
-}
 
 /* False: the style is none of dates, or the value is no date. */
 static bool give_styled(sqlite3_context *call, sqlite3_value *value, int style)
 {
         struct moment moment;
-        char text[64] = "";
+        size_t i = 0;
 
-        if (sqlite3_value_type(value) != SQLITE_TEXT || !read_moment(value, &moment))
+        while (i < sizeof date_styles / sizeof date_styles[0] && date_styles[i].style != style)
+                i++;
+        if (i == sizeof date_styles / sizeof date_styles[0] || sqlite3_value_type(value) != SQLITE_TEXT ||
+            !read_moment(value, &moment))
                 return false;
-        for (size_t i = 0; i < sizeof styles / sizeof styles[0]; i++) {
-                FILE *out = styles[i].style == style ? fmemopen(text, sizeof text, "w") : NULL;
-
-                if (!out)
-                        continue;
-                for (const char *field = styles[i].format; *field; field++)
-                        write_field(out, *field, &moment);
-                fclose(out);
-                give_text(call, text);
-                return true;
-        }
-        return false;
+        give_moment(call, date_styles[i].format, &moment, date_styles[i].with_ms);
+        return true;
 }
 
 enum conversion { TO_TEXT, TO_INTEGER, TO_BIT, TO_REAL, TO_DATE, TO_SAME };
@@ -543,7 +507,7 @@ enum conversion { TO_TEXT, TO_INTEGER, TO_BIT, TO_REAL, TO_DATE, TO_SAME };
 static const struct {
         const char *name;
         enum conversion to;
-} types[] = {
+} cast_types[] = {
         { "char", TO_TEXT },          { "nchar", TO_TEXT },
         { "varchar", TO_TEXT },       { "nvarchar", TO_TEXT },
         { "sysname", TO_TEXT },       { "int", TO_INTEGER },
@@ -564,10 +528,10 @@ static bool find_type(const char *type, enum conversion *ret_to, int64_t *ret_le
 
         *ret_length =
                 type[length] && isdigit((unsigned char)type[length + 1]) ? strtoll(type + length + 1, NULL, 10) : -1;
-        for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-                if (strlen(types[i].name) != length || strncasecmp(types[i].name, type, length) != 0)
+        for (size_t i = 0; i < sizeof cast_types / sizeof cast_types[0]; i++) {
+                if (strlen(cast_types[i].name) != length || strncasecmp(cast_types[i].name, type, length) != 0)
                         continue;
-                *ret_to = types[i].to;
+                *ret_to = cast_types[i].to;
                 return true;
         }
         return false;
@@ -591,21 +555,21 @@ static void convert(sqlite3_context *call, sqlite3_value *value, const char *typ
         else if (to == TO_REAL)
                 sqlite3_result_double(call, sqlite3_value_double(value));
         else if (to == TO_DATE)
-                sqlite3_result_text(call, text_of(value), (int)strnlen(text_of(value), 10), SQLITE_TRANSIENT);
+                sqlite3_result_text(call, value_text(value), (int)strnlen(value_text(value), 10), SQLITE_TRANSIENT);
         else if (to == TO_SAME)
                 sqlite3_result_value(call, value);
         else
-                sqlite3_result_text(call, text_of(value),
-                                    length < 0 ? -1 : (int)strnlen(text_of(value), (size_t)length), SQLITE_TRANSIENT);
+                sqlite3_result_text(call, value_text(value),
+                                    length < 0 ? -1 : (int)strnlen(value_text(value), (size_t)length),
+                                    SQLITE_TRANSIENT);
 }
 
-static void tsql_cast(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(tsql_cast)
 {
-        (void)count;
-        convert(call, values[0], text_of(values[1]));
+        convert(call, values[0], value_text(values[1]));
 }
 
-static void tsql_convert(sqlite3_context *call, int count, sqlite3_value **values)
+SQL_FUNCTION(tsql_convert)
 {
         enum conversion to;
         int64_t length;
@@ -614,10 +578,10 @@ static void tsql_convert(sqlite3_context *call, int count, sqlite3_value **value
                 sqlite3_result_error(call, "CONVERT takes a type and an expression", -1);
                 return;
         }
-        if (count > 2 && find_type(text_of(values[0]), &to, &length) && to == TO_TEXT &&
+        if (count > 2 && find_type(value_text(values[0]), &to, &length) && to == TO_TEXT &&
             give_styled(call, values[1], sqlite3_value_int(values[2])))
                 return;
-        convert(call, values[1], text_of(values[0]));
+        convert(call, values[1], value_text(values[0]));
 }
 
 /* ---- the table ---- */
@@ -626,7 +590,7 @@ static const struct {
         const char *name;
         int arguments; /* -1: any number */
         void (*run)(sqlite3_context *call, int count, sqlite3_value **values);
-} functions[] = {
+} sql_functions[] = {
         { "serverproperty", 1, serverproperty },
         { "tsql_global", 1, tsql_global },
         { "suser_sname", -1, suser_sname },
@@ -675,8 +639,16 @@ bool catalog_may_call(const char *name)
         for (size_t i = 0; i < sizeof shared_functions / sizeof shared_functions[0]; i++)
                 if (strcasecmp(shared_functions[i], name) == 0)
                         return true;
-        for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
-                if (strcasecmp(functions[i].name, name) == 0)
+        for (size_t i = 0; i < sizeof sql_functions / sizeof sql_functions[0]; i++)
+                if (strcasecmp(sql_functions[i].name, name) == 0)
+                        return true;
+        return false;
+}
+
+bool catalog_has_global(const char *name)
+{
+        for (size_t i = 0; i < GLOBALS; i++)
+                if (strcasecmp(global_variables[i].name, name) == 0)
                         return true;
         return false;
 }
@@ -685,8 +657,8 @@ int catalog_define_functions(sqlite3 *db, struct standin_session *session)
 {
         int rc = SQLITE_OK;
 
-        for (size_t i = 0; rc == SQLITE_OK && i < sizeof functions / sizeof functions[0]; i++)
-                rc = sqlite3_create_function_v2(db, functions[i].name, functions[i].arguments, SQLITE_UTF8, session,
-                                                functions[i].run, NULL, NULL, NULL);
+        for (size_t i = 0; rc == SQLITE_OK && i < sizeof sql_functions / sizeof sql_functions[0]; i++)
+                rc = sqlite3_create_function_v2(db, sql_functions[i].name, sql_functions[i].arguments, SQLITE_UTF8,
+                                                session, sql_functions[i].run, NULL, NULL, NULL);
         return rc;
 }

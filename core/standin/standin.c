@@ -13,7 +13,7 @@
 
 #include "core/base/address.h"
 #include "core/base/cleanup.h"
-#include "core/standin/internal.h"
+#include "core/standin/connection.h"
 
 enum {
         LOGIN_TIMEOUT_MS = 15000,
@@ -24,7 +24,7 @@ enum {
 
 /* ---- making one ---- */
 
-static int add_databases(struct standin *standin, struct error *err)
+static int standin_add_databases(struct standin *standin, struct error *err)
 {
         const struct standin_options *options = standin->options;
 
@@ -62,7 +62,7 @@ int standin_new(const struct standin_options *options, struct standin **ret_stan
         standin->state.full_recovery = options->script != NULL;
         pthread_mutex_init(&standin->lock, NULL);
         standin->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (standin->wake_fd < 0 || add_databases(standin, err) < 0) {
+        if (standin->wake_fd < 0 || standin_add_databases(standin, err) < 0) {
                 if (standin->wake_fd < 0)
                         error_raise_errno(err, errno, "cannot make the server");
                 standin_free(standin);
@@ -85,7 +85,7 @@ void standin_free(struct standin *standin)
 /* ---- the address ---- */
 
 /* "host:port", "[host]:port", ":port", "port". `host` has room for all of the text. */
-static void split_address(const char *text, char *host, const char **ret_port)
+static void address_split(const char *text, char *host, const char **ret_port)
 {
         const char *colon = strrchr(text, ':');
 
@@ -99,14 +99,14 @@ static void split_address(const char *text, char *host, const char **ret_port)
 }
 
 /* getaddrinfo() takes what is too large, and cuts it. */
-static bool is_port(const char *text)
+static bool address_is_port(const char *text)
 {
         size_t digits = strspn(text, "0123456789");
 
         return digits > 0 && digits <= 5 && !text[digits] && strtoul(text, NULL, 10) <= UINT16_MAX;
 }
 
-static int resolve(const char *text, struct addrinfo **ret_found, struct error *err)
+static int address_resolve(const char *text, struct addrinfo **ret_found, struct error *err)
 {
         const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
         CLEANUP(freep) char *host = malloc(strlen(text) + sizeof "127.0.0.1");
@@ -115,15 +115,15 @@ static int resolve(const char *text, struct addrinfo **ret_found, struct error *
 
         if (!host)
                 return error_no_memory(err);
-        split_address(text, host, &port);
-        result = is_port(port) ? getaddrinfo(address_spell_host(host), port, &hints, ret_found) : EAI_SERVICE;
+        address_split(text, host, &port);
+        result = address_is_port(port) ? getaddrinfo(address_spell_host(host), port, &hints, ret_found) : EAI_SERVICE;
         if (result)
                 return error_raise(err, ERR_USAGE, "cannot listen on '%s': %s; such as 127.0.0.1:1433", text,
                                    gai_strerror(result));
         return 0;
 }
 
-static int show_address(int fd, char **ret_shown, struct error *err)
+static int socket_show_address(int fd, char **ret_shown, struct error *err)
 {
         struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
         socklen_t size = sizeof address;
@@ -142,7 +142,7 @@ static int show_address(int fd, char **ret_shown, struct error *err)
         return error_no_memory(err);
 }
 
-static int bind_socket(int fd, const struct addrinfo *found, const char *address, struct error *err)
+static int socket_listen(int fd, const struct addrinfo *found, const char *address, struct error *err)
 {
         int on = 1;
 
@@ -162,7 +162,7 @@ int standin_listen(const char *address, bool allow_remote, int *ret_fd, char **r
         int rc;
 
         *ret_shown = NULL;
-        if (resolve(address, &found, err) < 0 || !found)
+        if (address_resolve(address, &found, err) < 0 || !found)
                 return -1;
         if (!allow_remote && !address_is_loopback(found->ai_addr)) {
                 freeaddrinfo(found);
@@ -172,9 +172,9 @@ int standin_listen(const char *address, bool allow_remote, int *ret_fd, char **r
                                    address);
         }
         fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        rc = fd < 0 ? error_raise_errno(err, errno, "cannot make a socket") : bind_socket(fd, found, address, err);
+        rc = fd < 0 ? error_raise_errno(err, errno, "cannot make a socket") : socket_listen(fd, found, address, err);
         freeaddrinfo(found);
-        if (rc < 0 || show_address(fd, ret_shown, err) < 0)
+        if (rc < 0 || socket_show_address(fd, ret_shown, err) < 0)
                 return -1;
         *ret_fd = take_fd(&fd);
         return 0;
@@ -182,7 +182,7 @@ int standin_listen(const char *address, bool allow_remote, int *ret_fd, char **r
 
 /* ---- connections ---- */
 
-static void free_session(struct standin_session *session)
+static void standin_session_free(struct standin_session *session)
 {
         standin_unlist_activity(&session->standin->state, &session->activity);
         fd_closep(&session->fd);
@@ -194,7 +194,7 @@ static void free_session(struct standin_session *session)
 }
 
 /* Joins the threads that have ended; with `all`, all threads. */
-static void reap(struct standin *standin, bool all)
+static void standin_reap(struct standin *standin, bool all)
 {
         struct standin_session **at = &standin->sessions;
 
@@ -212,11 +212,11 @@ static void reap(struct standin *standin, bool all)
                         continue;
                 }
                 pthread_join(session->thread, NULL);
-                free_session(session);
+                standin_session_free(session);
         }
 }
 
-static struct standin_session *session_new(struct standin *standin, int fd)
+static struct standin_session *standin_session_new(struct standin *standin, int fd)
 {
         struct standin_session *session = calloc(1, sizeof *session);
 
@@ -235,7 +235,7 @@ static struct standin_session *session_new(struct standin *standin, int fd)
 }
 
 /* False: there is no descriptor or memory for it, so that it stays where it is. */
-static bool take_connection(struct standin *standin, int listen_fd)
+static bool standin_take_connection(struct standin *standin, int listen_fd)
 {
         int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
         struct standin_session *session;
@@ -246,11 +246,11 @@ static bool take_connection(struct standin *standin, int listen_fd)
                 close(fd);
                 return true;
         }
-        session = session_new(standin, fd);
+        session = standin_session_new(standin, fd);
         if (!session)
                 return true;
-        if (session->stop_fd < 0 || pthread_create(&session->thread, NULL, standin_session_main, session) != 0) {
-                free_session(session);
+        if (session->stop_fd < 0 || pthread_create(&session->thread, NULL, standin_connection_main, session) != 0) {
+                standin_session_free(session);
                 return true;
         }
         session->next = standin->sessions;
@@ -258,12 +258,12 @@ static bool take_connection(struct standin *standin, int listen_fd)
         return true;
 }
 
-static void stop_sessions(struct standin *standin)
+static void standin_stop_sessions(struct standin *standin)
 {
         pthread_mutex_lock(&standin->lock);
         standin->stopping = true;
         for (struct standin_session *session = standin->sessions; session; session = session->next) {
-                standin_session_interrupt(session, STANDIN_END_CLOSED);
+                standin_interrupt(session, STANDIN_END_CLOSED);
                 if (session->tds)
                         tds_shutdown(session->tds);
                 else
@@ -289,13 +289,13 @@ int standin_serve(struct standin *standin, int listen_fd, int stop_fd, struct er
                         rc = error_raise_errno(err, errno, "cannot wait for connections");
                 if (fds[1].revents)
                         (void)!read(standin->wake_fd, &count, sizeof count);
-                reap(standin, /* all= */ false);
+                standin_reap(standin, /* all= */ false);
                 if (fds[2].fd < 0)
                         fds[2].fd = listen_fd;
-                else if (fds[2].revents && !take_connection(standin, listen_fd))
+                else if (fds[2].revents && !standin_take_connection(standin, listen_fd))
                         fds[2].fd = -1;
         }
-        stop_sessions(standin);
-        reap(standin, /* all= */ true);
+        standin_stop_sessions(standin);
+        standin_reap(standin, /* all= */ true);
         return rc;
 }

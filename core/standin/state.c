@@ -60,12 +60,12 @@ void standin_now(char text[STANDIN_TIME_MAX])
 
 /* ---- databases ---- */
 
+const char *const standin_system_databases[STANDIN_FIRST_DATABASE - 1] = { "master", "tempdb", "model", "msdb" };
+
 int standin_system_database(const char *name)
 {
-        static const char *const names[] = { "master", "tempdb", "model", "msdb" };
-
-        for (int i = 0; i < 4; i++)
-                if (strcasecmp(names[i], name) == 0)
+        for (int i = 0; i < STANDIN_FIRST_DATABASE - 1; i++)
+                if (strcasecmp(standin_system_databases[i], name) == 0)
                         return i + 1;
         return 0;
 }

@@ -124,7 +124,10 @@ void standin_now(char text[STANDIN_TIME_MAX]);
 
 /* ---- databases ---- */
 
-/* The id of one of the four that SQL Server itself has; 0: none of them. Letter case does not matter. */
+/* The four that SQL Server itself has, by their ids from 1. */
+extern const char *const standin_system_databases[STANDIN_FIRST_DATABASE - 1];
+
+/* The id of one of them; 0: none of them. Letter case does not matter. */
 int standin_system_database(const char *name);
 
 /* Lists a database; one of that name gets the path. -1: memory is short, or there are too many. */

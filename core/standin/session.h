@@ -1,11 +1,11 @@
 /*
- * internal.h - what the parts of the stand-in server know of each other
+ * session.h - one client's session with a stand-in server, as all its parts see it
  *
  * A session's own thread reads requests and watches for their cancellation; a second one answers a batch. `end` is how
  * the first tells the second to stop.
  */
-#ifndef VDIPIPE_CORE_STANDIN_INTERNAL_H
-#define VDIPIPE_CORE_STANDIN_INTERNAL_H
+#ifndef VDIPIPE_CORE_STANDIN_SESSION_H
+#define VDIPIPE_CORE_STANDIN_SESSION_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,9 +13,7 @@
 #include <stdint.h>
 
 #include "core/standin/standin.h"
-#include "core/standin/batch.h"
 #include "core/standin/state.h"
-#include "core/tsql/statement.h"
 #include "core/tds/tds.h"
 
 enum {
@@ -67,26 +65,23 @@ struct standin_session {
 /* "session 51: ..." to the log. */
 void standin_log(struct standin_session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- session.c ---- */
+/* Sends a message of the statement that begins in that line of the batch. */
+void standin_send(struct standin_session *session, uint32_t line, const struct server_message *message);
 
-/* The whole life of a connection: the thread's function. */
-void *standin_session_main(void *session_at);
+/* The same, with words as for server_message_make(). Returns -1, since most of them tell of a failure. */
+#define standin_tell(session, line, id, ...) \
+        standin_tell_words((session), (line), (id), (const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
+int standin_tell_words(struct standin_session *session, uint32_t line, enum server_message_id id,
+                       const char *const *words);
 
 /* Ends the session's statement, if it runs, and what comes after it. Thread safe. */
-void standin_session_interrupt(struct standin_session *session, enum standin_end end);
-
-/* Sends a message of the statement that begins in that line of the batch. */
-void standin_tell(struct standin_session *session, uint32_t line, const struct server_message *message);
+void standin_interrupt(struct standin_session *session, enum standin_end end);
 
 /* Waits until the session is interrupted by `end` or something stronger. */
 void standin_wait_end(struct standin_session *session, enum standin_end end);
 enum standin_end standin_session_end(struct standin_session *session);
 
-/* ---- transfer.c ---- */
-
-/* Runs a BACKUP or RESTORE statement, and sends its messages and results. 0, or -1 when it failed. *ret_rows counts
- * those of the results; negative: there were none. */
-int standin_transfer(struct standin_session *session, const struct batch_statement *batch,
-                     const struct statement *statement, int64_t *ret_rows);
+/* A cancellation ends one request, a closed connection all. */
+void standin_forget_cancellation(struct standin_session *session);
 
 #endif
