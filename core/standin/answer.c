@@ -43,53 +43,20 @@ static int answer_use(struct answer *answer, const struct batch_statement *state
         enum standin_db_state state = STANDIN_ONLINE;
 
         if (!standin_find_database(&session->standin->state, name, &known, NULL, &state) &&
-            !standin_system_database(name)) {
-                standin_tell(session, statement->line, MESSAGE_NO_SUCH_DATABASE, name);
-                return -1;
-        }
-        if (state == STANDIN_RESTORING) {
-                standin_tell(session, statement->line, MESSAGE_RESTORING, name);
-                return -1;
-        }
+            !standin_system_database(name))
+                return standin_tell(session, statement->line, MESSAGE_NO_SUCH_DATABASE, name);
+        if (state == STANDIN_RESTORING)
+                return standin_tell(session, statement->line, MESSAGE_RESTORING, name);
         standin_set_database(&session->standin->state, &session->activity, known ? known : name);
         return tds_send_database(session->tds, known ? known : name);
 }
 
 /* What drivers set when they have logged in. Two of them mean something here. */
-static const char *const set_options[] = { "ANSI_DEFAULTS",
-                                           "ANSI_NULL_DFLT_OFF",
-                                           "ANSI_NULL_DFLT_ON",
-                                           "ANSI_NULLS",
-                                           "ANSI_PADDING",
-                                           "ANSI_WARNINGS",
-                                           "ARITHABORT",
-                                           "ARITHIGNORE",
-                                           "CONCAT_NULL_YIELDS_NULL",
-                                           "CONTEXT_INFO",
-                                           "CURSOR_CLOSE_ON_COMMIT",
-                                           "DATEFIRST",
-                                           "DATEFORMAT",
-                                           "DEADLOCK_PRIORITY",
-                                           "IMPLICIT_TRANSACTIONS",
-                                           "LANGUAGE",
-                                           "LOCK_TIMEOUT",
-                                           "NOCOUNT",
-                                           "NUMERIC_ROUNDABORT",
-                                           "QUOTED_IDENTIFIER",
-                                           "QUERY_GOVERNOR_COST_LIMIT",
-                                           "ROWCOUNT",
-                                           "STATISTICS",
-                                           "TEXTSIZE",
-                                           "TRANSACTION",
-                                           "XACT_ABORT" };
-
-static bool is_set_option(const char *name)
-{
-        for (size_t i = 0; i < sizeof set_options / sizeof set_options[0]; i++)
-                if (strcasecmp(set_options[i], name) == 0)
-                        return true;
-        return false;
-}
+static const char set_options[] =
+        "ANSI_DEFAULTS ANSI_NULL_DFLT_OFF ANSI_NULL_DFLT_ON ANSI_NULLS ANSI_PADDING ANSI_WARNINGS ARITHABORT "
+        "ARITHIGNORE CONCAT_NULL_YIELDS_NULL CONTEXT_INFO CURSOR_CLOSE_ON_COMMIT DATEFIRST DATEFORMAT "
+        "DEADLOCK_PRIORITY IMPLICIT_TRANSACTIONS LANGUAGE LOCK_TIMEOUT NOCOUNT NUMERIC_ROUNDABORT QUOTED_IDENTIFIER "
+        "QUERY_GOVERNOR_COST_LIMIT ROWCOUNT STATISTICS TEXTSIZE TRANSACTION XACT_ABORT";
 
 static int answer_set(struct answer *answer, const struct batch_statement *statement)
 {
@@ -117,17 +84,16 @@ static int answer_transaction(struct answer *answer, const struct batch_statemen
 {
         struct standin_session *session = answer->session;
         const struct batch_token *word = answer_token(answer, statement, 0);
+        bool commits = batch_token_is(word, "COMMIT");
 
-        if (batch_token_is(word, "BEGIN")) {
+        if (batch_token_is(word, "BEGIN"))
                 session->transactions++;
-        } else if (batch_token_is(word, "COMMIT") || batch_token_is(word, "ROLLBACK")) {
-                if (!session->transactions) {
-                        standin_tell(session, statement->line, MESSAGE_NO_TRANSACTION,
-                                     batch_token_is(word, "COMMIT") ? "COMMIT" : "ROLLBACK");
-                        return -1;
-                }
-                session->transactions = batch_token_is(word, "COMMIT") ? session->transactions - 1 : 0;
-        }
+        else if (commits && session->transactions)
+                session->transactions--;
+        else if (batch_token_is(word, "ROLLBACK") && session->transactions)
+                session->transactions = 0;
+        else if (!batch_token_is(word, "SAVE"))
+                return standin_tell(session, statement->line, MESSAGE_NO_TRANSACTION, commits ? "COMMIT" : "ROLLBACK");
         return 0;
 }
 
@@ -137,8 +103,7 @@ static int answer_procedure(struct answer *answer, const struct batch_statement 
         bool said = batch_token_is(word, "EXEC") || batch_token_is(word, "EXECUTE");
         CLEANUP(freep) char *name = query_object_name(&answer->batch, statement->first + said);
 
-        standin_tell(answer->session, statement->line, MESSAGE_PROCEDURE, name ? name : "");
-        return -1;
+        return standin_tell(answer->session, statement->line, MESSAGE_PROCEDURE, name ? name : "");
 }
 
 static int answer_run_statement(struct answer *answer, size_t index, int64_t *ret_rows)
@@ -197,7 +162,7 @@ static int answer_read_simple(struct answer *answer, const struct batch_statemen
         case BATCH_SET:
                 if (second->text[0] == '@')
                         server_message_make(message, MESSAGE_VARIABLE, second->text);
-                else if (!is_set_option(second->text))
+                else if (!words_have(set_options, second->text))
                         server_message_make(message, MESSAGE_SET_OPTION, second->text);
                 else
                         return answer_check_length(answer, statement, SIZE_MAX, message);

@@ -24,11 +24,21 @@ static const struct {
 };
 
 /* The same, of what SQL Server would do, and this does not. */
-static const char *const other_beginnings[] = { "ALTER",   "CHECKPOINT", "CREATE",   "DBCC",      "DECLARE",
-                                                "DELETE",  "DENY",       "DROP",     "GRANT",     "IF",
-                                                "INSERT",  "KILL",       "MERGE",    "RAISERROR", "RECONFIGURE",
-                                                "RETURN",  "REVOKE",     "SHUTDOWN", "TRUNCATE",  "UPDATE",
-                                                "WAITFOR", "WHILE" };
+static const char other_beginnings[] =
+        "ALTER CHECKPOINT CREATE DBCC DECLARE DELETE DENY DROP GRANT IF INSERT KILL MERGE RAISERROR RECONFIGURE "
+        "RETURN REVOKE SHUTDOWN TRUNCATE UPDATE WAITFOR WHILE";
+
+bool words_have(const char *list, const char *word)
+{
+        size_t length = strlen(word);
+
+        if (length == 0 || strchr(word, ' '))
+                return false;
+        for (const char *at = strcasestr(list, word); at; at = strcasestr(at + 1, word))
+                if ((at == list || at[-1] == ' ') && (at[length] == ' ' || !at[length]))
+                        return true;
+        return false;
+}
 
 bool batch_token_is(const struct batch_token *token, const char *keyword)
 {
@@ -99,16 +109,12 @@ static bool token_begins(const struct batch_token *token, enum batch_kind *ret_k
                         return true;
                 }
         *ret_kind = BATCH_OTHER;
-        for (size_t i = 0; i < sizeof other_beginnings / sizeof other_beginnings[0]; i++)
-                if (batch_token_is(token, other_beginnings[i]))
-                        return true;
-        return false;
+        return token->kind == SQL_WORD && words_have(other_beginnings, token->text);
 }
 
 /* UNION SELECT, and the SELECT behind WITH name AS (...), go on with what was begun. */
 static bool cursor_continues(struct batch_cursor *cursor)
 {
-        static const char *const before[] = { "UNION", "ALL", "EXCEPT", "INTERSECT" };
         const struct batch_token *token = &cursor->batch->tokens[cursor->at];
 
         if (!batch_token_is(token, "SELECT"))
@@ -117,10 +123,7 @@ static bool cursor_continues(struct batch_cursor *cursor)
                 cursor->wants_select = false;
                 return true;
         }
-        for (size_t i = 0; i < sizeof before / sizeof before[0]; i++)
-                if (batch_token_is(token - 1, before[i]))
-                        return true;
-        return false;
+        return token[-1].kind == SQL_WORD && words_have("UNION ALL EXCEPT INTERSECT", token[-1].text);
 }
 
 static int cursor_close_statement(struct batch_cursor *cursor, struct server_message *message)

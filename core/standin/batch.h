@@ -61,4 +61,7 @@ bool batch_token_is_sign(const struct batch_token *token, char sign);
 /* Whether the token may stand for a name. */
 bool batch_token_is_name(const struct batch_token *token);
 
+/* Whether a list of words with blanks between them has that one, in any letter case. */
+bool words_have(const char *list, const char *word);
+
 #endif

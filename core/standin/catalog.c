@@ -24,6 +24,7 @@ struct catalog {
         struct standin_session *session;
         const struct batch_statement *statement;
         sqlite3 *db;
+        bool trusted; /* what is prepared is no client's */
         sqlite3_stmt *select;
         struct deadline deadline;
         char denied[64];       /* a table that may not be read; "": none */
@@ -60,8 +61,12 @@ static bool catalog_may_read(struct catalog *catalog, const char *table)
 static int catalog_authorize(void *catalog_at, int action, const char *first, const char *second, const char *database,
                              const char *view)
 {
+        const struct catalog *catalog = catalog_at;
+
         (void)database;
         (void)view;
+        if (catalog->trusted)
+                return SQLITE_OK;
         switch (action) {
         case SQLITE_SELECT:
         case SQLITE_RECURSIVE:
@@ -104,14 +109,14 @@ static int catalog_open(struct catalog *catalog)
         if (rc == SQLITE_OK)
                 rc = catalog_fill(catalog->db, catalog->session);
         if (rc == SQLITE_OK)
-                rc = catalog_define_functions(catalog->db, catalog->session);
+                rc = catalog_define_functions(catalog->db, &catalog->trusted);
         if (rc != SQLITE_OK)
                 return catalog_tell(catalog, MESSAGE_MEMORY);
         catalog_bound(catalog);
         return 0;
 }
 
-/* ---- sqlite_failures ---- */
+/* ---- failures ---- */
 
 /* SQLite's words, and the message that says the same. */
 static const struct {

@@ -7,7 +7,6 @@
 #include <strings.h>
 
 #include "core/base/cleanup.h"
-#include "core/standin/functions.h"
 #include "core/standin/tables.h"
 
 enum { LEVELS_MAX = 64, PARTS_MAX = 4 };
@@ -62,6 +61,30 @@ static int rewrite_refuse_near(struct rewrite *rewrite, const struct batch_token
         return rewrite_refuse(rewrite, MESSAGE_SYNTAX, token, token->text);
 }
 
+static int refuse_next(struct rewrite *rewrite)
+{
+        return rewrite_refuse_near(rewrite, rewrite_peek(rewrite, 0));
+}
+
+static bool next_is(const struct rewrite *rewrite, const char *keyword)
+{
+        return batch_token_is(rewrite_peek(rewrite, 0), keyword);
+}
+
+static bool next_is_sign(const struct rewrite *rewrite, char sign)
+{
+        return batch_token_is_sign(rewrite_peek(rewrite, 0), sign);
+}
+
+/* Leaves the next token out if it is that keyword. */
+static bool skip_word(struct rewrite *rewrite, const char *keyword)
+{
+        bool found = next_is(rewrite, keyword);
+
+        rewrite->token += found;
+        return found;
+}
+
 /* ---- writing ---- */
 
 static void write_text(struct rewrite *rewrite, const char *text)
@@ -70,10 +93,11 @@ static void write_text(struct rewrite *rewrite, const char *text)
         rewrite->last = NULL;
 }
 
-/* The next token, as it is. */
-static void copy_word(struct rewrite *rewrite)
+/* The next token, as it is. Returns 0. */
+static int copy_token(struct rewrite *rewrite)
 {
         write_text(rewrite, rewrite->token++->text);
+        return 0;
 }
 
 static void write_quoted(struct rewrite *rewrite, const char *text, char quote)
@@ -97,22 +121,11 @@ static bool word_is_plain(const char *word)
 }
 
 /* Words that SQLite keeps for itself, and SQL Server does not. */
-static const char *const sqlite_words[] = { "AUTOINCREMENT", "DEFERRABLE", "GLOB",    "INDEXED", "ISNULL",
-                                            "LIMIT",         "MATCH",      "NOTNULL", "REGEXP" };
-
-static bool word_is_in(const char *const *words, size_t count, const char *word)
-{
-        for (size_t i = 0; i < count; i++)
-                if (strcasecmp(words[i], word) == 0)
-                        return true;
-        return false;
-}
-
-#define IS_IN(words, word) word_is_in((words), sizeof(words) / sizeof(words)[0], (word))
+static const char sqlite_words[] = "AUTOINCREMENT DEFERRABLE GLOB INDEXED ISNULL LIMIT MATCH NOTNULL REGEXP";
 
 static void write_word(struct rewrite *rewrite, const struct batch_token *token)
 {
-        if (token->kind == SQL_WORD && word_is_plain(token->text) && !IS_IN(sqlite_words, token->text))
+        if (token->kind == SQL_WORD && word_is_plain(token->text) && !words_have(sqlite_words, token->text))
                 write_text(rewrite, token->text);
         else
                 write_quoted(rewrite, token->text, '"');
@@ -129,16 +142,16 @@ static void write_sign(struct rewrite *rewrite, const struct batch_token *token)
 
 /* ---- names ---- */
 
-struct name {
+struct object_name {
         const struct batch_token *parts[PARTS_MAX]; /* the last one is never empty */
         size_t count;
         const struct batch_token *first;
 };
 
 /* database..object has an empty part. */
-static int rewrite_read_name(struct rewrite *rewrite, struct name *name)
+static int rewrite_read_name(struct rewrite *rewrite, struct object_name *name)
 {
-        *name = (struct name){ .first = rewrite->token };
+        *name = (struct object_name){ .first = rewrite->token };
         for (;;) {
                 const struct batch_token *token = rewrite_peek(rewrite, 0);
                 bool is_star = batch_token_is_sign(token, '*');
@@ -152,13 +165,13 @@ static int rewrite_read_name(struct rewrite *rewrite, struct name *name)
                 else
                         return rewrite_refuse_near(rewrite, token);
                 name->parts[name->count++] = token;
-                if (is_star || !batch_token_is_sign(rewrite_peek(rewrite, 0), '.'))
+                if (is_star || !next_is_sign(rewrite, '.'))
                         return 0;
                 rewrite->token++;
         }
 }
 
-static char *name_join(const struct name *name)
+static char *name_join(const struct object_name *name)
 {
         char *text = NULL;
         size_t size;
@@ -178,7 +191,7 @@ char *query_object_name(const struct batch *batch, size_t token)
         struct rewrite rewrite = { .token = batch->tokens + token,
                                    .end = batch->tokens + batch->token_count,
                                    .message = &message };
-        struct name name;
+        struct object_name name;
 
         if (rewrite_read_name(&rewrite, &name) < 0)
                 return strdup(rewrite_peek(&rewrite, 0)->text);
@@ -187,7 +200,7 @@ char *query_object_name(const struct batch *batch, size_t token)
 
 /* ---- tables ---- */
 
-static bool table_is_there(const struct rewrite *rewrite, const struct name *name)
+static bool table_is_there(const struct rewrite *rewrite, const struct object_name *name)
 {
         enum catalog_table table = catalog_find_table(name->parts[name->count - 1]->text);
         const char *schema = name->count > 1 ? name->parts[name->count - 2]->text : "";
@@ -232,8 +245,7 @@ static int apply_text(struct rewrite *rewrite)
 
         if (capture_arguments(rewrite, &arguments) < 0)
                 return -1;
-        if (batch_token_is(rewrite_peek(rewrite, 0), "AS"))
-                rewrite->token++;
+        skip_word(rewrite, "AS");
         alias = rewrite_peek(rewrite, 0);
         if (!batch_token_is_name(alias))
                 return rewrite_refuse_near(rewrite, alias);
@@ -248,7 +260,7 @@ static int apply_text(struct rewrite *rewrite)
 
 static int rewrite_table(struct rewrite *rewrite)
 {
-        struct name name;
+        struct object_name name;
         CLEANUP(freep) char *shown = NULL;
 
         level_of(rewrite)->wants_table = false;
@@ -259,44 +271,40 @@ static int rewrite_table(struct rewrite *rewrite)
                 return rewrite_refuse(rewrite, MESSAGE_OBJECT, name.first, shown ? shown : "");
         }
         write_quoted(rewrite, name.parts[name.count - 1]->text, '"');
-        if (batch_token_is_sign(rewrite_peek(rewrite, 0), '('))
+        if (next_is_sign(rewrite, '('))
                 return apply_text(rewrite);
         return 0;
 }
 
 /* ---- functions and variables ---- */
 
-/* What comes first within the parentheses of a function. */
-enum leading { LEADING_VALUE, LEADING_TYPE, LEADING_PART, LEADING_CAST /* a value AS a type */ };
+/* How a function is called. */
+enum call_kind {
+        CALL_PLAIN,
+        CALL_BARE, /* perhaps without parentheses */
+        CALL_TYPE, /* a type comes first */
+        CALL_PART, /* the name of a date's part does */
+        CALL_CAST, /* value AS type */
+};
 
-/* Those that are called otherwise, or that SQLite has as words of its grammar. */
+/* Those that SQLite calls otherwise, or has as words of its grammar. */
 static const struct function_row {
         const char *name;
         const char *becomes;
-        enum leading leading;
-        bool bare; /* may be called without parentheses */
-} tsql_functions[] = { { "ISNULL", "ifnull", LEADING_VALUE, false },
-                       { "LEN", "length", LEADING_VALUE, false },
-                       { "COUNT_BIG", "count", LEADING_VALUE, false },
-                       { "LEFT", "tsql_left", LEADING_VALUE, false },
-                       { "RIGHT", "tsql_right", LEADING_VALUE, false },
-                       { "REPLACE", "replace", LEADING_VALUE, false },
-                       { "CAST", "tsql_cast", LEADING_CAST, false },
-                       { "TRY_CAST", "tsql_cast", LEADING_CAST, false },
-                       { "CONVERT", "tsql_convert", LEADING_TYPE, false },
-                       { "TRY_CONVERT", "tsql_convert", LEADING_TYPE, false },
-                       { "DATEADD", "tsql_dateadd", LEADING_PART, false },
-                       { "DATEDIFF", "tsql_datediff", LEADING_PART, false },
-                       { "DATEPART", "tsql_datepart", LEADING_PART, false },
-                       { "USER_NAME", "suser_sname", LEADING_VALUE, false },
-                       { "SUSER_NAME", "suser_sname", LEADING_VALUE, false },
-                       { "ORIGINAL_LOGIN", "suser_sname", LEADING_VALUE, false },
-                       { "CURRENT_USER", "suser_sname", LEADING_VALUE, true },
-                       { "SESSION_USER", "suser_sname", LEADING_VALUE, true },
-                       { "SYSTEM_USER", "suser_sname", LEADING_VALUE, true },
-                       { "USER", "suser_sname", LEADING_VALUE, true },
-                       { "SYSDATETIME", "getdate", LEADING_VALUE, false },
-                       { "CURRENT_TIMESTAMP", "getdate", LEADING_VALUE, true } };
+        enum call_kind kind;
+} tsql_functions[] = {
+        { "ISNULL", "ifnull", CALL_PLAIN },           { "LEN", "length", CALL_PLAIN },
+        { "COUNT_BIG", "count", CALL_PLAIN },         { "LEFT", "tsql_left", CALL_PLAIN },
+        { "RIGHT", "tsql_right", CALL_PLAIN },        { "REPLACE", "replace", CALL_PLAIN },
+        { "CAST", "tsql_cast", CALL_CAST },           { "TRY_CAST", "tsql_cast", CALL_CAST },
+        { "CONVERT", "tsql_convert", CALL_TYPE },     { "TRY_CONVERT", "tsql_convert", CALL_TYPE },
+        { "DATEADD", "tsql_dateadd", CALL_PART },     { "DATEDIFF", "tsql_datediff", CALL_PART },
+        { "DATEPART", "tsql_datepart", CALL_PART },   { "USER_NAME", "suser_sname", CALL_PLAIN },
+        { "SUSER_NAME", "suser_sname", CALL_PLAIN },  { "ORIGINAL_LOGIN", "suser_sname", CALL_PLAIN },
+        { "CURRENT_USER", "suser_sname", CALL_BARE }, { "SESSION_USER", "suser_sname", CALL_BARE },
+        { "SYSTEM_USER", "suser_sname", CALL_BARE },  { "USER", "suser_sname", CALL_BARE },
+        { "SYSDATETIME", "getdate", CALL_PLAIN },     { "CURRENT_TIMESTAMP", "getdate", CALL_BARE },
+};
 
 static const struct function_row *find_function(const char *name)
 {
@@ -317,6 +325,10 @@ static int find_parameter(struct rewrite *rewrite, const struct batch_token *tok
         return rewrite_refuse(rewrite, MESSAGE_VARIABLE, token, token->text);
 }
 
+static const char global_names[] =
+        "DATEFIRST ERROR LANGUAGE LOCK_TIMEOUT MAX_CONNECTIONS MICROSOFTVERSION NESTLEVEL OPTIONS ROWCOUNT "
+        "SERVERNAME SERVICENAME SPID TEXTSIZE TRANCOUNT VERSION";
+
 static int rewrite_variable(struct rewrite *rewrite)
 {
         const struct batch_token *token = rewrite->token++;
@@ -329,7 +341,7 @@ static int rewrite_variable(struct rewrite *rewrite)
                 rewrite->last = NULL;
                 return 0;
         }
-        if (!catalog_has_global(token->text + 2))
+        if (!words_have(global_names, token->text + 2))
                 return rewrite_refuse(rewrite, MESSAGE_VARIABLE, token, token->text);
         write_text(rewrite, "tsql_global(");
         write_quoted(rewrite, token->text + 2, '\'');
@@ -340,14 +352,14 @@ static int rewrite_variable(struct rewrite *rewrite)
 /* varchar(30), decimal(10, 2), [nvarchar](max), as one string: 'varchar(30)'. */
 static int rewrite_type(struct rewrite *rewrite)
 {
-        struct name name;
+        struct object_name name;
         char type[64];
         int used;
 
         if (rewrite_read_name(rewrite, &name) < 0)
                 return -1;
         used = snprintf(type, sizeof type, "%.40s", name.parts[name.count - 1]->text);
-        if (batch_token_is_sign(rewrite_peek(rewrite, 0), '(')) {
+        if (next_is_sign(rewrite, '(')) {
                 const struct batch_token *length = rewrite_peek(rewrite, 1);
 
                 snprintf(type + used, sizeof type - (size_t)used, "(%.12s)", length->text);
@@ -378,21 +390,21 @@ static int open_level(struct rewrite *rewrite, bool is_cast)
 static int rewrite_function(struct rewrite *rewrite, const struct batch_token *token)
 {
         const struct function_row *row = find_function(token->text);
-        enum leading leading = row ? row->leading : LEADING_VALUE;
+        enum call_kind kind = row ? row->kind : CALL_PLAIN;
 
         if (row)
                 write_text(rewrite, row->becomes);
         else
                 write_word(rewrite, token);
-        if (open_level(rewrite, /* is_cast= */ leading == LEADING_CAST) < 0)
+        if (open_level(rewrite, /* is_cast= */ kind == CALL_CAST) < 0)
                 return -1;
         write_text(rewrite, "(");
-        if (leading == LEADING_TYPE)
+        if (kind == CALL_TYPE)
                 return rewrite_type(rewrite);
-        if (leading != LEADING_PART)
+        if (kind != CALL_PART)
                 return 0;
         if (!batch_token_is_name(rewrite_peek(rewrite, 0)))
-                return rewrite_refuse_near(rewrite, rewrite_peek(rewrite, 0));
+                return refuse_next(rewrite);
         write_quoted(rewrite, rewrite->token++->text, '\'');
         return 0;
 }
@@ -410,6 +422,14 @@ static void write_alias(struct rewrite *rewrite)
         level->alias = NULL;
 }
 
+/* What was being selected or listed ends here. */
+static struct level *end_item(struct rewrite *rewrite)
+{
+        write_alias(rewrite);
+        level_of(rewrite)->concatenates = false;
+        return level_of(rewrite);
+}
+
 static void write_limit(struct rewrite *rewrite)
 {
         struct level *level = level_of(rewrite);
@@ -425,7 +445,7 @@ static void write_limit(struct rewrite *rewrite)
 /* A number or a parameter, in parentheses or not. */
 static int read_count(struct rewrite *rewrite, char text[24])
 {
-        bool enclosed = batch_token_is_sign(rewrite_peek(rewrite, 0), '(');
+        bool enclosed = next_is_sign(rewrite, '(');
         const struct batch_token *token;
         size_t number;
 
@@ -441,8 +461,8 @@ static int read_count(struct rewrite *rewrite, char text[24])
                 return rewrite_refuse_near(rewrite, token);
         }
         rewrite->token++;
-        if (enclosed && !batch_token_is_sign(rewrite_peek(rewrite, 0), ')'))
-                return rewrite_refuse_near(rewrite, rewrite_peek(rewrite, 0));
+        if (enclosed && !next_is_sign(rewrite, ')'))
+                return refuse_next(rewrite);
         rewrite->token += enclosed;
         return 0;
 }
@@ -454,30 +474,25 @@ static int rewrite_select(struct rewrite *rewrite)
         *level = (struct level){ .is_cast = level->is_cast, .in_list = true, .item_begins = true };
         write_text(rewrite, "SELECT");
         rewrite->token++;
-        if (batch_token_is(rewrite_peek(rewrite, 0), "DISTINCT") || batch_token_is(rewrite_peek(rewrite, 0), "ALL"))
-                copy_word(rewrite);
-        if (!batch_token_is(rewrite_peek(rewrite, 0), "TOP"))
+        if (next_is(rewrite, "DISTINCT") || next_is(rewrite, "ALL"))
+                copy_token(rewrite);
+        if (!skip_word(rewrite, "TOP"))
                 return 0;
-        rewrite->token++;
         if (read_count(rewrite, level->limit) < 0)
                 return -1;
-        if (batch_token_is(rewrite_peek(rewrite, 0), "PERCENT") || batch_token_is(rewrite_peek(rewrite, 0), "WITH"))
-                return rewrite_refuse_near(rewrite, rewrite_peek(rewrite, 0));
+        if (next_is(rewrite, "PERCENT") || next_is(rewrite, "WITH"))
+                return refuse_next(rewrite);
         return 0;
 }
 
 static int rewrite_from(struct rewrite *rewrite)
 {
-        struct level *level = level_of(rewrite);
+        struct level *level = end_item(rewrite);
 
-        write_alias(rewrite);
         level->in_list = false;
         level->in_from = true;
         level->wants_table = true;
-        level->concatenates = false;
-        write_text(rewrite, "FROM");
-        rewrite->token++;
-        return 0;
+        return copy_token(rewrite);
 }
 
 static int rewrite_join(struct rewrite *rewrite)
@@ -491,61 +506,44 @@ static int rewrite_join(struct rewrite *rewrite)
 /* CROSS APPLY, OUTER APPLY; CROSS JOIN and OUTER JOIN are SQLite's, too. */
 static int rewrite_cross(struct rewrite *rewrite)
 {
-        bool outer = batch_token_is(rewrite->token, "OUTER");
-
-        if (!batch_token_is(rewrite_peek(rewrite, 1), "APPLY")) {
-                copy_word(rewrite);
-                return 0;
-        }
-        if (outer)
+        if (!batch_token_is(rewrite_peek(rewrite, 1), "APPLY"))
+                return copy_token(rewrite);
+        if (next_is(rewrite, "OUTER"))
                 write_text(rewrite, "LEFT");
         rewrite->token++;
         return rewrite_join(rewrite);
 }
 
-/* A list in parentheses that is left out. */
-static int rewrite_skip_list(struct rewrite *rewrite)
-{
-        int depth = 0;
-
-        do {
-                const struct batch_token *token = rewrite_peek(rewrite, 0);
-
-                if (token->kind == SQL_END)
-                        return rewrite_refuse_near(rewrite, token);
-                depth += batch_token_is_sign(token, '(');
-                depth -= batch_token_is_sign(token, ')');
-                rewrite->token++;
-        } while (depth > 0);
-        return 0;
-}
-
 /* WITH (NOLOCK), OPTION (RECOMPILE): how to go about it, which is of no interest here. */
 static int rewrite_hint(struct rewrite *rewrite)
 {
-        if (!batch_token_is_sign(rewrite_peek(rewrite, 1), '(')) {
-                copy_word(rewrite);
-                return 0;
-        }
+        int depth = 0;
+
+        if (!batch_token_is_sign(rewrite_peek(rewrite, 1), '('))
+                return copy_token(rewrite);
+        do {
+                rewrite->token++;
+                if (rewrite_peek(rewrite, 0)->kind == SQL_END)
+                        return refuse_next(rewrite);
+                depth += next_is_sign(rewrite, '(');
+                depth -= next_is_sign(rewrite, ')');
+        } while (depth > 0);
         rewrite->token++;
-        return rewrite_skip_list(rewrite);
+        return 0;
 }
 
 static int rewrite_collation(struct rewrite *rewrite)
 {
         rewrite->token++;
         if (!batch_token_is_name(rewrite_peek(rewrite, 0)))
-                return rewrite_refuse_near(rewrite, rewrite_peek(rewrite, 0));
+                return refuse_next(rewrite);
         rewrite->token++;
         return 0;
 }
 
-static bool rewrite_skip_word(struct rewrite *rewrite, const char *a, const char *b)
+static bool skip_rows(struct rewrite *rewrite)
 {
-        bool found = batch_token_is(rewrite_peek(rewrite, 0), a) || batch_token_is(rewrite_peek(rewrite, 0), b);
-
-        rewrite->token += found;
-        return found;
+        return skip_word(rewrite, "ROW") || skip_word(rewrite, "ROWS");
 }
 
 /* OFFSET 0 ROWS [FETCH NEXT 10 ROWS ONLY] */
@@ -557,12 +555,12 @@ static int rewrite_offset(struct rewrite *rewrite)
         rewrite->token++;
         if (read_count(rewrite, offset) < 0)
                 return -1;
-        if (!rewrite_skip_word(rewrite, "ROW", "ROWS"))
-                return rewrite_refuse_near(rewrite, rewrite_peek(rewrite, 0));
-        if (rewrite_skip_word(rewrite, "FETCH", "FETCH") &&
-            (!rewrite_skip_word(rewrite, "NEXT", "FIRST") || read_count(rewrite, count) < 0 ||
-             !rewrite_skip_word(rewrite, "ROW", "ROWS") || !rewrite_skip_word(rewrite, "ONLY", "ONLY")))
-                return rewrite_refuse_near(rewrite, rewrite_peek(rewrite, 0));
+        if (!skip_rows(rewrite))
+                return refuse_next(rewrite);
+        if (skip_word(rewrite, "FETCH") &&
+            (!(skip_word(rewrite, "NEXT") || skip_word(rewrite, "FIRST")) || read_count(rewrite, count) < 0 ||
+             !skip_rows(rewrite) || !skip_word(rewrite, "ONLY")))
+                return refuse_next(rewrite);
         write_text(rewrite, "LIMIT");
         write_text(rewrite, count);
         write_text(rewrite, "OFFSET");
@@ -576,20 +574,16 @@ static int rewrite_union(struct rewrite *rewrite)
         if (level_of(rewrite)->limit[0])
                 return rewrite_refuse_near(rewrite, rewrite->token);
         write_alias(rewrite);
-        copy_word(rewrite);
-        return 0;
+        return copy_token(rewrite);
 }
 
 static int rewrite_clause(struct rewrite *rewrite)
 {
-        struct level *level = level_of(rewrite);
+        struct level *level = end_item(rewrite);
 
-        write_alias(rewrite);
         level->in_list = false;
-        level->in_from = level->in_from && batch_token_is(rewrite->token, "ON");
-        level->concatenates = false;
-        copy_word(rewrite);
-        return 0;
+        level->in_from = level->in_from && next_is(rewrite, "ON");
+        return copy_token(rewrite);
 }
 
 /* AS within CAST comes before a type; elsewhere before another name. */
@@ -622,25 +616,24 @@ static const struct {
 };
 
 /* Words that may stand before a parenthesis and call no function, and that are no names. */
-static const char *const plain_keywords[] = { "ALL",  "AND",  "ANY",  "ASC",    "BETWEEN", "BY",   "CASE",
-                                              "DESC", "ELSE", "END",  "EXISTS", "FULL",    "IN",   "INNER",
-                                              "IS",   "LIKE", "NOT",  "NULL",   "OR",      "OVER", "PARTITION",
-                                              "SOME", "THEN", "WHEN", "VALUES", "ESCAPE" };
+static const char plain_keywords[] =
+        "ALL AND ANY ASC BETWEEN BY CASE DESC ELSE END EXISTS FULL IN INNER IS LIKE NOT NULL OR OVER PARTITION SOME "
+        "THEN WHEN VALUES ESCAPE";
 
 /* ---- one token, or a few ---- */
 
 static int rewrite_name(struct rewrite *rewrite)
 {
         const struct function_row *function;
-        struct name name;
+        struct object_name name;
         size_t first;
 
         if (rewrite_read_name(rewrite, &name) < 0)
                 return -1;
-        if (batch_token_is_sign(rewrite_peek(rewrite, 0), '(') && name.count > 0)
+        if (next_is_sign(rewrite, '(') && name.count > 0)
                 return rewrite_function(rewrite, name.parts[name.count - 1]);
         function = name.count == 1 && name.first->kind == SQL_WORD ? find_function(name.first->text) : NULL;
-        if (function && function->bare) {
+        if (function && function->kind == CALL_BARE) {
                 write_text(rewrite, function->becomes);
                 fputs("()", rewrite->out);
                 return 0;
@@ -670,10 +663,8 @@ static int rewrite_word(struct rewrite *rewrite)
         for (size_t i = 0; token->kind == SQL_WORD && i < sizeof tsql_words / sizeof tsql_words[0]; i++)
                 if (strcasecmp(tsql_words[i].word, token->text) == 0)
                         return tsql_words[i].take(rewrite);
-        if (token->kind == SQL_WORD && IS_IN(plain_keywords, token->text)) {
-                copy_word(rewrite);
-                return 0;
-        }
+        if (token->kind == SQL_WORD && words_have(plain_keywords, token->text))
+                return copy_token(rewrite);
         if (level->wants_table)
                 return rewrite_table(rewrite);
         if (level->in_list && level->item_begins && batch_token_is_sign(rewrite_peek(rewrite, 1), '=')) {
@@ -684,23 +675,18 @@ static int rewrite_word(struct rewrite *rewrite)
         }
         /* LEFT and RIGHT JOIN; as functions they stand before a parenthesis. */
         if ((batch_token_is(token, "LEFT") || batch_token_is(token, "RIGHT")) &&
-            !batch_token_is_sign(rewrite_peek(rewrite, 1), '(')) {
-                copy_word(rewrite);
-                return 0;
-        }
+            !batch_token_is_sign(rewrite_peek(rewrite, 1), '('))
+                return copy_token(rewrite);
         return rewrite_name(rewrite);
 }
 
 static int rewrite_comma(struct rewrite *rewrite)
 {
-        struct level *level = level_of(rewrite);
+        struct level *level = end_item(rewrite);
 
-        write_alias(rewrite);
         level->item_begins = level->in_list;
         level->wants_table = level->in_from;
-        level->concatenates = false;
-        copy_word(rewrite);
-        return 0;
+        return copy_token(rewrite);
 }
 
 static bool is_string(const struct rewrite *rewrite, const struct batch_token *token)
@@ -723,16 +709,6 @@ static int rewrite_plus(struct rewrite *rewrite)
         return 0;
 }
 
-static int rewrite_closing(struct rewrite *rewrite)
-{
-        if (rewrite->depth == 0)
-                return rewrite_refuse_near(rewrite, rewrite->token);
-        write_limit(rewrite);
-        copy_word(rewrite);
-        rewrite->depth--;
-        return 0;
-}
-
 static int rewrite_sign(struct rewrite *rewrite)
 {
         static const char known[] = "-*/%=<>!.&|~";
@@ -743,7 +719,11 @@ static int rewrite_sign(struct rewrite *rewrite)
                 write_text(rewrite, "(");
                 return open_level(rewrite, /* is_cast= */ false);
         case ')':
-                return rewrite_closing(rewrite);
+                if (rewrite->depth == 0)
+                        return rewrite_refuse_near(rewrite, token);
+                write_limit(rewrite);
+                rewrite->depth--;
+                return copy_token(rewrite);
         case ',':
                 return rewrite_comma(rewrite);
         case '+':
@@ -772,7 +752,7 @@ static int rewrite_step(struct rewrite *rewrite)
                 /* 1e5, 0x1f: one number, and no name behind it */
                 if (rewrite_peek(rewrite, 0)->kind == SQL_WORD && rewrite_peek(rewrite, 0)->begin == token->end) {
                         if (!word_is_plain(rewrite_peek(rewrite, 0)->text))
-                                return rewrite_refuse_near(rewrite, rewrite_peek(rewrite, 0));
+                                return refuse_next(rewrite);
                         write_sign(rewrite, rewrite->token);
                         rewrite->token++;
                 }
@@ -789,33 +769,29 @@ static int rewrite_step(struct rewrite *rewrite)
 int query_rewrite(const struct batch *batch, const struct batch_statement *statement,
                   const struct query_context *context, char **ret_sql, struct server_message *message)
 {
-        struct rewrite *rewrite = calloc(1, sizeof *rewrite);
+        const struct batch_token *first = batch->tokens + statement->first;
+        struct rewrite rewrite = {
+                .batch = batch,
+                .context = context,
+                .token = first,
+                .end = first + statement->count,
+                .has_with = batch_token_is(first, "WITH"),
+                .message = message,
+        };
         size_t size;
         int rc = 0;
 
         *ret_sql = NULL;
-        if (rewrite)
-                rewrite->out = open_memstream(ret_sql, &size);
-        if (!rewrite || !rewrite->out) {
-                free(rewrite);
-                server_message_make(message, MESSAGE_MEMORY);
-                return -1;
-        }
-        rewrite->batch = batch;
-        rewrite->context = context;
-        rewrite->token = batch->tokens + statement->first;
-        rewrite->end = rewrite->token + statement->count;
-        rewrite->message = message;
-        rewrite->has_with = batch_token_is(rewrite->token, "WITH");
-        while (rc == 0 && rewrite->token < rewrite->end)
-                rc = rewrite_step(rewrite);
-        if (rc == 0 && rewrite->depth > 0)
-                rc = rewrite_refuse_near(rewrite, rewrite->end - 1);
-        write_limit(rewrite);
-        fclose(rewrite->out);
-        free(rewrite);
-        if (rc == 0)
-                return 0;
-        free(take_ptr(ret_sql));
-        return -1;
+        rewrite.out = open_memstream(ret_sql, &size);
+        if (!rewrite.out)
+                return rewrite_refuse(&rewrite, MESSAGE_MEMORY, first, "");
+        while (rc == 0 && rewrite.token < rewrite.end)
+                rc = rewrite_step(&rewrite);
+        if (rc == 0 && rewrite.depth > 0)
+                rc = rewrite_refuse_near(&rewrite, rewrite.end - 1);
+        write_limit(&rewrite);
+        fclose(rewrite.out);
+        if (rc < 0)
+                free(take_ptr(ret_sql));
+        return rc;
 }

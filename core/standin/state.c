@@ -16,7 +16,7 @@ void standin_state_init(struct standin_state *state)
         pthread_mutex_init(&state->lock, NULL);
 }
 
-static void free_backup(struct standin_backup *backup)
+static void backup_free(struct standin_backup *backup)
 {
         free(backup->database);
         free(backup->name);
@@ -28,6 +28,12 @@ static void free_backup(struct standin_backup *backup)
                 free(backup->devices[i]);
 }
 
+static void restore_free(struct standin_restore *restore)
+{
+        free(restore->database);
+        free(restore->user);
+}
+
 void standin_state_deinit(struct standin_state *state)
 {
         for (size_t i = 0; i < state->database_count; i++) {
@@ -35,11 +41,9 @@ void standin_state_deinit(struct standin_state *state)
                 free(state->databases[i].path);
         }
         for (size_t i = 0; i < state->backup_count; i++)
-                free_backup(&state->backups[i]);
-        for (size_t i = 0; i < state->restore_count; i++) {
-                free(state->restores[i].database);
-                free(state->restores[i].user);
-        }
+                backup_free(&state->backups[i]);
+        for (size_t i = 0; i < state->restore_count; i++)
+                restore_free(&state->restores[i]);
         free(state->databases);
         free(state->backups);
         free(state->restores);
@@ -60,12 +64,12 @@ void standin_now(char text[STANDIN_TIME_MAX])
 
 /* ---- databases ---- */
 
-const char *const standin_system_databases[STANDIN_FIRST_DATABASE - 1] = { "master", "tempdb", "model", "msdb" };
-
 int standin_system_database(const char *name)
 {
+        static const char *const names[] = { "master", "tempdb", "model", "msdb" };
+
         for (int i = 0; i < STANDIN_FIRST_DATABASE - 1; i++)
-                if (strcasecmp(standin_system_databases[i], name) == 0)
+                if (strcasecmp(names[i], name) == 0)
                         return i + 1;
         return 0;
 }
@@ -82,7 +86,7 @@ enum {
 #define LSN_START INT64_C(37000000010000001)
 
 /* Under the lock. */
-static struct standin_db *find(const struct standin_state *state, const char *name)
+static struct standin_db *state_find(const struct standin_state *state, const char *name)
 {
         for (size_t i = 0; i < state->database_count; i++)
                 if (strcasecmp(state->databases[i].name, name) == 0)
@@ -92,7 +96,7 @@ static struct standin_db *find(const struct standin_state *state, const char *na
 
 /* The same database has the same family whenever a server is started: an FNV-1a hash of where it is, written as a UUID
  * of the kind that is made as one likes (8). */
-static void make_family(const struct standin_db *db, char text[IDENT_UUID_SIZE])
+static void db_make_family(const struct standin_db *db, char text[IDENT_UUID_SIZE])
 {
         const char *parts[] = { db->name, db->path ? db->path : "" };
         uint64_t hash[2] = { UINT64_C(0xcbf29ce484222325), UINT64_C(0x84222325cbf29ce4) };
@@ -109,7 +113,7 @@ static void make_family(const struct standin_db *db, char text[IDENT_UUID_SIZE])
                  hash[1] & UINT64_C(0xffffffffffff));
 }
 
-static int set_path(struct standin_db *db, const char *path)
+static int db_set_path(struct standin_db *db, const char *path)
 {
         char *copy = NULL;
 
@@ -124,7 +128,7 @@ static int set_path(struct standin_db *db, const char *path)
 }
 
 /* Under the lock. */
-static struct standin_db *add(struct standin_state *state, const char *name, const char *path)
+static struct standin_db *state_add(struct standin_state *state, const char *name, const char *path)
 {
         struct standin_db db = { .id = STANDIN_FIRST_DATABASE + (int)state->database_count, .lsn = LSN_START };
         struct standin_db *grown;
@@ -136,12 +140,12 @@ static struct standin_db *add(struct standin_state *state, const char *name, con
                 return NULL;
         state->databases = grown;
         db.name = strdup(name);
-        if (!db.name || set_path(&db, path) < 0) {
+        if (!db.name || db_set_path(&db, path) < 0) {
                 free(db.name);
                 return NULL;
         }
         standin_now(db.created);
-        make_family(&db, db.family);
+        db_make_family(&db, db.family);
         ident_uuid(db.fork);
         grown[state->database_count] = db;
         return &grown[state->database_count++];
@@ -153,11 +157,11 @@ int standin_add_database(struct standin_state *state, const char *name, const ch
         int rc = 0;
 
         pthread_mutex_lock(&state->lock);
-        db = find(state, name);
+        db = state_find(state, name);
         if (db)
-                rc = set_path(db, path);
+                rc = db_set_path(db, path);
         else
-                rc = add(state, name, path) ? 0 : -1;
+                rc = state_add(state, name, path) ? 0 : -1;
         pthread_mutex_unlock(&state->lock);
         return rc;
 }
@@ -169,7 +173,7 @@ bool standin_find_database(struct standin_state *state, const char *name, char *
         bool found = false;
 
         pthread_mutex_lock(&state->lock);
-        db = find(state, name);
+        db = state_find(state, name);
         if (db) {
                 CLEANUP(freep) char *copy = strdup(db->name);
                 char *path = ret_path && db->path ? strdup(db->path) : NULL;
@@ -196,7 +200,7 @@ enum server_message_id standin_check_chain(struct standin_state *state, const st
         if (!statement_is_backup(statement->verb))
                 return id;
         pthread_mutex_lock(&state->lock);
-        db = find(state, statement->database);
+        db = state_find(state, statement->database);
         if (db && db->state != STANDIN_ONLINE)
                 id = MESSAGE_RESTORING;
         else if (db && statement->verb == STATEMENT_BACKUP_LOG && !db->log_lsn)
@@ -207,13 +211,13 @@ enum server_message_id standin_check_chain(struct standin_state *state, const st
         return id;
 }
 
-static int64_t advance(struct standin_db *db, int blocks)
+static int64_t db_advance(struct standin_db *db, int blocks)
 {
         db->lsn += (int64_t)blocks * LSN_BLOCK;
         return db->lsn;
 }
 
-static char type_of(const struct statement *statement)
+static char statement_type(const struct statement *statement)
 {
         if (statement->verb == STATEMENT_BACKUP_LOG || statement->verb == STATEMENT_RESTORE_LOG)
                 return 'L';
@@ -224,21 +228,21 @@ static char type_of(const struct statement *statement)
 
 /* As SQL Server chains them: a log begins where the one before ended, the first one with the first full backup; a
  * differential and a log name the checkpoint of the last full backup that counts. */
-static void chain(struct standin_db *db, struct standin_backup *backup)
+static void db_chain(struct standin_db *db, struct standin_backup *backup)
 {
         bool counts = !backup->copy_only;
 
-        advance(db, ACTIVITY_BLOCKS);
+        db_advance(db, ACTIVITY_BLOCKS);
         backup->database_lsn = db->base_lsn;
         if (backup->type == 'L') {
                 backup->first_lsn = db->log_lsn;
                 backup->checkpoint_lsn = db->base_lsn;
-                backup->last_lsn = advance(db, LOG_BLOCKS);
+                backup->last_lsn = db_advance(db, LOG_BLOCKS);
                 db->log_lsn = counts ? backup->last_lsn : db->log_lsn;
                 return;
         }
         backup->first_lsn = backup->checkpoint_lsn = db->lsn;
-        backup->last_lsn = advance(db, FULL_BLOCKS);
+        backup->last_lsn = db_advance(db, FULL_BLOCKS);
         if (backup->type == 'I') {
                 backup->base_lsn = db->base_lsn;
                 memcpy(backup->base, db->base, sizeof backup->base);
@@ -253,24 +257,24 @@ static void chain(struct standin_db *db, struct standin_backup *backup)
         }
 }
 
-static bool copy_text(char **to, const char *from)
+static bool text_copy(char **to, const char *from)
 {
         *to = from ? strdup(from) : NULL;
         return *to || !from;
 }
 
-static bool fill_backup(struct standin_backup *backup, const struct standin_db *db, const struct standin_deed *deed)
+static bool backup_fill(struct standin_backup *backup, const struct standin_db *db, const struct standin_deed *deed)
 {
         const struct statement *statement = deed->statement;
-        bool sound = copy_text(&backup->database, db->name) && copy_text(&backup->user, deed->user) &&
-                     copy_text(&backup->name, statement->texts[OPTION_NAME]) &&
-                     copy_text(&backup->description, statement->texts[OPTION_DESCRIPTION]) &&
-                     copy_text(&backup->media_name, statement->texts[OPTION_MEDIANAME]) &&
-                     copy_text(&backup->media_description, statement->texts[OPTION_MEDIADESCRIPTION]);
+        bool sound = text_copy(&backup->database, db->name) && text_copy(&backup->user, deed->user) &&
+                     text_copy(&backup->name, statement->texts[OPTION_NAME]) &&
+                     text_copy(&backup->description, statement->texts[OPTION_DESCRIPTION]) &&
+                     text_copy(&backup->media_name, statement->texts[OPTION_MEDIANAME]) &&
+                     text_copy(&backup->media_description, statement->texts[OPTION_MEDIADESCRIPTION]);
 
         for (uint32_t i = 0; i < statement->device_count; i++, backup->device_count++)
-                sound = copy_text(&backup->devices[i], statement->devices[i]) && sound;
-        backup->type = type_of(statement);
+                sound = text_copy(&backup->devices[i], statement->devices[i]) && sound;
+        backup->type = statement_type(statement);
         backup->copy_only = statement->given[OPTION_COPY_ONLY];
         backup->checksums = statement->given[OPTION_CHECKSUM];
         backup->block_size = (uint32_t)statement->numbers[OPTION_BLOCKSIZE];
@@ -285,15 +289,6 @@ static bool fill_backup(struct standin_backup *backup, const struct standin_db *
         return sound;
 }
 
-static void forget_oldest(struct standin_state *state)
-{
-        if (state->backup_count < STANDIN_HISTORY_MAX)
-                return;
-        free_backup(&state->backups[0]);
-        state->backup_count--;
-        memmove(state->backups, state->backups + 1, state->backup_count * sizeof *state->backups);
-}
-
 void standin_record_backup(struct standin_state *state, const struct standin_deed *deed)
 {
         struct standin_backup backup = { 0 };
@@ -301,56 +296,50 @@ void standin_record_backup(struct standin_state *state, const struct standin_dee
         struct standin_db *db;
 
         pthread_mutex_lock(&state->lock);
-        forget_oldest(state);
-        db = find(state, deed->statement->database);
+        if (state->backup_count == STANDIN_HISTORY_MAX) {
+                backup_free(&state->backups[0]);
+                memmove(state->backups, state->backups + 1, --state->backup_count * sizeof *state->backups);
+        }
+        db = state_find(state, deed->statement->database);
         grown = reallocarray(state->backups, state->backup_count + 1, sizeof *grown);
         if (grown)
                 state->backups = grown;
-        if (grown && db && fill_backup(&backup, db, deed)) {
-                chain(db, &backup);
+        if (grown && db && backup_fill(&backup, db, deed)) {
+                db_chain(db, &backup);
                 backup.id = ++state->last_backup_id;
                 grown[state->backup_count++] = backup;
                 if (deed->statement->given[OPTION_NORECOVERY])
                         db->state = STANDIN_RESTORING;
         } else {
-                free_backup(&backup);
+                backup_free(&backup);
         }
         pthread_mutex_unlock(&state->lock);
 }
 
-static void forget_oldest_restore(struct standin_state *state)
-{
-        if (state->restore_count < STANDIN_HISTORY_MAX)
-                return;
-        free(state->restores[0].database);
-        free(state->restores[0].user);
-        state->restore_count--;
-        memmove(state->restores, state->restores + 1, state->restore_count * sizeof *state->restores);
-}
-
-static void add_restore(struct standin_state *state, const struct standin_deed *deed)
+static void state_add_restore(struct standin_state *state, const struct standin_deed *deed)
 {
         const struct statement *statement = deed->statement;
         struct standin_restore restore = {
-                .type = type_of(statement),
+                .type = statement_type(statement),
                 .replaced = statement->given[OPTION_REPLACE],
                 .recovered = !statement->given[OPTION_NORECOVERY] && !statement->given[OPTION_STANDBY],
         };
         struct standin_restore *grown;
 
-        forget_oldest_restore(state);
-        grown = reallocarray(state->restores, state->restore_count + 1, sizeof *state->restores);
-        if (!grown)
-                return;
-        state->restores = grown;
+        if (state->restore_count == STANDIN_HISTORY_MAX) {
+                restore_free(&state->restores[0]);
+                memmove(state->restores, state->restores + 1, --state->restore_count * sizeof *state->restores);
+        }
+        grown = reallocarray(state->restores, state->restore_count + 1, sizeof *grown);
+        if (grown)
+                state->restores = grown;
         standin_now(restore.date);
-        if (copy_text(&restore.database, statement->database) && copy_text(&restore.user, deed->user)) {
+        if (text_copy(&restore.database, statement->database) && text_copy(&restore.user, deed->user) && grown) {
                 restore.id = ++state->last_restore_id;
                 grown[state->restore_count++] = restore;
-                return;
+        } else {
+                restore_free(&restore);
         }
-        free(restore.database);
-        free(restore.user);
 }
 
 /* What is restored goes its own way: another fork, and nothing that backups could build on. */
@@ -360,21 +349,21 @@ void standin_record_restore(struct standin_state *state, const struct standin_de
         struct standin_db *db;
 
         pthread_mutex_lock(&state->lock);
-        db = statement->database ? find(state, statement->database) : NULL;
+        db = statement->database ? state_find(state, statement->database) : NULL;
         if (db)
-                set_path(db, deed->path);
+                db_set_path(db, deed->path);
         else if (statement->database)
-                db = add(state, statement->database, deed->path);
+                db = state_add(state, statement->database, deed->path);
         if (db) {
                 db->state = statement->given[OPTION_NORECOVERY] ? STANDIN_RESTORING
                             : statement->given[OPTION_STANDBY]  ? STANDIN_STANDBY
                                                                 : STANDIN_ONLINE;
                 ident_uuid(db->fork);
-                advance(db, RESTORE_BLOCKS);
+                db_advance(db, RESTORE_BLOCKS);
                 db->base_lsn = 0;
                 db->log_lsn = 0;
         }
-        add_restore(state, deed);
+        state_add_restore(state, deed);
         pthread_mutex_unlock(&state->lock);
 }
 

@@ -25,6 +25,8 @@ enum {
         STANDIN_FIRST_SESSION = 51, /* id */
 };
 
+#define STANDIN_COLLATION "SQL_Latin1_General_CP1_CI_AS"
+
 enum standin_db_state { STANDIN_ONLINE, STANDIN_RESTORING, STANDIN_STANDBY };
 
 struct standin_db {
@@ -124,10 +126,7 @@ void standin_now(char text[STANDIN_TIME_MAX]);
 
 /* ---- databases ---- */
 
-/* The four that SQL Server itself has, by their ids from 1. */
-extern const char *const standin_system_databases[STANDIN_FIRST_DATABASE - 1];
-
-/* The id of one of them; 0: none of them. Letter case does not matter. */
+/* The id of one of the four that SQL Server itself has; 0: none of them. Letter case does not matter. */
 int standin_system_database(const char *name);
 
 /* Lists a database; one of that name gets the path. -1: memory is short, or there are too many. */

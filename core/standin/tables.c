@@ -17,8 +17,6 @@ enum {
         COMPATIBILITY = 150,
 };
 
-static const char collation[] = "SQL_Latin1_General_CP1_CI_AS";
-
 /* The columns that backup tools ask for, and some more of those that SQL Server has. */
 static const struct {
         const char *name;
@@ -89,7 +87,29 @@ static const struct {
 
 static const char catalog_views[] =
         "CREATE VIEW sysdatabases AS SELECT name, database_id AS dbid, state AS status, create_date AS crdate, "
-        "compatibility_level AS cmptlevel FROM databases";
+        "compatibility_level AS cmptlevel FROM databases;"
+        /* What follows is for our own functions. */
+        "CREATE TABLE known(kind, name COLLATE NOCASE, value);"
+        "CREATE VIEW every_database(name, id, state, standby, recovery) AS "
+        "SELECT name, database_id, state_desc, is_in_standby, recovery_model_desc FROM databases UNION ALL "
+        "SELECT column1, column2, 'ONLINE', 0, value FROM known, "
+        "(VALUES ('master', 1), ('tempdb', 2), ('model', 3), ('msdb', 4)) WHERE kind = 'recovery';"
+        "CREATE TABLE date_part(part, names, unit, factor, seconds, field);"
+        "INSERT INTO date_part VALUES ('year', 'year yy yyyy', 'months', 12, 1, '%Y'), "
+        "('quarter', 'quarter qq q', 'months', 3, 1, NULL), ('month', 'month mm m', 'months', 1, 1, '%m'), "
+        "('week', 'week wk ww', 'days', 7, 604800, NULL), ('day', 'day dd d', 'days', 1, 86400, '%d'), "
+        "('hour', 'hour hh', 'hours', 1, 3600, '%H'), ('minute', 'minute mi n', 'minutes', 1, 60, '%M'), "
+        "('second', 'second ss s', 'seconds', 1, 1, '%S');"
+        "CREATE TABLE data_type(kind, names);"
+        "INSERT INTO data_type VALUES ('text', 'char nchar varchar nvarchar sysname'), "
+        "('int', 'int bigint smallint tinyint'), ('bit', 'bit'), ('real', 'float real'), ('date', 'date'), "
+        "('same', 'decimal numeric money datetime datetime2 smalldatetime uniqueidentifier sql_variant varbinary');"
+        "CREATE TABLE date_style(style, format);"
+        "INSERT INTO date_style VALUES (0, '{month} {day} %Y {time}'), (100, '{month} {day} %Y {time}'), "
+        "(101, '%m/%d/%Y'), (103, '%d/%m/%Y'), (104, '%d.%m.%Y'), (8, '%H:%M:%S'), (108, '%H:%M:%S'), "
+        "(112, '%Y%m%d'), (23, '%Y-%m-%d'), (20, '%Y-%m-%d %H:%M:%S'), (120, '%Y-%m-%d %H:%M:%S'), "
+        "(21, '%Y-%m-%d %H:%M:%f'), (121, '%Y-%m-%d %H:%M:%f'), (126, '%Y-%m-%dT%H:%M:%f'), "
+        "(127, '%Y-%m-%dT%H:%M:%f');";
 
 enum catalog_table catalog_find_table(const char *name)
 {
@@ -156,7 +176,7 @@ static void put_database(struct filling *filling, const struct standin_db *db)
         filling_insert(filling,
                        "databases VALUES(%Q, %d, NULL, %Q, %d, %Q, 0, 'MULTI_USER', %d, 0, %d, %Q, %d, %d, %Q, "
                        "'CHECKSUM', 'NOTHING', 0, 0, 0, NULL)",
-                       db->name, db->id, db->created, COMPATIBILITY, collation, standby, restoring,
+                       db->name, db->id, db->created, COMPATIBILITY, STANDIN_COLLATION, standby, restoring,
                        restoring ? "RESTORING" : "ONLINE", standby, full ? 1 : 3, full ? "FULL" : "SIMPLE");
         if (!db->path)
                 return;
@@ -211,7 +231,7 @@ static void put_backup(struct filling *filling, const struct standin_backup *bac
                        backup->user, (long long)backup->first_lsn, (long long)backup->last_lsn,
                        (long long)backup->checkpoint_lsn, (long long)backup->database_lsn, backup->database_created,
                        backup->started, backup->finished, backup->type, COMPATIBILITY, DATABASE_VERSION, size,
-                       backup->database, server, server, collation,
+                       backup->database, server, server, STANDIN_COLLATION,
                        filling->standin->state.full_recovery ? "FULL" : "SIMPLE", backup->checksums,
                        backup->begins_chain, backup->copy_only, backup->fork, backup->fork, backup->family,
                        backup->family, (long long)backup->base_lsn, backup->base, size);
@@ -230,6 +250,39 @@ static void put_restore(struct filling *filling, const struct standin_restore *r
         filling_insert(filling, "restorehistory VALUES(%u, %Q, %Q, %Q, NULL, '%c', %d, %d, 0, NULL)", restore->id,
                        restore->date, restore->database, restore->user, restore->type, restore->replaced,
                        restore->recovered);
+}
+
+/* ---- what functions and variables give ---- */
+
+static void put_known(struct filling *filling)
+{
+        const struct standin_session *session = filling->session;
+        const struct standin_activity *own = &session->activity;
+        const char *name = filling->standin->options->name;
+
+        filling_insert(filling,
+                       "known VALUES ('recovery', '', %Q), ('own', 'user', %Q), ('own', 'host', %Q), "
+                       "('own', 'program', %Q), ('own', 'database', %Q)",
+                       filling->standin->state.full_recovery ? "FULL" : "SIMPLE", own->user, own->host,
+                       own->application, own->database);
+        filling_insert(filling,
+                       "known SELECT 'server', * FROM (VALUES ('BuildClrVersion', 'v4.0.30319'), "
+                       "('Collation', '" STANDIN_COLLATION "'), ('ComputerNamePhysicalNetBIOS', %Q), "
+                       "('Edition', 'Developer Edition (64-bit)'), ('EditionID', -2117995310), ('EngineEdition', 3), "
+                       "('HostPlatform', 'Linux'), ('IsClustered', 0), ('IsFullTextInstalled', 0), "
+                       "('IsHadrEnabled', 0), ('IsIntegratedSecurityOnly', 0), ('IsSingleUser', 0), "
+                       "('MachineName', %Q), ('ProductBuild', '2000'), ('ProductLevel', 'RTM'), "
+                       "('ProductMajorVersion', '15'), ('ProductMinorVersion', '0'), "
+                       "('ProductVersion', '" STANDIN_PRODUCT_VERSION "'), ('ServerName', %Q))",
+                       name, name, name);
+        filling_insert(filling,
+                       "known SELECT '@@', * FROM (VALUES ('DATEFIRST', 7), ('ERROR', 0), ('LANGUAGE', 'us_english'), "
+                       "('LOCK_TIMEOUT', -1), ('MAX_CONNECTIONS', 32767), ('MICROSOFTVERSION', %d), ('NESTLEVEL', 0), "
+                       "('OPTIONS', 0), ('ROWCOUNT', 0), ('SERVERNAME', %Q), ('SERVICENAME', 'MSSQLSERVER'), "
+                       "('SPID', %d), ('TEXTSIZE', 2147483647), ('TRANCOUNT', %d), ('VERSION', %Q))",
+                       STANDIN_VERSION, name, own->session_id, session->transactions,
+                       "Microsoft SQL Server 2019 (vdipipe serve, a stand-in) - " STANDIN_PRODUCT_VERSION
+                       " (X64)\n\tvdipipe " VDIPIPE_VERSION " on Linux");
 }
 
 /* ---- all of it ---- */
@@ -267,6 +320,7 @@ int catalog_fill(sqlite3 *db, struct standin_session *session)
 
         filling.rc = create_tables(db);
         pthread_mutex_lock(&state->lock);
+        put_known(&filling);
         for (size_t i = 0; i < state->database_count; i++)
                 put_database(&filling, &state->databases[i]);
         for (const struct standin_activity *at = state->activities; at; at = at->next)

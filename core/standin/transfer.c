@@ -243,35 +243,26 @@ enum { SCRIPTED_FILES = 2, SCRIPTED_COLUMNS = 7 };
 static const char *const scripted_columns[SCRIPTED_COLUMNS] = { "LogicalName", "PhysicalName", "Type",  "FileGroupName",
                                                                 "Size",        "MaxSize",      "FileId" };
 
-#define TEXT_CELL(words)                             \
-        {                                            \
-                .kind = RESULT_TEXT, .text = (words) \
-        }
-#define NUMBER_CELL(value)                               \
-        {                                                \
-                .kind = RESULT_NUMBER, .number = (value) \
-        }
-
-static const struct result_cell scripted_files[SCRIPTED_FILES * SCRIPTED_COLUMNS] = {
-        TEXT_CELL("data"),
-        TEXT_CELL("/var/opt/mssql/data/data.mdf"),
-        TEXT_CELL("D"),
-        TEXT_CELL("PRIMARY"),
-        NUMBER_CELL(0),
-        NUMBER_CELL(0),
-        NUMBER_CELL(1),
-        TEXT_CELL("log"),
-        TEXT_CELL("/var/opt/mssql/data/log.ldf"),
-        TEXT_CELL("L"),
-        { .kind = RESULT_NULL },
-        NUMBER_CELL(0),
-        NUMBER_CELL(0),
-        NUMBER_CELL(2),
+static const struct result_cell scripted_files[SCRIPTED_FILES][SCRIPTED_COLUMNS] = {
+        { { RESULT_TEXT, 0, "data" },
+          { RESULT_TEXT, 0, "/var/opt/mssql/data/data.mdf" },
+          { RESULT_TEXT, 0, "D" },
+          { RESULT_TEXT, 0, "PRIMARY" },
+          { RESULT_NUMBER, 0, NULL },
+          { RESULT_NUMBER, 0, NULL },
+          { RESULT_NUMBER, 1, NULL } },
+        { { RESULT_TEXT, 0, "log" },
+          { RESULT_TEXT, 0, "/var/opt/mssql/data/log.ldf" },
+          { RESULT_TEXT, 0, "L" },
+          { RESULT_NULL, 0, NULL },
+          { RESULT_NUMBER, 0, NULL },
+          { RESULT_NUMBER, 0, NULL },
+          { RESULT_NUMBER, 2, NULL } },
 };
 
 static const struct result_set scripted_file_list = { .columns = scripted_columns,
                                                       .column_count = SCRIPTED_COLUMNS,
-                                                      .cells = scripted_files,
+                                                      .cells = scripted_files[0],
                                                       .row_count = SCRIPTED_FILES };
 
 static int transfer_check_moves(struct standin_transfer *transfer)
@@ -283,7 +274,7 @@ static int transfer_check_moves(struct standin_transfer *transfer)
                 bool found = false;
 
                 for (int file = 0; file < SCRIPTED_FILES; file++)
-                        found = found || strcasecmp(logical, scripted_files[file * SCRIPTED_COLUMNS].text) == 0;
+                        found = found || strcasecmp(logical, scripted_files[file][0].text) == 0;
                 if (!found)
                         return transfer_fail(transfer, MESSAGE_NO_FILE_IN_SET, logical, statement->database);
         }

@@ -207,6 +207,14 @@ test_refuses_with_the_numbers_of_sql_server() {
     stop
 }
 
+# Weeks begin on Sundays, and the first one with the year.
+test_counts_weeks_as_sql_server_does() {
+    serve
+    [[ $(sql "SELECT DATEPART(week, '2026-01-01'), DATEPART(week, '2026-01-04'), DATEPART(wk, '2026-11-30 13:14:15.678')") == '1|2|49' ]]
+    [[ $(sql "SELECT DATEDIFF(week, '2026-01-03', '2026-01-04'), DATEDIFF(week, '2026-01-04', '2026-01-10')") == '1|0' ]]
+    stop
+}
+
 # What a query may call and how long it may keep the server is bounded, whatever it is made of.
 test_queries_do_no_harm() {
     local a b call query
