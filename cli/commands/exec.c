@@ -33,7 +33,7 @@ const struct command command_exec = {
                 "With --script, plays a server to the client of the set NAME, for those who write such clients: FILE "
                 "says "
                 "which commands are sent and what has to come back, one statement a line "
-                "(core/servers/script.md has the grammar).\n"
+                "(core/script/script.md has the grammar).\n"
                 "The exit status is 0 when the client kept its contract, 1 when not, 2 when the script is wrong, 6 "
                 "when "
                 "its time is over; each failure is a line that names the script's.",

@@ -58,7 +58,7 @@ static const struct opt_spec options_serve[] = {
           .name = "script",
           .value = "FILE",
           .offset = offsetof(struct args, script),
-          .help = "have FILE play the server of every statement, instead of SQLite (see core/servers/script.md)" },
+          .help = "have FILE play the server of every statement, instead of SQLite (see core/script/script.md)" },
         { .type = OPT_STRING,
           .name = "restore-script",
           .value = "FILE",
@@ -366,7 +366,7 @@ const struct command command_serve = {
                 "Faults: wrong-password, permission-denied, fail-before-open, never-open, fail-after-data[:SIZE],\n"
                 "disconnect[:SIZE], hang[:SIZE], deaf[:SIZE], crash[:SIZE], deny-history, deny-state, no-history,\n"
                 "no-confirmation "
-                "(core/servers/README.md says what each does).",
+                "(core/standin/README.md says what each does).",
         .example = "  vdipipe serve --listen 127.0.0.1:0 --password-file sa.txt --database pubs=/srv/app.db\n"
                    "  vdipipe serve --password-file sa.txt --database pubs=/srv/app.db --fault hang:1M\n"
                    "  vdipipe serve --password-file sa.txt --database pubs --script chain.vds\n",

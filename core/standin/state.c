@@ -192,7 +192,7 @@ bool standin_find_database(struct standin_state *state, const char *name, char *
 
 /* ---- history ---- */
 
-enum server_message_id standin_check_chain(struct standin_state *state, const struct statement *statement)
+enum server_message_id standin_check_sequence(struct standin_state *state, const struct statement *statement)
 {
         enum server_message_id id = MESSAGE_COUNT;
         const struct standin_db *db;
@@ -228,7 +228,7 @@ static char statement_type(const struct statement *statement)
 
 /* As SQL Server chains them: a log begins where the one before ended, the first one with the first full backup; a
  * differential and a log name the checkpoint of the last full backup that counts. */
-static void db_chain(struct standin_db *db, struct standin_backup *backup)
+static void db_add_to_sequence(struct standin_db *db, struct standin_backup *backup)
 {
         bool counts = !backup->copy_only;
 
@@ -305,7 +305,7 @@ void standin_record_backup(struct standin_state *state, const struct standin_dee
         if (grown)
                 state->backups = grown;
         if (grown && db && backup_fill(&backup, db, deed)) {
-                db_chain(db, &backup);
+                db_add_to_sequence(db, &backup);
                 backup.id = ++state->last_backup_id;
                 grown[state->backup_count++] = backup;
                 if (deed->statement->given[OPTION_NORECOVERY])

@@ -141,7 +141,7 @@ bool standin_find_database(struct standin_state *state, const char *name, char *
 
 /* Why a statement's backup has nothing to go on: MESSAGE_DIFFERENTIAL, MESSAGE_NO_LOG_CHAIN, MESSAGE_RESTORING;
  * MESSAGE_COUNT: nothing is in its way. */
-enum server_message_id standin_check_chain(struct standin_state *state, const struct statement *statement);
+enum server_message_id standin_check_sequence(struct standin_state *state, const struct statement *statement);
 
 struct standin_deed {
         const struct statement *statement;

@@ -453,7 +453,7 @@ static int transfer_run_scripted(struct standin_transfer *transfer, const char *
         if (statement_is_backup(statement->verb) &&
             !standin_find_database(state, statement->database, NULL, NULL, NULL))
                 return transfer_fail(transfer, MESSAGE_NO_SUCH_DATABASE, statement->database);
-        id = standin_check_chain(state, statement);
+        id = standin_check_sequence(state, statement);
         if (id != MESSAGE_COUNT)
                 return transfer_fail(transfer, id, statement->database);
         if (transfer_check_moves(transfer) < 0)

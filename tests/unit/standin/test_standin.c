@@ -224,7 +224,7 @@ static enum server_message_id check(struct standin_state *state, const char *tex
         enum server_message_id id;
 
         assert_int_equal(statement_parse(text, &statement, &message), 0);
-        id = standin_check_chain(state, &statement);
+        id = standin_check_sequence(state, &statement);
         statement_deinit(&statement);
         return id;
 }
