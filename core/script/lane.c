@@ -114,9 +114,9 @@ static bool lane_await(struct lane *lane, const struct script_step *step)
 
 static bool lane_drain(struct lane *lane, const struct script_step *step)
 {
-        (void)step;
         struct flight *flight;
 
+        (void)step;
         while ((flight = lane_oldest(lane, NULL, LANE_ANY_LABEL)) != NULL)
                 if (flight_reap(flight, /* after_end= */ false) == FLIGHT_STOP)
                         return false;
@@ -236,9 +236,9 @@ static bool lane_close_step(struct lane *lane, const struct script_step *step)
 /* The set cannot be closed under other sequences: they are made to leave, and script_run() closes. */
 static bool lane_close_set(struct lane *lane, const struct script_step *step)
 {
-        (void)step;
         struct script_run *run = lane->run;
 
+        (void)step;
         pthread_mutex_lock(&run->lock);
         run->closing = true;
         run->abort_expected = true;
@@ -249,9 +249,9 @@ static bool lane_close_set(struct lane *lane, const struct script_step *step)
 
 static bool lane_exit(struct lane *lane, const struct script_step *step)
 {
-        (void)step;
         struct script_run *run = lane->run;
 
+        (void)step;
         pthread_mutex_lock(&run->lock);
         run->report->commands += lane->serial;
         run->report->checks = run->checks;

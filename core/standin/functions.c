@@ -219,8 +219,8 @@ bool catalog_may_call(const char *name)
         return found;
 }
 
-static int define(sqlite3 *db, const char *name, int arguments, const struct bound_function *binding,
-                  void (*run)(sqlite3_context *call, int count, sqlite3_value **values))
+static int define_function(sqlite3 *db, const char *name, int arguments, const struct bound_function *binding,
+                           void (*run)(sqlite3_context *call, int count, sqlite3_value **values))
 {
         struct bound_function *bound = malloc(sizeof *bound);
 
@@ -236,10 +236,10 @@ int catalog_define_functions(sqlite3 *db, bool *trusted)
         int rc = SQLITE_OK;
 
         for (size_t i = 0; rc == SQLITE_OK && i < C_FUNCTIONS; i++)
-                rc = define(db, c_functions[i].name, c_functions[i].arguments, &bound, c_functions[i].run);
+                rc = define_function(db, c_functions[i].name, c_functions[i].arguments, &bound, c_functions[i].run);
         for (size_t i = 0; rc == SQLITE_OK && i < SQL_FUNCTIONS; i++) {
                 bound.function = &sql_functions[i];
-                rc = define(db, sql_functions[i].name, sql_functions[i].arguments, &bound, call_selected);
+                rc = define_function(db, sql_functions[i].name, sql_functions[i].arguments, &bound, call_selected);
         }
         return rc;
 }
