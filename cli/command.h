@@ -25,6 +25,9 @@ struct command {
         int (*run)(const struct args *args, struct error *err);
 };
 
+/* A command's list of tables. */
+#define OPTION_TABLES(...) ((const struct opt_spec *const[]){ __VA_ARGS__, NULL })
+
 /* Ends with a NULL pointer; in the order in which help lists them. */
 extern const struct command *const commands[];
 

@@ -201,7 +201,7 @@ int options_set_from_file(const struct opt_spec *spec, const char *value, struct
         }
         if (spec->optional && truth == 0)
                 return 0;
-        if (spec->has_given)
+        if (spec->given_offset)
                 *(bool *)field(args, spec->given_offset) = true;
         if (spec->optional && (truth > 0 || !*value)) {
                 *(int64_t *)field(args, spec->offset) = spec->fallback;
@@ -212,11 +212,9 @@ int options_set_from_file(const struct opt_spec *spec, const char *value, struct
 
 static const struct opt_spec *find(const struct opt_spec *const *tables, const char *name, size_t length, char letter)
 {
-        for (; *tables; tables++)
-                for (const struct opt_spec *spec = *tables; spec->type != OPT_END; spec++)
-                        if (letter ? spec->letter == letter
-                                   : strlen(spec->name) == length && strncmp(spec->name, name, length) == 0)
-                                return spec;
+        OPTIONS_EACH(spec, tables)
+        if (letter ? spec->letter == letter : strlen(spec->name) == length && strncmp(spec->name, name, length) == 0)
+                return spec;
         return NULL;
 }
 
@@ -232,7 +230,7 @@ static int take(const struct opt_spec *spec, const char *attached, int argc, con
 {
         if (append(&args->given, spec->name, err) < 0)
                 return -1;
-        if (spec->has_given)
+        if (spec->given_offset)
                 *(bool *)field(args, spec->given_offset) = true;
         if (spec->type == OPT_FLAG) {
                 if (attached)

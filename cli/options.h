@@ -1,8 +1,9 @@
 /*
  * options.h - options as data: one table entry is the only place where an option is described
  *
- * A command lists the tables it understands; the parser, the usage line, the help text and the completion words all
- * read them.
+ * A command lists the tables it understands; the parser, the help text, the manual page, the completion words, the
+ * configuration and the check of which server understands an option all read them. A row is written with one of the
+ * OPTION_ macros, which also hold the member's type against what the option stores.
  */
 #ifndef VDIPIPE_CLI_OPTIONS_H
 #define VDIPIPE_CLI_OPTIONS_H
@@ -24,6 +25,20 @@ enum opt_type {
         OPT_CHOICE,  /* int64_t, one of choices */
 };
 
+/* What an option is about; help shows it under that heading, in this order. What stands under SQLite or SQL Server is
+ * understood by that kind of server only. */
+enum opt_group {
+        OPT_GROUP_MAIN, /* of the command itself; without a heading */
+        OPT_GROUP_FILES,
+        OPT_GROUP_CODING,
+        OPT_GROUP_SQLITE,
+        OPT_GROUP_DEVICES,
+        OPT_GROUP_TIMEOUTS,
+        OPT_GROUP_MESSAGES,
+        OPT_GROUP_MSSQL,
+        OPT_GROUPS
+};
+
 struct opt_choice {
         const char *word;
         int64_t value;
@@ -31,6 +46,7 @@ struct opt_choice {
 
 struct opt_spec {
         enum opt_type type;
+        enum opt_group group;
         const char *name;  /* without the dashes */
         char letter;       /* 0: none */
         const char *value; /* what help calls the value; NULL for a flag */
@@ -44,10 +60,45 @@ struct opt_spec {
         /* For an option whose value may be left out (then it is only taken after '='): the bool that says that the
          * option was given, and the value that it then has. */
         bool optional;
-        size_t given_offset; /* used when has_given */
-        bool has_given;
+        size_t given_offset; /* 0: none */
         int64_t fallback;
 };
+
+/* The place of a member of struct args, which has to be of that type. */
+#define OPT_PLACE(c_type, member) (offsetof(struct args, member) + _Generic(((struct args *)NULL)->member, c_type : 0))
+
+/* The members of a row without its braces; `kind` and `about` are the last words of an enum opt_type and opt_group. */
+#define OPT_FIELDS(kind, about, its_name, its_letter, its_value, place, lowest, highest, words, its_help) \
+        .type = OPT_##kind, .group = OPT_GROUP_##about, .name = (its_name), .letter = (its_letter),       \
+        .value = (its_value), .offset = (place), .min = (lowest), .max = (highest), .choices = (words),   \
+        .help = (its_help)
+#define OPT_ROW(...)                    \
+        {                               \
+                OPT_FIELDS(__VA_ARGS__) \
+        }
+
+#define OPTION_FLAG(about, its_name, its_letter, member, its_help) \
+        OPT_ROW(FLAG, about, its_name, its_letter, NULL, OPT_PLACE(bool, member), 0, 0, NULL, its_help)
+#define OPTION_STRING(about, its_name, its_letter, its_value, member, its_help) \
+        OPT_ROW(STRING, about, its_name, its_letter, its_value, OPT_PLACE(const char *, member), 0, 0, NULL, its_help)
+#define OPTION_STRINGS(about, its_name, its_letter, its_value, member, its_help)                                    \
+        OPT_ROW(STRINGS, about, its_name, its_letter, its_value, OPT_PLACE(struct string_list, member), 0, 0, NULL, \
+                its_help)
+#define OPTION_CHOICE(about, its_name, its_value, member, words, its_help) \
+        OPT_ROW(CHOICE, about, its_name, 0, its_value, OPT_PLACE(int64_t, member), 0, 0, words, its_help)
+
+/* A quantity from `lowest` to `highest`, in the unit stored. */
+#define OPTION_NUMBER(about, its_name, member, lowest, highest, its_help) \
+        OPT_ROW(NUMBER, about, its_name, 0, "N", OPT_PLACE(int64_t, member), lowest, highest, NULL, its_help)
+#define OPTION_SIZE(about, its_name, member, lowest, highest, its_help) \
+        OPT_ROW(SIZE, about, its_name, 0, "SIZE", OPT_PLACE(int64_t, member), lowest, highest, NULL, its_help)
+#define OPTION_SECONDS(about, its_name, member, lowest, highest, its_help) \
+        OPT_ROW(SECONDS, about, its_name, 0, "SECONDS", OPT_PLACE(int64_t, member), lowest, highest, NULL, its_help)
+
+/* For every row of every table of the list, in their order; `table` is the list's cursor. */
+#define OPTIONS_EACH(spec, tables)                                            \
+        for (const struct opt_spec *const *table = (tables); *table; table++) \
+                for (const struct opt_spec *spec = *table; (spec)->type != OPT_END; (spec)++)
 
 /* Fills *args from argv[1..], and notes the names of the options that stood there in args->given. `tables` is a
  * NULL-terminated list. Everything after "--" is an operand. Errors are ERR_USAGE and name the argument, what is wrong

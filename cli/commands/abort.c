@@ -6,8 +6,6 @@
 #include "cli/commands/observing.h"
 #include "cli/run/set_options.h"
 
-static const struct opt_spec *const option_tables[] = { options_group, options_common, NULL };
-
 static int run_abort(const struct args *args, struct error *err)
 {
         struct vds_options options = set_options(args);
@@ -32,7 +30,7 @@ const struct command command_abort = {
                 "client and server give up and clean up. The set is aborted when this returns, its processes may still "
                 "be ending.",
         .example = "  vdipipe abort demo\n",
-        .options = option_tables,
+        .options = OPTION_TABLES(options_group, options_common),
         .operands_max = 1,
         .takes_set = true,
         .run = run_abort,

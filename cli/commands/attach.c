@@ -15,12 +15,6 @@
 #include "codecs/codecs.h"
 #include "core/base/cleanup.h"
 
-static const struct opt_spec *const option_tables[] = { options_files,      options_bare,       options_writing,
-                                                        options_encrypting, options_decrypting, options_passphrase,
-                                                        options_threads,    options_reading,    options_group,
-                                                        options_open,       options_stall,      options_trace,
-                                                        options_progress,   options_common,     NULL };
-
 static int check_args(const struct args *args, struct error *err)
 {
         if (args->operands.count != 2)
@@ -147,7 +141,9 @@ const struct command command_attach = {
                 "said success, and none does when one of them dies or fails.",
         .example = "  vdipipe create demo --devices 2 -o demo.1.vdi &\n"
                    "  vdipipe attach demo 2 -o demo.2.vdi\n",
-        .options = option_tables,
+        .options = OPTION_TABLES(options_files, options_bare, options_writing, options_encrypting, options_decrypting,
+                                 options_passphrase, options_threads, options_reading, options_group, options_open,
+                                 options_stall, options_trace, options_progress, options_common),
         .operands_max = 2,
         .run = run_attach,
 };

@@ -24,54 +24,15 @@
 #include "core/base/deadline.h"
 
 static const struct opt_spec backup_options[] = {
-        { .type = OPT_STRING,
-          .name = "output",
-          .letter = 'o',
-          .value = "FILE",
-          .offset = offsetof(struct args, output),
-          .help = "write to FILE, which appears when the backup is complete; {db} {date} {type} {device} are "
-                  "replaced" },
-        { .type = OPT_FLAG,
-          .name = "raw",
-          .offset = offsetof(struct args, raw),
-          .help = "write the bare data, without any protection against truncation" },
-        { .type = OPT_NUMBER,
-          .name = "devices",
-          .value = "N",
-          .offset = offsetof(struct args, devices),
-          .min = 1,
-          .max = VDS_DEVICES_MAX,
-          .help = "stripe over N devices, one file each (default: 1)" },
-        { .type = OPT_STRING,
-          .name = "label",
-          .value = "TEXT",
-          .offset = offsetof(struct args, label),
-          .help = "name the backup set" },
+        OPTION_STRING(
+                FILES, "output", 'o', "FILE", output,
+                "write to FILE, which appears when the backup is complete; {db} {date} {type} {device} are replaced"),
+        OPTION_FLAG(FILES, "raw", 0, raw, "write the bare data, without any protection against truncation"),
+        OPTION_NUMBER(DEVICES, "devices", devices, 1, VDS_DEVICES_MAX,
+                      "stripe over N devices, one file each (default: 1)"),
+        OPTION_STRING(FILES, "label", 0, "TEXT", label, "name the backup set"),
         { .type = OPT_END },
 };
-
-static const struct opt_spec *const option_tables[] = { backup_options,
-                                                        options_force,
-                                                        options_lock,
-                                                        options_backup_sqlite,
-                                                        options_writing,
-                                                        options_encrypting,
-                                                        options_passphrase,
-                                                        options_threads,
-                                                        options_set,
-                                                        options_open,
-                                                        options_group,
-                                                        options_server_wait,
-                                                        options_stall,
-                                                        options_mssql_login,
-                                                        options_sqlvdi,
-                                                        options_server_timeout,
-                                                        options_statement_mssql,
-                                                        options_backup_mssql,
-                                                        options_trace,
-                                                        options_progress,
-                                                        options_common,
-                                                        NULL };
 
 static int check_args(const struct args *args, struct error *err)
 {
@@ -299,7 +260,11 @@ const struct command command_backup = {
                    "  vdipipe backup app.db --zstd -o '/backup/{db}-{date}.vdi'\n"
                    "  vdipipe backup mssql://sa@localhost/pubs --devices 2 --zstd -o 'pubs.{device}.vdi'\n"
                    "  vdipipe backup mssql://sa@localhost/pubs --type log -o '/backup/{db}-{type}-{date}.vdi'\n",
-        .options = option_tables,
+        .options = OPTION_TABLES(backup_options, options_force, options_lock, options_backup_sqlite, options_writing,
+                                 options_encrypting, options_passphrase, options_threads, options_set, options_open,
+                                 options_group, options_server_wait, options_stall, options_mssql_login, options_sqlvdi,
+                                 options_server_timeout, options_statement_mssql, options_backup_mssql, options_trace,
+                                 options_progress, options_common),
         .operands_max = 1,
         .takes_database = true,
         .run = run_backup,

@@ -8,8 +8,6 @@
 #include "cli/render.h"
 #include "core/vds/vds.h"
 
-static const struct opt_spec *const option_tables[] = { options_common, NULL };
-
 /* Only names that mean nothing to a shell are offered: bash expands the words that it completes from, and the maker of
  * the set chose the name. */
 static void print_name(const struct vds_status *status, void *context)
@@ -51,7 +49,7 @@ const struct command command_complete = {
         .summary = "words for completions",
         .text = "Prints commands, or the options of COMMAND, or what it could be given, or the manual page.",
         .example = "",
-        .options = option_tables,
+        .options = OPTION_TABLES(options_common),
         .operands_max = 2,
         .hidden = true,
         .run = run_complete,

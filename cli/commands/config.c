@@ -9,9 +9,6 @@
 #include "cli/run/set_options.h"
 #include "cli/commands/set_view.h"
 
-static const struct opt_spec *const option_tables[] = { options_json, options_open, options_group, options_common,
-                                                        NULL };
-
 static int wait_for_config(const struct args *args, struct VDConfig *config, struct error *err)
 {
         struct vds_options options = set_options(args);
@@ -56,7 +53,7 @@ const struct command command_config = {
                 "bytes, times in milliseconds, features by their published names.",
         .example = "  vdipipe config demo\n"
                    "  vdipipe config --open-timeout 5 --json demo | jq .max_transfer_size\n",
-        .options = option_tables,
+        .options = OPTION_TABLES(options_json, options_open, options_group, options_common),
         .operands_max = 1,
         .takes_set = true,
         .run = run_config,

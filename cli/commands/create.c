@@ -20,44 +20,16 @@ static const struct opt_choice personalities[] = {
 };
 
 static const struct opt_spec create_options[] = {
-        { .type = OPT_NUMBER,
-          .name = "devices",
-          .value = "N",
-          .offset = offsetof(struct args, devices),
-          .min = 1,
-          .max = VDS_DEVICES_MAX,
-          .help = "devices of the set (default: 1); those without a FILE here are served by 'vdipipe attach'" },
-        { .type = OPT_CHOICE,
-          .name = "features",
-          .value = "KIND",
-          .offset = offsetof(struct args, personality),
-          .choices = personalities,
-          .help = "what the devices pose as: pipe (default), tape or disk" },
-        { .type = OPT_SIZE,
-          .name = "media-size",
-          .value = "SIZE",
-          .offset = offsetof(struct args, media_size),
-          .min = 1 << 20,
-          .max = INT64_MAX,
-          .help = "how much a tape holds (default: as much as there is room for)" },
-        { .type = OPT_SIZE,
-          .name = "soft-marks",
-          .value = "SIZE",
-          .offset = offsetof(struct args, soft_mark_size),
-          .min = VDS_BLOCK_SIZE_MIN,
-          .max = VDS_BLOCK_SIZE_MAX,
-          .help = "let a tape's file marks be soft and take SIZE, a power of two (default: hard marks)" },
-        { .type = OPT_FLAG,
-          .name = "append",
-          .offset = offsetof(struct args, append),
-          .help = "begin with the tape that FILE holds already" },
+        OPTION_NUMBER(DEVICES, "devices", devices, 1, VDS_DEVICES_MAX,
+                      "devices of the set (default: 1); those without a FILE here are served by 'vdipipe attach'"),
+        OPTION_CHOICE(DEVICES, "features", "KIND", personality, personalities,
+                      "what the devices pose as: pipe (default), tape or disk"),
+        OPTION_SIZE(DEVICES, "media-size", media_size, 1 << 20, INT64_MAX,
+                    "how much a tape holds (default: as much as there is room for)"),
+        OPTION_SIZE(DEVICES, "soft-marks", soft_mark_size, VDS_BLOCK_SIZE_MIN, VDS_BLOCK_SIZE_MAX,
+                    "let a tape's file marks be soft and take SIZE, a power of two (default: hard marks)"),
+        OPTION_FLAG(FILES, "append", 0, append, "begin with the tape that FILE holds already"),
         { .type = OPT_END },
-};
-
-static const struct opt_spec *const option_tables[] = {
-        options_files,       options_bare,       create_options,  options_force,    options_writing, options_encrypting,
-        options_decrypting,  options_passphrase, options_threads, options_reading,  options_group,   options_open,
-        options_server_wait, options_stall,      options_trace,   options_progress, options_common,  NULL
 };
 
 static int check_tape_args(const struct args *args, struct error *err)
@@ -185,7 +157,10 @@ const struct command command_create = {
                 "An output FILE appears when the server has said success and everything is on disk.",
         .example = "  vdipipe create demo -o demo.vdi\n"
                    "  vdipipe create demo --features tape -i demo.vdi\n",
-        .options = option_tables,
+        .options = OPTION_TABLES(options_files, options_bare, create_options, options_force, options_writing,
+                                 options_encrypting, options_decrypting, options_passphrase, options_threads,
+                                 options_reading, options_group, options_open, options_server_wait, options_stall,
+                                 options_trace, options_progress, options_common),
         .operands_max = 1,
         .run = run_create,
 };

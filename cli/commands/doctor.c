@@ -15,16 +15,9 @@
 #include "core/base/text.h"
 
 static const struct opt_spec doctor_options[] = {
-        { .type = OPT_STRING,
-          .name = "spool-dir",
-          .value = "FOLDER",
-          .offset = offsetof(struct args, spool_dir),
-          .help = "look at FOLDER as the one to spool to" },
+        OPTION_STRING(SQLITE, "spool-dir", 0, "FOLDER", spool_dir, "look at FOLDER as the one to spool to"),
         { .type = OPT_END },
 };
-
-static const struct opt_spec *const option_tables[] = { doctor_options, options_sqlvdi, options_group,
-                                                        options_json,   options_common, NULL };
 
 static const char *const level_names[] = {
         [DOCTOR_OK] = "ok",
@@ -60,10 +53,10 @@ void doctor_say(struct doctor *doctor, enum doctor_level level, const char *chec
 static void look_at_configuration(struct doctor *doctor, struct args *args, struct config **config)
 {
         struct error err = ERROR_INIT;
-        int rc = config_load(commands, option_tables, args, config, &err);
+        int rc = config_load(commands, command_doctor.options, args, config, &err);
 
         if (rc == 0)
-                rc = config_apply(*config, /* section= */ NULL, option_tables, args, &err);
+                rc = config_apply(*config, /* section= */ NULL, command_doctor.options, args, &err);
         if (rc < 0) {
                 doctor_say(doctor, DOCTOR_FAULT, "configuration", "%s", err.message);
                 return;
@@ -108,7 +101,7 @@ const struct command command_doctor = {
         .example = "  vdipipe doctor\n"
                    "  sudo vdipipe doctor --run-as mssql\n"
                    "  vdipipe doctor --json | jq -r '.[] | select(.level == \"fault\") | .text'\n",
-        .options = option_tables,
+        .options = OPTION_TABLES(doctor_options, options_sqlvdi, options_group, options_json, options_common),
         .operands_max = 0,
         .reads_config = true,
         .run = run_doctor,

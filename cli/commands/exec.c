@@ -6,9 +6,6 @@
 #include "cli/commands/exec_statement.h"
 #include "cli/run/set_options.h"
 
-static const struct opt_spec *const option_tables[] = { options_script, options_statement, options_lock, options_group,
-                                                        options_trace,  options_common,    NULL };
-
 static int run_exec(const struct args *args, struct error *err)
 {
         if (args->script)
@@ -54,7 +51,8 @@ const struct command command_exec = {
                    "    rewind\n"
                    "    read 64K until mark check pattern 0 total 6400K\n"
                    "    clearerror\n",
-        .options = option_tables,
+        .options = OPTION_TABLES(options_script, options_statement, options_lock, options_group, options_trace,
+                                 options_common),
         .operands_max = 1,
         .run = run_exec,
 };

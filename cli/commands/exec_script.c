@@ -11,15 +11,9 @@
 #include "core/script/run.h"
 
 const struct opt_spec options_script[] = {
-        { .type = OPT_STRING,
-          .name = "script",
-          .value = "FILE",
-          .offset = offsetof(struct args, script),
-          .help = "send NAME's client the commands of FILE and check its answers (see core/script/script.md)" },
-        { .type = OPT_FLAG,
-          .name = "json",
-          .offset = offsetof(struct args, json),
-          .help = "print results, or the script's report, as JSON on standard output" },
+        OPTION_STRING(MAIN, "script", 0, "FILE", script,
+                      "send NAME's client the commands of FILE and check its answers (see core/script/script.md)"),
+        OPTION_FLAG(MAIN, "json", 0, json, "print results, or the script's report, as JSON on standard output"),
         { .type = OPT_END },
 };
 

@@ -22,19 +22,11 @@
 enum { BUSY_TIMEOUT_MS = 10000 };
 
 const struct opt_spec options_statement[] = {
-        { .type = OPT_SECONDS,
-          .name = "open-timeout",
-          .value = "SECONDS",
-          .offset = offsetof(struct args, set_wait_ms),
-          .min = 0,
-          .max = 86400000,
-          .help = "wait so long for the device set to be created (default: not at all)" },
-        { .type = OPT_STRING,
-          .name = "spool-dir",
-          .value = "FOLDER",
-          .offset = offsetof(struct args, spool_dir),
-          .help = "where to spool, and to put together what VERIFYONLY WITH CHECKSUM looks at (default: beside the "
-                  "database; $TMPDIR or /var/tmp)" },
+        OPTION_SECONDS(TIMEOUTS, "open-timeout", set_wait_ms, 0, 86400000,
+                       "wait so long for the device set to be created (default: not at all)"),
+        OPTION_STRING(SQLITE, "spool-dir", 0, "FOLDER", spool_dir,
+                      "where to spool, and to put together what VERIFYONLY WITH CHECKSUM looks at (default: beside the "
+                      "database; $TMPDIR or /var/tmp)"),
         { .type = OPT_END },
 };
 

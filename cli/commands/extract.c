@@ -17,29 +17,12 @@ static const struct opt_choice layers[] = {
 };
 
 static const struct opt_spec extract_options[] = {
-        { .type = OPT_STRING,
-          .name = "output",
-          .letter = 'o',
-          .value = "FILE",
-          .offset = offsetof(struct args, output),
-          .help = "write to FILE, which appears when everything was read and checked" },
-        { .type = OPT_FLAG,
-          .name = "force",
-          .letter = 'f',
-          .offset = offsetof(struct args, force),
-          .help = "replace an existing FILE" },
-        { .type = OPT_CHOICE,
-          .name = "layer",
-          .value = "KIND",
-          .offset = offsetof(struct args, layer),
-          .choices = layers,
-          .help = "take off the outermost layer alone, which must be this one: age or zstd" },
+        OPTION_STRING(FILES, "output", 'o', "FILE", output,
+                      "write to FILE, which appears when everything was read and checked"),
+        OPTION_FLAG(FILES, "force", 'f', force, "replace an existing FILE"),
+        OPTION_CHOICE(FILES, "layer", "KIND", layer, layers,
+                      "take off the outermost layer alone, which must be this one: age or zstd"),
         { .type = OPT_END },
-};
-
-static const struct opt_spec *const option_tables[] = {
-        extract_options, options_streams, options_reading,  options_decrypting, options_passphrase,
-        options_threads, options_stall,   options_progress, options_common,     NULL
 };
 
 static int open_sink(const struct args *args, const atomic_bool *cancel, struct stage **ret_sink, struct error *err)
@@ -101,7 +84,8 @@ const struct command command_extract = {
                 "pipe: heed\n"
                 "the exit status, or use -o.",
         .example = "  vdipipe extract app.vdi -o app-copy.db\n",
-        .options = option_tables,
+        .options = OPTION_TABLES(extract_options, options_streams, options_reading, options_decrypting,
+                                 options_passphrase, options_threads, options_stall, options_progress, options_common),
         .operands_max = 1,
         .run = run_extract,
 };

@@ -17,17 +17,10 @@
 #include "core/base/text.h"
 
 static const struct opt_spec own_options[] = {
-        { .type = OPT_FLAG,
-          .name = "chain",
-          .offset = offsetof(struct args, chain),
-          .help = "print the order in which these backups of a SQL Server restore their database, and what is "
-                  "missing" },
+        OPTION_FLAG(
+                MAIN, "chain", 0, chain,
+                "print the order in which these backups of a SQL Server restore their database, and what is missing"),
         { .type = OPT_END },
-};
-
-static const struct opt_spec *const option_tables[] = {
-        own_options,        options_json,  options_streams,  options_reading, options_decrypting,
-        options_passphrase, options_stall, options_progress, options_common,  NULL
 };
 
 /* What was found out about one stream. */
@@ -304,7 +297,8 @@ const struct command command_info = {
         .example = "  vdipipe info app.vdi\n"
                    "  vdipipe info --json /backup/*.vdi | jq -r .time\n"
                    "  vdipipe info --chain /backup/pubs*.vdi\n",
-        .options = option_tables,
+        .options = OPTION_TABLES(own_options, options_json, options_streams, options_reading, options_decrypting,
+                                 options_passphrase, options_stall, options_progress, options_common),
         .operands_max = 1 << 20,
         .run = run_info,
 };

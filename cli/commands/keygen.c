@@ -17,16 +17,10 @@
 #include "core/base/cleanup.h"
 
 static const struct opt_spec keygen_options[] = {
-        { .type = OPT_STRING,
-          .name = "output",
-          .letter = 'o',
-          .value = "FILE",
-          .offset = offsetof(struct args, output),
-          .help = "write the secret key to FILE, which must not exist yet, and print the public one" },
+        OPTION_STRING(FILES, "output", 'o', "FILE", output,
+                      "write the secret key to FILE, which must not exist yet, and print the public one"),
         { .type = OPT_END },
 };
-
-static const struct opt_spec *const option_tables[] = { keygen_options, options_common, NULL };
 
 static int sync_folder(const char *path, struct error *err)
 {
@@ -113,6 +107,6 @@ const struct command command_keygen = {
                 "age1..., is\n"
                 "for --recipient when a backup is written. Without -o the secret key goes to standard output.",
         .example = "  vdipipe keygen -o backup.key\n",
-        .options = option_tables,
+        .options = OPTION_TABLES(keygen_options, options_common),
         .run = run_keygen,
 };

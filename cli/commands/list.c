@@ -9,8 +9,6 @@
 #include "cli/run/set_options.h"
 #include "cli/commands/set_view.h"
 
-static const struct opt_spec *const option_tables[] = { options_json, options_group, options_common, NULL };
-
 static void add_row(const struct vds_status *status, void *context)
 {
         set_view_list_add(context, status);
@@ -74,7 +72,7 @@ const struct command command_list = {
                 "their --group.",
         .example = "  vdipipe list\n"
                    "  vdipipe list --json | jq -r '.[] | select(.age_ms > 3600000) | .name'\n",
-        .options = option_tables,
+        .options = OPTION_TABLES(options_json, options_group, options_common),
         .operands_max = 0,
         .run = run_list,
 };

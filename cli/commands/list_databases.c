@@ -12,16 +12,9 @@
 #include "cli/databases/mssql_login.h"
 
 static const struct opt_spec own_options[] = {
-        { .type = OPT_FLAG,
-          .name = "null",
-          .letter = '0',
-          .offset = offsetof(struct args, null_separated),
-          .help = "end each name with a NUL instead of a newline" },
+        OPTION_FLAG(MAIN, "null", '0', null_separated, "end each name with a NUL instead of a newline"),
         { .type = OPT_END },
 };
-
-static const struct opt_spec *const option_tables[] = { own_options, options_json, options_mssql_login, options_common,
-                                                        NULL };
 
 struct databases {
         struct mssql_database *items;
@@ -114,7 +107,7 @@ const struct command command_list_databases = {
                    "      while IFS= read -r -d '' db; do ...; done\n"
                    "  vdipipe list-databases --json mssql://localhost |\n"
                    "      jq -r '.[] | select(.recovery_model == \"FULL\") | .name'\n",
-        .options = option_tables,
+        .options = OPTION_TABLES(own_options, options_json, options_mssql_login, options_common),
         .operands_max = 1,
         .run = run_list_databases,
 };

@@ -25,38 +25,15 @@ static const struct opt_choice replace_modes[] = {
 };
 
 static const struct opt_spec restore_options[] = {
-        { .type = OPT_STRINGS,
-          .name = "input",
-          .letter = 'i',
-          .value = "FILE",
-          .offset = offsetof(struct args, inputs),
-          .help = "read FILE instead of standard input; of a striped set one file, or all in any order" },
-        { .type = OPT_CHOICE,
-          .name = "replace",
-          .value = "HOW",
-          .offset = offsetof(struct args, replace),
-          .choices = replace_modes,
-          .optional = true,
-          .fallback = SERVER_REPLACE_IN_PLACE,
-          .help = "replace an existing database: in-place (the default: in one transaction, also while it is open), or "
-                  "aside "
-                  "(rename the old one away; also a damaged one)" },
-        { .type = OPT_FLAG,
-          .name = "dry-run",
-          .letter = 'n',
-          .offset = offsetof(struct args, dry_run),
-          .help = "say what would be done, and do nothing" },
+        OPTION_STRINGS(FILES, "input", 'i', "FILE", inputs,
+                       "read FILE instead of standard input; of a striped set one file, or all in any order"),
+        { OPT_FIELDS(
+                  CHOICE, FILES, "replace", 0, "HOW", OPT_PLACE(int64_t, replace), 0, 0, replace_modes,
+                  "replace an existing database: in-place (the default: in one transaction, also while it is open), or "
+                  "aside (rename the old one away; also a damaged one)"),
+          .optional = true, .fallback = SERVER_REPLACE_IN_PLACE },
+        OPTION_FLAG(FILES, "dry-run", 'n', dry_run, "say what would be done, and do nothing"),
         { .type = OPT_END },
-};
-
-static const struct opt_spec *const option_tables[] = {
-        restore_options,       options_restore_sqlite, options_reading,
-        options_decrypting,    options_passphrase,     options_threads,
-        options_set,           options_open,           options_server_wait,
-        options_group,         options_stall,          options_mssql_login,
-        options_sqlvdi,        options_server_timeout, options_statement_mssql,
-        options_restore_mssql, options_json,           options_trace,
-        options_progress,      options_common,         NULL
 };
 
 static int check_args(const struct args *args, struct error *err)
@@ -197,7 +174,11 @@ const struct command command_restore = {
                    "  vdipipe restore mssql://sa@localhost/pubs --norecovery -i pubs.1.vdi\n"
                    "  vdipipe restore mssql://sa@localhost/copy --recovery --move-to /data -i pubs.1.vdi\n"
                    "  vdipipe restore mssql://sa@localhost --header-only -i pubs.1.vdi\n",
-        .options = option_tables,
+        .options = OPTION_TABLES(restore_options, options_restore_sqlite, options_reading, options_decrypting,
+                                 options_passphrase, options_threads, options_set, options_open, options_server_wait,
+                                 options_group, options_stall, options_mssql_login, options_sqlvdi,
+                                 options_server_timeout, options_statement_mssql, options_restore_mssql, options_trace,
+                                 options_progress, options_common),
         .operands_max = 1,
         .takes_database = true,
         .run = run_restore,

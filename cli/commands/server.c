@@ -4,8 +4,6 @@
 #include "cli/command.h"
 #include "cli/run/server_process.h"
 
-static const struct opt_spec *const option_tables[] = { options_common, NULL };
-
 /* The verdict carries the words to the client, which prints them; here only the exit status is left to say it. */
 static int run_server(const struct args *args, struct error *err)
 {
@@ -23,7 +21,7 @@ const struct command command_server = {
         .summary = "the server's process",
         .text = "Started by vdipipe itself.",
         .example = "",
-        .options = option_tables,
+        .options = OPTION_TABLES(options_common),
         .operands_max = 1,
         .hidden = true,
         .run = run_server,

@@ -9,8 +9,6 @@
 #include "cli/run/set_options.h"
 #include "cli/commands/set_view.h"
 
-static const struct opt_spec *const option_tables[] = { options_json, options_group, options_common, NULL };
-
 static int run_status(const struct args *args, struct error *err)
 {
         struct vds_options options = set_options(args);
@@ -40,7 +38,7 @@ const struct command command_status = {
                 "it, and OLDEST is how long it has held the oldest of them.",
         .example = "  vdipipe status demo\n"
                    "  vdipipe status --json demo | jq '.devices[].held'\n",
-        .options = option_tables,
+        .options = OPTION_TABLES(options_json, options_group, options_common),
         .operands_max = 1,
         .takes_set = true,
         .run = run_status,

@@ -9,10 +9,6 @@
 #include "cli/run/reading.h"
 #include "core/mssql/mssql.h"
 
-static const struct opt_spec *const option_tables[] = { options_streams,    options_reading, options_decrypting,
-                                                        options_passphrase, options_threads, options_stall,
-                                                        options_progress,   options_common,  NULL };
-
 static bool is_sealed(const struct reader *reader)
 {
         for (size_t i = 0; i < reader->layer_count; i++)
@@ -79,7 +75,8 @@ const struct command command_verify = {
                 "order, the totals, and that the server confirmed the backup.",
         .example = "  vdipipe verify app.1.vdi app.2.vdi\n"
                    "  zstd -dc app.vdi.zst | vdipipe verify\n",
-        .options = option_tables,
+        .options = OPTION_TABLES(options_streams, options_reading, options_decrypting, options_passphrase,
+                                 options_threads, options_stall, options_progress, options_common),
         .operands_max = 1 << 20,
         .run = run_verify,
 };

@@ -16,33 +16,16 @@
 #include "core/tsql/lexer.h"
 
 const struct opt_spec options_backup_mssql[] = {
-        { .type = OPT_FLAG,
-          .name = "copy-only",
-          .offset = offsetof(struct args, copy_only),
-          .help = "leave no trace in the order of backups (default for a full one)" },
-        { .type = OPT_FLAG,
-          .name = "no-copy-only",
-          .offset = offsetof(struct args, no_copy_only),
-          .help = "make a full backup that differential ones build on" },
-        { .type = OPT_FLAG,
-          .name = "no-checksum",
-          .offset = offsetof(struct args, no_checksum),
-          .help = "SQL Server: check no page, and write no checksums" },
-        { .type = OPT_STRING,
-          .name = "description",
-          .value = "TEXT",
-          .offset = offsetof(struct args, description),
-          .help = "DESCRIPTION of the backup set" },
-        { .type = OPT_STRING,
-          .name = "sql",
-          .value = "STATEMENT",
-          .offset = offsetof(struct args, sql),
-          .help = "send this BACKUP statement, in which {devices} stands for the VIRTUAL_DEVICE list" },
-        { .type = OPT_FLAG,
-          .name = "accept-pipe-risk",
-          .offset = offsetof(struct args, accept_pipe_risk),
-          .help = "write a log backup to a pipe, although the server cuts the log before whoever reads it has kept "
-                  "it" },
+        OPTION_FLAG(MSSQL, "copy-only", 0, copy_only,
+                    "leave no trace in the order of backups (default for a full one)"),
+        OPTION_FLAG(MSSQL, "no-copy-only", 0, no_copy_only, "make a full backup that differential ones build on"),
+        OPTION_FLAG(MSSQL, "no-checksum", 0, no_checksum, "check no page, and write no checksums"),
+        OPTION_STRING(MSSQL, "description", 0, "TEXT", description, "DESCRIPTION of the backup set"),
+        OPTION_STRING(MSSQL, "sql", 0, "STATEMENT", sql,
+                      "send this BACKUP statement, in which {devices} stands for the VIRTUAL_DEVICE list"),
+        OPTION_FLAG(
+                MSSQL, "accept-pipe-risk", 0, accept_pipe_risk,
+                "write a log backup to a pipe, although the server cuts the log before whoever reads it has kept it"),
         { .type = OPT_END },
 };
 

@@ -9,22 +9,10 @@
 #include "core/mssql/statement.h"
 
 const struct opt_spec options_backup_sqlite[] = {
-        { .type = OPT_SIZE,
-          .name = "max-wal",
-          .value = "SIZE",
-          .offset = offsetof(struct args, max_wal),
-          .min = 1,
-          .max = INT64_MAX,
-          .help = "spool the rest once the log has grown to SIZE (default: warn at 1G)" },
-        { .type = OPT_STRING,
-          .name = "spool-dir",
-          .value = "FOLDER",
-          .offset = offsetof(struct args, spool_dir),
-          .help = "where to spool (default: beside the database)" },
-        { .type = OPT_FLAG,
-          .name = "immutable",
-          .offset = offsetof(struct args, immutable),
-          .help = "read without locks; only for a database that nobody writes to" },
+        OPTION_SIZE(SQLITE, "max-wal", max_wal, 1, INT64_MAX,
+                    "spool the rest once the log has grown to SIZE (default: warn at 1G)"),
+        OPTION_STRING(SQLITE, "spool-dir", 0, "FOLDER", spool_dir, "where to spool (default: beside the database)"),
+        OPTION_FLAG(SQLITE, "immutable", 0, immutable, "read without locks; only for a database that nobody writes to"),
         { .type = OPT_END },
 };
 

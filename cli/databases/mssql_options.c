@@ -10,38 +10,19 @@ static const struct opt_choice backup_types[] = {
 };
 
 const struct opt_spec options_statement_mssql[] = {
-        { .type = OPT_CHOICE,
-          .name = "type",
-          .value = "TYPE",
-          .offset = offsetof(struct args, type),
-          .choices = backup_types,
-          .help = "full, diff or log (default: full; of a restore, what the backup says)" },
-        { .type = OPT_STRINGS,
-          .name = "file",
-          .value = "NAME",
-          .offset = offsetof(struct args, files),
-          .help = "only the database file of this logical name; may be repeated" },
-        { .type = OPT_STRINGS,
-          .name = "filegroup",
-          .value = "NAME",
-          .offset = offsetof(struct args, filegroups),
-          .help = "only the files of this filegroup; may be repeated" },
-        { .type = OPT_FLAG,
-          .name = "checksum",
-          .offset = offsetof(struct args, checksum),
-          .help = "have the server check every page; with SQL Server the default for backups, while a restore "
-                  "checks what checksums there are" },
+        OPTION_CHOICE(FILES, "type", "TYPE", type, backup_types,
+                      "full, diff or log (default: full; of a restore, what the backup says)"),
+        OPTION_STRINGS(MSSQL, "file", 0, "NAME", files, "only the database file of this logical name; may be repeated"),
+        OPTION_STRINGS(MSSQL, "filegroup", 0, "NAME", filegroups, "only the files of this filegroup; may be repeated"),
+        OPTION_FLAG(FILES, "checksum", 0, checksum,
+                    "have the server check every page; with SQL Server the default for backups, while a restore checks "
+                    "what checksums there are"),
         { .type = OPT_END },
 };
 
 const struct opt_spec options_server_timeout[] = {
-        { .type = OPT_SECONDS,
-          .name = "server-timeout",
-          .value = "SECONDS",
-          .offset = offsetof(struct args, server_timeout_ms),
-          .min = 0,
-          .max = 604800000,
-          .help = "give up when SQL Server gives no sign of life for so long (default: never)" },
+        OPTION_SECONDS(MSSQL, "server-timeout", server_timeout_ms, 0, 604800000,
+                       "give up when SQL Server gives no sign of life for so long (default: never)"),
         { .type = OPT_END },
 };
 

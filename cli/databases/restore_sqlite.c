@@ -16,12 +16,8 @@ static const struct opt_choice check_modes[] = {
 };
 
 const struct opt_spec options_restore_sqlite[] = {
-        { .type = OPT_CHOICE,
-          .name = "check",
-          .value = "HOW",
-          .offset = offsetof(struct args, check),
-          .choices = check_modes,
-          .help = "check the restored database: none, quick (default) or full" },
+        OPTION_CHOICE(SQLITE, "check", "HOW", check, check_modes,
+                      "check the restored database: none, quick (default) or full"),
         { .type = OPT_END },
 };
 

@@ -9,52 +9,25 @@
 #include "core/base/cleanup.h"
 
 const struct opt_spec options_encrypting[] = {
-        { .type = OPT_STRINGS,
-          .name = "recipient",
-          .letter = 'r',
-          .value = "age1...",
-          .offset = offsetof(struct args, recipients),
-          .help = "encrypt, so that the owner of this public key can read it; may be repeated" },
-        { .type = OPT_STRINGS,
-          .name = "recipients-file",
-          .letter = 'R',
-          .value = "FILE",
-          .offset = offsetof(struct args, recipients_files),
-          .help = "encrypt for every public key in FILE, one a line" },
-        { .type = OPT_FLAG,
-          .name = "armor",
-          .letter = 'a',
-          .offset = offsetof(struct args, armor),
-          .help = "write what is encrypted as text" },
+        OPTION_STRINGS(CODING, "recipient", 'r', "age1...", recipients,
+                       "encrypt, so that the owner of this public key can read it; may be repeated"),
+        OPTION_STRINGS(CODING, "recipients-file", 'R', "FILE", recipients_files,
+                       "encrypt for every public key in FILE, one a line"),
+        OPTION_FLAG(CODING, "armor", 'a', armor, "write what is encrypted as text"),
         { .type = OPT_END },
 };
 
 const struct opt_spec options_decrypting[] = {
-        { .type = OPT_STRINGS,
-          .name = "identity",
-          .value = "FILE",
-          .offset = offsetof(struct args, identities),
-          .help = "decrypt with the secret keys in FILE, as 'vdipipe keygen' makes them; may be repeated" },
+        OPTION_STRINGS(CODING, "identity", 0, "FILE", identities,
+                       "decrypt with the secret keys in FILE, as 'vdipipe keygen' makes them; may be repeated"),
         { .type = OPT_END },
 };
 
 const struct opt_spec options_passphrase[] = {
-        { .type = OPT_STRING,
-          .name = "passphrase-file",
-          .value = "FILE",
-          .offset = offsetof(struct args, passphrase_file),
-          .help = "encrypt or decrypt with the passphrase in the first line of FILE" },
-        { .type = OPT_NUMBER,
-          .name = "passphrase-fd",
-          .value = "N",
-          .offset = offsetof(struct args, passphrase_fd),
-          .min = 0,
-          .max = 1 << 20,
-          .help = "read the passphrase from descriptor N" },
-        { .type = OPT_FLAG,
-          .name = "ask-passphrase",
-          .offset = offsetof(struct args, ask_passphrase),
-          .help = "ask for the passphrase at the terminal" },
+        OPTION_STRING(CODING, "passphrase-file", 0, "FILE", passphrase_file,
+                      "encrypt or decrypt with the passphrase in the first line of FILE"),
+        OPTION_NUMBER(CODING, "passphrase-fd", passphrase_fd, 0, 1 << 20, "read the passphrase from descriptor N"),
+        OPTION_FLAG(CODING, "ask-passphrase", 0, ask_passphrase, "ask for the passphrase at the terminal"),
         { .type = OPT_END },
 };
 

@@ -4,12 +4,9 @@
 #include <grp.h>
 
 const struct opt_spec options_group[] = {
-        { .type = OPT_STRING,
-          .name = "group",
-          .value = "GROUP",
-          .offset = offsetof(struct args, group),
-          .help = "let the members of GROUP take part in the set too, and trust them (default: the own user and "
-                  "root)" },
+        OPTION_STRING(
+                DEVICES, "group", 0, "GROUP", group,
+                "let the members of GROUP take part in the set too, and trust them (default: the own user and root)"),
         { .type = OPT_END },
 };
 

@@ -9,16 +9,10 @@
 #include "core/base/cleanup.h"
 
 const struct opt_spec options_sqlvdi[] = {
-        { .type = OPT_STRING,
-          .name = "sqlvdi",
-          .value = "PATH",
-          .offset = offsetof(struct args, sqlvdi),
-          .help = "SQL Server's library of virtual devices (default: " SQLVDI_LIBRARY_DEFAULT ")" },
-        { .type = OPT_STRING,
-          .name = "run-as",
-          .value = "USER",
-          .offset = offsetof(struct args, run_as),
-          .help = "as root: become USER (mssql) once keys are read and outputs open, as SQL Server wants it" },
+        OPTION_STRING(MSSQL, "sqlvdi", 0, "PATH", sqlvdi,
+                      "SQL Server's library of virtual devices (default: " SQLVDI_LIBRARY_DEFAULT ")"),
+        OPTION_STRING(MSSQL, "run-as", 0, "USER", run_as,
+                      "as root: become USER (mssql) once keys are read and outputs open, as SQL Server wants it"),
         { .type = OPT_END },
 };
 
