@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/options.h"
 #include "codecs/codecs.h"
 #include "core/base/cleanup.h"
 
@@ -35,7 +36,7 @@ void args_init(struct args *args)
 void args_deinit(struct args *args)
 {
         free(args->operands.items);
-        free(args->given.items);
+        free(args->given);
         free(args->outputs.items);
         free(args->inputs.items);
         free(args->recipients.items);
@@ -51,8 +52,8 @@ void args_deinit(struct args *args)
 
 bool args_was_given(const struct args *args, const char *name)
 {
-        for (size_t i = 0; i < args->given.count; i++)
-                if (strcmp(args->given.items[i], name) == 0)
+        for (size_t i = 0; i < args->given_count; i++)
+                if (strcmp(args->given[i]->name, name) == 0)
                         return true;
         return false;
 }

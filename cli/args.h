@@ -27,12 +27,14 @@ struct string_list {
 
 struct coding;
 struct config;
+struct opt_spec;
 
 struct args {
         /* what is not an option */
         struct string_list operands;
 
-        struct string_list given;     /* names of the options that stood on the command line */
+        const struct opt_spec **given; /* the options that stood on the command line */
+        size_t given_count;
         const char *config_path;      /* --config */
         const struct config *config;  /* what the configuration files say; NULL in hidden commands */
         const char *database_section; /* the section that the operand DB names; NULL: none */

@@ -8,11 +8,15 @@
 #include "cli/options.h"
 #include "core/base/error.h"
 
+/* What a command is about; the overview lists them by this, in this order. */
+enum command_topic { TOPIC_BACKUPS, TOPIC_SETS, TOPIC_MSSQL, TOPICS };
+
 struct command {
         const char *name;
+        enum command_topic topic;
         const char *operands;                  /* as the usage line shows them: "DB [-o FILE]" */
         const char *summary;                   /* one line, for the list of commands */
-        const char *text;                      /* a paragraph or two for --help */
+        const char *text;                      /* a paragraph or two for --help, an empty line between them */
         const char *example;                   /* lines to type, each ending with a newline */
         const struct opt_spec *const *options; /* NULL-terminated list of tables */
         size_t operands_max;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ini.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/nearest.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 
@@ -21,15 +21,18 @@ enum { ENTRIES_MAX = 10000 }; /* each is compared with all before it */
 
 static const char defaults[] = "defaults";
 static const char database_key[] = "database";
+static const char blanks[] = " \t\r\f\v";
 
 /* Options that make no sense in a file. */
 static const char *const command_line_only[] = { "config", "help" };
 
 struct config_entry {
-        char *section;
-        char *key; /* NULL: the section's head */
-        char *value;
-        size_t file; /* which of the files, counted from 1 */
+        char *text;                  /* owned; where key and value stand, or a section's name in its head */
+        const char *section;         /* in the text of the section's head */
+        const char *key;             /* NULL: the section's head */
+        const char *value;           /* NULL there */
+        const struct opt_spec *spec; /* NULL there, and of database_key */
+        size_t file;                 /* which of the files, counted from 1 */
         int line;
 };
 
@@ -41,15 +44,13 @@ struct config {
         char *files;
 };
 
-/* One file while it is read. inih asks for its lines one by one, and is told by the handler what they say. */
+/* One file while it is read. */
 struct parse {
         struct config *config;
         const struct opt_spec *const *tables;
         const char *path;
-        const char *at; /* the rest of the text */
-        const char *end;
         int line;
-        char section[CONFIG_SECTION_MAX + 1]; /* "": none yet */
+        const char *section; /* NULL: none yet */
         struct error *err;
 };
 
@@ -57,22 +58,14 @@ struct config *config_new(const struct command *const *all)
 {
         struct config *config = calloc(1, sizeof *config);
 
-        if (config)
-                config->files = strdup("none");
-        if (config && !config->files) {
-                free(config);
+        if (!config)
                 return NULL;
-        }
-        if (config)
-                config->all = all;
-        return config;
-}
-
-static void entry_deinit(struct config_entry *entry)
-{
-        free(entry->section);
-        free(entry->key);
-        free(entry->value);
+        config->all = all;
+        config->files = strdup("none");
+        if (config->files)
+                return config;
+        free(config);
+        return NULL;
 }
 
 void config_free(struct config *config)
@@ -80,29 +73,24 @@ void config_free(struct config *config)
         if (!config)
                 return;
         for (size_t i = 0; i < config->count; i++)
-                entry_deinit(&config->entries[i]);
+                free(config->entries[i].text);
         free(config->entries);
         free(config->files);
         free(config);
 }
 
-static bool same(const char *a, const char *b)
+static bool is_same_key(const char *a, const char *b)
 {
         return a == b || (a && b && strcmp(a, b) == 0);
 }
 
 /* The newest entry for the key; a NULL key looks for the section's head. */
-static const struct config_entry *lookup(const struct config *config, const char *section, const char *key)
+static const struct config_entry *config_lookup(const struct config *config, const char *section, const char *key)
 {
         for (size_t i = config->count; i-- > 0;)
-                if (strcmp(config->entries[i].section, section) == 0 && same(config->entries[i].key, key))
+                if (strcmp(config->entries[i].section, section) == 0 && is_same_key(config->entries[i].key, key))
                         return &config->entries[i];
         return NULL;
-}
-
-static int out_of_memory(struct error *err)
-{
-        return error_no_memory(err);
 }
 
 /* ---- reading ---- */
@@ -112,101 +100,80 @@ static int out_of_memory(struct error *err)
         (error_raise((parse)->err, ERR_USAGE, __VA_ARGS__), \
          error_prefix((parse)->err, "%s:%d: ", (parse)->path, (parse)->line))
 
-static int add(struct parse *parse, const char *key, const char *value)
+static int config_add(struct parse *parse, struct config_entry entry)
 {
         struct config *config = parse->config;
-        struct config_entry entry = { .file = config->file_count, .line = parse->line };
-        const struct config_entry *before = lookup(config, parse->section, key);
+        const struct config_entry *before = config_lookup(config, entry.section, entry.key);
         struct config_entry *entries;
 
+        entry.file = config->file_count;
+        entry.line = parse->line;
         if (before && before->file == entry.file)
-                return key ? fault(parse, "'%s' stands in line %d already; keep one of them", key, before->line)
-                           : fault(parse, "section [%s] begins in line %d already; put both into one", parse->section,
-                                   before->line);
+                return entry.key ? fault(parse, "'%s' stands in line %d already; keep one of them", entry.key,
+                                         before->line)
+                                 : fault(parse, "section [%s] begins in line %d already; put both into one",
+                                         entry.section, before->line);
         if (config->count == ENTRIES_MAX)
                 return fault(parse, "the configuration says more than %d things", ENTRIES_MAX);
-        entries = realloc(config->entries, (config->count + 1) * sizeof *entries);
+        entries = reallocarray(config->entries, config->count + 1, sizeof *entries);
         if (!entries)
-                return out_of_memory(parse->err);
+                return error_no_memory(parse->err);
         config->entries = entries;
-        entry.section = strdup(parse->section);
-        entry.key = key ? strdup(key) : NULL;
-        entry.value = value ? strdup(value) : NULL;
-        if (!entry.section || (key && !entry.key) || (value && !entry.value)) {
-                entry_deinit(&entry);
-                return out_of_memory(parse->err);
-        }
         entries[config->count++] = entry;
         return 0;
 }
 
-static bool is_blank(char c)
+/* Takes `entry.text` over, also when it fails. */
+static int config_add_owned(struct parse *parse, struct config_entry entry)
 {
-        return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
+        int rc = entry.text ? config_add(parse, entry) : error_no_memory(parse->err);
+
+        if (rc < 0)
+                free(entry.text);
+        return rc;
 }
 
-/* Notes the section whose head stands in the line: inih would cut a long name, and not tell an empty section. */
-static int begin_section(struct parse *parse, const char *line, size_t size)
+/* Without the blanks at both ends, in place. */
+static char *trim(char *text)
 {
-        const char *close = memchr(line, ']', size);
-        const char *begin = line + 1;
-        const char *end = close;
-        size_t length;
+        size_t size;
+
+        text += strspn(text, blanks);
+        size = strlen(text);
+        while (size > 0 && strchr(blanks, text[size - 1]))
+                text[--size] = '\0';
+        return text;
+}
+
+/* What stands behind the [ of a section's head. */
+static int begin_section(struct parse *parse, char *text)
+{
+        char *close = strchr(text, ']');
+        struct config_entry head = { 0 };
+        const char *name;
 
         if (!close)
                 return fault(parse, "a section's head is [NAME]; its ] is missing");
-        for (const char *p = close + 1; p < line + size; p++)
-                if (!is_blank(*p))
-                        return fault(parse, "nothing may follow a section's head; begin another line");
-        while (begin < end && is_blank(*begin))
-                begin++;
-        while (begin < end && is_blank(end[-1]))
-                end--;
-        length = (size_t)(end - begin);
-        if (length == 0)
+        if (*trim(close + 1))
+                return fault(parse, "nothing may follow a section's head; begin another line");
+        *close = '\0';
+        name = trim(text);
+        if (!*name)
                 return fault(parse, "the section has no name; give it one, or call it [%s]", defaults);
-        if (length > CONFIG_SECTION_MAX)
-                return fault(parse, "the section's name has %zu bytes; %d are allowed", length, CONFIG_SECTION_MAX);
-        if (*begin == '@' || memchr(begin, '/', length) || memchr(begin, ':', length))
+        if (strlen(name) > CONFIG_SECTION_MAX)
+                return fault(parse, "the section's name has %zu bytes; %d are allowed", strlen(name),
+                             CONFIG_SECTION_MAX);
+        if (*name == '@' || strpbrk(name, "/:"))
                 return fault(parse, "a section's name holds no '/' and no ':' and does not begin with '@'");
-        memcpy(parse->section, begin, length);
-        parse->section[length] = '\0';
-        return add(parse, /* key= */ NULL, /* value= */ NULL);
+        head.text = strdup(name);
+        head.section = head.text;
+        if (config_add_owned(parse, head) < 0)
+                return -1;
+        parse->section = head.section;
+        return 0;
 }
 
-/* inih's fgets: the next line, or NULL at the end or after an error. */
-static char *next_line(char *buffer, int buffer_size, void *context)
-{
-        struct parse *parse = context;
-        const char *line = parse->at;
-        const char *newline;
-        size_t size;
-
-        if (line == parse->end || error_is_set(parse->err))
-                return NULL;
-        parse->line++;
-        newline = memchr(line, '\n', (size_t)(parse->end - line));
-        size = (size_t)((newline ? newline : parse->end) - line);
-        parse->at = newline ? newline + 1 : parse->end;
-        if (size > CONFIG_LINE_MAX || size + 2 > (size_t)buffer_size) {
-                fault(parse, "the line has %zu bytes; %d are allowed", size, CONFIG_LINE_MAX);
-                return NULL;
-        }
-        if (memchr(line, '\0', size)) {
-                fault(parse, "the line holds a NUL byte; this is no text file");
-                return NULL;
-        }
-        while (size > 0 && is_blank(*line)) {
-                line++;
-                size--;
-        }
-        if (size > 0 && *line == '[' && begin_section(parse, line, size) < 0)
-                return NULL;
-        memcpy(buffer, line, size);
-        memcpy(buffer + size, "\n", 2);
-        return buffer;
-}
-
+/* An option of the command that runs, or else of any other; NULL: none. */
 static const struct opt_spec *find_option(const struct parse *parse, const char *key)
 {
         const struct opt_spec *spec;
@@ -214,11 +181,24 @@ static const struct opt_spec *find_option(const struct parse *parse, const char 
         for (size_t i = 0; i < sizeof command_line_only / sizeof command_line_only[0]; i++)
                 if (strcmp(command_line_only[i], key) == 0)
                         return NULL;
-        spec = options_find(parse->tables, key);
+        spec = options_find(parse->tables, key, strlen(key));
         for (const struct command *const *command = parse->config->all; !spec && *command; command++)
                 if (!(*command)->hidden)
-                        spec = options_find((*command)->options, key);
+                        spec = options_find((*command)->options, key, strlen(key));
         return spec;
+}
+
+static int raise_unknown_key(struct parse *parse, const char *key)
+{
+        struct nearest nearest = nearest_to(key, strlen(key));
+
+        nearest_try(&nearest, database_key);
+        for (const struct command *const *command = parse->config->all; *command; command++)
+                options_try_nearest((*command)->options, &nearest);
+        return fault(parse,
+                     "unknown key '%s'%s; keys are '%s' and the long options, without the dashes, of 'vdipipe "
+                     "COMMAND --help'",
+                     key, nearest_hint(&nearest, ""), database_key);
 }
 
 static int check_database(struct parse *parse, const char *value)
@@ -234,50 +214,61 @@ static int check_database(struct parse *parse, const char *value)
                      database_key, value);
 }
 
-static int check_option(struct parse *parse, const char *key, const char *value)
+static int check_option(struct parse *parse, const char *key, const char *value, const struct opt_spec **ret_spec)
 {
-        const struct opt_spec *spec = find_option(parse, key);
         struct args scratch;
         int rc;
 
-        if (!spec)
-                return fault(parse,
-                             "unknown key '%s'; keys are '%s' and the long options, without the dashes, of 'vdipipe "
-                             "COMMAND --help'",
-                             key, database_key);
+        *ret_spec = find_option(parse, key);
+        if (!*ret_spec)
+                return raise_unknown_key(parse, key);
         args_init(&scratch);
-        rc = options_set_from_file(spec, value, &scratch, parse->err);
+        rc = options_set_from_file(*ret_spec, value, &scratch, parse->err);
         args_deinit(&scratch);
-        if (rc < 0)
-                error_prefix(parse->err, "%s:%d: ", parse->path, parse->line);
-        return rc;
+        return rc < 0 ? error_prefix(parse->err, "%s:%d: ", parse->path, parse->line) : 0;
 }
 
-/* inih's handler; it takes 0 for a failure. */
-static int take_pair(void *context, const char *section, const char *key, const char *value)
+static int read_pair(struct parse *parse, char *line)
 {
-        struct parse *parse = context;
+        char *separator = strpbrk(line, "=:");
+        struct config_entry entry = { .section = parse->section };
+        const char *value;
         int rc;
 
-        (void)section;
-        if (!parse->section[0])
-                rc = fault(parse, "'%s' stands before the first section; put it below [%s] or [NAME]", key, defaults);
-        else if (strcmp(key, database_key) == 0)
-                rc = check_database(parse, value);
-        else
-                rc = check_option(parse, key, value);
-        if (rc == 0)
-                rc = add(parse, key, value);
-        return rc == 0;
+        if (!separator)
+                return fault(parse, "the line is no 'key = value', no [section] and no comment (# or ;)");
+        *separator = '\0';
+        entry.key = trim(line);
+        value = trim(separator + 1);
+        if (!parse->section)
+                return fault(parse, "'%s' stands before the first section; put it below [%s] or [NAME]", entry.key,
+                             defaults);
+        rc = strcmp(entry.key, database_key) == 0 ? check_database(parse, value)
+                                                  : check_option(parse, entry.key, value, &entry.spec);
+        if (rc < 0)
+                return -1;
+        if (asprintf(&entry.text, "%s%c%s", entry.key, '\0', value) < 0)
+                return error_no_memory(parse->err);
+        entry.value = entry.text + strlen(entry.key) + 1;
+        entry.key = entry.text;
+        return config_add_owned(parse, entry);
+}
+
+static int read_line(struct parse *parse, char *line)
+{
+        line = trim(line);
+        if (!*line || *line == '#' || *line == ';')
+                return 0;
+        return *line == '[' ? begin_section(parse, line + 1) : read_pair(parse, line);
 }
 
 static int note_file(struct config *config, const char *path, struct error *err)
 {
+        bool first = config->file_count == 0;
         char *files = NULL;
 
-        if (config->file_count == 0 ? asprintf(&files, "'%s'", path) < 0
-                                    : asprintf(&files, "%s, '%s'", config->files, path) < 0)
-                return out_of_memory(err);
+        if (asprintf(&files, "%s%s'%s'", first ? "" : config->files, first ? "" : ", ", path) < 0)
+                return error_no_memory(err);
         free(config->files);
         config->files = files;
         config->file_count++;
@@ -288,28 +279,30 @@ int config_read_text(struct config *config, const struct opt_spec *const *tables
                      size_t size, struct error *err)
 {
         static const char bom[] = "\xef\xbb\xbf";
-        struct parse parse = { .config = config, .tables = tables, .path = path, .at = text, .end = text + size };
-        int bad_line;
+        struct parse parse = { .config = config, .tables = tables, .path = path, .err = err };
+        const char *end = text + size;
+        char line[CONFIG_LINE_MAX + 1];
 
-        parse.err = err;
         if (note_file(config, path, err) < 0)
                 return -1;
         if (size >= sizeof bom - 1 && memcmp(text, bom, sizeof bom - 1) == 0)
-                parse.at += sizeof bom - 1;
-        /* inih cuts longer lines in two without a word, and takes an indented key for more of the value above. Comments
-         * have lines of their own: a value may hold anything. */
-        ini_use_stack = false;
-        ini_max_line = CONFIG_LINE_MAX + 3;
-        ini_initial_alloc = CONFIG_LINE_MAX + 3;
-        ini_allow_multiline = false;
-        ini_allow_inline_comments = false;
-        ini_stop_on_first_error = true;
-        bad_line = ini_parse_stream(next_line, &parse, take_pair, &parse);
-        if (error_is_set(err))
-                return -1;
-        if (bad_line < 0)
-                return out_of_memory(err);
-        return bad_line ? fault(&parse, "the line is no 'key = value', no [section] and no comment (# or ;)") : 0;
+                text += sizeof bom - 1;
+        while (text < end) {
+                const char *newline = memchr(text, '\n', (size_t)(end - text));
+                size_t length = (size_t)((newline ? newline : end) - text);
+
+                parse.line++;
+                if (length > CONFIG_LINE_MAX)
+                        return fault(&parse, "the line has %zu bytes; %d are allowed", length, CONFIG_LINE_MAX);
+                if (memchr(text, '\0', length))
+                        return fault(&parse, "the line holds a NUL byte; this is no text file");
+                memcpy(line, text, length);
+                line[length] = '\0';
+                if (read_line(&parse, line) < 0)
+                        return -1;
+                text += length + (newline ? 1 : 0);
+        }
+        return 0;
 }
 
 static int check_owner(const char *path, const struct stat *st, struct error *err)
@@ -349,7 +342,7 @@ int config_read_file(struct config *config, const struct opt_spec *const *tables
                 return -1;
         text = malloc(CONFIG_FILE_MAX + 1);
         if (!text)
-                return out_of_memory(err);
+                return error_no_memory(err);
         size = fd_read_full(fd, text, CONFIG_FILE_MAX + 1, /* cancel= */ NULL);
         if (size < 0)
                 return unreadable(path, err);
@@ -382,27 +375,20 @@ static char *find_user_path(struct error *err)
         }
         if (rc >= 0)
                 return path;
-        out_of_memory(err);
+        error_no_memory(err);
         return NULL;
-}
-
-/* A system's file that is kept from this user is not for this user. */
-static int read_system_file(struct config *config, const struct opt_spec *const *tables, struct error *err)
-{
-        if (access(system_path, R_OK) < 0 && errno == EACCES)
-                return 0;
-        return config_read_file(config, tables, system_path, err);
 }
 
 static int read_files(struct config *config, const struct opt_spec *const *tables, const struct args *args,
                       struct error *err)
 {
         CLEANUP(freep) char *user_file = find_user_path(err);
+        /* A system's file that is kept from this user is not for this user. */
+        bool is_kept = access(system_path, R_OK) < 0 && errno == EACCES;
         int rc;
 
-        if (error_is_set(err) || read_system_file(config, tables, err) < 0)
-                return -1;
-        if (user_file && config_read_file(config, tables, user_file, err) < 0)
+        if (error_is_set(err) || (!is_kept && config_read_file(config, tables, system_path, err) < 0) ||
+            (user_file && config_read_file(config, tables, user_file, err) < 0))
                 return -1;
         if (!args->config_path)
                 return 0;
@@ -416,7 +402,7 @@ int config_load(const struct command *const *all, const struct opt_spec *const *
         struct config *config = config_new(all);
 
         if (!config)
-                return out_of_memory(err);
+                return error_no_memory(err);
         if (read_files(config, tables, args, err) < 0) {
                 config_free(config);
                 return -1;
@@ -429,19 +415,25 @@ int config_load(const struct command *const *all, const struct opt_spec *const *
 
 bool config_has(const struct config *config, const char *section)
 {
-        return config && strcmp(section, defaults) != 0 && lookup(config, section, /* key= */ NULL);
+        return config && strcmp(section, defaults) != 0 && config_lookup(config, section, /* key= */ NULL);
 }
 
 const char *config_database(const struct config *config, const char *section)
 {
-        const struct config_entry *entry = config ? lookup(config, section, database_key) : NULL;
+        const struct config_entry *entry = config ? config_lookup(config, section, database_key) : NULL;
 
         return entry ? entry->value : NULL;
 }
 
-bool config_says(const struct config *config, const char *section, const char *option)
+const struct opt_spec *config_next_option(const struct config *config, const char *section, size_t *at)
 {
-        return config && section && lookup(config, section, option);
+        while (config && section && *at < config->count) {
+                const struct config_entry *entry = &config->entries[(*at)++];
+
+                if (entry->spec && strcmp(entry->section, section) == 0)
+                        return entry->spec;
+        }
+        return NULL;
 }
 
 static const char *database_section(const struct config_entry *entry)
@@ -480,12 +472,12 @@ bool config_names_path(const struct config *config, const char *path)
 {
         static const char prefix[] = "sqlite:";
 
-        for (size_t i = 0; config && i < config->count; i++) {
-                const char *named = config_database(config, config->entries[i].section);
+        for (const char *section = NULL; (section = config_next_database(config, section));) {
+                const char *named = config_database(config, section);
 
-                if (named && strncmp(named, prefix, sizeof prefix - 1) == 0)
+                if (strncmp(named, prefix, sizeof prefix - 1) == 0)
                         named += sizeof prefix - 1;
-                if (named && strcmp(named, path) == 0)
+                if (strcmp(named, path) == 0)
                         return true;
         }
         return false;
@@ -493,12 +485,9 @@ bool config_names_path(const struct config *config, const char *path)
 
 bool config_names_scheme(const struct config *config, const char *scheme)
 {
-        for (size_t i = 0; config && i < config->count; i++) {
-                const char *named = config_database(config, config->entries[i].section);
-
-                if (named && strncmp(named, scheme, strlen(scheme)) == 0)
+        for (const char *section = NULL; (section = config_next_database(config, section));)
+                if (strncmp(config_database(config, section), scheme, strlen(scheme)) == 0)
                         return true;
-        }
         return false;
 }
 
@@ -510,16 +499,15 @@ const char *config_files(const struct config *config)
 int config_apply(const struct config *config, const char *section, const struct opt_spec *const *tables,
                  struct args *args, struct error *err)
 {
-        for (; *tables; tables++) {
-                for (const struct opt_spec *spec = *tables; spec->type != OPT_END; spec++) {
-                        const struct config_entry *entry = section ? lookup(config, section, spec->name) : NULL;
+        OPTIONS_EACH(spec, tables)
+        {
+                const struct config_entry *entry = section ? config_lookup(config, section, spec->name) : NULL;
 
-                        if (!entry)
-                                entry = lookup(config, defaults, spec->name);
-                        if (entry && !args_was_given(args, spec->name) &&
-                            options_set_from_file(spec, entry->value, args, err) < 0)
-                                return -1;
-                }
+                if (!entry)
+                        entry = config_lookup(config, defaults, spec->name);
+                if (entry && !args_was_given(args, spec->name) &&
+                    options_set_from_file(spec, entry->value, args, err) < 0)
+                        return -1;
         }
         return 0;
 }

@@ -51,8 +51,9 @@ bool config_has(const struct config *config, const char *section);
  * configuration. `config` may be NULL. */
 const char *config_database(const struct config *config, const char *section);
 
-/* Whether the section itself gives that option. `config` and `section` may be NULL. */
-bool config_says(const struct config *config, const char *section, const char *option);
+/* One after the other, the options that the section itself gives, from *at = 0 on; NULL behind the last one. `config`
+ * and `section` may be NULL. */
+const struct opt_spec *config_next_option(const struct config *config, const char *section, size_t *at);
 
 /* One after the other, the sections that name a database; NULL behind the last one. `config` may be NULL. */
 const char *config_next_database(const struct config *config, const char *section);

@@ -85,22 +85,22 @@ static int run_configured(const struct command *command, struct args *args, stru
 /* Whether that is an option whose value may be left out. */
 static bool is_optional(const struct command *command, const char *argument)
 {
-        for (const struct opt_spec *const *table = command->options; *table; table++)
-                for (const struct opt_spec *spec = *table; spec->type != OPT_END; spec++)
-                        if (spec->optional && strncmp(argument, "--", 2) == 0 && strcmp(argument + 2, spec->name) == 0)
-                                return true;
-        return false;
+        const struct opt_spec *spec = NULL;
+
+        if (strncmp(argument, "--", 2) == 0)
+                spec = options_find(command->options, argument + 2, strlen(argument + 2));
+        return spec && spec->optional;
 }
 
 /* One operand too many may be meant as an option's value, which is taken only behind '='. */
-static void raise_unexpected(const struct command *command, const struct args *args, int argc, const char *const *argv,
-                             struct error *err)
+static int raise_unexpected(const struct command *command, const struct args *args, int argc, const char *const *argv,
+                            struct error *err)
 {
-        error_raise(err, ERR_USAGE, "unexpected argument '%s'", args->operands.items[command->operands_max]);
-        for (int i = 0; i + 1 < argc; i++)
+        for (int i = argc - 1; i-- > 0;)
                 if (is_optional(command, argv[i]) && argv[i + 1][0] != '-' && access(argv[i + 1], F_OK) < 0)
-                        error_raise(err, ERR_USAGE, "unexpected argument '%s'; a value for %s is written %s=%s",
-                                    argv[i + 1], argv[i], argv[i], argv[i + 1]);
+                        return error_raise(err, ERR_USAGE, "unexpected argument '%s'; a value for %s is written %s=%s",
+                                           argv[i + 1], argv[i], argv[i], argv[i + 1]);
+        return error_raise(err, ERR_USAGE, "unexpected argument '%s'", args->operands.items[command->operands_max]);
 }
 
 static int run_command(const struct command *command, int argc, const char *const *argv)
@@ -129,15 +129,24 @@ static int run_command(const struct command *command, int argc, const char *cons
         return status;
 }
 
-static int run_help(int argc, const char *const *argv)
+static int fail_unknown_command(const char *name)
 {
-        const struct command *command = argc > 2 ? command_find(argv[2]) : NULL;
+        struct nearest nearest = nearest_to(name, strlen(name));
         struct error err = ERROR_INIT;
 
-        if (argc > 2 && !command) {
-                error_raise(&err, ERR_USAGE, "unknown command '%s'", argv[2]);
-                return fail_with_usage("", &err);
-        }
+        for (const struct command *const *command = commands; *command; command++)
+                if (!(*command)->hidden)
+                        nearest_try(&nearest, (*command)->name);
+        error_raise(&err, ERR_USAGE, "unknown command '%s'%s", name, nearest_hint(&nearest, ""));
+        return fail_with_usage("", &err);
+}
+
+static int run_help(const char *name)
+{
+        const struct command *command = name ? command_find(name) : NULL;
+
+        if (name && !command)
+                return fail_unknown_command(name);
         if (command)
                 render_help(stdout, command);
         else
@@ -155,17 +164,13 @@ static int run(int argc, const char *const *argv)
                 return fail_with_usage("", &err);
         }
         if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
-                return run_help(argc, argv);
+                return run_help(argc > 2 ? argv[2] : NULL);
         if (strcmp(argv[1], "--version") == 0) {
                 render_version(stdout);
                 return flush_stdout();
         }
         command = command_find(argv[1]);
-        if (!command) {
-                error_raise(&err, ERR_USAGE, "unknown command '%s'", argv[1]);
-                return fail_with_usage("", &err);
-        }
-        return run_command(command, argc - 1, argv + 1);
+        return command ? run_command(command, argc - 1, argv + 1) : fail_unknown_command(argv[1]);
 }
 
 static bool over;

@@ -6,6 +6,22 @@
 #include <string.h>
 #include <strings.h>
 
+static const char *const headings[OPT_GROUPS] = {
+        [OPT_GROUP_MAIN] = "",
+        [OPT_GROUP_FILES] = "Input and output",
+        [OPT_GROUP_CODING] = "Compression and encryption",
+        [OPT_GROUP_SQLITE] = "SQLite",
+        [OPT_GROUP_DEVICES] = "Devices and tuning",
+        [OPT_GROUP_TIMEOUTS] = "Time-outs",
+        [OPT_GROUP_MESSAGES] = "Messages and configuration",
+        [OPT_GROUP_MSSQL] = "SQL Server",
+};
+
+const char *options_heading(enum opt_group group)
+{
+        return headings[group];
+}
+
 static void *field(struct args *args, size_t offset)
 {
         return (char *)args + offset;
@@ -88,9 +104,9 @@ static int parse_number(const char *text, int64_t *ret_value)
         return errno || end == text || *end || isspace((unsigned char)*text) ? -1 : 0;
 }
 
-static int append(struct string_list *list, const char *item, struct error *err)
+static int append_item(struct string_list *list, const char *item, struct error *err)
 {
-        const char **items = realloc(list->items, (list->count + 1) * sizeof *items);
+        const char **items = reallocarray(list->items, list->count + 1, sizeof *items);
 
         if (!items)
                 return error_no_memory(err);
@@ -99,8 +115,20 @@ static int append(struct string_list *list, const char *item, struct error *err)
         return 0;
 }
 
+static int append_given(struct args *args, const struct opt_spec *spec, struct error *err)
+{
+        const struct opt_spec **given = reallocarray(args->given, args->given_count + 1, sizeof *given);
+
+        if (!given)
+                return error_no_memory(err);
+        args->given = given;
+        args->given[args->given_count++] = spec;
+        return 0;
+}
+
 static int set_choice(const struct opt_spec *spec, const char *text, struct args *args, struct error *err)
 {
+        struct nearest nearest = nearest_to(text, strlen(text));
         char words[256] = "";
 
         for (const struct opt_choice *choice = spec->choices; choice->word; choice++) {
@@ -110,8 +138,10 @@ static int set_choice(const struct opt_spec *spec, const char *text, struct args
                 }
                 strncat(words, words[0] ? ", " : "", sizeof words - strlen(words) - 1);
                 strncat(words, choice->word, sizeof words - strlen(words) - 1);
+                nearest_try(&nearest, choice->word);
         }
-        return error_raise(err, ERR_USAGE, "--%s does not take '%s'; it takes one of: %s", spec->name, text, words);
+        return error_raise(err, ERR_USAGE, "--%s does not take '%s'; it takes one of: %s%s", spec->name, text, words,
+                           nearest_hint(&nearest, ""));
 }
 
 static const char *quantity(enum opt_type type)
@@ -154,21 +184,16 @@ static int set_quantity(const struct opt_spec *spec, const char *text, struct ar
 
 static int set_value(const struct opt_spec *spec, const char *text, struct args *args, struct error *err)
 {
-        switch (spec->type) {
-        case OPT_STRING:
-                if (!*text)
-                        return error_raise(err, ERR_USAGE, "--%s is empty; it takes %s", spec->name, spec->value);
-                *(const char **)field(args, spec->offset) = text;
-                return 0;
-        case OPT_STRINGS:
-                if (!*text)
-                        return error_raise(err, ERR_USAGE, "--%s is empty; it takes %s", spec->name, spec->value);
-                return append(field(args, spec->offset), text, err);
-        case OPT_CHOICE:
+        if (spec->type == OPT_CHOICE)
                 return set_choice(spec, text, args, err);
-        default:
+        if (spec->type != OPT_STRING && spec->type != OPT_STRINGS)
                 return set_quantity(spec, text, args, err);
-        }
+        if (!*text)
+                return error_raise(err, ERR_USAGE, "--%s is empty; it takes %s", spec->name, spec->value);
+        if (spec->type == OPT_STRINGS)
+                return append_item(field(args, spec->offset), text, err);
+        *(const char **)field(args, spec->offset) = text;
+        return 0;
 }
 
 /* 1 for yes, 0 for no, -1 for neither. */
@@ -210,25 +235,34 @@ int options_set_from_file(const struct opt_spec *spec, const char *value, struct
         return set_value(spec, value, args, err);
 }
 
-static const struct opt_spec *find(const struct opt_spec *const *tables, const char *name, size_t length, char letter)
+const struct opt_spec *options_find(const struct opt_spec *const *tables, const char *name, size_t size)
 {
         OPTIONS_EACH(spec, tables)
-        if (letter ? spec->letter == letter : strlen(spec->name) == length && strncmp(spec->name, name, length) == 0)
+        if (strlen(spec->name) == size && memcmp(spec->name, name, size) == 0)
                 return spec;
         return NULL;
 }
 
-const struct opt_spec *options_find(const struct opt_spec *const *tables, const char *name)
+static const struct opt_spec *find_letter(const struct opt_spec *const *tables, char letter)
 {
-        return find(tables, name, strlen(name), 0);
+        OPTIONS_EACH(spec, tables)
+        if (spec->letter == letter)
+                return spec;
+        return NULL;
+}
+
+void options_try_nearest(const struct opt_spec *const *tables, struct nearest *nearest)
+{
+        OPTIONS_EACH(spec, tables)
+        nearest_try(nearest, spec->name);
 }
 
 /* One option with the text after '=' or after the letter, if any;
  * takes the next argument when the value stands there. */
-static int take(const struct opt_spec *spec, const char *attached, int argc, const char *const *argv, int *at,
-                struct args *args, struct error *err)
+static int take_option(const struct opt_spec *spec, const char *attached, int argc, const char *const *argv, int *at,
+                       struct args *args, struct error *err)
 {
-        if (append(&args->given, spec->name, err) < 0)
+        if (append_given(args, spec, err) < 0)
                 return -1;
         if (spec->given_offset)
                 *(bool *)field(args, spec->given_offset) = true;
@@ -257,27 +291,31 @@ static int parse_long(const struct opt_spec *const *tables, int argc, const char
         const char *name = argv[*at] + 2;
         const char *equals = strchr(name, '=');
         size_t length = equals ? (size_t)(equals - name) : strlen(name);
-        const struct opt_spec *spec = find(tables, name, length, 0);
+        const struct opt_spec *spec = options_find(tables, name, length);
+        struct nearest nearest = nearest_to(name, length);
 
-        if (!spec)
-                return error_raise(err, ERR_USAGE, "unknown option '--%.*s'", (int)length, name);
-        return take(spec, equals ? equals + 1 : NULL, argc, argv, at, args, err);
+        if (!spec) {
+                options_try_nearest(tables, &nearest);
+                return error_raise(err, ERR_USAGE, "unknown option '--%.*s'%s", (int)length, name,
+                                   nearest_hint(&nearest, "--"));
+        }
+        return take_option(spec, equals ? equals + 1 : NULL, argc, argv, at, args, err);
 }
 
 static int parse_letters(const struct opt_spec *const *tables, int argc, const char *const *argv, int *at,
                          struct args *args, struct error *err)
 {
         for (const char *p = argv[*at] + 1; *p; p++) {
-                const struct opt_spec *spec = find(tables, NULL, 0, *p);
+                const struct opt_spec *spec = find_letter(tables, *p);
 
                 if (!spec)
                         return error_raise(err, ERR_USAGE, "unknown option '-%c'", *p);
                 if (spec->type == OPT_FLAG || spec->optional) {
-                        if (take(spec, NULL, argc, argv, at, args, err) < 0)
+                        if (take_option(spec, NULL, argc, argv, at, args, err) < 0)
                                 return -1;
                         continue;
                 }
-                return take(spec, p[1] ? p + 1 : NULL, argc, argv, at, args, err);
+                return take_option(spec, p[1] ? p + 1 : NULL, argc, argv, at, args, err);
         }
         return 0;
 }
@@ -296,7 +334,7 @@ int options_parse(const struct opt_spec *const *tables, int argc, const char *co
                         continue;
                 }
                 if (only_operands || arg[0] != '-' || !arg[1])
-                        rc = append(&args->operands, arg, err);
+                        rc = append_item(&args->operands, arg, err);
                 else if (arg[1] == '-')
                         rc = parse_long(tables, argc, argv, &at, args, err);
                 else

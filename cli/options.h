@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "cli/args.h"
+#include "cli/nearest.h"
 #include "core/base/error.h"
 
 enum opt_type {
@@ -100,14 +101,20 @@ struct opt_spec {
         for (const struct opt_spec *const *table = (tables); *table; table++) \
                 for (const struct opt_spec *spec = *table; (spec)->type != OPT_END; (spec)++)
 
-/* Fills *args from argv[1..], and notes the names of the options that stood there in args->given. `tables` is a
+/* The heading over the options of a group: "Time-outs". "": it has none. */
+const char *options_heading(enum opt_group group);
+
+/* Fills *args from argv[1..], and notes the options that stood there in args->given. `tables` is a
  * NULL-terminated list. Everything after "--" is an operand. Errors are ERR_USAGE and name the argument, what is wrong
  * with it and what would be right. */
 int options_parse(const struct opt_spec *const *tables, int argc, const char *const *argv, struct args *args,
                   struct error *err);
 
-/* The option of that name (without dashes) in the tables; NULL: none. */
-const struct opt_spec *options_find(const struct opt_spec *const *tables, const char *name);
+/* The option whose name (without dashes) is the first `size` bytes of `name`; NULL: none. */
+const struct opt_spec *options_find(const struct opt_spec *const *tables, const char *name, size_t size);
+
+/* Holds the name of every option against what was typed. */
+void options_try_nearest(const struct opt_spec *const *tables, struct nearest *nearest);
 
 /* Gives the option the value that a line of a configuration file names, which must live as long as *args: what follows
  * '=' on the command line; for flags yes, true, on, 1 or no, false, off, 0; an option whose value may be left out also

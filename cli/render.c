@@ -11,16 +11,25 @@
 #include "codecs/age/fast.h"
 #include "core/mssql/mssql.h"
 
-enum { HELP_WIDTH = 100, HELP_COLUMN = 28, LABEL_MAX = 64 };
+enum { HELP_WIDTH = 100, HELP_COLUMN = 28, LABEL_MAX = 64, UNGROUPED_MAX = 12 };
+
+static const char *const topics[TOPICS] = {
+        [TOPIC_BACKUPS] = "Backups",
+        [TOPIC_SETS] = "Device sets, for programs that use the interface themselves",
+        [TOPIC_MSSQL] = "SQL Server",
+};
 
 void render_overview(FILE *out)
 {
         fputs("usage: vdipipe COMMAND [OPTION...]\n\n"
               "Backs databases up through the Virtual Device Interface, and restores them.\n\n",
               out);
-        for (const struct command *const *command = commands; *command; command++)
-                if (!(*command)->hidden)
-                        fprintf(out, "  %-15s %s\n", (*command)->name, (*command)->summary);
+        for (enum command_topic topic = 0; topic < TOPICS; topic++) {
+                fprintf(out, "%s%s:\n", topic ? "\n" : "", topics[topic]);
+                for (const struct command *const *command = commands; *command; command++)
+                        if ((*command)->topic == topic && !(*command)->hidden)
+                                fprintf(out, "  %-15s %s\n", (*command)->name, (*command)->summary);
+        }
         fputs("\n'vdipipe COMMAND --help' shows a command's options; 'vdipipe --version' the versions in use.\n", out);
 }
 
@@ -38,12 +47,13 @@ static void option_label(const struct opt_spec *spec, char label[LABEL_MAX])
                          spec->value);
 }
 
-/* Prints `text` from the column `indent` on, broken between words, continued at the same column. */
+/* Prints `text` from the column `indent` on, broken between words, continued at the same column. An empty line stays.
+ */
 static void print_wrapped(FILE *out, const char *text, int indent)
 {
         int column = indent;
 
-        for (text += strspn(text, " \n"); *text; text += strspn(text, " \n")) {
+        while (*text) {
                 int length = (int)strcspn(text, " \n");
 
                 if (column > indent && column + 1 + length > HELP_WIDTH) {
@@ -52,24 +62,59 @@ static void print_wrapped(FILE *out, const char *text, int indent)
                 }
                 column += fprintf(out, "%s%.*s", column > indent ? " " : "", length, text);
                 text += length;
+                if (strncmp(text, "\n\n", 2) == 0) {
+                        fprintf(out, "\n\n%*s", indent, "");
+                        column = indent;
+                }
+                text += strspn(text, " \n");
         }
         fputc('\n', out);
 }
 
-static void print_options(FILE *out, const struct opt_spec *const *tables)
+static void print_option(FILE *out, const struct opt_spec *spec)
 {
-        for (; *tables; tables++) {
-                for (const struct opt_spec *spec = *tables; spec->type != OPT_END; spec++) {
-                        char label[LABEL_MAX];
+        char label[LABEL_MAX];
 
-                        option_label(spec, label);
-                        if (strlen(label) + 3 > HELP_COLUMN)
-                                fprintf(out, "  %s\n%*s", label, HELP_COLUMN, "");
-                        else
-                                fprintf(out, "  %-*s", HELP_COLUMN - 2, label);
-                        print_wrapped(out, spec->help, HELP_COLUMN);
+        option_label(spec, label);
+        if (strlen(label) + 3 > HELP_COLUMN)
+                fprintf(out, "  %s\n%*s", label, HELP_COLUMN, "");
+        else
+                fprintf(out, "  %-*s", HELP_COLUMN - 2, label);
+        print_wrapped(out, spec->help, HELP_COLUMN);
+}
+
+/* Prints the options group by group; `headed`: each under its heading. */
+static void print_groups(FILE *out, const struct opt_spec *const *tables, bool headed,
+                         void (*print_heading)(FILE *out, const char *heading),
+                         void (*print)(FILE *out, const struct opt_spec *spec))
+{
+        for (enum opt_group group = 0; group < OPT_GROUPS; group++) {
+                const char *heading = options_heading(group);
+
+                OPTIONS_EACH(spec, tables)
+                {
+                        if (spec->group != group)
+                                continue;
+                        if (headed && *heading)
+                                print_heading(out, heading);
+                        heading = "";
+                        print(out, spec);
                 }
         }
+}
+
+static bool has_many(const struct opt_spec *const *tables)
+{
+        size_t count = 0;
+
+        OPTIONS_EACH(spec, tables)
+        count++;
+        return count > UNGROUPED_MAX;
+}
+
+static void print_heading(FILE *out, const char *heading)
+{
+        fprintf(out, "\n %s:\n", heading);
 }
 
 void render_help(FILE *out, const struct command *command)
@@ -77,7 +122,7 @@ void render_help(FILE *out, const struct command *command)
         fprintf(out, "usage: vdipipe %s%s%s\n\n", command->name, *command->operands ? " " : "", command->operands);
         print_wrapped(out, command->text, /* indent= */ 0);
         fputs("\nOptions:\n", out);
-        print_options(out, command->options);
+        print_groups(out, command->options, has_many(command->options), print_heading, print_option);
         fprintf(out, "\nExample:\n%s\nExit status:\n%s", command->example, exit_status_text);
 }
 
@@ -96,20 +141,21 @@ static void man_text(FILE *out, const char *text)
         }
 }
 
-static void man_options(FILE *out, const struct opt_spec *const *tables)
+static void man_heading(FILE *out, const char *heading)
 {
-        for (; *tables; tables++) {
-                for (const struct opt_spec *spec = *tables; spec->type != OPT_END; spec++) {
-                        char label[LABEL_MAX];
+        fprintf(out, ".SS \"%s\"\n", heading);
+}
 
-                        option_label(spec, label);
-                        fputs(".TP\n.B ", out);
-                        man_text(out, label + strspn(label, " "));
-                        fputc('\n', out);
-                        man_text(out, spec->help);
-                        fputc('\n', out);
-                }
-        }
+static void man_option(FILE *out, const struct opt_spec *spec)
+{
+        char label[LABEL_MAX];
+
+        option_label(spec, label);
+        fputs(".TP\n.B ", out);
+        man_text(out, label + strspn(label, " "));
+        fputc('\n', out);
+        man_text(out, spec->help);
+        fputc('\n', out);
 }
 
 void render_man(FILE *out)
@@ -131,7 +177,7 @@ void render_man(FILE *out)
                 fprintf(out, ".SH \"VDIPIPE %s\"\n", (*command)->name);
                 man_text(out, (*command)->text);
                 fputc('\n', out);
-                man_options(out, (*command)->options);
+                print_groups(out, (*command)->options, has_many((*command)->options), man_heading, man_option);
                 fputs(".PP\nExample:\n.nf\n", out);
                 man_text(out, (*command)->example);
                 fputs(".fi\n", out);
@@ -139,6 +185,14 @@ void render_man(FILE *out)
         fputs(".SH \"EXIT STATUS\"\n.nf\n", out);
         man_text(out, exit_status_text);
         fputs(".fi\n", out);
+}
+
+static void print_word(FILE *out, const struct opt_spec *spec)
+{
+        bool special = spec->group == OPT_GROUP_SQLITE || spec->group == OPT_GROUP_MSSQL;
+
+        fprintf(out, "--%s%s\t%s%s%s\n", spec->name, spec->value && !spec->optional ? "=" : "",
+                special ? options_heading(spec->group) : "", special ? ": " : "", spec->help);
 }
 
 void render_words(FILE *out, const struct command *command)
@@ -149,9 +203,7 @@ void render_words(FILE *out, const struct command *command)
                                 fprintf(out, "%s\t%s\n", (*each)->name, (*each)->summary);
                 return;
         }
-        for (const struct opt_spec *const *tables = command->options; *tables; tables++)
-                for (const struct opt_spec *spec = *tables; spec->type != OPT_END; spec++)
-                        fprintf(out, "--%s%s\t%s\n", spec->name, spec->value && !spec->optional ? "=" : "", spec->help);
+        print_groups(out, command->options, /* headed= */ false, /* print_heading= */ NULL, print_word);
 }
 
 void render_version(FILE *out)

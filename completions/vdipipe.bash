@@ -5,6 +5,7 @@ _vdipipe() {
         words=$(vdipipe __complete 2>/dev/null | cut -f1)
     elif [[ $current == -* ]]; then
         words=$(vdipipe __complete "${COMP_WORDS[1]}" 2>/dev/null | cut -f1)
+        compopt -o nosort 2>/dev/null # in the order of the help
     else
         words=$(vdipipe __complete "${COMP_WORDS[1]}" operands 2>/dev/null | cut -f1)
         compopt -o default # files, where no set fits

@@ -9,5 +9,5 @@ function __vdipipe_words
         vdipipe __complete $tokens[2] operands 2>/dev/null
     end
 end
-complete -c vdipipe -n 'test (count (commandline -opc)) -lt 2' -f -a '(__vdipipe_words)'
-complete -c vdipipe -n 'test (count (commandline -opc)) -ge 2' -a '(__vdipipe_words)'
+complete -c vdipipe -n 'test (count (commandline -opc)) -lt 2' -f -k -a '(__vdipipe_words)'
+complete -c vdipipe -n 'test (count (commandline -opc)) -ge 2' -k -a '(__vdipipe_words)'

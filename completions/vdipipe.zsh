@@ -7,12 +7,12 @@ _vdipipe() {
         for line in ${(f)"$(vdipipe __complete 2>/dev/null)"}; do
             words_found+=("${line%%$'\t'*}:${line#*$'\t'}")
         done
-        _describe command words_found
+        _describe -V command words_found
     elif [[ ${words[CURRENT]} == -* ]]; then
         for line in ${(f)"$(vdipipe __complete "${words[2]}" 2>/dev/null)"}; do
             words_found+=("${line%%$'\t'*}:${line#*$'\t'}")
         done
-        _describe option words_found -S ''
+        _describe -V option words_found -S ''
     else
         for line in ${(f)"$(vdipipe __complete "${words[2]}" operands 2>/dev/null)"}; do
             words_found+=("${line%%$'\t'*}:${line#*$'\t'}")

@@ -22,13 +22,12 @@ static int run_abort(const struct args *args, struct error *err)
 
 const struct command command_abort = {
         .name = "abort",
+        .topic = TOPIC_SETS,
         .operands = "NAME",
         .summary = "abort a live device set",
         .text = "Does from outside what SignalAbort does: every command of device set NAME that is outstanding ends in "
-                "an "
-                "error,\n"
-                "client and server give up and clean up. The set is aborted when this returns, its processes may still "
-                "be ending.",
+                "an error, client and server give up and clean up. The set is aborted when this returns, its processes "
+                "may still be ending.",
         .example = "  vdipipe abort demo\n",
         .options = OPTION_TABLES(options_group, options_common),
         .operands_max = 1,

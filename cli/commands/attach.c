@@ -132,13 +132,12 @@ static int run_attach(const struct args *args, struct error *err)
 
 const struct command command_attach = {
         .name = "attach",
+        .topic = TOPIC_SETS,
         .operands = "NAME DEVICE [-o FILE | -i FILE | > FILE]",
         .summary = "serve one device of a set that 'vdipipe create' made",
         .text = "Joins the set NAME as soon as a server has configured it, and serves DEVICE: its name in the "
-                "statement, or its\n"
-                "number from 1. All processes of a set succeed or fail together: each gives its FILE its name when the "
-                "server has\n"
-                "said success, and none does when one of them dies or fails.",
+                "statement, or its number from 1. All processes of a set succeed or fail together: each gives its FILE "
+                "its name when the server has said success, and none does when one of them dies or fails.",
         .example = "  vdipipe create demo --devices 2 -o demo.1.vdi &\n"
                    "  vdipipe attach demo 2 -o demo.2.vdi\n",
         .options = OPTION_TABLES(options_files, options_bare, options_writing, options_encrypting, options_decrypting,

@@ -248,14 +248,11 @@ const struct command command_backup = {
         .operands = "DB [-o FILE | > FILE | | COMMAND]",
         .summary = "back a database up to standard output or to files",
         .text = "Writes a consistent image of the SQLite database DB while others read and write it, or has a SQL "
-                "Server on "
-                "this\n"
-                "machine back one of its databases up. DB is a path, sqlite:PATH, mssql://[USER@]HOST[:PORT]/DATABASE, "
-                "or @NAME\n"
-                "(or NAME, where no such file is) for a section of the configuration.\n"
-                "The output is a vdi stream: zstd frames that stock zstd unpacks to the database, and that every "
-                "reader\n"
-                "refuses unless the backup was completed. With -o, FILE appears when it is complete and on disk.",
+                "Server on this machine back one of its databases up. DB is a path, sqlite:PATH, "
+                "mssql://[USER@]HOST[:PORT]/DATABASE, or @NAME (or NAME, where no such file is) for a section of the "
+                "configuration. The output is a vdi stream: zstd frames that stock zstd unpacks to the database, and "
+                "that every reader refuses unless the backup was completed. With -o, FILE appears when it is complete "
+                "and on disk.",
         .example = "  vdipipe backup app.db | zstd > app.vdi.zst\n"
                    "  vdipipe backup app.db --zstd -o '/backup/{db}-{date}.vdi'\n"
                    "  vdipipe backup mssql://sa@localhost/pubs --devices 2 --zstd -o 'pubs.{device}.vdi'\n"

@@ -46,11 +46,11 @@ static int run_config(const struct args *args, struct error *err)
 
 const struct command command_config = {
         .name = "config",
+        .topic = TOPIC_SETS,
         .operands = "[--json] NAME",
         .summary = "wait for a device set's configuration and print it",
         .text = "Waits until device set NAME is there and a server has configured it, then prints what the two agreed "
-                "on: sizes in\n"
-                "bytes, times in milliseconds, features by their published names.",
+                "on: sizes in bytes, times in milliseconds, features by their published names.",
         .example = "  vdipipe config demo\n"
                    "  vdipipe config --open-timeout 5 --json demo | jq .max_transfer_size\n",
         .options = OPTION_TABLES(options_json, options_open, options_group, options_common),

@@ -146,15 +146,14 @@ static int run_create(const struct args *args, struct error *err)
 
 const struct command command_create = {
         .name = "create",
+        .topic = TOPIC_SETS,
         .operands = "NAME [-o FILE... | -i FILE... | > FILE]",
         .summary = "make a device set, and be its client when a server comes",
         .text = "Makes the virtual device set NAME, waits for a server to open it with BACKUP ... TO (or RESTORE ... "
-                "FROM)\n"
-                "VIRTUAL_DEVICE='NAME', and writes what it backs up to the FILEs of -o, or gives it what the FILEs of "
-                "-i hold.\n"
-                "The i-th FILE is the i-th device's, {device} in a name all devices'; other devices are served by "
-                "'vdipipe attach'.\n"
-                "An output FILE appears when the server has said success and everything is on disk.",
+                "FROM) VIRTUAL_DEVICE='NAME', and writes what it backs up to the FILEs of -o, or gives it what the "
+                "FILEs of -i hold. The i-th FILE is the i-th device's, {device} in a name all devices'; other devices "
+                "are served by 'vdipipe attach'. An output FILE appears when the server has said success and "
+                "everything is on disk.",
         .example = "  vdipipe create demo -o demo.vdi\n"
                    "  vdipipe create demo --features tape -i demo.vdi\n",
         .options = OPTION_TABLES(options_files, options_bare, create_options, options_force, options_writing,

@@ -92,12 +92,10 @@ const struct command command_doctor = {
         .operands = "[--run-as USER] [--json]",
         .summary = "look for what would go wrong on this machine",
         .text = "Looks at the configuration files, the folder where device sets meet, limits and folders, and what SQL "
-                "Server\n"
-                "databases need: its library, its account, shared memory. One line a check: ok, warning or fault, what "
-                "was\n"
-                "found, and the remedy; with -q only what is not ok, with --json an array of objects. Exit status 1 if "
-                "there\n"
-                "is a fault. Run it as the user, and in the environment, that the backups will have.",
+                "Server databases need: its library, its account, shared memory. One line a check: ok, warning or "
+                "fault, what was found, and the remedy; with -q only what is not ok, with --json an array of objects. "
+                "Exit status 1 if there is a fault. Run it as the user, and in the environment, that the backups will "
+                "have.",
         .example = "  vdipipe doctor\n"
                    "  sudo vdipipe doctor --run-as mssql\n"
                    "  vdipipe doctor --json | jq -r '.[] | select(.level == \"fault\") | .text'\n",

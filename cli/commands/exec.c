@@ -19,21 +19,17 @@ static int run_exec(const struct args *args, struct error *err)
 
 const struct command command_exec = {
         .name = "exec",
+        .topic = TOPIC_SETS,
         .operands = "STATEMENT | --script FILE NAME",
         .summary = "be the server of a device set",
         .text = "Executes a BACKUP or RESTORE statement of Transact-SQL: joins the device set that it names and moves "
-                "the data of\n"
-                "the SQLite database to or from it. The database's name is a path in brackets, or a section of the "
-                "configuration.\n"
-                "Messages have SQL Server's numbers and go to standard error; results go to standard output.\n"
-                "\n"
+                "the data of the SQLite database to or from it. The database's name is a path in brackets, or a "
+                "section of the configuration. Messages have SQL Server's numbers and go to standard error; results go "
+                "to standard output.\n\n"
                 "With --script, plays a server to the client of the set NAME, for those who write such clients: FILE "
-                "says "
-                "which commands are sent and what has to come back, one statement a line "
-                "(core/script/script.md has the grammar).\n"
-                "The exit status is 0 when the client kept its contract, 1 when not, 2 when the script is wrong, 6 "
-                "when "
-                "its time is over; each failure is a line that names the script's.",
+                "says which commands are sent and what has to come back, one statement a line (core/script/script.md "
+                "has the grammar). The exit status is 0 when the client kept its contract, 1 when not, 2 when the "
+                "script is wrong, 6 when its time is over; each failure is a line that names the script's.",
         .example = "  vdipipe exec \"BACKUP DATABASE [/srv/app.db] TO VIRTUAL_DEVICE='demo' WITH STATS\"\n"
                    "  vdipipe exec \"RESTORE DATABASE [/srv/copy.db] FROM VIRTUAL_DEVICE='demo' WITH REPLACE\"\n"
                    "  vdipipe exec --json \"RESTORE HEADERONLY FROM VIRTUAL_DEVICE='demo'\"\n"

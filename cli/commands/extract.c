@@ -78,11 +78,8 @@ const struct command command_extract = {
         .operands = "[FILE] [-o FILE | > FILE]",
         .summary = "write a device's data without any layer",
         .text = "Takes every layer off FILE, or standard input (with --layer only the outermost), and writes the "
-                "device's data: the SQLite database "
-                "itself, or with\n"
-                "several devices its part of it. What was written before a fault was found cannot be taken back from a "
-                "pipe: heed\n"
-                "the exit status, or use -o.",
+                "device's data: the SQLite database itself, or with several devices its part of it. What was written "
+                "before a fault was found cannot be taken back from a pipe: heed the exit status, or use -o.",
         .example = "  vdipipe extract app.vdi -o app-copy.db\n",
         .options = OPTION_TABLES(extract_options, options_streams, options_reading, options_decrypting,
                                  options_passphrase, options_threads, options_stall, options_progress, options_common),

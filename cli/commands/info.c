@@ -287,13 +287,10 @@ const struct command command_info = {
         .operands = "[--chain] [--json] [FILE...]",
         .summary = "show what a backup says about itself",
         .text = "Shows layers, origin, devices, sizes, and whether the backup is complete and confirmed. A file is "
-                "looked at from both\n"
-                "ends; other input is read through. The content is not checked: that is what verify does. "
-                "Without a key only\n"
-                "the layers down to an encrypted one are shown, and for whom that is. With --json each FILE is one "
-                "line. --chain takes\n"
-                "backups of SQL Servers and shows, for each database, what restores it in which order; it fails when "
-                "something is missing.",
+                "looked at from both ends; other input is read through. The content is not checked: that is what "
+                "verify does. Without a key only the layers down to an encrypted one are shown, and for whom that is. "
+                "With --json each FILE is one line. --chain takes backups of SQL Servers and shows, for each database, "
+                "what restores it in which order; it fails when something is missing.",
         .example = "  vdipipe info app.vdi\n"
                    "  vdipipe info --json /backup/*.vdi | jq -r .time\n"
                    "  vdipipe info --chain /backup/pubs*.vdi\n",

@@ -101,11 +101,9 @@ const struct command command_keygen = {
         .operands = "[-o FILE]",
         .summary = "make a key to encrypt backups for",
         .text = "Makes an age identity. The FILE with the secret key is for --identity when a backup is read; keep it "
-                "away "
-                "from the\n"
-                "machine that is backed up, and keep a copy: without it nobody can read the backups. The public key, "
-                "age1..., is\n"
-                "for --recipient when a backup is written. Without -o the secret key goes to standard output.",
+                "away from the machine that is backed up, and keep a copy: without it nobody can read the backups. The "
+                "public key, age1..., is for --recipient when a backup is written. Without -o the secret key goes to "
+                "standard output.",
         .example = "  vdipipe keygen -o backup.key\n",
         .options = OPTION_TABLES(keygen_options, options_common),
         .run = run_keygen,

@@ -61,15 +61,12 @@ static int run_list(const struct args *args, struct error *err)
 
 const struct command command_list = {
         .name = "list",
+        .topic = TOPIC_SETS,
         .operands = "[--json]",
         .summary = "list the live device sets",
         .text = "Shows each device set that lives, wherever it was made: its state, devices, bytes moved, the "
-                "processes "
-                "that take\n"
-                "part, and its age. With --json it is an array of objects. Sets of others are shown to root, and to "
-                "the "
-                "members of\n"
-                "their --group.",
+                "processes that take part, and its age. With --json it is an array of objects. Sets of others are "
+                "shown to root, and to the members of their --group.",
         .example = "  vdipipe list\n"
                    "  vdipipe list --json | jq -r '.[] | select(.age_ms > 3600000) | .name'\n",
         .options = OPTION_TABLES(options_json, options_group, options_common),

@@ -97,6 +97,7 @@ static int run_list_databases(const struct args *args, struct error *err)
 
 const struct command command_list_databases = {
         .name = "list-databases",
+        .topic = TOPIC_MSSQL,
         .operands = "[-0 | --json] mssql://[USER@]HOST[:PORT]",
         .summary = "list the databases of a SQL Server",
         .text = "Prints the names of the databases that can be backed up, one a line, for a shell loop: all that are "

@@ -159,16 +159,12 @@ const struct command command_restore = {
         .operands = "[DB] [-i FILE... | < FILE]",
         .summary = "restore a database from a backup",
         .text = "Reads what 'vdipipe backup' wrote, also through zstd, or a raw SQLite image, and makes a database of "
-                "it. Without DB\n"
-                "it goes back to where it came from, if the backup was made on this machine. An existing database is "
-                "only touched\n"
-                "with --replace, and stays as it was if anything fails.\n"
-                "\n"
+                "it. Without DB it goes back to where it came from, if the backup was made on this machine. An "
+                "existing database is only touched with --replace, and stays as it was if anything fails.\n\n"
                 "A backup of a SQL Server goes back to one on this machine, mssql://[USER@]HOST[:PORT]/DATABASE, as "
-                "the server says it:\n"
-                "with --recovery, --norecovery or --standby FILE. Its own --replace destroys the old database early, "
-                "so all streams\n"
-                "are read and checked first, which a pipe cannot be (--no-preverify).",
+                "the server says it: with --recovery, --norecovery or --standby FILE. Its own --replace destroys the "
+                "old database early, so all streams are read and checked first, which a pipe cannot be "
+                "(--no-preverify).",
         .example = "  vdipipe restore copy.db < app.vdi\n"
                    "  vdipipe restore --replace -i app.1.vdi\n"
                    "  vdipipe restore mssql://sa@localhost/pubs --norecovery -i pubs.1.vdi\n"

@@ -309,24 +309,20 @@ static int run_serve(const struct args *args, struct error *err)
 
 const struct command command_serve = {
         .name = "serve",
+        .topic = TOPIC_MSSQL,
         .operands = "[--listen ADDRESS] [--database NAME=PATH]...",
         .summary = "be a stand-in SQL Server",
         .text = "Lets SQL Server's clients log in over TDS 7.4 (with encryption off) and run BACKUP and RESTORE "
-                "statements, which\n"
-                "work on SQLite databases: those of the configuration's sections, and those of --database. It answers "
-                "the\n"
-                "questions that backup tools ask (@@VERSION, sys.databases, msdb.dbo.backupset, "
-                "sys.dm_exec_requests, ...)\n"
-                "from what it did. For the tests of backup programs; it is no SQL Server, and knows no other T-SQL.\n"
-                "\n"
+                "statements, which work on SQLite databases: those of the configuration's sections, and those of "
+                "--database. It answers the questions that backup tools ask (@@VERSION, sys.databases, "
+                "msdb.dbo.backupset, sys.dm_exec_requests, ...) from what it did. For the tests of backup programs; it "
+                "is no SQL Server, and knows no other T-SQL.\n\n"
                 "Once it is ready, a line \"listening on ADDRESS\" appears on standard output. SIGTERM and SIGINT end "
-                "it, and what\n"
-                "it is doing; the exit status is 0 then, 5 when the address is taken. -v says what happens.\n"
-                "\n"
-                "Faults: wrong-password, permission-denied, fail-before-open, never-open, fail-after-data[:SIZE],\n"
-                "disconnect[:SIZE], hang[:SIZE], deaf[:SIZE], crash[:SIZE], deny-history, deny-state, no-history,\n"
-                "no-confirmation "
-                "(core/standin/README.md says what each does).",
+                "it, and what it is doing; the exit status is 0 then, 5 when the address is taken. -v says what "
+                "happens.\n\n"
+                "Faults: wrong-password, permission-denied, fail-before-open, never-open, fail-after-data[:SIZE], "
+                "disconnect[:SIZE], hang[:SIZE], deaf[:SIZE], crash[:SIZE], deny-history, deny-state, no-history, "
+                "no-confirmation (core/standin/README.md says what each does).",
         .example = "  vdipipe serve --listen 127.0.0.1:0 --password-file sa.txt --database pubs=/srv/app.db\n"
                    "  vdipipe serve --password-file sa.txt --database pubs=/srv/app.db --fault hang:1M\n"
                    "  vdipipe serve --password-file sa.txt --database pubs --script chain.vds\n",

@@ -28,14 +28,12 @@ static int run_status(const struct args *args, struct error *err)
 
 const struct command command_status = {
         .name = "status",
+        .topic = TOPIC_SETS,
         .operands = "[--json] NAME",
         .summary = "show a live device set",
         .text = "Shows the state of device set NAME, its processes and configuration (the client's wishes until a "
-                "server "
-                "has come),\n"
-                "and for each device what was sent and done: queued commands wait for the client, held ones are being "
-                "executed by\n"
-                "it, and OLDEST is how long it has held the oldest of them.",
+                "server has come), and for each device what was sent and done: queued commands wait for the client, "
+                "held ones are being executed by it, and OLDEST is how long it has held the oldest of them.",
         .example = "  vdipipe status demo\n"
                    "  vdipipe status --json demo | jq '.devices[].held'\n",
         .options = OPTION_TABLES(options_json, options_group, options_common),

@@ -71,8 +71,7 @@ const struct command command_verify = {
         .operands = "[FILE...]",
         .summary = "check backups without restoring them",
         .text = "Reads each FILE, or standard input, to its end and checks everything that the format protects: every "
-                "byte, the\n"
-                "order, the totals, and that the server confirmed the backup.",
+                "byte, the order, the totals, and that the server confirmed the backup.",
         .example = "  vdipipe verify app.1.vdi app.2.vdi\n"
                    "  zstd -dc app.vdi.zst | vdipipe verify\n",
         .options = OPTION_TABLES(options_streams, options_reading, options_decrypting, options_passphrase,

@@ -13,7 +13,7 @@ man=$("$vdipipe" __complete man) || exit 1
 for command in $("$vdipipe" __complete | cut -f1); do
     help=$("$vdipipe" "$command" --help) || complain "$command --help fails"
     [[ $("$vdipipe" help "$command") == "$help" ]] || complain "help $command differs from $command --help"
-    [[ $(wc -L <<<"$help") -le 120 ]] || complain "$command --help is wider than 120 columns"
+    [[ $(wc -L <<<"$help") -le 100 ]] || complain "$command --help is wider than 100 columns"
     while IFS=$'\t' read -r word _; do
         option=${word%=}
         grep -qF -- "$option" <<<"$help" || complain "$command --help lacks $option"

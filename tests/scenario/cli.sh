@@ -52,6 +52,42 @@ test_the_overview_lists_every_command() {
     done
 }
 
+# What a SQLite user needs comes first, what only a SQL Server understands last.
+test_help_is_in_groups() {
+    expect_exit 0 vdipipe backup --help
+    [[ $(grep -E '^ [A-Z].*:$' out) == ' Input and output:
+ Compression and encryption:
+ SQLite:
+ Devices and tuning:
+ Time-outs:
+ Messages and configuration:
+ SQL Server:' ]] || fail "$(grep '^ [A-Z]' out)"
+    [[ $(sed -n '/^ SQLite:/,/^$/s/^ *\(--[a-z-]*\).*/\1/p' out | xargs) == '--max-lock --max-wal --spool-dir --immutable' ]]
+    sed -n '/^ SQL Server:/,/^Example:/p' out | grep -q -- --copy-only
+    vdipipe __complete backup >words
+    [[ $(head -n 1 words) == '--output='* ]]
+    grep -q "^--user=$(printf '\t')SQL Server: " words
+    grep -q "^--max-wal=$(printf '\t')SQLite: " words
+    expect_exit 0 vdipipe __complete man
+    grep -q '^\.SS "SQLite"' out
+    # A few options need no headings.
+    expect_exit 0 vdipipe list --help
+    ! grep -E '^ [A-Z].*:$' out || fail "headings over a handful of options"
+}
+
+test_the_nearest_word_is_offered() {
+    expect_exit 2 vdipipe bakup app.db
+    expect_error "unknown command 'bakup' (did you mean 'backup'?); see 'vdipipe --help'"
+    expect_exit 2 vdipipe help restor
+    expect_error "(did you mean 'restore'?)"
+    expect_exit 2 vdipipe backup --ouput f app.db
+    expect_error "unknown option '--ouput' (did you mean '--output'?); see 'vdipipe backup --help'"
+    expect_exit 2 vdipipe restore --replace=inplace app.db
+    expect_error "in-place, aside (did you mean 'in-place'?)"
+    expect_exit 2 vdipipe __sever
+    ! grep -q 'did you mean' err || fail "a hidden command is offered: $(<err)"
+}
+
 test_the_version_names_the_libraries() {
     expect_exit 0 vdipipe --version
     expect_silence

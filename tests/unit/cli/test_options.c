@@ -161,6 +161,59 @@ static void mistakes_are_named(void **state)
         }
 }
 
+static void the_nearest_word_is_offered(void **state)
+{
+        static const struct {
+                const char *words[6];
+                const char *message;
+        } cases[] = {
+                { { "backup", "--ouptut=f", NULL }, "unknown option '--ouptut' (did you mean '--output'?)" },
+                { { "backup", "--zst", NULL }, "unknown option '--zst' (did you mean '--zstd'?)" },
+                { { "backup", "--stall-time", "1", NULL },
+                  "unknown option '--stall-time' (did you mean '--stall-timeout'?)" },
+                { { "backup", "--ra", NULL }, "unknown option '--ra'" },
+                { { "backup", "--thread-count-of-a-name-that-is-much-too-long", NULL },
+                  "unknown option '--thread-count-of-a-name-that-is-much-too-long'" },
+                { { "restore", "--check=quik", NULL },
+                  "--check does not take 'quik'; it takes one of: none, quick, full (did you mean 'quick'?)" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < COUNT(cases); i++) {
+                struct args args;
+                struct error err = ERROR_INIT;
+
+                assert_int_equal(parse(cases[i].words, &args, &err), -1);
+                assert_string_equal(err.message, cases[i].message);
+                args_deinit(&args);
+        }
+}
+
+static void words_are_near_when_few_letters_differ(void **state)
+{
+        static const struct {
+                const char *typed;
+                const char *word;
+                bool near;
+        } cases[] = {
+                { "restor", "restore", true },  { "rsetore", "restore", true },  { "restorex", "restore", true },
+                { "rextora", "restore", true }, { "rextara", "restore", false }, { "res", "restore", true },
+                { "re", "restore", false },     { "", "restore", false },        { "abc", "abd", true },
+                { "abc", "ade", false },        { "list", "lst", true },         { "xyz", "restore", false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < COUNT(cases); i++) {
+                struct nearest nearest = nearest_to(cases[i].typed, strlen(cases[i].typed));
+
+                nearest_try(&nearest, cases[i].word);
+                if (cases[i].near)
+                        assert_string_equal(nearest.word, cases[i].word);
+                else
+                        assert_null(nearest.word);
+        }
+}
+
 /* Two options of one command with the same name or letter, or without words, would be a mistake in a table. */
 static void tables_are_sound(void **state)
 {
@@ -169,13 +222,13 @@ static void tables_are_sound(void **state)
                 const struct opt_spec *all[64];
                 size_t count = 0;
 
-                for (const struct opt_spec *const *table = (*command)->options; *table; table++)
-                        for (const struct opt_spec *spec = *table; spec->type != OPT_END; spec++)
-                                all[count++] = spec;
+                OPTIONS_EACH(spec, (*command)->options)
+                all[count++] = spec;
                 for (size_t i = 0; i < count; i++) {
                         assert_non_null(all[i]->help);
                         assert_true((all[i]->type == OPT_FLAG) == (all[i]->value == NULL));
                         assert_true(all[i]->offset < sizeof(struct args));
+                        assert_in_range(all[i]->group, 0, OPT_GROUPS - 1);
                         for (size_t j = 0; j < i; j++) {
                                 assert_string_not_equal(all[i]->name, all[j]->name);
                                 assert_true(!all[i]->letter || all[i]->letter != all[j]->letter);
@@ -192,6 +245,8 @@ int main(void)
                 cmocka_unit_test(every_form_of_an_option),
                 cmocka_unit_test(optional_values),
                 cmocka_unit_test(mistakes_are_named),
+                cmocka_unit_test(the_nearest_word_is_offered),
+                cmocka_unit_test(words_are_near_when_few_letters_differ),
                 cmocka_unit_test(tables_are_sound),
         };
 
