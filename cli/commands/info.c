@@ -169,15 +169,15 @@ static void print_findings(const struct args *args, const struct findings *findi
         json_decref(object);
 }
 
-static int add_to_chain(struct backup_chain *chain, const struct findings *findings, struct error *err)
+static int add_to_sequence(struct backup_sequence *sequence, const struct findings *findings, struct error *err)
 {
         const struct reader *reader = findings->input->reader;
 
         if (!reader)
                 return error_raise(err, ERR_KEY, "'%s' is encrypted, so its place in a chain is not known",
                                    findings->input->name);
-        return backup_chain_add(chain, findings->input->name, reader->has_info ? &reader->info : NULL,
-                                findings->report_json, err);
+        return backup_sequence_add(sequence, findings->input->name, reader->has_info ? &reader->info : NULL,
+                                   findings->report_json, err);
 }
 
 /* A bare vdi stream in a file is looked at from both ends. Returns 1 when that told everything. */
@@ -251,35 +251,35 @@ static int info_one(struct reading *reading, const struct args *args, const char
                 if (!reading->context)
                         print_findings(args, &findings);
                 else if (rc == 0)
-                        rc = add_to_chain(reading->context, &findings, err);
+                        rc = add_to_sequence(reading->context, &findings, err);
         }
         free(findings.report_json);
         input_deinit(&input);
         return rc;
 }
 
-static int run_chain(const struct args *args, struct error *err)
+static int run_sequence(const struct args *args, struct error *err)
 {
-        struct backup_chain *chain = backup_chain_new();
+        struct backup_sequence *sequence = backup_sequence_new();
         struct error gap = ERROR_INIT;
         int rc;
 
-        if (!chain)
+        if (!sequence)
                 return error_no_memory(err);
-        rc = reading_run(args, "info", info_one, chain, err);
-        if (err->code != ERR_SIGNAL && backup_chain_print(chain, args->json, stdout, &gap) < 0) {
+        rc = reading_run(args, "info", info_one, sequence, err);
+        if (err->code != ERR_SIGNAL && backup_sequence_print(sequence, args->json, stdout, &gap) < 0) {
                 if (rc < 0)
                         message_error("%s", gap.message);
                 error_keep_first(err, &gap);
                 rc = -1;
         }
-        backup_chain_free(chain);
+        backup_sequence_free(sequence);
         return rc;
 }
 
 static int run_info(const struct args *args, struct error *err)
 {
-        return args->chain ? run_chain(args, err) : reading_run(args, "info", info_one, /* context= */ NULL, err);
+        return args->chain ? run_sequence(args, err) : reading_run(args, "info", info_one, /* context= */ NULL, err);
 }
 
 const struct command command_info = {

@@ -13,7 +13,7 @@
 #include "core/vds/abi.h"
 
 /* One backup set and the files that hold its devices. */
-struct backup {
+struct sequence_backup {
         struct mssql_backup_record record;
         char stream_set[IDENT_UUID_SIZE]; /* "" in a stream without a header */
         uint32_t device_count;            /* 0: not known */
@@ -22,15 +22,17 @@ struct backup {
         size_t file_count;
 };
 
-struct backup_chain {
-        struct backup *backups;
+struct backup_sequence {
+        struct sequence_backup *backups;
         size_t count;
 };
 
-/* The backups of one database that are whole, and their steps. */
-struct group {
-        const struct backup **backups;
-        struct mssql_backup_record *records;
+/* The backups of one database: those that are whole, of which there are steps, and behind them the others. */
+struct sequence_group {
+        const struct mssql_backup_record *like; /* of any of them */
+        const struct sequence_backup **backups;
+        size_t total;
+        struct mssql_backup_record *records; /* of the whole ones */
         struct mssql_step *steps;
         size_t count;
         size_t used;     /* steps that apply */
@@ -39,54 +41,50 @@ struct group {
 
 _Static_assert(VDS_DEVICES_MAX <= 64, "devices fit into a word");
 
-static int raise_memory(struct error *err)
-{
-        return error_no_memory(err);
-}
-
 /* ---- gathering ---- */
 
-struct backup_chain *backup_chain_new(void)
+struct backup_sequence *backup_sequence_new(void)
 {
-        return calloc(1, sizeof(struct backup_chain));
+        return calloc(1, sizeof(struct backup_sequence));
 }
 
-void backup_chain_free(struct backup_chain *chain)
+void backup_sequence_free(struct backup_sequence *sequence)
 {
-        if (!chain)
+        if (!sequence)
                 return;
-        for (size_t i = 0; i < chain->count; i++) {
-                for (size_t j = 0; j < chain->backups[i].file_count; j++)
-                        free(chain->backups[i].files[j]);
-                free(chain->backups[i].files);
+        for (size_t i = 0; i < sequence->count; i++) {
+                for (size_t j = 0; j < sequence->backups[i].file_count; j++)
+                        free(sequence->backups[i].files[j]);
+                free(sequence->backups[i].files);
         }
-        free(chain->backups);
-        free(chain);
+        free(sequence->backups);
+        free(sequence);
 }
 
-static bool same_set(const struct backup *a, const struct backup *b)
+static bool is_same_set(const struct sequence_backup *a, const struct sequence_backup *b)
 {
         if (*a->record.backup_set && *b->record.backup_set)
                 return strcasecmp(a->record.backup_set, b->record.backup_set) == 0;
         return *a->stream_set && strcmp(a->stream_set, b->stream_set) == 0;
 }
 
-static struct backup *find_or_add(struct backup_chain *chain, const struct backup *like)
+static struct sequence_backup *sequence_find_or_add(struct backup_sequence *sequence,
+                                                    const struct sequence_backup *like)
 {
-        struct backup *backups;
+        struct sequence_backup *backups;
 
-        for (size_t i = 0; i < chain->count; i++)
-                if (same_set(&chain->backups[i], like))
-                        return &chain->backups[i];
-        backups = reallocarray(chain->backups, chain->count + 1, sizeof *backups);
+        for (size_t i = 0; i < sequence->count; i++)
+                if (is_same_set(&sequence->backups[i], like))
+                        return &sequence->backups[i];
+        backups = reallocarray(sequence->backups, sequence->count + 1, sizeof *backups);
         if (!backups)
                 return NULL;
-        chain->backups = backups;
-        backups[chain->count] = *like;
-        return &backups[chain->count++];
+        sequence->backups = backups;
+        backups[sequence->count] = *like;
+        return &backups[sequence->count++];
 }
 
-static int add_file(struct backup *backup, const char *file)
+static int backup_add_file(struct sequence_backup *backup, const char *file)
 {
         char **files = reallocarray(backup->files, backup->file_count + 1, sizeof *files);
 
@@ -100,11 +98,11 @@ static int add_file(struct backup *backup, const char *file)
         return 0;
 }
 
-int backup_chain_add(struct backup_chain *chain, const char *file, const struct stream_info *info,
-                     const char *report_json, struct error *err)
+int backup_sequence_add(struct backup_sequence *sequence, const char *file, const struct stream_info *info,
+                        const char *report_json, struct error *err)
 {
-        struct backup like = { .device_count = info ? info->device_count : 0 };
-        struct backup *backup;
+        struct sequence_backup like = { .device_count = info ? info->device_count : 0 };
+        struct sequence_backup *backup;
 
         if (mssql_record_decode(report_json ? report_json : "", &like.record, err) < 0) {
                 error_prefix(err, "'%s': ", file);
@@ -113,53 +111,64 @@ int backup_chain_add(struct backup_chain *chain, const char *file, const struct 
         }
         if (info)
                 memcpy(like.stream_set, info->set_id, sizeof like.stream_set);
-        backup = find_or_add(chain, &like);
-        if (!backup || add_file(backup, file) < 0)
-                return raise_memory(err);
+        backup = sequence_find_or_add(sequence, &like);
+        if (!backup || backup_add_file(backup, file) < 0)
+                return error_no_memory(err);
         if (info && info->device < VDS_DEVICES_MAX)
                 backup->devices |= UINT64_C(1) << info->device;
         return 0;
 }
 
-static uint32_t devices_there(const struct backup *backup)
+static uint32_t devices_there(const struct sequence_backup *backup)
 {
         return (uint32_t)__builtin_popcountll(backup->devices);
 }
 
-static bool is_whole(const struct backup *backup)
+static bool is_whole(const struct sequence_backup *backup)
 {
         return devices_there(backup) >= backup->device_count;
 }
 
 /* ---- one database ---- */
 
-static void group_deinit(struct group *group)
+static void group_deinit(struct sequence_group *group)
 {
         free(group->backups);
         free(group->records);
         free(group->steps);
 }
 
-static int group_init(struct group *group, const struct backup_chain *chain, const struct mssql_backup_record *like)
+static int group_init(struct sequence_group *group, const struct backup_sequence *sequence,
+                      const struct mssql_backup_record *like)
 {
-        *group = (struct group){ .lsn = "" };
-        group->backups = calloc(chain->count, sizeof(const struct backup *));
-        group->records = calloc(chain->count, sizeof *group->records);
-        group->steps = calloc(chain->count, sizeof *group->steps);
+        *group = (struct sequence_group){ .like = like, .lsn = "" };
+        group->backups = calloc(sequence->count, sizeof(const struct sequence_backup *));
+        group->records = calloc(sequence->count, sizeof *group->records);
+        group->steps = calloc(sequence->count, sizeof *group->steps);
         if (!group->backups || !group->records || !group->steps)
                 return -1;
-        for (size_t i = 0; i < chain->count; i++) {
-                const struct backup *backup = &chain->backups[i];
+        for (int whole = 1; whole >= 0; whole--)
+                for (size_t i = 0; i < sequence->count; i++) {
+                        const struct sequence_backup *backup = &sequence->backups[i];
 
-                if (!mssql_record_same_database(&backup->record, like) || !is_whole(backup))
-                        continue;
-                group->backups[group->count] = backup;
-                group->records[group->count++] = backup->record;
-        }
+                        if (is_whole(backup) != whole || !mssql_record_same_database(&backup->record, like))
+                                continue;
+                        group->backups[group->total++] = backup;
+                        if (whole)
+                                group->records[group->count++] = backup->record;
+                }
         return mssql_sequence(group->records, group->count, group->steps, &group->used, &group->lsn);
 }
 
-static const char *type_name(char type)
+/* The i-th backup: the steps in their order, then what lacks devices, for which *ret_step is NULL. */
+static const struct sequence_backup *group_backup(const struct sequence_group *group, size_t i,
+                                                  const struct mssql_step **ret_step)
+{
+        *ret_step = i < group->count ? &group->steps[i] : NULL;
+        return group->backups[*ret_step ? (*ret_step)->record : i];
+}
+
+static const char *record_type_name(char type)
 {
         static const struct {
                 char type;
@@ -177,7 +186,7 @@ static const char *type_name(char type)
 
 /* ---- for people ---- */
 
-static const struct table_column columns[] = {
+static const struct table_column group_columns[] = {
         { .head = "STEP", .number = true },
         { .head = "TYPE" },
         { .head = "STARTED" },
@@ -187,7 +196,7 @@ static const struct table_column columns[] = {
         { .head = "REMARK" },
 };
 
-static char *join_files(const struct backup *backup)
+static char *backup_join_files(const struct sequence_backup *backup)
 {
         char *text = NULL;
         size_t size;
@@ -203,21 +212,7 @@ static char *join_files(const struct backup *backup)
         return NULL;
 }
 
-static void add_row(struct table *table, const char *step, const struct backup *backup, const char *remark)
-{
-        CLEANUP(freep) char *files = join_files(backup);
-        const struct mssql_backup_record *record = &backup->record;
-
-        table_add(table, step);
-        table_addf(table, "%s%s", type_name(record->type), record->copy_only ? " copy-only" : "");
-        table_add(table, record->started);
-        table_add(table, record->first_lsn);
-        table_add(table, record->last_lsn);
-        table_add(table, files ? files : "");
-        table_add(table, remark);
-}
-
-static void add_steps(struct table *table, const struct group *group)
+static void group_add_remark(struct table *table, const struct sequence_backup *backup, const struct mssql_step *step)
 {
         static const char *const remarks[MSSQL_STEP_STATES] = {
                 [MSSQL_STEP_APPLIES] = " ",
@@ -229,38 +224,39 @@ static void add_steps(struct table *table, const struct group *group)
                 [MSSQL_STEP_UNKNOWN] = "not worked out",
         };
 
-        for (size_t i = 0; i < group->count; i++) {
-                const struct mssql_step *step = &group->steps[i];
-                char number[24] = "";
-                char remark[sizeof step->missing + 32];
+        if (step)
+                table_addf(table, "%s%s", remarks[step->state], step->missing);
+        else
+                table_addf(table, "INCOMPLETE: has %u of %u devices", devices_there(backup), backup->device_count);
+}
 
-                if (i < group->used)
-                        snprintf(number, sizeof number, "%zu", i + 1);
-                snprintf(remark, sizeof remark, "%s%s", remarks[step->state], step->missing);
-                add_row(table, number, group->backups[step->record], remark);
+static void group_add_rows(struct table *table, const struct sequence_group *group)
+{
+        for (size_t i = 0; i < group->total; i++) {
+                const struct mssql_step *step;
+                const struct sequence_backup *backup = group_backup(group, i, &step);
+                const struct mssql_backup_record *record = &backup->record;
+                CLEANUP(freep) char *files = backup_join_files(backup);
+
+                table_addf(table, i < group->used ? "%zu" : "", i + 1);
+                table_addf(table, "%s%s", record_type_name(record->type), record->copy_only ? " copy-only" : "");
+                table_add(table, record->started);
+                table_add(table, record->first_lsn);
+                table_add(table, record->last_lsn);
+                table_add(table, files ? files : "");
+                group_add_remark(table, backup, step);
         }
 }
 
-static int print_table(const struct backup_chain *chain, const struct group *group,
-                       const struct mssql_backup_record *like, FILE *out)
+static int group_print_table(const struct sequence_group *group, FILE *out)
 {
-        CLEANUP(freep) char *database = text_escape(like->database, strlen(like->database));
-        CLEANUP(freep) char *server = text_escape(like->server, strlen(like->server));
+        CLEANUP(freep) char *database = text_escape(group->like->database, strlen(group->like->database));
+        CLEANUP(freep) char *server = text_escape(group->like->server, strlen(group->like->server));
         struct table table;
         bool failed;
 
-        table_init(&table, columns, sizeof columns / sizeof columns[0]);
-        add_steps(&table, group);
-        for (size_t i = 0; i < chain->count; i++) {
-                const struct backup *backup = &chain->backups[i];
-                char remark[64];
-
-                if (is_whole(backup) || !mssql_record_same_database(&backup->record, like))
-                        continue;
-                snprintf(remark, sizeof remark, "INCOMPLETE: has %u of %u devices", devices_there(backup),
-                         backup->device_count);
-                add_row(&table, "", backup, remark);
-        }
+        table_init(&table, group_columns, sizeof group_columns / sizeof group_columns[0]);
+        group_add_rows(&table, group);
         fprintf(out, "database %s of server %s\n", database ? database : "?", server ? server : "?");
         table_print(&table, out);
         failed = table.failed;
@@ -274,7 +270,7 @@ static int print_table(const struct backup_chain *chain, const struct group *gro
 
 /* ---- for programs ---- */
 
-static json_t *backup_json(const struct backup *backup, const char *state)
+static json_t *backup_json(const struct sequence_backup *backup, const char *state)
 {
         const struct mssql_backup_record *record = &backup->record;
         json_t *files = json_array();
@@ -282,113 +278,97 @@ static json_t *backup_json(const struct backup *backup, const char *state)
         for (size_t i = 0; i < backup->file_count; i++)
                 json_array_append_new(files, json_shown(backup->files[i]));
         return json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:s, s:s, s:o}", "state", state, "type",
-                         type_name(record->type), "backup_set", record->backup_set, "copy_only", record->copy_only,
-                         "started", json_shown(record->started), "finished", json_shown(record->finished), "first_lsn",
-                         record->first_lsn, "last_lsn", record->last_lsn, "files", files);
+                         record_type_name(record->type), "backup_set", record->backup_set, "copy_only",
+                         record->copy_only, "started", json_shown(record->started), "finished",
+                         json_shown(record->finished), "first_lsn", record->first_lsn, "last_lsn", record->last_lsn,
+                         "files", files);
 }
 
-static json_t *steps_json(const struct backup_chain *chain, const struct group *group,
-                          const struct mssql_backup_record *like)
+static json_t *group_json(const struct sequence_group *group)
 {
-        json_t *steps = json_array();
+        json_t *backups = json_array();
 
-        for (size_t i = 0; i < group->count; i++) {
-                const struct mssql_step *step = &group->steps[i];
-                json_t *object =
-                        backup_json(group->backups[step->record], mssql_step_state_name(group->steps[i].state));
+        for (size_t i = 0; i < group->total; i++) {
+                const struct mssql_step *step;
+                const struct sequence_backup *backup = group_backup(group, i, &step);
+                json_t *object = backup_json(backup, step ? mssql_step_state_name(step->state) : "incomplete");
 
                 if (i < group->used)
                         json_object_set_new(object, "step", json_integer((json_int_t)i + 1));
-                if (*step->missing)
+                if (step && *step->missing)
                         json_object_set_new(object, "missing", json_shown(step->missing));
-                json_array_append_new(steps, object);
+                if (!step) {
+                        json_object_set_new(object, "devices", json_integer(backup->device_count));
+                        json_object_set_new(object, "devices_there", json_integer(devices_there(backup)));
+                }
+                json_array_append_new(backups, object);
         }
-        for (size_t i = 0; i < chain->count; i++) {
-                const struct backup *backup = &chain->backups[i];
-                json_t *object;
-
-                if (is_whole(backup) || !mssql_record_same_database(&backup->record, like))
-                        continue;
-                object = backup_json(backup, "incomplete");
-                json_object_set_new(object, "devices", json_integer(backup->device_count));
-                json_object_set_new(object, "devices_there", json_integer(devices_there(backup)));
-                json_array_append_new(steps, object);
-        }
-        return steps;
-}
-
-static int print_json(const struct backup_chain *chain, const struct group *group,
-                      const struct mssql_backup_record *like, FILE *out)
-{
-        return json_print(json_pack("{s:o, s:o, s:s, s:o}", "database", json_shown(like->database), "server",
-                                    json_shown(like->server), "lsn", group->lsn, "backups",
-                                    steps_json(chain, group, like)),
-                          out, /* err= */ NULL);
+        return json_pack("{s:o, s:o, s:s, s:o}", "database", json_shown(group->like->database), "server",
+                         json_shown(group->like->server), "lsn", group->lsn, "backups", backups);
 }
 
 /* ---- the whole ---- */
 
 /* Keeps the first reason why the database cannot be restored to the newest backup. */
-static void judge(const struct backup_chain *chain, const struct group *group, const struct mssql_backup_record *like,
-                  struct error *verdict)
+static void group_judge(const struct sequence_group *group, struct error *verdict)
 {
         struct error own = ERROR_INIT;
 
-        for (size_t i = 0; i < chain->count && !error_is_set(&own); i++)
-                if (!is_whole(&chain->backups[i]) && mssql_record_same_database(&chain->backups[i].record, like))
-                        error_raise(&own, ERR_FAILED, "'%s' is one of %u devices, and not all are given",
-                                    chain->backups[i].files[0], chain->backups[i].device_count);
         if (group->used == 0)
-                error_raise(&own, ERR_FAILED, "database '%s' has no full backup here", like->database);
+                error_raise(&own, ERR_FAILED, "database '%s' has no full backup here", group->like->database);
+        else if (group->total > group->count)
+                error_raise(&own, ERR_FAILED, "'%s' is one of %u devices, and not all are given",
+                            group->backups[group->count]->files[0], group->backups[group->count]->device_count);
         for (size_t i = group->used; i < group->count && !error_is_set(&own); i++) {
-                const struct mssql_step *step = &group->steps[i];
-                const struct mssql_backup_record *record = &group->records[step->record];
-                const char *file = group->backups[step->record]->files[0];
+                const struct mssql_step *step;
+                const struct sequence_backup *backup = group_backup(group, i, &step);
 
                 if (step->state == MSSQL_STEP_GAP)
-                        error_raise(&own, ERR_FAILED, "there is a gap before '%s': it needs %s", file, step->missing);
-                else if (step->state == MSSQL_STEP_DAMAGED && mssql_lsn_compare(record->last_lsn, group->lsn) > 0)
+                        error_raise(&own, ERR_FAILED, "there is a gap before '%s': it needs %s", backup->files[0],
+                                    step->missing);
+                else if (step->state == MSSQL_STEP_DAMAGED &&
+                         mssql_lsn_compare(backup->record.last_lsn, group->lsn) > 0)
                         error_raise(&own, ERR_FAILED,
-                                    "'%s' was taken of a damaged database, and nothing stands in for "
-                                    "it",
-                                    file);
+                                    "'%s' was taken of a damaged database, and nothing stands in for it",
+                                    backup->files[0]);
         }
         error_keep_first(verdict, &own);
 }
 
 /* Of those before it, only one that was shown itself has shown this one, too: what names no family may be akin to two
  * databases that are not akin to each other. */
-static bool is_first_of_database(const struct backup_chain *chain, const bool *shown, size_t index)
+static bool is_first_of_database(const struct backup_sequence *sequence, const bool *shown, size_t index)
 {
         for (size_t i = 0; i < index; i++)
-                if (shown[i] && mssql_record_same_database(&chain->backups[i].record, &chain->backups[index].record))
+                if (shown[i] &&
+                    mssql_record_same_database(&sequence->backups[i].record, &sequence->backups[index].record))
                         return false;
         return true;
 }
 
-int backup_chain_print(const struct backup_chain *chain, bool json, FILE *out, struct error *err)
+int backup_sequence_print(const struct backup_sequence *sequence, bool json, FILE *out, struct error *err)
 {
-        CLEANUP(freep) bool *shown = calloc(chain->count + 1, sizeof *shown);
+        CLEANUP(freep) bool *shown = calloc(sequence->count + 1, sizeof *shown);
         struct error verdict = ERROR_INIT;
 
         if (!shown)
-                return raise_memory(err);
-        for (size_t i = 0; i < chain->count; i++) {
-                const struct mssql_backup_record *like = &chain->backups[i].record;
-                struct group group;
+                return error_no_memory(err);
+        for (size_t i = 0; i < sequence->count; i++) {
+                struct sequence_group group;
                 int rc;
 
-                shown[i] = is_first_of_database(chain, shown, i);
+                shown[i] = is_first_of_database(sequence, shown, i);
                 if (!shown[i])
                         continue;
-                rc = group_init(&group, chain, like);
+                rc = group_init(&group, sequence, &sequence->backups[i].record);
                 if (rc == 0)
-                        rc = json ? print_json(chain, &group, like, out) : print_table(chain, &group, like, out);
+                        rc = json ? json_print(group_json(&group), out, /* err= */ NULL)
+                                  : group_print_table(&group, out);
                 if (rc == 0)
-                        judge(chain, &group, like, &verdict);
+                        group_judge(&group, &verdict);
                 group_deinit(&group);
                 if (rc < 0)
-                        return raise_memory(err);
+                        return error_no_memory(err);
         }
         if (!error_is_set(&verdict))
                 return 0;

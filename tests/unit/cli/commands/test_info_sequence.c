@@ -26,7 +26,7 @@ struct file {
 };
 
 /* With a family and a time of its own. */
-static int add_odd(struct backup_chain *chain, const struct file *file, const char *family, const char *started,
+static int add_odd(struct backup_sequence *sequence, const struct file *file, const char *family, const char *started,
                    struct error *err)
 {
         struct mssql_backup_record record = { .type = file->type };
@@ -42,25 +42,25 @@ static int add_odd(struct backup_chain *chain, const struct file *file, const ch
         snprintf(record.last_lsn, sizeof record.last_lsn, "%s", file->last);
         json = mssql_record_encode(&record);
         assert_non_null(json);
-        return backup_chain_add(chain, file->name, file->device_count ? &info : NULL, json, err);
+        return backup_sequence_add(sequence, file->name, file->device_count ? &info : NULL, json, err);
 }
 
-static int add(struct backup_chain *chain, const struct file *file, struct error *err)
+static int add(struct backup_sequence *sequence, const struct file *file, struct error *err)
 {
         char started[32];
 
         snprintf(started, sizeof started, "2026-01-02 03:04:%02u.000", file->number);
-        return add_odd(chain, file, "", started, err);
+        return add_odd(sequence, file, "", started, err);
 }
 
-static char *print_chain(const struct backup_chain *chain, bool json, struct error *ret_err)
+static char *print_chain(const struct backup_sequence *sequence, bool json, struct error *ret_err)
 {
         char *text = NULL;
         size_t size;
         FILE *out = open_memstream(&text, &size);
 
         *ret_err = (struct error)ERROR_INIT;
-        backup_chain_print(chain, json, out, ret_err);
+        backup_sequence_print(sequence, json, out, ret_err);
         fclose(out);
         return text;
 }
@@ -68,15 +68,15 @@ static char *print_chain(const struct backup_chain *chain, bool json, struct err
 /* What is printed, allocated; *ret_err is how it ended. */
 static char *print(const struct file *files, size_t count, bool json, struct error *ret_err)
 {
-        struct backup_chain *chain = backup_chain_new();
+        struct backup_sequence *sequence = backup_sequence_new();
         char *text;
 
         *ret_err = (struct error)ERROR_INIT;
         for (size_t i = 0; i < count; i++)
-                if (add(chain, &files[i], ret_err) < 0)
+                if (add(sequence, &files[i], ret_err) < 0)
                         fail_msg("%s", ret_err->message);
-        text = print_chain(chain, json, ret_err);
-        backup_chain_free(chain);
+        text = print_chain(sequence, json, ret_err);
+        backup_sequence_free(sequence);
         return text;
 }
 
@@ -218,15 +218,15 @@ static void test_families(void **state)
         };
         static const char *const families[] = { "aaaaaaaa-0000-0000-0000-000000000000", "",
                                                 "bbbbbbbb-0000-0000-0000-000000000000" };
-        struct backup_chain *chain = backup_chain_new();
+        struct backup_sequence *sequence = backup_sequence_new();
         CLEANUP(freep) char *text = NULL;
         struct error err = ERROR_INIT;
 
         (void)state;
         for (size_t i = 0; i < COUNT(files); i++)
-                assert_int_equal(add_odd(chain, &files[i], families[i], "2026-01-02", &err), 0);
-        text = print_chain(chain, /* json= */ false, &err);
-        backup_chain_free(chain);
+                assert_int_equal(add_odd(sequence, &files[i], families[i], "2026-01-02", &err), 0);
+        text = print_chain(sequence, /* json= */ false, &err);
+        backup_sequence_free(sequence);
         assert_non_null(strstr(text, "b.vdi"));
         assert_int_equal(err.code, ERR_FAILED);
 }
@@ -234,28 +234,28 @@ static void test_families(void **state)
 static void test_a_time_that_is_no_text(void **state)
 {
         static const struct file file = { "a.vdi", 'D', 1, "10", "11", "pubs", 0, 1 };
-        struct backup_chain *chain = backup_chain_new();
+        struct backup_sequence *sequence = backup_sequence_new();
         CLEANUP(freep) char *text = NULL;
         struct error err = ERROR_INIT;
 
         (void)state;
-        assert_int_equal(add_odd(chain, &file, "", "\xff", &err), 0);
-        text = print_chain(chain, /* json= */ true, &err);
-        backup_chain_free(chain);
+        assert_int_equal(add_odd(sequence, &file, "", "\xff", &err), 0);
+        text = print_chain(sequence, /* json= */ true, &err);
+        backup_sequence_free(sequence);
         assert_non_null(strstr(text, "a.vdi"));
 }
 
 static void test_no_record(void **state)
 {
-        struct backup_chain *chain = backup_chain_new();
+        struct backup_sequence *sequence = backup_sequence_new();
         struct error err = ERROR_INIT;
 
         (void)state;
-        assert_int_equal(backup_chain_add(chain, "f", NULL, NULL, &err), -1);
+        assert_int_equal(backup_sequence_add(sequence, "f", NULL, NULL, &err), -1);
         assert_int_equal(err.code, ERR_FAILED);
         assert_string_equal(err.message, "'f': there is no record of a SQL Server's backup");
-        backup_chain_free(chain);
-        backup_chain_free(NULL);
+        backup_sequence_free(sequence);
+        backup_sequence_free(NULL);
 }
 
 int main(void)
