@@ -11,6 +11,7 @@
 #include "core/base/fd_io.h"
 #include "core/base/text.h"
 
+/* Set before threads are started. */
 static bool quiet;
 static bool verbose;
 static bool on_terminal;
@@ -23,9 +24,11 @@ void message_init(const struct args *args)
         on_terminal = isatty(STDERR_FILENO);
 }
 
-static bool wants_summary(void)
+static bool is_wanted(enum message_kind kind)
 {
-        return !quiet && (verbose || on_terminal);
+        if (kind == MESSAGE_KIND_SUMMARY)
+                return !quiet && (verbose || on_terminal);
+        return kind == MESSAGE_KIND_ERROR || (!quiet && (verbose || kind != MESSAGE_KIND_VERBOSE));
 }
 
 void message_set_line_clearer(void (*clear)(void))
@@ -54,14 +57,19 @@ static void say_unsayable(void)
         fd_write_full(STDERR_FILENO, line, sizeof line - 1, /* cancel= */ NULL);
 }
 
-static __attribute__((format(printf, 2, 0))) void say(const char *kind, const char *format, va_list args)
+void message_say(enum message_kind kind, const char *format, ...)
 {
         CLEANUP(freep) char *text = NULL;
         CLEANUP(freep) char *safe = NULL;
         CLEANUP(freep) char *line = NULL;
+        va_list args;
         int length;
 
+        if (!is_wanted(kind))
+                return;
+        va_start(args, format);
         length = vasprintf(&text, format, args);
+        va_end(args);
         if (length < 0) {
                 text = NULL;
                 say_unsayable();
@@ -70,7 +78,8 @@ static __attribute__((format(printf, 2, 0))) void say(const char *kind, const ch
         safe = text_escape(text, (size_t)length);
         if (safe)
                 hide_secrets(safe);
-        length = asprintf(&line, "vdipipe: %s%s\n", kind, safe ? safe : "out of memory");
+        length = asprintf(&line, "vdipipe: %s%s\n", kind == MESSAGE_KIND_WARNING ? "warning: " : "",
+                          safe ? safe : "out of memory");
         if (length < 0) {
                 line = NULL;
                 say_unsayable();
@@ -79,57 +88,4 @@ static __attribute__((format(printf, 2, 0))) void say(const char *kind, const ch
         if (clear_line)
                 clear_line();
         fd_write_full(STDERR_FILENO, line, (size_t)length, /* cancel= */ NULL);
-}
-
-void message_error(const char *format, ...)
-{
-        va_list args;
-
-        va_start(args, format);
-        say("", format, args);
-        va_end(args);
-}
-
-void message_warning(const char *format, ...)
-{
-        va_list args;
-
-        if (quiet)
-                return;
-        va_start(args, format);
-        say("warning: ", format, args);
-        va_end(args);
-}
-
-void message_summary(const char *format, ...)
-{
-        va_list args;
-
-        if (!wants_summary())
-                return;
-        va_start(args, format);
-        say("", format, args);
-        va_end(args);
-}
-
-void message_notice(const char *format, ...)
-{
-        va_list args;
-
-        if (quiet)
-                return;
-        va_start(args, format);
-        say("", format, args);
-        va_end(args);
-}
-
-void message_verbose(const char *format, ...)
-{
-        va_list args;
-
-        if (!verbose || quiet)
-                return;
-        va_start(args, format);
-        say("", format, args);
-        va_end(args);
 }

@@ -9,9 +9,9 @@
 #include "cli/databases/database.h"
 #include "cli/commands/exec_signals.h"
 #include "cli/message.h"
-#include "cli/commands/exec_results.h"
 #include "cli/run/set_options.h"
 #include "cli/run/tracing.h"
+#include "cli/text/results.h"
 #include "core/base/cleanup.h"
 #include "core/base/fault.h"
 #include "core/servers/events.h"
@@ -53,10 +53,7 @@ static void on_results(const struct result_set *results, void *execution_at)
 {
         struct execution *execution = execution_at;
 
-        if (execution->args->json)
-                results_print_json(results, stdout, &execution->shown);
-        else
-                results_print_table(results, stdout, &execution->shown);
+        results_print(results, execution->args->json, stdout, &execution->shown);
 }
 
 static void on_abortable(void (*abort_run)(void *run), void *run, void *execution_at)

@@ -1,30 +1,26 @@
 #include "cli/databases/rows.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "cli/text/json.h"
+#include "cli/text/results.h"
 #include "cli/text/table.h"
 
 enum { TABLE_WIDEST = 12 /* columns; more of them would not fit a terminal */ };
 
-static void free_texts(char **texts, size_t count)
-{
-        for (size_t i = 0; i < count; i++)
-                free(texts[i]);
-        free(texts);
-}
-
 void rows_deinit(struct rows *rows)
 {
-        free_texts(rows->names, rows->column_count);
-        free_texts(rows->cells, rows->row_count * rows->column_count);
+        for (size_t i = 0; i < rows->column_count; i++)
+                free(rows->names[i]);
+        for (size_t i = 0; i < rows->row_count * rows->column_count; i++)
+                free((void *)(uintptr_t)rows->cells[i].text);
+        free(rows->names);
+        free(rows->cells);
         *rows = (struct rows){ 0 };
 }
 
-static bool take_names(struct rows *rows, const struct mssql_row *row)
+static bool rows_take_names(struct rows *rows, const struct mssql_row *row)
 {
         size_t count = row->count;
 
@@ -43,21 +39,23 @@ static bool take_names(struct rows *rows, const struct mssql_row *row)
 }
 
 /* All cells of a row are there, or none. */
-static bool take_row(struct rows *rows, const struct mssql_row *row)
+static bool rows_take_cells(struct rows *rows, const struct mssql_row *row)
 {
         size_t count = row->count;
         size_t used = rows->row_count * count;
-        char **cells = count == rows->column_count && used + count <= ROWS_CELLS_MAX
-                               ? realloc(rows->cells, (used + count) * sizeof *cells)
-                               : NULL;
+        struct result_cell *cells = count == rows->column_count && used + count <= ROWS_CELLS_MAX
+                                            ? reallocarray(rows->cells, used + count, sizeof *cells)
+                                            : NULL;
         bool whole = cells;
 
         if (!cells)
                 return false;
         rows->cells = cells;
         for (size_t i = 0; i < count; i++) {
-                cells[used + i] = row->texts[i] ? strdup(row->texts[i]) : NULL;
-                whole = whole && (!row->texts[i] || cells[used + i]);
+                cells[used + i] = (struct result_cell){ .kind = row->texts[i] ? RESULT_TEXT : RESULT_NULL };
+                if (row->texts[i])
+                        cells[used + i].text = strdup(row->texts[i]);
+                whole = whole && (!row->texts[i] || cells[used + i].text);
         }
         rows->row_count++;
         return whole;
@@ -67,22 +65,22 @@ void rows_add(struct rows *rows, const struct mssql_row *row)
 {
         if (rows->failed)
                 return;
-        if (!rows->names && !take_names(rows, row))
+        if (!rows->names && !rows_take_names(rows, row))
                 rows->failed = true;
         else
-                rows->failed = !take_row(rows, row);
+                rows->failed = !rows_take_cells(rows, row);
 }
 
 const char *rows_cell(const struct rows *rows, size_t row, const char *name)
 {
         for (size_t i = 0; i < rows->column_count; i++)
                 if (strcasecmp(rows->names[i], name) == 0)
-                        return rows->cells[row * rows->column_count + i];
+                        return rows->cells[row * rows->column_count + i].text;
         return NULL;
 }
 
 /* One value a line; text that came from a backup is escaped, as in any table. */
-static void print_list(const struct rows *rows, FILE *out)
+static void rows_print_list(const struct rows *rows, FILE *out)
 {
         static const struct table_column columns[] = { { .head = "COLUMN" }, { .head = "VALUE" } };
 
@@ -91,7 +89,7 @@ static void print_list(const struct rows *rows, FILE *out)
 
                 table_init(&table, columns, 2);
                 for (size_t i = 0; i < rows->column_count; i++) {
-                        const char *cell = rows->cells[row * rows->column_count + i];
+                        const char *cell = rows->cells[row * rows->column_count + i].text;
 
                         table_add(&table, rows->names[i]);
                         table_add(&table, cell ? cell : "NULL");
@@ -103,53 +101,18 @@ static void print_list(const struct rows *rows, FILE *out)
         }
 }
 
-static void print_table(const struct rows *rows, FILE *out)
-{
-        struct table_column columns[TABLE_WIDEST] = { 0 };
-        struct table table;
-
-        for (size_t i = 0; i < rows->column_count; i++)
-                columns[i].head = rows->names[i];
-        table_init(&table, columns, rows->column_count);
-        for (size_t i = 0; i < rows->row_count * rows->column_count; i++)
-                table_add(&table, rows->cells[i] ? rows->cells[i] : "NULL");
-        table_print(&table, out);
-        table_deinit(&table);
-}
-
-static int print_json(const struct rows *rows, FILE *out, struct error *err)
-{
-        json_t *array = json_array();
-        int rc = array ? 0 : -1;
-
-        for (size_t row = 0; rc == 0 && row < rows->row_count; row++) {
-                json_t *object = json_object();
-
-                for (size_t i = 0; rc == 0 && i < rows->column_count; i++) {
-                        const char *cell = rows->cells[row * rows->column_count + i];
-
-                        rc = json_object_set_new(object, rows->names[i], cell ? json_string(cell) : json_null());
-                }
-                if (json_array_append_new(array, object) < 0)
-                        rc = -1;
-        }
-        if (rc == 0)
-                return json_print(array, out, err);
-        json_decref(array);
-        return error_no_memory(err);
-}
-
 int rows_print(const struct rows *rows, bool json, FILE *out, struct error *err)
 {
+        const struct result_set results = { .columns = (const char *const *)rows->names,
+                                            .column_count = rows->column_count,
+                                            .cells = rows->cells,
+                                            .row_count = rows->row_count };
+
         if (rows->failed)
                 return error_raise(err, ERR_PROTOCOL,
-                                   "the server's answer cannot be shown: it is too large, or not of "
-                                   "one shape");
-        if (json)
-                return print_json(rows, out, err);
-        if (rows->column_count > TABLE_WIDEST)
-                print_list(rows, out);
-        else if (rows->column_count)
-                print_table(rows, out);
+                                   "the server's answer cannot be shown: it is too large, or not of one shape");
+        if (json || (rows->column_count && rows->column_count <= TABLE_WIDEST))
+                return results_print(&results, json, out, err);
+        rows_print_list(rows, out);
         return 0;
 }

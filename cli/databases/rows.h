@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/mssql/mssql.h"
+#include "core/servers/events.h"
 
 enum {
         ROWS_COLUMNS_MAX = 128,
@@ -19,7 +20,7 @@ enum {
 struct rows {
         char **names;
         size_t column_count;
-        char **cells; /* row by row; NULL is NULL */
+        struct result_cell *cells; /* row by row; their texts are owned here */
         size_t row_count;
         bool failed; /* rows are missing: memory is short, or there were too many, or of two shapes */
 };

@@ -1,4 +1,4 @@
-#include "cli/commands/exec_results.h"
+#include "cli/text/results.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -6,7 +6,7 @@
 #include "cli/text/json.h"
 #include "cli/text/table.h"
 
-int results_print_table(const struct result_set *results, FILE *out, struct error *err)
+static int results_print_table(const struct result_set *results, FILE *out, struct error *err)
 {
         struct table_column columns[TABLE_COLUMNS_MAX] = { 0 };
         size_t count = results->column_count < TABLE_COLUMNS_MAX ? results->column_count : TABLE_COLUMNS_MAX;
@@ -35,7 +35,7 @@ int results_print_table(const struct result_set *results, FILE *out, struct erro
         return failed ? error_no_memory(err) : 0;
 }
 
-static json_t *cell_json(const struct result_cell *cell)
+static json_t *result_cell_json(const struct result_cell *cell)
 {
         switch (cell->kind) {
         case RESULT_NUMBER:
@@ -47,7 +47,7 @@ static json_t *cell_json(const struct result_cell *cell)
         }
 }
 
-int results_print_json(const struct result_set *results, FILE *out, struct error *err)
+static int results_print_json(const struct result_set *results, FILE *out, struct error *err)
 {
         json_t *rows = json_array();
         int rc = rows ? 0 : -1;
@@ -57,7 +57,7 @@ int results_print_json(const struct result_set *results, FILE *out, struct error
 
                 for (size_t i = 0; rc == 0 && i < results->column_count; i++)
                         rc = json_object_set_new(object, results->columns[i],
-                                                 cell_json(&results->cells[row * results->column_count + i]));
+                                                 result_cell_json(&results->cells[row * results->column_count + i]));
                 if (json_array_append_new(rows, object) < 0)
                         rc = -1;
         }
@@ -65,4 +65,9 @@ int results_print_json(const struct result_set *results, FILE *out, struct error
                 return json_print(rows, out, err);
         json_decref(rows);
         return error_no_memory(err);
+}
+
+int results_print(const struct result_set *results, bool json, FILE *out, struct error *err)
+{
+        return json ? results_print_json(results, out, err) : results_print_table(results, out, err);
 }
