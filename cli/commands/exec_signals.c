@@ -3,13 +3,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "cli/signals.h"
 #include "core/base/cleanup.h"
 
 struct exec_signals {
@@ -24,7 +23,7 @@ struct exec_signals {
         void *run;
 };
 
-static void take_signal(struct exec_signals *signals)
+static void exec_signals_take(struct exec_signals *signals)
 {
         struct signalfd_siginfo info;
 
@@ -50,26 +49,12 @@ static void *signals_main(void *signals_at)
                 if (poll(fds, 2, -1) < 0 && errno != EINTR)
                         break;
                 if (fds[0].revents & POLLIN)
-                        take_signal(signals);
+                        exec_signals_take(signals);
         }
         return NULL;
 }
 
-static void block_signals(struct exec_signals *signals, sigset_t *mask)
-{
-        static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
-
-        sigemptyset(mask);
-        for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-                struct sigaction action;
-
-                if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-                        sigaddset(mask, numbers[i]);
-        }
-        pthread_sigmask(SIG_BLOCK, mask, &signals->old_mask);
-}
-
-static void release(struct exec_signals *signals)
+static void exec_signals_free(struct exec_signals *signals)
 {
         fd_closep(&signals->signal_fd);
         fd_closep(&signals->stop_fd);
@@ -88,7 +73,8 @@ int exec_signals_start(struct exec_signals **ret_signals, struct error *err)
         if (!signals)
                 return error_no_memory(err);
         pthread_mutex_init(&signals->lock, NULL);
-        block_signals(signals, &mask);
+        signals_that_end(&mask, /* with_quit= */ false);
+        pthread_sigmask(SIG_BLOCK, &mask, &signals->old_mask);
         signals->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
         signals->stop_fd = eventfd(0, EFD_CLOEXEC);
         if (signals->signal_fd < 0 || signals->stop_fd < 0)
@@ -96,7 +82,7 @@ int exec_signals_start(struct exec_signals **ret_signals, struct error *err)
         if (!result)
                 result = pthread_create(&signals->thread, NULL, signals_main, signals);
         if (result) {
-                release(signals);
+                exec_signals_free(signals);
                 return error_raise_errno(err, result, "cannot watch for signals");
         }
         *ret_signals = signals;
@@ -116,10 +102,8 @@ void exec_signals_set_abort(struct exec_signals *signals, void (*abort_run)(void
 void exec_signals_check(struct exec_signals *signals, struct error *err)
 {
         pthread_mutex_lock(&signals->lock);
-        if (signals->number) {
-                error_raise(err, ERR_SIGNAL, "ended by signal %d (%s)", signals->number, strsignal(signals->number));
-                err->sys_errno = signals->number;
-        }
+        if (signals->number)
+                signals_raise(signals->number, err);
         pthread_mutex_unlock(&signals->lock);
 }
 
@@ -130,5 +114,5 @@ void exec_signals_stop(struct exec_signals *signals)
         while (write(signals->stop_fd, &one, sizeof one) < 0 && errno == EINTR)
                 ;
         pthread_join(signals->thread, NULL);
-        release(signals);
+        exec_signals_free(signals);
 }

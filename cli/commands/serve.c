@@ -2,7 +2,6 @@
  * serve.c - a stand-in SQL Server
  */
 #include <errno.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "cli/databases/database.h"
 #include "cli/commands/exec_statement.h"
 #include "cli/message.h"
+#include "cli/signals.h"
 #include "cli/text/secrets.h"
 #include "cli/run/set_options.h"
 #include "codecs/base/secret.h"
@@ -254,20 +254,12 @@ static void release(struct service *service)
 
 /* ---- the run ---- */
 
-/* Signals that end the server, unless whoever started it ignores them.
- * They are blocked in every thread from here on. */
+/* The signals are blocked in every thread from here on. */
 static int watch_signals(int *ret_fd, struct error *err)
 {
-        static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
         sigset_t mask;
 
-        sigemptyset(&mask);
-        for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-                struct sigaction action;
-
-                if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-                        sigaddset(&mask, numbers[i]);
-        }
+        signals_that_end(&mask, /* with_quit= */ false);
         pthread_sigmask(SIG_BLOCK, &mask, NULL);
         *ret_fd = signalfd(-1, &mask, SFD_CLOEXEC);
         return *ret_fd < 0 ? error_raise_errno(err, errno, "cannot watch for signals") : 0;

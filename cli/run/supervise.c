@@ -11,6 +11,7 @@
 
 #include "cli/exit_status.h"
 #include "cli/message.h"
+#include "cli/signals.h"
 #include "core/base/cleanup.h"
 #include "core/base/deadline.h"
 #include "core/base/fd_io.h"
@@ -23,8 +24,6 @@ enum {
         INTERRUPT_MS = 20,      /* between two interruptions of workers that have not left yet */
         INTERRUPT_SIGNAL = SIGUSR1,
 };
-
-static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
 struct supervisor {
         pthread_t thread;
@@ -78,8 +77,7 @@ static void take_signal(struct supervisor *supervisor)
 
         if (read(supervisor->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
                 return;
-        error_raise(&reason, ERR_SIGNAL, "ended by signal %u (%s)", info.ssi_signo, strsignal((int)info.ssi_signo));
-        reason.sys_errno = (int)info.ssi_signo;
+        signals_raise((int)info.ssi_signo, &reason);
         cancel(supervisor, &reason);
 }
 
@@ -266,19 +264,6 @@ static void *watch(void *argument)
         }
 }
 
-static void ending_signal_set(sigset_t *set)
-{
-        sigemptyset(set);
-        for (size_t i = 0; i < sizeof ending_signals / sizeof ending_signals[0]; i++) {
-                struct sigaction action;
-
-                /* What the caller told us to ignore (nohup) stays ignored. */
-                if (sigaction(ending_signals[i], NULL, &action) == 0 && action.sa_handler == SIG_IGN)
-                        continue;
-                sigaddset(set, ending_signals[i]);
-        }
-}
-
 static void supervisor_free(struct supervisor *supervisor)
 {
         fd_closep(&supervisor->signal_fd);
@@ -303,7 +288,7 @@ int supervisor_start(int64_t stall_timeout_ms, struct progress *progress, struct
         supervisor->stall_timeout_ns = stall_timeout_ms * 1000000;
         supervisor->progress = progress;
         sigaction(INTERRUPT_SIGNAL, &action, NULL);
-        ending_signal_set(&set);
+        signals_that_end(&set, /* with_quit= */ true);
         pthread_sigmask(SIG_BLOCK, &set, NULL);
         supervisor->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         supervisor->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -9,6 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "cli/signals.h"
 #include "codecs/age/age.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
@@ -88,11 +89,8 @@ static int ask(const struct quiet_terminal *terminal, const char *question, cons
         } while (!caught && n < 0 && errno == EINTR);
         fault = n < 0 ? errno : 0;
         fd_write_full(terminal->fd, "\n", 1, /* cancel= */ NULL);
-        if (caught) {
-                error_raise(err, ERR_SIGNAL, "ended by signal %d (%s)", (int)caught, strsignal(caught));
-                err->sys_errno = caught;
-                return -1;
-        }
+        if (caught)
+                return signals_raise(caught, err);
         if (fault)
                 return error_raise_errno(err, fault, "the terminal gives no %s", what);
         if (n == 0 || answer[n - 1] != '\n')

@@ -39,7 +39,7 @@ allow codecs/age core/base/ codecs/base/ codecs/ends/ends.h
 allow codecs core/base/ codecs/base/ codecs/ends/ codecs/stream/ codecs/age/
 allow codecs/drives core/base/ codecs/
 
-shared='cli/(args|options|command|config|message|exit_status|render)\.h'
+shared='cli/(args|options|command|config|message|exit_status|nearest|render|signals)\.h'
 below="codecs/|$vds|core/(base/|servers/|mssql/(mssql|statement|history)\\.h|sqlite/(format|sqlite)\\.h|sqlvdi/(engine|library)\\.h)"
 public="$below|core/(script/run|tsql/(statement|lexer)|standin/standin)\\.h"
 allow cli "$shared" "$below"
