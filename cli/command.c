@@ -25,6 +25,8 @@ const struct opt_spec options_progress[] = {
                       "auto (a bar on a terminal), never, plain (lines) or json (one object a line)"),
         OPTION_NUMBER(MESSAGES, "progress-fd", progress_fd, 0, 1 << 20,
                       "write progress to descriptor N instead of standard error"),
+        OPTION_SECONDS(TIMEOUTS, "stall-timeout", stall_timeout_ms, 1, 604800000,
+                       "give up when input or output stands still for so long (default: 600)"),
         { .type = OPT_END },
 };
 
@@ -61,12 +63,6 @@ const struct opt_spec options_lock[] = {
         { .type = OPT_END },
 };
 
-const struct opt_spec options_stall[] = {
-        OPTION_SECONDS(TIMEOUTS, "stall-timeout", stall_timeout_ms, 1, 604800000,
-                       "give up when input or output stands still for so long (default: 600)"),
-        { .type = OPT_END },
-};
-
 const struct opt_spec options_trace[] = {
         OPTION_STRING(DEVICES, "trace", 0, "FILE", trace,
                       "write one JSON line for each command and completion of the devices to FILE"),
@@ -78,22 +74,9 @@ const struct opt_spec options_files[] = {
                        "write what the server backs up to FILE, which appears when that has succeeded; {db} (the set's "
                        "name) {date} {device} are replaced"),
         OPTION_STRINGS(FILES, "input", 'i', "FILE", inputs, "give the server what FILE holds"),
-        { .type = OPT_END },
-};
-
-const struct opt_spec options_bare[] = {
         OPTION_FLAG(FILES, "raw", 0, raw,
                     "write the bare data, without any protection against truncation; with -i, give the server FILE's "
                     "bytes as they are"),
-        { .type = OPT_END },
-};
-
-const struct opt_spec options_writing[] = {
-        { OPT_FIELDS(NUMBER, CODING, "zstd", 'z', "LEVEL", OPT_PLACE(int64_t, zstd_level), ZSTD_LEVEL_MIN,
-                     ZSTD_LEVEL_MAX, NULL, "compress, at LEVEL from -7 to 22 (default: 3)"),
-          .optional = true, .given_offset = OPT_PLACE(bool, zstd), .fallback = ZSTD_LEVEL_DEFAULT },
-        OPTION_FLAG(CODING, "zstd-long", 0, zstd_long,
-                    "with --zstd: find repetitions over 32 MiB instead of 4; takes more memory"),
         { .type = OPT_END },
 };
 
@@ -110,15 +93,5 @@ const struct opt_spec options_json[] = {
 
 const struct opt_spec options_streams[] = {
         OPTION_STRINGS(FILES, "input", 'i', "FILE", inputs, "the same as FILE"),
-        { .type = OPT_END },
-};
-
-const struct opt_spec options_reading[] = {
-        OPTION_FLAG(
-                FILES, "accept-unconfirmed", 0, accept_unconfirmed,
-                "do without the verdict: take data that is complete though no server said that its backup succeeded"),
-        OPTION_SIZE(DEVICES, "memory-limit", memory_limit, 1 << 20, (int64_t)1 << 32,
-                    "largest window of a foreign zstd frame (default: 8M), and what trying a passphrase may take "
-                    "(default: 256M)"),
         { .type = OPT_END },
 };

@@ -59,20 +59,16 @@ extern const struct command command_complete;
 
 /* Tables shared by several commands. */
 extern const struct opt_spec options_common[];      /* how much to say */
-extern const struct opt_spec options_progress[];    /* of a transfer */
+extern const struct opt_spec options_progress[];    /* of a transfer, and when it stands still */
 extern const struct opt_spec options_set[];         /* shape of the device set */
 extern const struct opt_spec options_open[];        /* time-out of the other side's coming */
 extern const struct opt_spec options_server_wait[]; /* the server's, for the client */
 extern const struct opt_spec options_force[];       /* what becomes of an existing output */
 extern const struct opt_spec options_lock[];        /* how long a backup may keep writers out */
-extern const struct opt_spec options_stall[];       /* time-out of input and output */
 extern const struct opt_spec options_trace[];       /* what is written about a set's commands */
 extern const struct opt_spec options_files[];       /* files behind devices */
-extern const struct opt_spec options_bare[];        /* devices' data without a stream around it */
-extern const struct opt_spec options_writing[];     /* how streams are written */
 extern const struct opt_spec options_threads[];     /* how much the codecs work at a time */
 extern const struct opt_spec options_json[];        /* output for programs */
 extern const struct opt_spec options_streams[];     /* streams given as files */
-extern const struct opt_spec options_reading[];     /* how streams are read */
 
 #endif

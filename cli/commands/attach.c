@@ -140,9 +140,8 @@ const struct command command_attach = {
                 "its name when the server has said success, and none does when one of them dies or fails.",
         .example = "  vdipipe create demo --devices 2 -o demo.1.vdi &\n"
                    "  vdipipe attach demo 2 -o demo.2.vdi\n",
-        .options = OPTION_TABLES(options_files, options_bare, options_writing, options_encrypting, options_decrypting,
-                                 options_passphrase, options_threads, options_reading, options_group, options_open,
-                                 options_stall, options_trace, options_progress, options_common),
+        .options = OPTION_TABLES(options_files, options_writing, options_reading, options_passphrase, options_threads,
+                                 options_group, options_open, options_trace, options_progress, options_common),
         .operands_max = 2,
         .run = run_attach,
 };

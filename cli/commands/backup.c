@@ -258,10 +258,9 @@ const struct command command_backup = {
                    "  vdipipe backup mssql://sa@localhost/pubs --devices 2 --zstd -o 'pubs.{device}.vdi'\n"
                    "  vdipipe backup mssql://sa@localhost/pubs --type log -o '/backup/{db}-{type}-{date}.vdi'\n",
         .options = OPTION_TABLES(backup_options, options_force, options_lock, options_backup_sqlite, options_writing,
-                                 options_encrypting, options_passphrase, options_threads, options_set, options_open,
-                                 options_group, options_server_wait, options_stall, options_mssql_login, options_sqlvdi,
-                                 options_server_timeout, options_statement_mssql, options_backup_mssql, options_trace,
-                                 options_progress, options_common),
+                                 options_passphrase, options_threads, options_set, options_open, options_group,
+                                 options_server_wait, options_mssql_login, options_sqlvdi, options_statement_mssql,
+                                 options_backup_mssql, options_trace, options_progress, options_common),
         .operands_max = 1,
         .takes_database = true,
         .run = run_backup,

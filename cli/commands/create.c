@@ -156,9 +156,8 @@ const struct command command_create = {
                 "everything is on disk.",
         .example = "  vdipipe create demo -o demo.vdi\n"
                    "  vdipipe create demo --features tape -i demo.vdi\n",
-        .options = OPTION_TABLES(options_files, options_bare, create_options, options_force, options_writing,
-                                 options_encrypting, options_decrypting, options_passphrase, options_threads,
-                                 options_reading, options_group, options_open, options_server_wait, options_stall,
+        .options = OPTION_TABLES(options_files, create_options, options_force, options_writing, options_reading,
+                                 options_passphrase, options_threads, options_group, options_open, options_server_wait,
                                  options_trace, options_progress, options_common),
         .operands_max = 1,
         .run = run_create,

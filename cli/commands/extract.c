@@ -81,8 +81,8 @@ const struct command command_extract = {
                 "device's data: the SQLite database itself, or with several devices its part of it. What was written "
                 "before a fault was found cannot be taken back from a pipe: heed the exit status, or use -o.",
         .example = "  vdipipe extract app.vdi -o app-copy.db\n",
-        .options = OPTION_TABLES(extract_options, options_streams, options_reading, options_decrypting,
-                                 options_passphrase, options_threads, options_stall, options_progress, options_common),
+        .options = OPTION_TABLES(extract_options, options_streams, options_reading, options_passphrase, options_threads,
+                                 options_progress, options_common),
         .operands_max = 1,
         .run = run_extract,
 };

@@ -294,8 +294,8 @@ const struct command command_info = {
         .example = "  vdipipe info app.vdi\n"
                    "  vdipipe info --json /backup/*.vdi | jq -r .time\n"
                    "  vdipipe info --chain /backup/pubs*.vdi\n",
-        .options = OPTION_TABLES(own_options, options_json, options_streams, options_reading, options_decrypting,
-                                 options_passphrase, options_stall, options_progress, options_common),
+        .options = OPTION_TABLES(own_options, options_json, options_streams, options_reading, options_passphrase,
+                                 options_progress, options_common),
         .operands_max = 1 << 20,
         .run = run_info,
 };

@@ -170,11 +170,10 @@ const struct command command_restore = {
                    "  vdipipe restore mssql://sa@localhost/pubs --norecovery -i pubs.1.vdi\n"
                    "  vdipipe restore mssql://sa@localhost/copy --recovery --move-to /data -i pubs.1.vdi\n"
                    "  vdipipe restore mssql://sa@localhost --header-only -i pubs.1.vdi\n",
-        .options = OPTION_TABLES(restore_options, options_restore_sqlite, options_reading, options_decrypting,
-                                 options_passphrase, options_threads, options_set, options_open, options_server_wait,
-                                 options_group, options_stall, options_mssql_login, options_sqlvdi,
-                                 options_server_timeout, options_statement_mssql, options_restore_mssql, options_trace,
-                                 options_progress, options_common),
+        .options = OPTION_TABLES(restore_options, options_restore_sqlite, options_reading, options_passphrase,
+                                 options_threads, options_set, options_open, options_server_wait, options_group,
+                                 options_mssql_login, options_sqlvdi, options_statement_mssql, options_restore_mssql,
+                                 options_trace, options_progress, options_common),
         .operands_max = 1,
         .takes_database = true,
         .run = run_restore,

@@ -74,8 +74,8 @@ const struct command command_verify = {
                 "byte, the order, the totals, and that the server confirmed the backup.",
         .example = "  vdipipe verify app.1.vdi app.2.vdi\n"
                    "  zstd -dc app.vdi.zst | vdipipe verify\n",
-        .options = OPTION_TABLES(options_streams, options_reading, options_decrypting, options_passphrase,
-                                 options_threads, options_stall, options_progress, options_common),
+        .options = OPTION_TABLES(options_streams, options_reading, options_passphrase, options_threads,
+                                 options_progress, options_common),
         .operands_max = 1 << 20,
         .run = run_verify,
 };

@@ -17,10 +17,6 @@ const struct opt_spec options_statement_mssql[] = {
         OPTION_FLAG(FILES, "checksum", 0, checksum,
                     "have the server check every page; with SQL Server the default for backups, while a restore checks "
                     "what checksums there are"),
-        { .type = OPT_END },
-};
-
-const struct opt_spec options_server_timeout[] = {
         OPTION_SECONDS(MSSQL, "server-timeout", server_timeout_ms, 0, 604800000,
                        "give up when SQL Server gives no sign of life for so long (default: never)"),
         { .type = OPT_END },

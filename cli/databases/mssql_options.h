@@ -12,7 +12,6 @@
 #include "core/base/error.h"
 
 extern const struct opt_spec options_statement_mssql[]; /* of backups and restores */
-extern const struct opt_spec options_server_timeout[];
 
 /* What two flags that contradict each other say: *ret is true for the first. The command line has the last word over
  * the configuration; both at once are ERR_USAGE; neither gives `otherwise`. */

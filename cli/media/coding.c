@@ -8,7 +8,12 @@
 #include "cli/text/secrets.h"
 #include "core/base/cleanup.h"
 
-const struct opt_spec options_encrypting[] = {
+const struct opt_spec options_writing[] = {
+        { OPT_FIELDS(NUMBER, CODING, "zstd", 'z', "LEVEL", OPT_PLACE(int64_t, zstd_level), ZSTD_LEVEL_MIN,
+                     ZSTD_LEVEL_MAX, NULL, "compress, at LEVEL from -7 to 22 (default: 3)"),
+          .optional = true, .given_offset = OPT_PLACE(bool, zstd), .fallback = ZSTD_LEVEL_DEFAULT },
+        OPTION_FLAG(CODING, "zstd-long", 0, zstd_long,
+                    "with --zstd: find repetitions over 32 MiB instead of 4; takes more memory"),
         OPTION_STRINGS(CODING, "recipient", 'r', "age1...", recipients,
                        "encrypt, so that the owner of this public key can read it; may be repeated"),
         OPTION_STRINGS(CODING, "recipients-file", 'R', "FILE", recipients_files,
@@ -17,9 +22,15 @@ const struct opt_spec options_encrypting[] = {
         { .type = OPT_END },
 };
 
-const struct opt_spec options_decrypting[] = {
+const struct opt_spec options_reading[] = {
         OPTION_STRINGS(CODING, "identity", 0, "FILE", identities,
                        "decrypt with the secret keys in FILE, as 'vdipipe keygen' makes them; may be repeated"),
+        OPTION_FLAG(
+                FILES, "accept-unconfirmed", 0, accept_unconfirmed,
+                "do without the verdict: take data that is complete though no server said that its backup succeeded"),
+        OPTION_SIZE(DEVICES, "memory-limit", memory_limit, 1 << 20, (int64_t)1 << 32,
+                    "largest window of a foreign zstd frame (default: 8M), and what trying a passphrase may take "
+                    "(default: 256M)"),
         { .type = OPT_END },
 };
 

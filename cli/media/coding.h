@@ -24,8 +24,8 @@ struct coding {
         char json[CODING_WORDS_MAX];       /* ",\"recipients\":[...],\"recipient_count\":19"; "" */
 };
 
-extern const struct opt_spec options_encrypting[]; /* for whom */
-extern const struct opt_spec options_decrypting[]; /* with what */
+extern const struct opt_spec options_writing[];    /* how streams are written, and for whom */
+extern const struct opt_spec options_reading[];    /* how streams are read, and with what keys */
 extern const struct opt_spec options_passphrase[]; /* for both */
 
 /* Do the options of compression fit together? */
