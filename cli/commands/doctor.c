@@ -1,53 +1,18 @@
 /*
  * doctor.c - what would go wrong on this machine
  */
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cli/command.h"
-#include "cli/commands/doctor.h"
+#include "cli/commands/doctor_checks.h"
 #include "cli/text/json.h"
 #include "cli/run/set_options.h"
 #include "cli/run/sqlvdi.h"
-#include "core/base/cleanup.h"
-#include "core/base/text.h"
 
 static const struct opt_spec doctor_options[] = {
         OPTION_STRING(SQLITE, "spool-dir", 0, "FOLDER", spool_dir, "look at FOLDER as the one to spool to"),
         { .type = OPT_END },
 };
-
-static const char *const level_names[] = {
-        [DOCTOR_OK] = "ok",
-        [DOCTOR_WARNING] = "warning",
-        [DOCTOR_FAULT] = "fault",
-};
-
-/* Escaped like a line, which also makes UTF-8 of whatever a path holds. */
-static void add_object(struct doctor *doctor, enum doctor_level level, const char *check, const char *text)
-{
-        json_array_append_new(doctor->checks,
-                              json_pack("{s:s, s:s, s:s}", "check", check, "level", level_names[level], "text", text));
-}
-
-void doctor_say(struct doctor *doctor, enum doctor_level level, const char *check, const char *format, ...)
-{
-        CLEANUP(freep) char *shown = NULL;
-        char text[2048];
-        va_list args;
-
-        va_start(args, format);
-        vsnprintf(text, sizeof text, format, args);
-        va_end(args);
-        shown = text_escape(text, strlen(text));
-        doctor->counts[level]++;
-        if (doctor->checks)
-                add_object(doctor, level, check, shown ? shown : "");
-        else if (level != DOCTOR_OK || !doctor->args->quiet)
-                printf("%-7s  %s: %s\n", level_names[level], check, shown ? shown : "");
-}
 
 /* Its values for all commands are what the other checks go by. */
 static void look_at_configuration(struct doctor *doctor, struct args *args, struct config **config)

@@ -2,7 +2,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/commands/doctor.h"
+#include "cli/commands/doctor_checks.h"
 #include "cli/run/set_options.h"
 #include "core/base/ident.h"
 #include "core/vds/vds.h"

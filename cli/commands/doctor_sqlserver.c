@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/commands/doctor.h"
+#include "cli/commands/doctor_checks.h"
 #include "cli/run/progress.h"
 #include "cli/run/run_as.h"
 #include "cli/run/sqlvdi.h"

@@ -14,7 +14,7 @@
 #include <sqlite3.h>
 #include <zstd.h>
 
-#include "cli/commands/doctor.h"
+#include "cli/commands/doctor_checks.h"
 #include "cli/run/progress.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"

@@ -23,7 +23,7 @@
 #include "core/script/run.h"
 #include "core/standin/standin.h"
 
-static const struct opt_spec options_serve[] = {
+static const struct opt_spec serve_options[] = {
         OPTION_STRING(MAIN, "listen", 0, "ADDRESS", listen,
                       "HOST:PORT to listen on; port 0 is any free one (default: 127.0.0.1:1433)"),
         OPTION_FLAG(MAIN, "allow-remote", 0, allow_remote,
@@ -50,10 +50,8 @@ static const struct opt_spec options_serve[] = {
 /* What the options come to, and what they are kept in. */
 struct service {
         struct standin_options options;
-        struct standin_database *databases;
+        struct standin_database *databases; /* names and paths are owned here */
         size_t count;
-        char **texts; /* names and paths */
-        size_t text_count;
         char *password;
         char *data_dir;
         char *spool_dir;
@@ -63,51 +61,41 @@ struct service {
 
 /* ---- databases ---- */
 
-static const char *keep(struct service *service, char *text, struct error *err)
-{
-        char **grown = reallocarray(service->texts, service->text_count + 1, sizeof *grown);
-
-        if (!grown || !text) {
-                free(text);
-                error_no_memory(err);
-                return NULL;
-        }
-        service->texts = grown;
-        return grown[service->text_count++] = text;
-}
-
-static int add_database(struct service *service, const char *name, const char *path)
+/* Takes the path over, also when it fails; NULL: none. */
+static int service_add_database(struct service *service, const char *name, size_t name_size, char *path,
+                                struct error *err)
 {
         struct standin_database *grown = reallocarray(service->databases, service->count + 1, sizeof *grown);
+        char *own_name = strndup(name, name_size);
 
-        if (!grown)
-                return -1;
-        service->databases = grown;
-        grown[service->count++] = (struct standin_database){ .name = name, .path = path };
+        if (grown)
+                service->databases = grown;
+        if (!grown || !own_name) {
+                free(own_name);
+                free(path);
+                return error_no_memory(err);
+        }
+        grown[service->count++] = (struct standin_database){ .name = own_name, .path = path };
         return 0;
 }
 
 /* A database of the configuration that is no SQLite's is somebody else's. */
-static int add_section(struct service *service, const char *section, const char *text, struct error *err)
+static int service_add_section(struct service *service, const char *section, const char *text, struct error *err)
 {
         struct database database = { 0 };
         struct error unfit = ERROR_INIT;
-        const char *path;
+        int rc = 0;
 
-        if (database_parse_file(text, &database, &unfit) < 0) {
+        if (database_parse_file(text, &database, &unfit) < 0)
                 message_verbose("[%s] of the configuration is left out: %s", section, unfit.message);
-                database_deinit(&database);
-                return 0;
-        }
-        path = keep(service, take_ptr(&database.path), err);
+        else
+                rc = service_add_database(service, section, strlen(section), take_ptr(&database.path), err);
         database_deinit(&database);
-        if (path && add_database(service, section, path) < 0)
-                return error_no_memory(err);
-        return path ? 0 : -1;
+        return rc;
 }
 
 /* Of what came before `index`; the server's names know no case. */
-static bool was_named(const struct string_list *given, size_t index)
+static bool was_given_before(const struct string_list *given, size_t index)
 {
         size_t length = strcspn(given->items[index], "=");
 
@@ -119,42 +107,33 @@ static bool was_named(const struct string_list *given, size_t index)
 }
 
 /* "NAME=PATH" */
-static int add_given(struct service *service, const struct args *args, const char *text, struct error *err)
+static int service_add_given(struct service *service, const struct args *args, const char *text, struct error *err)
 {
         const char *equals = strchr(text, '=');
         struct database database = { 0 };
-        const char *path = NULL;
-        const char *name;
+        int rc = 0;
 
         if (!equals && !args->script)
                 return error_raise(err, ERR_USAGE, "--database %s: which file? Write --database NAME=PATH", text);
-        name = keep(service, strndup(text, equals ? (size_t)(equals - text) : strlen(text)), err);
-        if (!name)
-                return -1;
-        if (equals) {
-                if (database_parse_file(equals + 1, &database, err) < 0) {
-                        database_deinit(&database);
-                        return -1;
-                }
-                path = keep(service, take_ptr(&database.path), err);
-                database_deinit(&database);
-                if (!path)
-                        return -1;
-        }
-        return add_database(service, name, path) < 0 ? error_no_memory(err) : 0;
+        if (equals)
+                rc = database_parse_file(equals + 1, &database, err);
+        if (rc == 0)
+                rc = service_add_database(service, text, strcspn(text, "="), take_ptr(&database.path), err);
+        database_deinit(&database);
+        return rc;
 }
 
-static int add_databases(struct service *service, const struct args *args, struct error *err)
+static int service_add_databases(struct service *service, const struct args *args, struct error *err)
 {
         for (const char *section = NULL; (section = config_next_database(args->config, section));)
-                if (add_section(service, section, config_database(args->config, section), err) < 0)
+                if (service_add_section(service, section, config_database(args->config, section), err) < 0)
                         return -1;
         for (size_t i = 0; i < args->databases.count; i++) {
                 const char *text = args->databases.items[i];
 
-                if (was_named(&args->databases, i))
+                if (was_given_before(&args->databases, i))
                         return error_raise(err, ERR_USAGE, "--database %s: that name was given before", text);
-                if (add_given(service, args, text, err) < 0)
+                if (service_add_given(service, args, text, err) < 0)
                         return -1;
         }
         return 0;
@@ -162,7 +141,7 @@ static int add_databases(struct service *service, const struct args *args, struc
 
 /* ---- the other options ---- */
 
-static int read_password(struct service *service, const struct args *args, struct error *err)
+static int service_read_password(struct service *service, const struct args *args, struct error *err)
 {
         const char *variable = getenv("VDIPIPE_PASSWORD_FILE");
         const struct secret_source source = {
@@ -179,7 +158,7 @@ static int read_password(struct service *service, const struct args *args, struc
         return secret_read_password(&source, &service->password, err);
 }
 
-static int read_faults(struct service *service, const struct args *args, struct error *err)
+static int service_read_faults(struct service *service, const struct args *args, struct error *err)
 {
         bool scripted = args->script || args->restore_script;
 
@@ -194,7 +173,7 @@ static int read_faults(struct service *service, const struct args *args, struct 
         return 0;
 }
 
-static int find_folders(struct service *service, const struct args *args, struct error *err)
+static int service_find_folders(struct service *service, const struct args *args, struct error *err)
 {
         if (args->data_dir && args_find_folder("data-dir", args->data_dir, &service->data_dir, err) < 0)
                 return -1;
@@ -213,7 +192,7 @@ static void on_log(const char *line, void *context)
         message_verbose("%s", line);
 }
 
-static int prepare(struct service *service, const struct args *args, struct error *err)
+static int service_prepare(struct service *service, const struct args *args, struct error *err)
 {
         ident_host(service->host);
         service->vds = set_options(args);
@@ -228,10 +207,10 @@ static int prepare(struct service *service, const struct args *args, struct erro
                 .max_lock_ms = args->max_lock_ms,
                 .log = on_log,
         };
-        if (set_options_check(args, err) < 0 || read_faults(service, args, err) < 0 ||
+        if (set_options_check(args, err) < 0 || service_read_faults(service, args, err) < 0 ||
             check_script(args->script, err) < 0 || check_script(args->restore_script, err) < 0 ||
-            find_folders(service, args, err) < 0 || add_databases(service, args, err) < 0 ||
-            read_password(service, args, err) < 0)
+            service_find_folders(service, args, err) < 0 || service_add_databases(service, args, err) < 0 ||
+            service_read_password(service, args, err) < 0)
                 return -1;
         service->options.password = service->password;
         service->options.data_dir = service->data_dir;
@@ -241,11 +220,12 @@ static int prepare(struct service *service, const struct args *args, struct erro
         return 0;
 }
 
-static void release(struct service *service)
+static void service_deinit(struct service *service)
 {
-        for (size_t i = 0; i < service->text_count; i++)
-                free(service->texts[i]);
-        free(service->texts);
+        for (size_t i = 0; i < service->count; i++) {
+                free((void *)(uintptr_t)service->databases[i].name);
+                free((void *)(uintptr_t)service->databases[i].path);
+        }
         free(service->databases);
         free(service->data_dir);
         free(service->spool_dir);
@@ -255,7 +235,7 @@ static void release(struct service *service)
 /* ---- the run ---- */
 
 /* The signals are blocked in every thread from here on. */
-static int watch_signals(int *ret_fd, struct error *err)
+static int service_watch_signals(int *ret_fd, struct error *err)
 {
         sigset_t mask;
 
@@ -265,7 +245,7 @@ static int watch_signals(int *ret_fd, struct error *err)
         return *ret_fd < 0 ? error_raise_errno(err, errno, "cannot watch for signals") : 0;
 }
 
-static int serve(const struct service *service, const struct args *args, struct error *err)
+static int service_serve(const struct service *service, const struct args *args, struct error *err)
 {
         CLEANUP(fd_closep) int signal_fd = -1;
         CLEANUP(fd_closep) int listen_fd = -1;
@@ -273,7 +253,7 @@ static int serve(const struct service *service, const struct args *args, struct 
         struct standin *standin;
         int rc;
 
-        if (watch_signals(&signal_fd, err) < 0 || standin_new(&service->options, &standin, err) < 0)
+        if (service_watch_signals(&signal_fd, err) < 0 || standin_new(&service->options, &standin, err) < 0)
                 return -1;
         rc = standin_listen(args->listen, args->allow_remote, &listen_fd, &shown, err);
         if (rc == 0 && (printf("listening on %s\n", shown) < 0 || fflush(stdout) != 0))
@@ -291,10 +271,10 @@ static int run_serve(const struct args *args, struct error *err)
 
         if (!service)
                 return error_no_memory(err);
-        rc = prepare(service, args, err);
+        rc = service_prepare(service, args, err);
         if (rc == 0)
-                rc = serve(service, args, err);
-        release(service);
+                rc = service_serve(service, args, err);
+        service_deinit(service);
         free(service);
         return rc;
 }
@@ -318,7 +298,7 @@ const struct command command_serve = {
         .example = "  vdipipe serve --listen 127.0.0.1:0 --password-file sa.txt --database pubs=/srv/app.db\n"
                    "  vdipipe serve --password-file sa.txt --database pubs=/srv/app.db --fault hang:1M\n"
                    "  vdipipe serve --password-file sa.txt --database pubs --script chain.vds\n",
-        .options = OPTION_TABLES(options_serve, options_statement, options_lock, options_group, options_common),
+        .options = OPTION_TABLES(serve_options, options_statement, options_lock, options_group, options_common),
         .operands_max = 0,
         .run = run_serve,
 };

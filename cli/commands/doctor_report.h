@@ -1,11 +1,10 @@
 /*
- * doctor.h - what would go wrong on this machine, found before it does: one line a check
+ * doctor_report.h - what the doctor finds: one line a check
  *
- * Each group of checks says what it finds by doctor_say(). What is right is said as well, since it tells which folder,
- * which library, which limit is meant.
+ * What is right is said as well, since it tells which folder, which library, which limit is meant.
  */
-#ifndef VDIPIPE_CLI_COMMANDS_DOCTOR_H
-#define VDIPIPE_CLI_COMMANDS_DOCTOR_H
+#ifndef VDIPIPE_CLI_COMMANDS_DOCTOR_REPORT_H
+#define VDIPIPE_CLI_COMMANDS_DOCTOR_REPORT_H
 
 #include <jansson.h>
 
@@ -28,9 +27,5 @@ struct doctor {
 /* What was looked at, and one line: what was found, and with anything but DOCTOR_OK the remedy behind a semicolon. */
 void doctor_say(struct doctor *doctor, enum doctor_level level, const char *check, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
-
-void doctor_engine(struct doctor *doctor);    /* where sets meet, and whether one can be made */
-void doctor_system(struct doctor *doctor);    /* limits, memory, folders, the clock */
-void doctor_sqlserver(struct doctor *doctor); /* its library, its account, its shared memory, FreeTDS */
 
 #endif
