@@ -134,7 +134,7 @@ static int config_add_owned(struct parse *parse, struct config_entry entry)
 }
 
 /* Without the blanks at both ends, in place. */
-static char *trim(char *text)
+static char *trim_blanks(char *text)
 {
         size_t size;
 
@@ -146,7 +146,7 @@ static char *trim(char *text)
 }
 
 /* What stands behind the [ of a section's head. */
-static int begin_section(struct parse *parse, char *text)
+static int config_begin_section(struct parse *parse, char *text)
 {
         char *close = strchr(text, ']');
         struct config_entry head = { 0 };
@@ -154,10 +154,10 @@ static int begin_section(struct parse *parse, char *text)
 
         if (!close)
                 return fault(parse, "a section's head is [NAME]; its ] is missing");
-        if (*trim(close + 1))
+        if (*trim_blanks(close + 1))
                 return fault(parse, "nothing may follow a section's head; begin another line");
         *close = '\0';
-        name = trim(text);
+        name = trim_blanks(text);
         if (!*name)
                 return fault(parse, "the section has no name; give it one, or call it [%s]", defaults);
         if (strlen(name) > CONFIG_SECTION_MAX)
@@ -174,7 +174,7 @@ static int begin_section(struct parse *parse, char *text)
 }
 
 /* An option of the command that runs, or else of any other; NULL: none. */
-static const struct opt_spec *find_option(const struct parse *parse, const char *key)
+static const struct opt_spec *config_find_option(const struct parse *parse, const char *key)
 {
         const struct opt_spec *spec;
 
@@ -201,7 +201,7 @@ static int raise_unknown_key(struct parse *parse, const char *key)
                      key, nearest_hint(&nearest, ""), database_key);
 }
 
-static int check_database(struct parse *parse, const char *value)
+static int config_check_database(struct parse *parse, const char *value)
 {
         static const char *const beginnings[] = { "/", "sqlite:/", "mssql://" };
 
@@ -214,12 +214,13 @@ static int check_database(struct parse *parse, const char *value)
                      database_key, value);
 }
 
-static int check_option(struct parse *parse, const char *key, const char *value, const struct opt_spec **ret_spec)
+static int config_check_option(struct parse *parse, const char *key, const char *value,
+                               const struct opt_spec **ret_spec)
 {
         struct args scratch;
         int rc;
 
-        *ret_spec = find_option(parse, key);
+        *ret_spec = config_find_option(parse, key);
         if (!*ret_spec)
                 return raise_unknown_key(parse, key);
         args_init(&scratch);
@@ -228,7 +229,7 @@ static int check_option(struct parse *parse, const char *key, const char *value,
         return rc < 0 ? error_prefix(parse->err, "%s:%d: ", parse->path, parse->line) : 0;
 }
 
-static int read_pair(struct parse *parse, char *line)
+static int config_read_pair(struct parse *parse, char *line)
 {
         char *separator = strpbrk(line, "=:");
         struct config_entry entry = { .section = parse->section };
@@ -238,13 +239,13 @@ static int read_pair(struct parse *parse, char *line)
         if (!separator)
                 return fault(parse, "the line is no 'key = value', no [section] and no comment (# or ;)");
         *separator = '\0';
-        entry.key = trim(line);
-        value = trim(separator + 1);
+        entry.key = trim_blanks(line);
+        value = trim_blanks(separator + 1);
         if (!parse->section)
                 return fault(parse, "'%s' stands before the first section; put it below [%s] or [NAME]", entry.key,
                              defaults);
-        rc = strcmp(entry.key, database_key) == 0 ? check_database(parse, value)
-                                                  : check_option(parse, entry.key, value, &entry.spec);
+        rc = strcmp(entry.key, database_key) == 0 ? config_check_database(parse, value)
+                                                  : config_check_option(parse, entry.key, value, &entry.spec);
         if (rc < 0)
                 return -1;
         if (asprintf(&entry.text, "%s%c%s", entry.key, '\0', value) < 0)
@@ -254,12 +255,12 @@ static int read_pair(struct parse *parse, char *line)
         return config_add_owned(parse, entry);
 }
 
-static int read_line(struct parse *parse, char *line)
+static int config_read_line(struct parse *parse, char *line)
 {
-        line = trim(line);
+        line = trim_blanks(line);
         if (!*line || *line == '#' || *line == ';')
                 return 0;
-        return *line == '[' ? begin_section(parse, line + 1) : read_pair(parse, line);
+        return *line == '[' ? config_begin_section(parse, line + 1) : config_read_pair(parse, line);
 }
 
 static int note_file(struct config *config, const char *path, struct error *err)
@@ -298,7 +299,7 @@ int config_read_text(struct config *config, const struct opt_spec *const *tables
                         return fault(&parse, "the line holds a NUL byte; this is no text file");
                 memcpy(line, text, length);
                 line[length] = '\0';
-                if (read_line(&parse, line) < 0)
+                if (config_read_line(&parse, line) < 0)
                         return -1;
                 text += length + (newline ? 1 : 0);
         }

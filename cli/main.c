@@ -36,7 +36,7 @@ static int fail_with_usage(const char *command_name, struct error *err)
 }
 
 /* Whether stdout took what was printed: a full disk must not look like success. */
-static int flush_stdout(void)
+static int main_flush_stdout(void)
 {
         struct error err = ERROR_INIT;
 
@@ -48,7 +48,7 @@ static int flush_stdout(void)
 }
 
 /* What the configuration files say to options that the command line leaves open. */
-static int configure(const struct command *command, struct args *args, struct config **config, struct error *err)
+static int main_configure(const struct command *command, struct args *args, struct config **config, struct error *err)
 {
         if (command->hidden || command->reads_config)
                 return 0;
@@ -61,11 +61,11 @@ static int configure(const struct command *command, struct args *args, struct co
         return config_apply(*config, args->database_section, command->options, args, err);
 }
 
-static int run_configured(const struct command *command, struct args *args, struct error *err)
+static int main_run_configured(const struct command *command, struct args *args, struct error *err)
 {
         struct config *config = NULL;
         struct coding coding = { 0 };
-        int rc = configure(command, args, &config, err);
+        int rc = main_configure(command, args, &config, err);
 
         args->coding = &coding;
         if (rc == 0) {
@@ -103,7 +103,7 @@ static int raise_unexpected(const struct command *command, const struct args *ar
         return error_raise(err, ERR_USAGE, "unexpected argument '%s'", args->operands.items[command->operands_max]);
 }
 
-static int run_command(const struct command *command, int argc, const char *const *argv)
+static int main_run_command(const struct command *command, int argc, const char *const *argv)
 {
         struct error err = ERROR_INIT;
         struct args args;
@@ -114,16 +114,16 @@ static int run_command(const struct command *command, int argc, const char *cons
                 status = fail_with_usage(command->name, &err);
         } else if (args.help) {
                 render_help(stdout, command);
-                status = flush_stdout();
+                status = main_flush_stdout();
         } else if (args.operands.count > command->operands_max) {
                 raise_unexpected(command, &args, argc, argv, &err);
                 status = fail_with_usage(command->name, &err);
-        } else if (run_configured(command, &args, &err) < 0) {
+        } else if (main_run_configured(command, &args, &err) < 0) {
                 if (err.message[0])
                         message_error("%s", err.message);
                 status = exit_status(&err);
         } else {
-                status = flush_stdout();
+                status = main_flush_stdout();
         }
         args_deinit(&args);
         return status;
@@ -141,7 +141,7 @@ static int fail_unknown_command(const char *name)
         return fail_with_usage("", &err);
 }
 
-static int run_help(const char *name)
+static int main_show_help(const char *name)
 {
         const struct command *command = name ? command_find(name) : NULL;
 
@@ -151,10 +151,10 @@ static int run_help(const char *name)
                 render_help(stdout, command);
         else
                 render_overview(stdout);
-        return flush_stdout();
+        return main_flush_stdout();
 }
 
-static int run(int argc, const char *const *argv)
+static int main_run(int argc, const char *const *argv)
 {
         struct error err = ERROR_INIT;
         const struct command *command;
@@ -164,21 +164,21 @@ static int run(int argc, const char *const *argv)
                 return fail_with_usage("", &err);
         }
         if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
-                return run_help(argc > 2 ? argv[2] : NULL);
+                return main_show_help(argc > 2 ? argv[2] : NULL);
         if (strcmp(argv[1], "--version") == 0) {
                 render_version(stdout);
-                return flush_stdout();
+                return main_flush_stdout();
         }
         command = command_find(argv[1]);
-        return command ? run_command(command, argc - 1, argv + 1) : fail_unknown_command(argv[1]);
+        return command ? main_run_command(command, argc - 1, argv + 1) : fail_unknown_command(argv[1]);
 }
 
-static bool over;
+static bool main_is_over;
 
 /* Code of others runs in this process (--sqlvdi), and its exit(0) in the middle of a backup must not pass for ours. */
 static void refuse_success(void)
 {
-        if (over)
+        if (main_is_over)
                 return;
         message_error("a library ended the program before its work was done");
         _exit(EXIT_FAILURE);
@@ -193,7 +193,7 @@ int main(int argc, char **argv)
         signal(SIGXFSZ, SIG_IGN);
         if (atexit(refuse_success) != 0)
                 return EXIT_FAILURE;
-        status = run(argc, (const char *const *)argv);
-        over = true;
+        status = main_run(argc, (const char *const *)argv);
+        main_is_over = true;
         return status;
 }

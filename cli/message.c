@@ -12,28 +12,29 @@
 #include "core/base/text.h"
 
 /* Set before threads are started. */
-static bool quiet;
-static bool verbose;
-static bool on_terminal;
-static void (*clear_line)(void);
+static bool message_quiet;
+static bool message_verbose_wanted;
+static bool message_on_terminal;
+static void (*message_clear_line)(void);
 
 void message_init(const struct args *args)
 {
-        quiet = args->quiet;
-        verbose = args->verbose;
-        on_terminal = isatty(STDERR_FILENO);
+        message_quiet = args->quiet;
+        message_verbose_wanted = args->verbose;
+        message_on_terminal = isatty(STDERR_FILENO);
 }
 
-static bool is_wanted(enum message_kind kind)
+static bool message_is_wanted(enum message_kind kind)
 {
         if (kind == MESSAGE_KIND_SUMMARY)
-                return !quiet && (verbose || on_terminal);
-        return kind == MESSAGE_KIND_ERROR || (!quiet && (verbose || kind != MESSAGE_KIND_VERBOSE));
+                return !message_quiet && (message_verbose_wanted || message_on_terminal);
+        return kind == MESSAGE_KIND_ERROR ||
+               (!message_quiet && (message_verbose_wanted || kind != MESSAGE_KIND_VERBOSE));
 }
 
 void message_set_line_clearer(void (*clear)(void))
 {
-        clear_line = clear;
+        message_clear_line = clear;
 }
 
 /* A secret key that was typed in a wrong place is not repeated: messages end up in logs. */
@@ -50,7 +51,7 @@ static void hide_secrets(char *text)
 }
 
 /* A run that fails is never silent. */
-static void say_unsayable(void)
+static void message_say_unsayable(void)
 {
         static const char line[] = "vdipipe: out of memory, also for what was to be said here\n";
 
@@ -65,14 +66,14 @@ void message_say(enum message_kind kind, const char *format, ...)
         va_list args;
         int length;
 
-        if (!is_wanted(kind))
+        if (!message_is_wanted(kind))
                 return;
         va_start(args, format);
         length = vasprintf(&text, format, args);
         va_end(args);
         if (length < 0) {
                 text = NULL;
-                say_unsayable();
+                message_say_unsayable();
                 return;
         }
         safe = text_escape(text, (size_t)length);
@@ -82,10 +83,10 @@ void message_say(enum message_kind kind, const char *format, ...)
                           safe ? safe : "out of memory");
         if (length < 0) {
                 line = NULL;
-                say_unsayable();
+                message_say_unsayable();
                 return;
         }
-        if (clear_line)
-                clear_line();
+        if (message_clear_line)
+                message_clear_line();
         fd_write_full(STDERR_FILENO, line, (size_t)length, /* cancel= */ NULL);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-static const char *const headings[OPT_GROUPS] = {
+static const char *const option_headings[OPT_GROUPS] = {
         [OPT_GROUP_MAIN] = "",
         [OPT_GROUP_FILES] = "Input and output",
         [OPT_GROUP_CODING] = "Compression and encryption",
@@ -19,10 +19,10 @@ static const char *const headings[OPT_GROUPS] = {
 
 const char *options_heading(enum opt_group group)
 {
-        return headings[group];
+        return option_headings[group];
 }
 
-static void *field(struct args *args, size_t offset)
+static void *option_field(struct args *args, size_t offset)
 {
         return (char *)args + offset;
 }
@@ -133,7 +133,7 @@ static int set_choice(const struct opt_spec *spec, const char *text, struct args
 
         for (const struct opt_choice *choice = spec->choices; choice->word; choice++) {
                 if (strcmp(choice->word, text) == 0) {
-                        *(int64_t *)field(args, spec->offset) = choice->value;
+                        *(int64_t *)option_field(args, spec->offset) = choice->value;
                         return 0;
                 }
                 strncat(words, words[0] ? ", " : "", sizeof words - strlen(words) - 1);
@@ -144,7 +144,7 @@ static int set_choice(const struct opt_spec *spec, const char *text, struct args
                            nearest_hint(&nearest, ""));
 }
 
-static const char *quantity(enum opt_type type)
+static const char *option_quantity(enum opt_type type)
 {
         switch (type) {
         case OPT_SIZE:
@@ -168,7 +168,8 @@ static int set_quantity(const struct opt_spec *spec, const char *text, struct ar
         else
                 rc = parse_number(text, &value);
         if (rc < 0)
-                return error_raise(err, ERR_USAGE, "--%s takes %s, not '%s'", spec->name, quantity(spec->type), text);
+                return error_raise(err, ERR_USAGE, "--%s takes %s, not '%s'", spec->name, option_quantity(spec->type),
+                                   text);
         if (value < spec->min && spec->max == INT64_MAX)
                 return error_raise(err, ERR_USAGE, "--%s is %s, less than %lld", spec->name, text,
                                    (long long)spec->min);
@@ -178,7 +179,7 @@ static int set_quantity(const struct opt_spec *spec, const char *text, struct ar
                 return error_raise(err, ERR_USAGE, "--%s is %s, outside %.15g to %.15g", spec->name, text,
                                    (double)spec->min / unit, (double)spec->max / unit);
         }
-        *(int64_t *)field(args, spec->offset) = value;
+        *(int64_t *)option_field(args, spec->offset) = value;
         return 0;
 }
 
@@ -191,8 +192,8 @@ static int set_value(const struct opt_spec *spec, const char *text, struct args 
         if (!*text)
                 return error_raise(err, ERR_USAGE, "--%s is empty; it takes %s", spec->name, spec->value);
         if (spec->type == OPT_STRINGS)
-                return append_item(field(args, spec->offset), text, err);
-        *(const char **)field(args, spec->offset) = text;
+                return append_item(option_field(args, spec->offset), text, err);
+        *(const char **)option_field(args, spec->offset) = text;
         return 0;
 }
 
@@ -221,15 +222,15 @@ int options_set_from_file(const struct opt_spec *spec, const char *value, struct
         if (spec->type == OPT_FLAG) {
                 if (truth < 0)
                         return error_raise(err, ERR_USAGE, "'%s' takes yes or no, not '%s'", spec->name, value);
-                *(bool *)field(args, spec->offset) = truth > 0;
+                *(bool *)option_field(args, spec->offset) = truth > 0;
                 return 0;
         }
         if (spec->optional && truth == 0)
                 return 0;
         if (spec->given_offset)
-                *(bool *)field(args, spec->given_offset) = true;
+                *(bool *)option_field(args, spec->given_offset) = true;
         if (spec->optional && (truth > 0 || !*value)) {
-                *(int64_t *)field(args, spec->offset) = spec->fallback;
+                *(int64_t *)option_field(args, spec->offset) = spec->fallback;
                 return 0;
         }
         return set_value(spec, value, args, err);
@@ -265,15 +266,15 @@ static int take_option(const struct opt_spec *spec, const char *attached, int ar
         if (append_given(args, spec, err) < 0)
                 return -1;
         if (spec->given_offset)
-                *(bool *)field(args, spec->given_offset) = true;
+                *(bool *)option_field(args, spec->given_offset) = true;
         if (spec->type == OPT_FLAG) {
                 if (attached)
                         return error_raise(err, ERR_USAGE, "--%s takes no value", spec->name);
-                *(bool *)field(args, spec->offset) = true;
+                *(bool *)option_field(args, spec->offset) = true;
                 return 0;
         }
         if (!attached && spec->optional) {
-                *(int64_t *)field(args, spec->offset) = spec->fallback;
+                *(int64_t *)option_field(args, spec->offset) = spec->fallback;
                 return 0;
         }
         if (!attached) {

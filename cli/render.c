@@ -13,7 +13,7 @@
 
 enum { HELP_WIDTH = 100, HELP_COLUMN = 28, LABEL_MAX = 64, UNGROUPED_MAX = 12 };
 
-static const char *const topics[TOPICS] = {
+static const char *const topic_headings[TOPICS] = {
         [TOPIC_BACKUPS] = "Backups",
         [TOPIC_SETS] = "Device sets, for programs that use the interface themselves",
         [TOPIC_MSSQL] = "SQL Server",
@@ -25,7 +25,7 @@ void render_overview(FILE *out)
               "Backs databases up through the Virtual Device Interface, and restores them.\n\n",
               out);
         for (enum command_topic topic = 0; topic < TOPICS; topic++) {
-                fprintf(out, "%s%s:\n", topic ? "\n" : "", topics[topic]);
+                fprintf(out, "%s%s:\n", topic ? "\n" : "", topic_headings[topic]);
                 for (const struct command *const *command = commands; *command; command++)
                         if ((*command)->topic == topic && !(*command)->hidden)
                                 fprintf(out, "  %-15s %s\n", (*command)->name, (*command)->summary);

@@ -6,7 +6,7 @@
 #include "cli/commands/observing.h"
 #include "cli/run/set_options.h"
 
-static int run_abort(const struct args *args, struct error *err)
+static int abort_set(const struct args *args, struct error *err)
 {
         struct vds_options options = set_options(args);
         int result;
@@ -32,5 +32,5 @@ const struct command command_abort = {
         .options = OPTION_TABLES(options_group, options_common),
         .operands_max = 1,
         .takes_set = true,
-        .run = run_abort,
+        .run = abort_set,
 };

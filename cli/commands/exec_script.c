@@ -17,7 +17,7 @@ const struct opt_spec options_script[] = {
         { .type = OPT_END },
 };
 
-static int show(const struct args *args, const struct script_report *report, struct error *err)
+static int script_show(const struct args *args, const struct script_report *report, struct error *err)
 {
         if (args->json)
                 return script_report_json(report, stdout, err);
@@ -26,13 +26,13 @@ static int show(const struct args *args, const struct script_report *report, str
 }
 
 /* The statement `exit`: what is said is said, and everything else is left as it is. */
-static void leave(const struct script_report *report, void *args_at)
+static void script_leave(const struct script_report *report, void *args_at)
 {
         struct error err = ERROR_INIT;
 
         if (script_report_conclude(report, &err) < 0)
                 message_error("exec: %s", err.message);
-        if (show(args_at, report, &err) < 0)
+        if (script_show(args_at, report, &err) < 0)
                 message_error("exec: %s", err.message);
         fflush(stderr);
         _exit(exit_status(&err));
@@ -46,7 +46,7 @@ int exec_script(const struct args *args, struct error *err)
                 .path = args->script,
                 .options = &options,
                 .open_wait_ms = args->set_wait_ms,
-                .leave = leave,
+                .leave = script_leave,
                 .context = (void *)(uintptr_t)args,
         };
         struct error unshown = ERROR_INIT;
@@ -65,7 +65,7 @@ int exec_script(const struct args *args, struct error *err)
                 rc = script_main(&call, report, err);
                 tracing_close(call.trace);
                 if (report->commands > 0 || report->failure_count > 0 || rc == 0) {
-                        if (show(args, report, &unshown) < 0 && rc == 0)
+                        if (script_show(args, report, &unshown) < 0 && rc == 0)
                                 rc = (*err = unshown, -1);
                 }
         }

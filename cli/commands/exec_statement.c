@@ -40,7 +40,7 @@ struct execution {
 
 /* ---- what the server tells ---- */
 
-static void on_message(const struct server_message *message, void *execution_at)
+static void execution_on_message(const struct server_message *message, void *execution_at)
 {
         const struct execution *execution = execution_at;
         CLEANUP(freep) char *text = server_message_render(message);
@@ -49,14 +49,14 @@ static void on_message(const struct server_message *message, void *execution_at)
                 fprintf(stderr, "%s\n", text);
 }
 
-static void on_results(const struct result_set *results, void *execution_at)
+static void execution_on_results(const struct result_set *results, void *execution_at)
 {
         struct execution *execution = execution_at;
 
         results_print(results, execution->args->json, stdout, &execution->shown);
 }
 
-static void on_abortable(void (*abort_run)(void *run), void *run, void *execution_at)
+static void execution_on_abortable(void (*abort_run)(void *run), void *run, void *execution_at)
 {
         const struct execution *execution = execution_at;
 
@@ -64,37 +64,37 @@ static void on_abortable(void (*abort_run)(void *run), void *run, void *executio
 }
 
 /* Everything from the parser on ends with 3013, but a statement that could not be read has no name to end with. */
-static int refuse(struct execution *execution, const struct server_message *message, struct error *err)
+static int execution_refuse(struct execution *execution, const struct server_message *message, struct error *err)
 {
         struct server_message terminated;
 
-        on_message(message, execution);
+        execution_on_message(message, execution);
         server_message_make(&terminated, MESSAGE_TERMINATED, statement_verb_name(execution->statement.verb));
         if (message->number >= 900)
-                on_message(&terminated, execution);
+                execution_on_message(&terminated, execution);
         return error_raise(err, message->class, "%s", "");
 }
 
 /* ---- the database ---- */
 
-static int refuse_database(struct execution *execution, struct error *err)
+static int execution_refuse_database(struct execution *execution, struct error *err)
 {
         struct server_message message;
 
         server_message_make(&message, MESSAGE_NO_DATABASE, execution->job.shown_database);
-        return refuse(execution, &message, err);
+        return execution_refuse(execution, &message, err);
 }
 
-static int refuse_place(struct execution *execution, const char *path, struct error *err)
+static int execution_refuse_place(struct execution *execution, const char *path, struct error *err)
 {
         struct server_message message;
 
         server_message_make(&message, MESSAGE_BAD_PLACE, server_job_logical_name(&execution->job), path);
-        return refuse(execution, &message, err);
+        return execution_refuse(execution, &message, err);
 }
 
 /* The path that the statement's name stands for: of a section of the configuration, or a path itself. NULL: neither. */
-static int find_path(const struct args *args, const char *name, char **ret_path, struct error *err)
+static int find_database_path(const struct args *args, const char *name, char **ret_path, struct error *err)
 {
         struct database database = { 0 };
         const char *section = NULL;
@@ -115,7 +115,7 @@ static int find_path(const struct args *args, const char *name, char **ret_path,
 }
 
 /* A backup that finds nothing may find what a killed restore had taken away. */
-static bool exists(const struct server_job *job)
+static bool source_exists(const struct server_job *job)
 {
         const struct server_job restore = { .verb = SERVER_RESTORE, .database = job->database };
 
@@ -125,7 +125,7 @@ static bool exists(const struct server_job *job)
         return access(job->database, F_OK) == 0;
 }
 
-static int place_restore(struct execution *execution, struct error *err)
+static int execution_place_restore(struct execution *execution, struct error *err)
 {
         struct server_job *job = &execution->job;
         struct server_message message;
@@ -133,10 +133,10 @@ static int place_restore(struct execution *execution, struct error *err)
         int rc;
 
         if (server_job_move(job, &execution->statement, &message) < 0)
-                return refuse(execution, &message, err);
+                return execution_refuse(execution, &message, err);
         rc = database_parse_file(job->database, &database, err);
         if (rc < 0 && err->code == ERR_USAGE)
-                rc = refuse_place(execution, job->database, err);
+                rc = execution_refuse_place(execution, job->database, err);
         if (rc == 0) {
                 free(job->database);
                 job->database = take_ptr(&database.path);
@@ -145,7 +145,7 @@ static int place_restore(struct execution *execution, struct error *err)
         return rc;
 }
 
-static int resolve(struct execution *execution, struct error *err)
+static int execution_resolve(struct execution *execution, struct error *err)
 {
         struct server_job *job = &execution->job;
         CLEANUP(freep) char *path = NULL;
@@ -153,24 +153,24 @@ static int resolve(struct execution *execution, struct error *err)
 
         if (!job->database)
                 return 0;
-        if (find_path(execution->args, job->database, &path, err) < 0)
+        if (find_database_path(execution->args, job->database, &path, err) < 0)
                 return job->verb == SERVER_BACKUP || err->code != ERR_USAGE
-                               ? refuse_database(execution, err)
-                               : refuse_place(execution, job->database, err);
+                               ? execution_refuse_database(execution, err)
+                               : execution_refuse_place(execution, job->database, err);
         if (path) {
                 free(job->database);
                 job->database = take_ptr(&path);
         } else if (job->verb == SERVER_BACKUP || !moved) {
-                return refuse_database(execution, err);
+                return execution_refuse_database(execution, err);
         }
         if (job->verb == SERVER_RESTORE)
-                return place_restore(execution, err);
-        return exists(job) ? 0 : refuse_database(execution, err);
+                return execution_place_restore(execution, err);
+        return source_exists(job) ? 0 : execution_refuse_database(execution, err);
 }
 
 /* ---- the run ---- */
 
-static int fill_job(struct execution *execution, struct error *err)
+static int execution_fill_job(struct execution *execution, struct error *err)
 {
         const struct args *args = execution->args;
         struct server_job *job = &execution->job;
@@ -185,14 +185,14 @@ static int fill_job(struct execution *execution, struct error *err)
         return spool ? args_find_folder("spool-dir", spool, &job->spool_dir, err) : 0;
 }
 
-static int run(struct execution *execution, struct error *err)
+static int execution_run(struct execution *execution, struct error *err)
 {
         const struct vds_options options = set_options(execution->args);
         struct server_events events = {
                 .context = execution,
-                .message = on_message,
-                .results = on_results,
-                .abortable = on_abortable,
+                .message = execution_on_message,
+                .results = execution_on_results,
+                .abortable = execution_on_abortable,
         };
         int rc;
 
@@ -215,16 +215,16 @@ static int run(struct execution *execution, struct error *err)
         return rc;
 }
 
-static int execute(struct execution *execution, const char *text, struct error *err)
+static int execution_begin(struct execution *execution, const char *text, struct error *err)
 {
         struct server_message message;
 
         if (statement_parse(text, &execution->statement, &message) < 0 ||
             server_job_from_statement(&execution->job, &execution->statement, &message) < 0)
-                return refuse(execution, &message, err);
-        if (resolve(execution, err) < 0 || fill_job(execution, err) < 0)
+                return execution_refuse(execution, &message, err);
+        if (execution_resolve(execution, err) < 0 || execution_fill_job(execution, err) < 0)
                 return -1;
-        return run(execution, err);
+        return execution_run(execution, err);
 }
 
 int exec_statement(const struct args *args, struct error *err)
@@ -238,7 +238,7 @@ int exec_statement(const struct args *args, struct error *err)
         execution->args = args;
         rc = set_options_check(args, err);
         if (rc == 0)
-                rc = execute(execution, args->operands.items[0], err);
+                rc = execution_begin(execution, args->operands.items[0], err);
         statement_deinit(&execution->statement);
         server_job_deinit(&execution->job);
         free(execution);

@@ -16,7 +16,7 @@
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
 
-static const struct opt_spec own_options[] = {
+static const struct opt_spec info_options[] = {
         OPTION_FLAG(
                 MAIN, "chain", 0, chain,
                 "print the order in which these backups of a SQL Server restore their database, and what is missing"),
@@ -34,12 +34,7 @@ struct findings {
         char *report_json; /* owned */
 };
 
-static void put(json_t *object, const char *key, json_t *value)
-{
-        json_object_set_new(object, key, value);
-}
-
-static void put_layers(json_t *object, const struct layer_facts *facts)
+static void findings_put_layers(json_t *object, const struct layer_facts *facts)
 {
         const struct {
                 const char *stanza;
@@ -54,43 +49,43 @@ static void put_layers(json_t *object, const struct layer_facts *facts)
 
         for (size_t i = 0; i < facts->layer_count; i++)
                 json_array_append_new(layers, json_string(layer_name(facts->layers[i])));
-        put(object, "layers", layers);
+        json_object_set_new(object, "layers", layers);
         for (size_t i = 0; i < sizeof recipients / sizeof recipients[0]; i++)
                 if (recipients[i].count)
-                        put(encrypted_for, recipients[i].stanza, json_integer((json_int_t)recipients[i].count));
+                        json_add_number(encrypted_for, recipients[i].stanza, recipients[i].count);
         if (json_object_size(encrypted_for))
                 json_object_set(object, "encrypted_for", encrypted_for);
         json_decref(encrypted_for);
 }
 
-static void put_info(json_t *object, const struct stream_info *info)
+static void findings_put_info(json_t *object, const struct stream_info *info)
 {
-        put(object, "set", json_shown(info->set_id));
-        put(object, "time", json_shown(info->time));
-        put(object, "host", json_shown(info->host));
-        put(object, "machine", json_shown(info->machine));
-        put(object, "tool_version", json_shown(info->tool_version));
-        put(object, "server", json_shown(info->server_kind));
-        put(object, "server_version", json_shown(info->server_version));
-        put(object, "database", json_shown(info->database));
-        put(object, "origin", json_shown(info->origin));
-        put(object, "type", json_shown(info->type));
+        json_add_shown(object, "set", info->set_id);
+        json_add_shown(object, "time", info->time);
+        json_add_shown(object, "host", info->host);
+        json_add_shown(object, "machine", info->machine);
+        json_add_shown(object, "tool_version", info->tool_version);
+        json_add_shown(object, "server", info->server_kind);
+        json_add_shown(object, "server_version", info->server_version);
+        json_add_shown(object, "database", info->database);
+        json_add_shown(object, "origin", info->origin);
+        json_add_shown(object, "type", info->type);
         if (info->label)
-                put(object, "label", json_shown(info->label));
+                json_add_shown(object, "label", info->label);
         if (info->has_owner) {
-                put(object, "uid", json_integer(info->uid));
-                put(object, "gid", json_integer(info->gid));
-                put(object, "mode", json_sprintf("%04o", info->mode));
+                json_add_number(object, "uid", info->uid);
+                json_add_number(object, "gid", info->gid);
+                json_object_set_new(object, "mode", json_sprintf("%04o", info->mode));
         }
-        put(object, "device", json_integer((json_int_t)info->device + 1));
-        put(object, "devices", json_integer(info->device_count));
+        json_add_number(object, "device", (uint64_t)info->device + 1);
+        json_add_number(object, "devices", info->device_count);
         if (info->has_extent) {
-                put(object, "database_bytes", json_integer((json_int_t)info->total_size));
-                put(object, "part_offset", json_integer((json_int_t)info->part_offset));
-                put(object, "part_bytes", json_integer((json_int_t)info->part_length));
+                json_add_number(object, "database_bytes", info->total_size);
+                json_add_number(object, "part_offset", info->part_offset);
+                json_add_number(object, "part_bytes", info->part_length);
         }
-        put(object, "block_size", json_integer(info->block_size));
-        put(object, "max_transfer", json_integer(info->max_transfer));
+        json_add_number(object, "block_size", info->block_size);
+        json_add_number(object, "max_transfer", info->max_transfer);
 }
 
 static json_t *findings_json(const struct findings *findings)
@@ -98,30 +93,30 @@ static json_t *findings_json(const struct findings *findings)
         const struct reader *reader = findings->input->reader;
         json_t *object = json_object();
 
-        put(object, "file", json_shown(findings->input->name));
-        put_layers(object, &findings->input->facts);
+        json_add_shown(object, "file", findings->input->name);
+        findings_put_layers(object, &findings->input->facts);
         if (!reader) {
-                put(object, "needs_key", json_true());
+                json_object_set_new(object, "needs_key", json_true());
                 return object;
         }
         if (reader->has_info)
-                put_info(object, &reader->info);
-        put(object, "complete", json_boolean(findings->complete));
-        put(object, "confirmed", json_boolean(findings->confirmed));
+                findings_put_info(object, &reader->info);
+        json_object_set_new(object, "complete", json_boolean(findings->complete));
+        json_object_set_new(object, "confirmed", json_boolean(findings->confirmed));
         if (findings->complete) {
-                put(object, "data_bytes", json_integer((json_int_t)findings->data_bytes));
+                json_add_number(object, "data_bytes", findings->data_bytes);
                 if (findings->stream_bytes)
-                        put(object, "stream_bytes", json_integer((json_int_t)findings->stream_bytes));
+                        json_add_number(object, "stream_bytes", findings->stream_bytes);
                 if (findings->marks)
-                        put(object, "file_marks", json_integer((json_int_t)findings->marks));
+                        json_add_number(object, "file_marks", findings->marks);
         }
         if (findings->report_json)
-                put(object, "report", json_loads(findings->report_json, 0, NULL));
+                json_object_set_new(object, "report", json_loads(findings->report_json, 0, NULL));
         return object;
 }
 
 /* "zstd, vdi stream", allocated; NULL when memory ran out. */
-static char *join(const json_t *strings)
+static char *join_strings(const json_t *strings)
 {
         char *text = NULL;
         size_t size;
@@ -138,7 +133,7 @@ static char *join(const json_t *strings)
 }
 
 /* The same members for people: "key  value" lines. */
-static void print_people(json_t *object)
+static void findings_print_lines(json_t *object)
 {
         const char *key;
         json_t *value;
@@ -146,7 +141,7 @@ static void print_people(json_t *object)
         json_object_foreach(object, key, value)
         {
                 CLEANUP(freep) char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-                CLEANUP(freep) char *list = json_is_array(value) ? join(value) : NULL;
+                CLEANUP(freep) char *list = json_is_array(value) ? join_strings(value) : NULL;
                 const char *text = list ? list : json_is_string(value) ? json_string_value(value) : dump;
                 CLEANUP(freep) char *safe = text ? text_escape(text, strlen(text)) : NULL;
 
@@ -154,7 +149,7 @@ static void print_people(json_t *object)
         }
 }
 
-static void print_findings(const struct args *args, const struct findings *findings)
+static void findings_print(const struct args *args, const struct findings *findings)
 {
         json_t *object = findings_json(findings);
         CLEANUP(freep) char *text = NULL;
@@ -163,13 +158,14 @@ static void print_findings(const struct args *args, const struct findings *findi
                 text = json_dumps(object, JSON_COMPACT);
                 puts(text ? text : "{}");
         } else {
-                print_people(object);
+                findings_print_lines(object);
                 putchar('\n');
         }
         json_decref(object);
 }
 
-static int add_to_sequence(struct backup_sequence *sequence, const struct findings *findings, struct error *err)
+static int findings_add_to_sequence(struct backup_sequence *sequence, const struct findings *findings,
+                                    struct error *err)
 {
         const struct reader *reader = findings->input->reader;
 
@@ -181,7 +177,7 @@ static int add_to_sequence(struct backup_sequence *sequence, const struct findin
 }
 
 /* A bare vdi stream in a file is looked at from both ends. Returns 1 when that told everything. */
-static int look_at_ends(const struct input *input, struct findings *findings, struct error *err)
+static int findings_look_at_ends(const struct input *input, struct findings *findings, struct error *err)
 {
         struct stream_info info;
         struct stream_tail tail;
@@ -203,7 +199,8 @@ static int look_at_ends(const struct input *input, struct findings *findings, st
         return rc;
 }
 
-static int read_through(struct reading *reading, struct input *input, struct findings *findings, struct error *err)
+static int findings_read_through(struct reading *reading, struct input *input, struct findings *findings,
+                                 struct error *err)
 {
         const struct stream_tail *tail;
 
@@ -219,7 +216,7 @@ static int read_through(struct reading *reading, struct input *input, struct fin
 }
 
 /* An encrypted layer that nobody gave a key for ends the view, and is no failure. */
-static bool without_key(const struct input *input, const struct args *args, struct error *err)
+static bool lacks_key(const struct input *input, const struct args *args, struct error *err)
 {
         if (err->code != ERR_KEY || input->facts.layer_count == 0 || args->coding->identities)
                 return false;
@@ -238,20 +235,20 @@ static int info_one(struct reading *reading, const struct args *args, const char
         input.only_shown = true;
         /* Before the header is read, for a file is looked at from its start. */
         if (rc == 0)
-                ends = look_at_ends(&input, &findings, &fault);
+                ends = findings_look_at_ends(&input, &findings, &fault);
         if (rc == 0)
                 rc = input_start(&input, args, supervisor_cancel_flag(reading->supervisor), err);
-        if (rc == 0 || without_key(&input, args, err)) {
+        if (rc == 0 || lacks_key(&input, args, err)) {
                 if (rc < 0)
                         rc = 0;
                 else if (ends == 0)
-                        rc = read_through(reading, &input, &findings, err);
+                        rc = findings_read_through(reading, &input, &findings, err);
                 else if (ends < 0 && !(fault.code == ERR_UNCONFIRMED && args->accept_unconfirmed))
                         rc = (*err = fault, -1);
                 if (!reading->context)
-                        print_findings(args, &findings);
+                        findings_print(args, &findings);
                 else if (rc == 0)
-                        rc = add_to_sequence(reading->context, &findings, err);
+                        rc = findings_add_to_sequence(reading->context, &findings, err);
         }
         free(findings.report_json);
         input_deinit(&input);
@@ -294,7 +291,7 @@ const struct command command_info = {
         .example = "  vdipipe info app.vdi\n"
                    "  vdipipe info --json /backup/*.vdi | jq -r .time\n"
                    "  vdipipe info --chain /backup/pubs*.vdi\n",
-        .options = OPTION_TABLES(own_options, options_json, options_streams, options_reading, options_passphrase,
+        .options = OPTION_TABLES(info_options, options_json, options_streams, options_reading, options_passphrase,
                                  options_progress, options_common),
         .operands_max = 1 << 20,
         .run = run_info,

@@ -294,12 +294,12 @@ static json_t *group_json(const struct sequence_group *group)
                 json_t *object = backup_json(backup, step ? mssql_step_state_name(step->state) : "incomplete");
 
                 if (i < group->used)
-                        json_object_set_new(object, "step", json_integer((json_int_t)i + 1));
+                        json_add_number(object, "step", i + 1);
                 if (step && *step->missing)
-                        json_object_set_new(object, "missing", json_shown(step->missing));
+                        json_add_shown(object, "missing", step->missing);
                 if (!step) {
-                        json_object_set_new(object, "devices", json_integer(backup->device_count));
-                        json_object_set_new(object, "devices_there", json_integer(devices_there(backup)));
+                        json_add_number(object, "devices", backup->device_count);
+                        json_add_number(object, "devices_there", devices_there(backup));
                 }
                 json_array_append_new(backups, object);
         }

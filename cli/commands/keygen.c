@@ -22,7 +22,7 @@ static const struct opt_spec keygen_options[] = {
         { .type = OPT_END },
 };
 
-static int sync_folder(const char *path, struct error *err)
+static int keygen_sync_folder(const char *path, struct error *err)
 {
         CLEANUP(freep) char *copy = strdup(path);
         CLEANUP(fd_closep) int fd = -1;
@@ -35,16 +35,16 @@ static int sync_folder(const char *path, struct error *err)
         return 0;
 }
 
-static int write_key(int fd, const char *path, char recipient[AGE_RECIPIENT_SIZE], struct error *err)
+static int keygen_write(int fd, const char *path, char recipient[AGE_RECIPIENT_SIZE], struct error *err)
 {
         if (age_keygen(fd, path, recipient, err) < 0)
                 return -1;
         if (fsync(fd) < 0)
                 return error_raise_errno(err, errno, "'%s'", path);
-        return sync_folder(path, err);
+        return keygen_sync_folder(path, err);
 }
 
-static int to_file(const char *path, char recipient[AGE_RECIPIENT_SIZE], struct error *err)
+static int keygen_to_file(const char *path, char recipient[AGE_RECIPIENT_SIZE], struct error *err)
 {
         CLEANUP(fd_closep) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, S_IRUSR | S_IWUSR);
 
@@ -55,13 +55,13 @@ static int to_file(const char *path, char recipient[AGE_RECIPIENT_SIZE], struct 
                                    path);
         if (fd < 0)
                 return error_raise_errno(err, errno, "'%s' cannot be made", path);
-        if (write_key(fd, path, recipient, err) == 0)
+        if (keygen_write(fd, path, recipient, err) == 0)
                 return 0;
         unlink(path);
         return -1;
 }
 
-static int to_stdout(char recipient[AGE_RECIPIENT_SIZE], struct error *err)
+static int keygen_to_stdout(char recipient[AGE_RECIPIENT_SIZE], struct error *err)
 {
         struct stat st;
 
@@ -83,12 +83,12 @@ static int run_keygen(const struct args *args, struct error *err)
         if (secrets_protect_memory(err) < 0)
                 return -1;
         if (args->output) {
-                if (to_file(args->output, recipient, err) < 0)
+                if (keygen_to_file(args->output, recipient, err) < 0)
                         return -1;
                 puts(recipient);
                 return 0;
         }
-        if (to_stdout(recipient, err) < 0)
+        if (keygen_to_stdout(recipient, err) < 0)
                 return -1;
         /* As age-keygen has it: where the key is not to be seen, the public one is. */
         if (!isatty(STDOUT_FILENO))

@@ -9,12 +9,12 @@
 #include "cli/run/set_options.h"
 #include "cli/commands/set_view.h"
 
-static void add_row(const struct vds_status *status, void *context)
+static void list_add_row(const struct vds_status *status, void *context)
 {
         set_view_list_add(context, status);
 }
 
-static void add_object(const struct vds_status *status, void *context)
+static void list_add_object(const struct vds_status *status, void *context)
 {
         json_array_append_new(context, set_view_list_json(status));
 }
@@ -22,7 +22,7 @@ static void add_object(const struct vds_status *status, void *context)
 static int list_json(const struct vds_options *options)
 {
         json_t *sets = json_array();
-        int result = vds_observe_all(options, add_object, sets);
+        int result = vds_observe_all(options, list_add_object, sets);
 
         if (result == NOERROR)
                 return json_print(sets, stdout, /* err= */ NULL) < 0 ? VD_E_MEMORY : NOERROR;
@@ -36,7 +36,7 @@ static int list_text(const struct vds_options *options)
         int result;
 
         set_view_list_init(&table);
-        result = vds_observe_all(options, add_row, &table);
+        result = vds_observe_all(options, list_add_row, &table);
         if (result == NOERROR && table.failed)
                 result = VD_E_MEMORY;
         if (result == NOERROR)

@@ -11,7 +11,7 @@
 #include "cli/message.h"
 #include "cli/databases/mssql_login.h"
 
-static const struct opt_spec own_options[] = {
+static const struct opt_spec list_databases_options[] = {
         OPTION_FLAG(MAIN, "null", '0', null_separated, "end each name with a NUL instead of a newline"),
         { .type = OPT_END },
 };
@@ -26,7 +26,7 @@ static bool is_online(const struct mssql_database *database)
         return strcmp(database->state, "ONLINE") == 0;
 }
 
-static int print_json(const struct databases *databases, struct error *err)
+static int databases_print_json(const struct databases *databases, struct error *err)
 {
         json_t *array = json_array();
 
@@ -38,7 +38,7 @@ static int print_json(const struct databases *databases, struct error *err)
 }
 
 /* The bytes of the names, as they are: a shell is to hand them on. */
-static int print_names(const struct args *args, const struct databases *databases, struct error *err)
+static int databases_print_names(const struct args *args, const struct databases *databases, struct error *err)
 {
         for (size_t i = 0; i < databases->count && !args->null_separated; i++)
                 if (strchr(databases->items[i].name, '\n'))
@@ -59,8 +59,8 @@ static int print_names(const struct args *args, const struct databases *database
         return 0;
 }
 
-static int ask_server(const struct args *args, const struct mssql_uri *uri, struct databases *databases,
-                      struct error *err)
+static int databases_ask_server(const struct args *args, const struct mssql_uri *uri, struct databases *databases,
+                                struct error *err)
 {
         struct mssql *connection = NULL;
         struct mssql_login login;
@@ -87,9 +87,9 @@ static int run_list_databases(const struct args *args, struct error *err)
         if (rc == 0 && uri.database)
                 rc = error_raise(err, ERR_USAGE, "'%s' is one database; leave it out of the URI", uri.database);
         if (rc == 0)
-                rc = ask_server(args, &uri, &databases, err);
+                rc = databases_ask_server(args, &uri, &databases, err);
         if (rc == 0)
-                rc = args->json ? print_json(&databases, err) : print_names(args, &databases, err);
+                rc = args->json ? databases_print_json(&databases, err) : databases_print_names(args, &databases, err);
         mssql_databases_free(databases.items, databases.count);
         mssql_uri_deinit(&uri);
         return rc;
@@ -108,7 +108,7 @@ const struct command command_list_databases = {
                    "      while IFS= read -r -d '' db; do ...; done\n"
                    "  vdipipe list-databases --json mssql://localhost |\n"
                    "      jq -r '.[] | select(.recovery_model == \"FULL\") | .name'\n",
-        .options = OPTION_TABLES(own_options, options_json, options_mssql_login, options_common),
+        .options = OPTION_TABLES(list_databases_options, options_json, options_mssql_login, options_common),
         .operands_max = 1,
         .run = run_list_databases,
 };

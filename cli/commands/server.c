@@ -5,7 +5,7 @@
 #include "cli/run/server_process.h"
 
 /* The verdict carries the words to the client, which prints them; here only the exit status is left to say it. */
-static int run_server(const struct args *args, struct error *err)
+static int be_server(const struct args *args, struct error *err)
 {
         if (args->operands.count != 1)
                 return error_raise(err, ERR_USAGE, "this command is started by vdipipe itself");
@@ -24,5 +24,5 @@ const struct command command_server = {
         .options = OPTION_TABLES(options_common),
         .operands_max = 1,
         .hidden = true,
-        .run = run_server,
+        .run = be_server,
 };

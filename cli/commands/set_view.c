@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/run/serving.h"
+#include "cli/text/json.h"
 #include "codecs/stream/json.h"
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
@@ -13,7 +14,7 @@ enum { KEY_WIDTH = 26, PIDS_SIZE = VDS_DEVICES_MAX * 12 };
 static const struct {
         uint32_t bit;
         const char *name;
-} features[] = {
+} feature_names[] = {
         { VDF_Removable, "Removable" },
         { VDF_Rewind, "Rewind" },
         { VDF_Position, "Position" },
@@ -50,7 +51,7 @@ static const struct {
         { "buffer_area_size", offsetof(struct VDConfig, bufferAreaSize) },
 };
 
-static const char *const phases[] = {
+static const char *const phase_names[] = {
         [VDS_DEVICE_UNOPENED] = "unopened",
         [VDS_DEVICE_OPEN] = "open",
         [VDS_DEVICE_CLOSED] = "closed",
@@ -72,7 +73,7 @@ static uint64_t all_bytes(const struct vds_status *status)
         return bytes;
 }
 
-static int64_t oldest(const struct vds_status *status)
+static int64_t oldest_command_ms(const struct vds_status *status)
 {
         int64_t ms = -1;
 
@@ -177,7 +178,7 @@ static const struct info_line server_lines[] = {
 };
 
 /* Other programs' words are shown as they are. */
-static void print_info(FILE *out, const char *key, const char *text, const struct info_line *lines, size_t count)
+static void print_words(FILE *out, const char *key, const char *text, const struct info_line *lines, size_t count)
 {
         json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, /* error= */ NULL);
         const char *first = json_string_value(json_object_get(root, lines[0].member));
@@ -211,7 +212,7 @@ static void print_devices(const struct vds_status *status, FILE *out)
                 set_view_age(device->oldest_ms, age);
                 table_addf(&table, "%u", i + 1);
                 table_add(&table, device->name);
-                table_add(&table, phases[device->phase]);
+                table_add(&table, phase_names[device->phase]);
                 table_add(&table, pid_text(device->client_pid, pid));
                 table_addf(&table, "%u", device->queued);
                 table_addf(&table, "%u", device->held);
@@ -241,9 +242,9 @@ void set_view_print_status(const struct vds_status *status, FILE *out)
         print_line(out, "server", pid_text(status->server_pid, pid));
         secondaries_text(status, secondaries);
         print_line(out, "secondaries", secondaries);
-        print_info(out, "primary_info", status->primary_info, primary_lines, COUNT(primary_lines));
-        print_info(out, "server_info", status->server_info, server_lines, COUNT(server_lines));
-        set_view_age(oldest(status), age);
+        print_words(out, "primary_info", status->primary_info, primary_lines, COUNT(primary_lines));
+        print_words(out, "server_info", status->server_info, server_lines, COUNT(server_lines));
+        set_view_age(oldest_command_ms(status), age);
         print_line(out, "oldest_command", age);
         set_view_print_config(&status->config, out);
         if (status->device_count) {
@@ -261,19 +262,14 @@ void set_view_print_config(const struct VDConfig *config, FILE *out)
                         continue;
                 }
                 fprintf(out, "0x%08x", config->features);
-                for (size_t bit = 0; bit < COUNT(features); bit++)
-                        if (config->features & features[bit].bit)
-                                fprintf(out, " %s", features[bit].name);
+                for (size_t bit = 0; bit < COUNT(feature_names); bit++)
+                        if (config->features & feature_names[bit].bit)
+                                fprintf(out, " %s", feature_names[bit].name);
                 fputc('\n', out);
         }
 }
 
 /* ---- JSON ---- */
-
-static void put(json_t *object, const char *key, json_t *value)
-{
-        json_object_set_new(object, key, value);
-}
 
 static json_t *pid_json(int pid)
 {
@@ -286,12 +282,12 @@ static json_t *age_json(int64_t ms)
 }
 
 /* What a process says about itself is JSON in our programs, and any text in others'. */
-static void put_info(json_t *object, const char *key, const char *text)
+static void put_words(json_t *object, const char *key, const char *text)
 {
         json_t *value = json_loads(text, /* flags= */ 0, /* error= */ NULL);
 
         if (value)
-                put(object, key, value);
+                json_object_set_new(object, key, value);
         else if (*text)
                 json_put_bytes(object, key, text);
 }
@@ -304,13 +300,13 @@ json_t *set_view_list_json(const struct vds_status *status)
         for (uint32_t i = 0; i < status->secondary_count; i++)
                 json_array_append_new(secondaries, json_integer(status->secondary_pids[i]));
         json_put_bytes(object, "name", status->name);
-        put(object, "state", json_string(vds_set_state_name(status->state)));
-        put(object, "device_count", json_integer(status->config.deviceCount));
-        put(object, "bytes", json_integer((json_int_t)all_bytes(status)));
-        put(object, "primary_pid", pid_json(status->primary_pid));
-        put(object, "server_pid", pid_json(status->server_pid));
-        put(object, "secondary_pids", secondaries);
-        put(object, "age_ms", json_integer((json_int_t)status->age_ms));
+        json_object_set_new(object, "state", json_string(vds_set_state_name(status->state)));
+        json_add_number(object, "device_count", status->config.deviceCount);
+        json_add_number(object, "bytes", all_bytes(status));
+        json_object_set_new(object, "primary_pid", pid_json(status->primary_pid));
+        json_object_set_new(object, "server_pid", pid_json(status->server_pid));
+        json_object_set_new(object, "secondary_pids", secondaries);
+        json_object_set_new(object, "age_ms", json_integer((json_int_t)status->age_ms));
         return object;
 }
 
@@ -318,17 +314,17 @@ static json_t *device_json(const struct vds_device_status *device, uint32_t numb
 {
         json_t *object = json_object();
 
-        put(object, "device", json_integer(number));
+        json_add_number(object, "device", number);
         if (*device->name)
                 json_put_bytes(object, "name", device->name);
-        put(object, "phase", json_string(phases[device->phase]));
-        put(object, "client_pid", pid_json(device->client_pid));
-        put(object, "queued", json_integer(device->queued));
-        put(object, "held", json_integer(device->held));
-        put(object, "oldest_ms", age_json(device->oldest_ms));
-        put(object, "commands", json_integer((json_int_t)device->commands));
-        put(object, "completions", json_integer((json_int_t)device->completions));
-        put(object, "bytes", json_integer((json_int_t)device->bytes));
+        json_object_set_new(object, "phase", json_string(phase_names[device->phase]));
+        json_object_set_new(object, "client_pid", pid_json(device->client_pid));
+        json_add_number(object, "queued", device->queued);
+        json_add_number(object, "held", device->held);
+        json_object_set_new(object, "oldest_ms", age_json(device->oldest_ms));
+        json_add_number(object, "commands", device->commands);
+        json_add_number(object, "completions", device->completions);
+        json_add_number(object, "bytes", device->bytes);
         return object;
 }
 
@@ -339,14 +335,14 @@ json_t *set_view_status_json(const struct vds_status *status)
 
         for (uint32_t i = 0; i < status->device_count; i++)
                 json_array_append_new(devices, device_json(&status->devices[i], i + 1));
-        put(object, "devices", devices);
+        json_object_set_new(object, "devices", devices);
         if (status->abort_reason != VDS_ABORT_NONE)
-                put(object, "aborted_because", json_string(vds_abort_text(status->abort_reason)));
-        put(object, "verdict", json_string(serving_verdict_name(status->verdict)));
-        put_info(object, "primary_info", status->primary_info);
-        put_info(object, "server_info", status->server_info);
-        put(object, "oldest_ms", age_json(oldest(status)));
-        put(object, "config", set_view_config_json(&status->config));
+                json_object_set_new(object, "aborted_because", json_string(vds_abort_text(status->abort_reason)));
+        json_object_set_new(object, "verdict", json_string(serving_verdict_name(status->verdict)));
+        put_words(object, "primary_info", status->primary_info);
+        put_words(object, "server_info", status->server_info);
+        json_object_set_new(object, "oldest_ms", age_json(oldest_command_ms(status)));
+        json_object_set_new(object, "config", set_view_config_json(&status->config));
         return object;
 }
 
@@ -356,10 +352,10 @@ json_t *set_view_config_json(const struct VDConfig *config)
         json_t *names = json_array();
 
         for (size_t i = 0; i < COUNT(config_fields); i++)
-                put(object, config_fields[i].key, json_integer(config_field(config, i)));
-        for (size_t bit = 0; bit < COUNT(features); bit++)
-                if (config->features & features[bit].bit)
-                        json_array_append_new(names, json_string(features[bit].name));
-        put(object, "feature_names", names);
+                json_add_number(object, config_fields[i].key, config_field(config, i));
+        for (size_t bit = 0; bit < COUNT(feature_names); bit++)
+                if (config->features & feature_names[bit].bit)
+                        json_array_append_new(names, json_string(feature_names[bit].name));
+        json_object_set_new(object, "feature_names", names);
         return object;
 }

@@ -16,6 +16,16 @@ json_t *json_shown(const char *text)
         return json_string(safe ? safe : "");
 }
 
+void json_add_shown(json_t *object, const char *key, const char *text)
+{
+        json_object_set_new(object, key, json_shown(text));
+}
+
+void json_add_number(json_t *object, const char *key, uint64_t number)
+{
+        json_object_set_new(object, key, json_integer((json_int_t)number));
+}
+
 int json_print(json_t *value, FILE *out, struct error *err)
 {
         CLEANUP(freep) char *text = json_dumps(value, JSON_COMPACT);

@@ -16,41 +16,41 @@
 
 enum { ANSWER_MAX = AGE_PASSPHRASE_MAX + 2 /* a newline, or one that is too long */ };
 
-static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-enum { ENDING_SIGNALS = sizeof ending_signals / sizeof ending_signals[0] };
+static const int prompt_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+enum { PROMPT_SIGNALS = sizeof prompt_signals / sizeof prompt_signals[0] };
 
-static volatile sig_atomic_t caught;
+static volatile sig_atomic_t prompt_caught;
 
-static void catch (int signal_number)
+static void prompt_catch(int signal_number)
 {
-        caught = signal_number;
+        prompt_caught = signal_number;
 }
 
 /* A terminal whose echo is off; what to put back when done. */
 struct quiet_terminal {
         int fd;
         struct termios before;
-        struct sigaction actions[ENDING_SIGNALS];
+        struct sigaction actions[PROMPT_SIGNALS];
         struct sigaction stop_action;
         sigset_t mask;
 };
 
-static int quieten(struct quiet_terminal *terminal, struct error *err)
+static int terminal_quieten(struct quiet_terminal *terminal, struct error *err)
 {
-        struct sigaction action = { .sa_handler = catch };
+        struct sigaction action = { .sa_handler = prompt_catch };
         struct sigaction ignore = { .sa_handler = SIG_IGN };
         struct termios quiet;
         sigset_t blocked;
 
         if (tcgetattr(terminal->fd, &terminal->before) < 0)
                 return error_raise_errno(err, errno, "the terminal");
-        caught = 0;
+        prompt_caught = 0;
         sigemptyset(&blocked);
-        for (size_t i = 0; i < ENDING_SIGNALS; i++)
-                sigaddset(&blocked, ending_signals[i]);
+        for (size_t i = 0; i < PROMPT_SIGNALS; i++)
+                sigaddset(&blocked, prompt_signals[i]);
         sigprocmask(SIG_BLOCK, &blocked, &terminal->mask);
-        for (size_t i = 0; i < ENDING_SIGNALS; i++)
-                sigaction(ending_signals[i], &action, &terminal->actions[i]);
+        for (size_t i = 0; i < PROMPT_SIGNALS; i++)
+                sigaction(prompt_signals[i], &action, &terminal->actions[i]);
         /* A shell that got its terminal back without an echo would be no kindness. */
         sigaction(SIGTSTP, &ignore, &terminal->stop_action);
         quiet = terminal->before;
@@ -61,20 +61,20 @@ static int quieten(struct quiet_terminal *terminal, struct error *err)
         return error_raise_errno(err, errno, "the terminal's echo cannot be switched off");
 }
 
-static void restore(struct quiet_terminal *terminal)
+static void terminal_restore(struct quiet_terminal *terminal)
 {
         tcsetattr(terminal->fd, TCSAFLUSH, &terminal->before);
-        for (size_t i = 0; i < ENDING_SIGNALS; i++)
-                sigaction(ending_signals[i], &terminal->actions[i], NULL);
+        for (size_t i = 0; i < PROMPT_SIGNALS; i++)
+                sigaction(prompt_signals[i], &terminal->actions[i], NULL);
         sigaction(SIGTSTP, &terminal->stop_action, NULL);
         sigprocmask(SIG_SETMASK, &terminal->mask, NULL);
-        if (caught)
-                raise(caught);
+        if (prompt_caught)
+                raise(prompt_caught);
 }
 
 /* One line without its newline, into ANSWER_MAX bytes. A signal can end nothing but the wait. */
-static int ask(const struct quiet_terminal *terminal, const char *question, const char *what, char *answer,
-               struct error *err)
+static int prompt_ask(const struct quiet_terminal *terminal, const char *question, const char *what, char *answer,
+                      struct error *err)
 {
         struct pollfd fd = { .fd = terminal->fd, .events = POLLIN };
         ssize_t n;
@@ -86,11 +86,11 @@ static int ask(const struct quiet_terminal *terminal, const char *question, cons
                 n = ppoll(&fd, 1, /* timeout= */ NULL, &terminal->mask);
                 if (n == 1)
                         n = read(terminal->fd, answer, ANSWER_MAX);
-        } while (!caught && n < 0 && errno == EINTR);
+        } while (!prompt_caught && n < 0 && errno == EINTR);
         fault = n < 0 ? errno : 0;
         fd_write_full(terminal->fd, "\n", 1, /* cancel= */ NULL);
-        if (caught)
-                return signals_raise(caught, err);
+        if (prompt_caught)
+                return signals_raise(prompt_caught, err);
         if (fault)
                 return error_raise_errno(err, fault, "the terminal gives no %s", what);
         if (n == 0 || answer[n - 1] != '\n')
@@ -99,21 +99,21 @@ static int ask(const struct quiet_terminal *terminal, const char *question, cons
         return 0;
 }
 
-static int ask_all(const struct quiet_terminal *terminal, const struct secret_source *source, bool twice,
-                   char (*answers)[ANSWER_MAX], struct error *err)
+static int prompt_ask_all(const struct quiet_terminal *terminal, const struct secret_source *source, bool twice,
+                          char (*answers)[ANSWER_MAX], struct error *err)
 {
-        if (ask(terminal, source->question, source->name, answers[0], err) < 0)
+        if (prompt_ask(terminal, source->question, source->name, answers[0], err) < 0)
                 return -1;
         if (!answers[0][0])
                 return error_raise(err, ERR_USAGE, "the %s is empty", source->name);
-        if (twice && ask(terminal, "Once more: ", source->name, answers[1], err) < 0)
+        if (twice && prompt_ask(terminal, "Once more: ", source->name, answers[1], err) < 0)
                 return -1;
         if (twice && strcmp(answers[0], answers[1]) != 0)
                 return error_raise(err, ERR_USAGE, "the two %ss differ", source->name);
         return 0;
 }
 
-static int to_pipe(const char *answer, int *ret_fd, struct error *err)
+static int prompt_to_pipe(const char *answer, int *ret_fd, struct error *err)
 {
         int ends[2];
 
@@ -139,13 +139,13 @@ int prompt_secret(const struct secret_source *source, bool twice, int *ret_fd, s
                                    source->name, source->name);
         /* Where locking is not allowed, it is wiped all the same. */
         (void)mlock(answers, sizeof answers);
-        rc = quieten(&terminal, err);
+        rc = terminal_quieten(&terminal, err);
         if (rc == 0)
-                rc = ask_all(&terminal, source, twice, answers, err);
+                rc = prompt_ask_all(&terminal, source, twice, answers, err);
         if (rc == 0)
-                rc = to_pipe(answers[0], ret_fd, err);
+                rc = prompt_to_pipe(answers[0], ret_fd, err);
         explicit_bzero(answers, sizeof answers);
         munlock(answers, sizeof answers);
-        restore(&terminal);
+        terminal_restore(&terminal);
         return rc;
 }

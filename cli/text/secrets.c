@@ -48,7 +48,7 @@ void secrets_warn_of_exposure(const char *path)
         message_warning("others can read '%s'; forbid it: chmod go-r", path);
 }
 
-static int open_file(const struct secret_source *source, int *ret_fd, struct error *err)
+static int secret_open_file(const struct secret_source *source, int *ret_fd, struct error *err)
 {
         struct stat st;
         int fd = open(source->file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -80,7 +80,7 @@ int secret_source_open(const struct secret_source *source, bool twice, int *ret_
                 return 0;
         }
         *ret_name = source->file ? source->file : "the terminal";
-        if (source->file ? open_file(source, ret_own, err) < 0 : prompt_secret(source, twice, ret_own, err) < 0)
+        if (source->file ? secret_open_file(source, ret_own, err) < 0 : prompt_secret(source, twice, ret_own, err) < 0)
                 return -1;
         *ret_fd = *ret_own;
         return 0;

@@ -46,7 +46,7 @@ void table_addf(struct table *table, const char *format, ...)
 }
 
 /* In characters; a table of wide ones is ragged. */
-static size_t width(const char *text)
+static size_t cell_width(const char *text)
 {
         size_t count = 0;
 
@@ -58,7 +58,7 @@ static size_t width(const char *text)
 static void print_cell(const struct table *table, size_t column, const char *text, size_t wide, FILE *out)
 {
         bool last = column + 1 == table->column_count;
-        int padding = (int)(wide - width(text));
+        int padding = (int)(wide - cell_width(text));
 
         if (table->columns[column].number)
                 fprintf(out, "%*s%s", padding, "", text);
@@ -76,11 +76,11 @@ void table_print(const struct table *table, FILE *out)
         size_t columns = table->column_count;
 
         for (size_t i = 0; i < columns; i++)
-                widths[i] = width(table->columns[i].head);
+                widths[i] = cell_width(table->columns[i].head);
         for (size_t at = 0; at < table->cell_count; at += columns)
                 for (size_t i = 0; i < columns && at + i < table->cell_count; i++)
-                        if (width(table->cells[at + i]) > widths[i])
-                                widths[i] = width(table->cells[at + i]);
+                        if (cell_width(table->cells[at + i]) > widths[i])
+                                widths[i] = cell_width(table->cells[at + i]);
         for (size_t i = 0; i < columns; i++)
                 print_cell(table, i, table->columns[i].head, widths[i], out);
         for (size_t at = 0; at < table->cell_count; at += columns)
