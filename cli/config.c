@@ -27,10 +27,9 @@ static const char blanks[] = " \t\r\f\v";
 static const char *const command_line_only[] = { "config", "help" };
 
 struct config_entry {
-        char *text;                  /* owned; where key and value stand, or a section's name in its head */
-        const char *section;         /* in the text of the section's head */
+        char *section;               /* owned; key and value stand behind it */
         const char *key;             /* NULL: the section's head */
-        const char *value;           /* NULL there */
+        const char *value;           /* "" there */
         const struct opt_spec *spec; /* NULL there, and of database_key */
         size_t file;                 /* which of the files, counted from 1 */
         int line;
@@ -50,7 +49,7 @@ struct parse {
         const struct opt_spec *const *tables;
         const char *path;
         int line;
-        const char *section; /* NULL: none yet */
+        char section[CONFIG_SECTION_MAX + 1]; /* "": none yet */
         struct error *err;
 };
 
@@ -73,22 +72,18 @@ void config_free(struct config *config)
         if (!config)
                 return;
         for (size_t i = 0; i < config->count; i++)
-                free(config->entries[i].text);
+                free(config->entries[i].section);
         free(config->entries);
         free(config->files);
         free(config);
-}
-
-static bool is_same_key(const char *a, const char *b)
-{
-        return a == b || (a && b && strcmp(a, b) == 0);
 }
 
 /* The newest entry for the key; a NULL key looks for the section's head. */
 static const struct config_entry *config_lookup(const struct config *config, const char *section, const char *key)
 {
         for (size_t i = config->count; i-- > 0;)
-                if (strcmp(config->entries[i].section, section) == 0 && is_same_key(config->entries[i].key, key))
+                if (strcmp(config->entries[i].section, section) == 0 && !config->entries[i].key == !key &&
+                    (!key || strcmp(config->entries[i].key, key) == 0))
                         return &config->entries[i];
         return NULL;
 }
@@ -100,37 +95,30 @@ static const struct config_entry *config_lookup(const struct config *config, con
         (error_raise((parse)->err, ERR_USAGE, __VA_ARGS__), \
          error_prefix((parse)->err, "%s:%d: ", (parse)->path, (parse)->line))
 
-static int config_add(struct parse *parse, struct config_entry entry)
+/* Adds what stands behind `key` in the section that is being read, or, when `key` is NULL, the head of that section. */
+static int config_add(struct parse *parse, const char *key, const char *value, const struct opt_spec *spec)
 {
         struct config *config = parse->config;
-        const struct config_entry *before = config_lookup(config, entry.section, entry.key);
+        struct config_entry entry = { .spec = spec, .file = config->file_count, .line = parse->line };
+        const struct config_entry *before = config_lookup(config, parse->section, key);
         struct config_entry *entries;
 
-        entry.file = config->file_count;
-        entry.line = parse->line;
         if (before && before->file == entry.file)
-                return entry.key ? fault(parse, "'%s' stands in line %d already; keep one of them", entry.key,
-                                         before->line)
-                                 : fault(parse, "section [%s] begins in line %d already; put both into one",
-                                         entry.section, before->line);
+                return key ? fault(parse, "'%s' stands in line %d already; keep one of them", key, before->line)
+                           : fault(parse, "section [%s] begins in line %d already; put both into one", parse->section,
+                                   before->line);
         if (config->count == ENTRIES_MAX)
                 return fault(parse, "the configuration says more than %d things", ENTRIES_MAX);
         entries = reallocarray(config->entries, config->count + 1, sizeof *entries);
         if (!entries)
                 return error_no_memory(parse->err);
         config->entries = entries;
+        if (asprintf(&entry.section, "%s%c%s%c%s", parse->section, '\0', key ? key : "", '\0', value) < 0)
+                return error_no_memory(parse->err);
+        entry.key = key ? entry.section + strlen(parse->section) + 1 : NULL;
+        entry.value = entry.section + strlen(parse->section) + 1 + strlen(key ? key : "") + 1;
         entries[config->count++] = entry;
         return 0;
-}
-
-/* Takes `entry.text` over, also when it fails. */
-static int config_add_owned(struct parse *parse, struct config_entry entry)
-{
-        int rc = entry.text ? config_add(parse, entry) : error_no_memory(parse->err);
-
-        if (rc < 0)
-                free(entry.text);
-        return rc;
 }
 
 /* Without the blanks at both ends, in place. */
@@ -149,7 +137,6 @@ static char *trim_blanks(char *text)
 static int config_begin_section(struct parse *parse, char *text)
 {
         char *close = strchr(text, ']');
-        struct config_entry head = { 0 };
         const char *name;
 
         if (!close)
@@ -165,12 +152,8 @@ static int config_begin_section(struct parse *parse, char *text)
                              CONFIG_SECTION_MAX);
         if (*name == '@' || strpbrk(name, "/:"))
                 return fault(parse, "a section's name holds no '/' and no ':' and does not begin with '@'");
-        head.text = strdup(name);
-        head.section = head.text;
-        if (config_add_owned(parse, head) < 0)
-                return -1;
-        parse->section = head.section;
-        return 0;
+        memcpy(parse->section, name, strlen(name) + 1);
+        return config_add(parse, /* key= */ NULL, /* value= */ "", /* spec= */ NULL);
 }
 
 /* An option of the command that runs, or else of any other; NULL: none. */
@@ -232,27 +215,21 @@ static int config_check_option(struct parse *parse, const char *key, const char 
 static int config_read_pair(struct parse *parse, char *line)
 {
         char *separator = strpbrk(line, "=:");
-        struct config_entry entry = { .section = parse->section };
+        const struct opt_spec *spec = NULL;
         const char *value;
+        const char *key;
         int rc;
 
         if (!separator)
                 return fault(parse, "the line is no 'key = value', no [section] and no comment (# or ;)");
         *separator = '\0';
-        entry.key = trim_blanks(line);
+        key = trim_blanks(line);
         value = trim_blanks(separator + 1);
-        if (!parse->section)
-                return fault(parse, "'%s' stands before the first section; put it below [%s] or [NAME]", entry.key,
-                             defaults);
-        rc = strcmp(entry.key, database_key) == 0 ? config_check_database(parse, value)
-                                                  : config_check_option(parse, entry.key, value, &entry.spec);
-        if (rc < 0)
-                return -1;
-        if (asprintf(&entry.text, "%s%c%s", entry.key, '\0', value) < 0)
-                return error_no_memory(parse->err);
-        entry.value = entry.text + strlen(entry.key) + 1;
-        entry.key = entry.text;
-        return config_add_owned(parse, entry);
+        if (!parse->section[0])
+                return fault(parse, "'%s' stands before the first section; put it below [%s] or [NAME]", key, defaults);
+        rc = strcmp(key, database_key) == 0 ? config_check_database(parse, value)
+                                            : config_check_option(parse, key, value, &spec);
+        return rc < 0 ? rc : config_add(parse, key, value, spec);
 }
 
 static int config_read_line(struct parse *parse, char *line)
@@ -321,7 +298,7 @@ static int check_owner(const char *path, const struct stat *st, struct error *er
         return 0;
 }
 
-static int unreadable(const char *path, struct error *err)
+static int raise_unreadable(const char *path, struct error *err)
 {
         error_raise_errno(err, errno, "configuration '%s' cannot be read", path);
         err->code = ERR_USAGE;
@@ -336,9 +313,9 @@ int config_read_file(struct config *config, const struct opt_spec *const *tables
         ssize_t size;
 
         if (fd < 0)
-                return errno == ENOENT || errno == ENOTDIR ? 1 : unreadable(path, err);
+                return errno == ENOENT || errno == ENOTDIR ? 1 : raise_unreadable(path, err);
         if (fstat(fd, &st) < 0)
-                return unreadable(path, err);
+                return raise_unreadable(path, err);
         if (check_owner(path, &st, err) < 0)
                 return -1;
         text = malloc(CONFIG_FILE_MAX + 1);
@@ -346,7 +323,7 @@ int config_read_file(struct config *config, const struct opt_spec *const *tables
                 return error_no_memory(err);
         size = fd_read_full(fd, text, CONFIG_FILE_MAX + 1, /* cancel= */ NULL);
         if (size < 0)
-                return unreadable(path, err);
+                return raise_unreadable(path, err);
         if (size > CONFIG_FILE_MAX)
                 return error_raise(err, ERR_USAGE, "configuration '%s' is larger than %d bytes", path, CONFIG_FILE_MAX);
         return config_read_text(config, tables, path, text, (size_t)size, err);
@@ -354,41 +331,37 @@ int config_read_file(struct config *config, const struct opt_spec *const *tables
 
 /* ---- which files ---- */
 
-/* NULL with *err clear: there is no such folder to look in. */
-static char *find_user_path(struct error *err)
+/* *ret_path is allocated; NULL: there is no such folder to look in. */
+static int find_user_file(char **ret_path, struct error *err)
 {
         const char *folder = getenv("XDG_CONFIG_HOME");
         const char *home = getenv("HOME");
-        const struct passwd *user;
-        char *path = NULL;
-        int rc;
+        bool has_folder = folder && folder[0] == '/';
 
-        if (folder && folder[0] == '/') {
-                rc = asprintf(&path, "%s/%s", folder, user_path);
-        } else {
-                if (!home || home[0] != '/') {
-                        user = getpwuid(geteuid());
-                        home = user ? user->pw_dir : NULL;
-                }
+        *ret_path = NULL;
+        if (!has_folder && (!home || home[0] != '/')) {
+                const struct passwd *user = getpwuid(geteuid());
+
+                home = user ? user->pw_dir : NULL;
                 if (!home || home[0] != '/')
-                        return NULL;
-                rc = asprintf(&path, "%s/.config/%s", home, user_path);
+                        return 0;
         }
-        if (rc >= 0)
-                return path;
-        error_no_memory(err);
-        return NULL;
+        if (asprintf(ret_path, "%s%s/%s", has_folder ? folder : home, has_folder ? "" : "/.config", user_path) >= 0)
+                return 0;
+        *ret_path = NULL;
+        return error_no_memory(err);
 }
 
 static int read_files(struct config *config, const struct opt_spec *const *tables, const struct args *args,
                       struct error *err)
 {
-        CLEANUP(freep) char *user_file = find_user_path(err);
+        CLEANUP(freep) char *user_file = NULL;
         /* A system's file that is kept from this user is not for this user. */
         bool is_kept = access(system_path, R_OK) < 0 && errno == EACCES;
         int rc;
 
-        if (error_is_set(err) || (!is_kept && config_read_file(config, tables, system_path, err) < 0) ||
+        if (find_user_file(&user_file, err) < 0 ||
+            (!is_kept && config_read_file(config, tables, system_path, err) < 0) ||
             (user_file && config_read_file(config, tables, user_file, err) < 0))
                 return -1;
         if (!args->config_path)
@@ -437,20 +410,18 @@ const struct opt_spec *config_next_option(const struct config *config, const cha
         return NULL;
 }
 
-static const char *database_section(const struct config_entry *entry)
-{
-        return entry->key && strcmp(entry->key, database_key) == 0 ? entry->section : NULL;
-}
-
 /* A later file may name another database for a section: its place is where it was named first. */
-static bool is_named_before(const struct config *config, size_t index)
+static bool names_database_first(const struct config *config, size_t index)
 {
-        const char *section = database_section(&config->entries[index]);
+        const struct config_entry *entry = &config->entries[index];
 
+        if (!entry->key || strcmp(entry->key, database_key) != 0)
+                return false;
         for (size_t i = 0; i < index; i++)
-                if (database_section(&config->entries[i]) && strcmp(config->entries[i].section, section) == 0)
-                        return true;
-        return false;
+                if (config->entries[i].key && strcmp(config->entries[i].key, database_key) == 0 &&
+                    strcmp(config->entries[i].section, entry->section) == 0)
+                        return false;
+        return true;
 }
 
 const char *config_next_database(const struct config *config, const char *section)
@@ -458,13 +429,11 @@ const char *config_next_database(const struct config *config, const char *sectio
         bool behind = !section;
 
         for (size_t i = 0; config && i < config->count; i++) {
-                const char *named = database_section(&config->entries[i]);
-
-                if (!named || is_named_before(config, i))
+                if (!names_database_first(config, i))
                         continue;
                 if (behind)
-                        return named;
-                behind = strcmp(named, section) == 0;
+                        return config->entries[i].section;
+                behind = strcmp(config->entries[i].section, section) == 0;
         }
         return NULL;
 }
