@@ -83,14 +83,13 @@ static int64_t oldest_command_ms(const struct vds_status *status)
         return ms;
 }
 
-void set_view_age(int64_t ms, char text[SET_VIEW_AGE_SIZE])
+const char *set_view_age(int64_t ms, char text[SET_VIEW_AGE_SIZE])
 {
         long long s = ms / 1000;
 
-        text[0] = '\0';
         if (ms < 0)
-                return;
-        if (s < 60)
+                text[0] = '\0';
+        else if (s < 60)
                 snprintf(text, SET_VIEW_AGE_SIZE, "%llds", s);
         else if (s < 3600)
                 snprintf(text, SET_VIEW_AGE_SIZE, "%lldm%02llds", s / 60, s % 60);
@@ -98,6 +97,7 @@ void set_view_age(int64_t ms, char text[SET_VIEW_AGE_SIZE])
                 snprintf(text, SET_VIEW_AGE_SIZE, "%lldh%02lldm", s / 3600, s / 60 % 60);
         else
                 snprintf(text, SET_VIEW_AGE_SIZE, "%lldd%02lldh", s / 86400, s / 3600 % 24);
+        return text;
 }
 
 /* "" for none. */
@@ -109,7 +109,7 @@ static const char *pid_text(int pid, char text[16])
         return text;
 }
 
-static void secondaries_text(const struct vds_status *status, char text[PIDS_SIZE])
+static const char *secondaries_text(const struct vds_status *status, char text[PIDS_SIZE])
 {
         size_t used = 0;
 
@@ -117,6 +117,7 @@ static void secondaries_text(const struct vds_status *status, char text[PIDS_SIZ
         for (uint32_t i = 0; i < status->secondary_count; i++)
                 used += (size_t)snprintf(text + used, PIDS_SIZE - used, "%s%d", i ? "," : "",
                                          status->secondary_pids[i]);
+        return text;
 }
 
 /* ---- text ---- */
@@ -137,16 +138,14 @@ void set_view_list_add(struct table *table, const struct vds_status *status)
         char secondaries[PIDS_SIZE];
         char pid[16];
 
-        set_view_age(status->age_ms, age);
-        secondaries_text(status, secondaries);
         table_add(table, status->name);
         table_add(table, vds_set_state_name(status->state));
         table_addf(table, "%u", status->config.deviceCount);
         table_addf(table, "%llu", (unsigned long long)all_bytes(status));
         table_add(table, pid_text(status->primary_pid, pid));
         table_add(table, pid_text(status->server_pid, pid));
-        table_add(table, secondaries);
-        table_add(table, age);
+        table_add(table, secondaries_text(status, secondaries));
+        table_add(table, set_view_age(status->age_ms, age));
 }
 
 static void print_line(FILE *out, const char *key, const char *value)
@@ -209,14 +208,13 @@ static void print_devices(const struct vds_status *status, FILE *out)
         for (uint32_t i = 0; i < status->device_count; i++) {
                 const struct vds_device_status *device = &status->devices[i];
 
-                set_view_age(device->oldest_ms, age);
                 table_addf(&table, "%u", i + 1);
                 table_add(&table, device->name);
                 table_add(&table, phase_names[device->phase]);
                 table_add(&table, pid_text(device->client_pid, pid));
                 table_addf(&table, "%u", device->queued);
                 table_addf(&table, "%u", device->held);
-                table_add(&table, age);
+                table_add(&table, set_view_age(device->oldest_ms, age));
                 table_addf(&table, "%llu", (unsigned long long)device->commands);
                 table_addf(&table, "%llu", (unsigned long long)device->completions);
                 table_addf(&table, "%llu", (unsigned long long)device->bytes);
@@ -236,16 +234,13 @@ void set_view_print_status(const struct vds_status *status, FILE *out)
         if (status->abort_reason != VDS_ABORT_NONE)
                 print_line(out, "aborted_because", vds_abort_text(status->abort_reason));
         print_line(out, "verdict", serving_verdict_name(status->verdict));
-        set_view_age(status->age_ms, age);
-        print_line(out, "age", age);
+        print_line(out, "age", set_view_age(status->age_ms, age));
         print_line(out, "primary", pid_text(status->primary_pid, pid));
         print_line(out, "server", pid_text(status->server_pid, pid));
-        secondaries_text(status, secondaries);
-        print_line(out, "secondaries", secondaries);
+        print_line(out, "secondaries", secondaries_text(status, secondaries));
         print_words(out, "primary_info", status->primary_info, primary_lines, COUNT(primary_lines));
         print_words(out, "server_info", status->server_info, server_lines, COUNT(server_lines));
-        set_view_age(oldest_command_ms(status), age);
-        print_line(out, "oldest_command", age);
+        print_line(out, "oldest_command", set_view_age(oldest_command_ms(status), age));
         set_view_print_config(&status->config, out);
         if (status->device_count) {
                 fputc('\n', out);

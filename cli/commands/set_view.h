@@ -29,7 +29,7 @@ json_t *set_view_status_json(const struct vds_status *status);
 void set_view_print_config(const struct VDConfig *config, FILE *out);
 json_t *set_view_config_json(const struct VDConfig *config);
 
-/* "7s", "3m12s", "2h05m", "4d03h"; "" for a negative time. */
-void set_view_age(int64_t ms, char text[SET_VIEW_AGE_SIZE]);
+/* "7s", "3m12s", "2h05m", "4d03h"; "" for a negative time. Returns `text`. */
+const char *set_view_age(int64_t ms, char text[SET_VIEW_AGE_SIZE]);
 
 #endif
