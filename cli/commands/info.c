@@ -26,12 +26,8 @@ static const struct opt_spec info_options[] = {
 /* What was found out about one stream. */
 struct findings {
         const struct input *input;
-        uint64_t data_bytes; /* known when the end was reached */
-        uint64_t marks;
-        uint64_t stream_bytes;
-        bool complete;
-        bool confirmed;
-        char *report_json; /* owned */
+        bool complete;           /* the end was reached: `tail` is known */
+        struct stream_tail tail; /* owned */
 };
 
 static void findings_put_layers(json_t *object, const struct layer_facts *facts)
@@ -102,16 +98,16 @@ static json_t *findings_json(const struct findings *findings)
         if (reader->has_info)
                 findings_put_info(object, &reader->info);
         json_object_set_new(object, "complete", json_boolean(findings->complete));
-        json_object_set_new(object, "confirmed", json_boolean(findings->confirmed));
+        json_object_set_new(object, "confirmed", json_boolean(findings->tail.confirmed));
         if (findings->complete) {
-                json_add_number(object, "data_bytes", findings->data_bytes);
-                if (findings->stream_bytes)
-                        json_add_number(object, "stream_bytes", findings->stream_bytes);
-                if (findings->marks)
-                        json_add_number(object, "file_marks", findings->marks);
+                json_add_number(object, "data_bytes", findings->tail.data_bytes);
+                if (findings->tail.stream_bytes)
+                        json_add_number(object, "stream_bytes", findings->tail.stream_bytes);
+                if (findings->tail.marks)
+                        json_add_number(object, "file_marks", findings->tail.marks);
         }
-        if (findings->report_json)
-                json_object_set_new(object, "report", json_loads(findings->report_json, 0, NULL));
+        if (findings->tail.report_json)
+                json_object_set_new(object, "report", json_loads(findings->tail.report_json, 0, NULL));
         return object;
 }
 
@@ -173,29 +169,20 @@ static int findings_add_to_sequence(struct backup_sequence *sequence, const stru
                 return error_raise(err, ERR_KEY, "'%s' is encrypted, so its place in a chain is not known",
                                    findings->input->name);
         return backup_sequence_add(sequence, findings->input->name, reader->has_info ? &reader->info : NULL,
-                                   findings->report_json, err);
+                                   findings->tail.report_json, err);
 }
 
 /* A bare vdi stream in a file is looked at from both ends. Returns 1 when that told everything. */
 static int findings_look_at_ends(const struct input *input, struct findings *findings, struct error *err)
 {
-        struct stream_info info;
-        struct stream_tail tail;
-        int rc;
+        struct stream_info info = { 0 };
+        int rc = vdistream_probe(input->fd, input->name, &info, &findings->tail, err);
 
-        memset(&info, 0, sizeof info);
-        memset(&tail, 0, sizeof tail);
-        rc = vdistream_probe(input->fd, input->name, &info, &tail, err);
-        if (rc == 1 || (rc < 0 && err->code == ERR_UNCONFIRMED)) {
-                findings->complete = true;
-                findings->confirmed = rc == 1 && tail.confirmed;
-                findings->data_bytes = tail.data_bytes;
-                findings->stream_bytes = tail.stream_bytes;
-                findings->marks = tail.marks;
-                findings->report_json = take_ptr(&tail.report_json);
-        }
+        findings->complete = rc == 1 || (rc < 0 && err->code == ERR_UNCONFIRMED);
+        if (!findings->complete)
+                stream_tail_deinit(&findings->tail);
+        findings->tail.confirmed = rc == 1 && findings->tail.confirmed;
         stream_info_deinit(&info);
-        stream_tail_deinit(&tail);
         return rc;
 }
 
@@ -203,15 +190,16 @@ static int findings_read_through(struct reading *reading, struct input *input, s
                                  struct error *err)
 {
         const struct stream_tail *tail;
+        uint64_t bytes;
 
-        if (reading_pump(reading, input, /* sink= */ NULL, &findings->data_bytes, err) < 0)
+        if (reading_pump(reading, input, /* sink= */ NULL, &bytes, err) < 0)
                 return -1;
         tail = reader_tail(input->reader);
+        if (tail)
+                findings->tail = *tail;
+        findings->tail.report_json = tail && tail->report_json ? strdup(tail->report_json) : NULL;
+        findings->tail.data_bytes = bytes;
         findings->complete = true;
-        findings->confirmed = tail && tail->confirmed;
-        findings->stream_bytes = tail ? tail->stream_bytes : 0;
-        findings->marks = tail ? tail->marks : 0;
-        findings->report_json = tail && tail->report_json ? strdup(tail->report_json) : NULL;
         return 0;
 }
 
@@ -250,7 +238,7 @@ static int info_one(struct reading *reading, const struct args *args, const char
                 else if (rc == 0)
                         rc = findings_add_to_sequence(reading->context, &findings, err);
         }
-        free(findings.report_json);
+        stream_tail_deinit(&findings.tail);
         input_deinit(&input);
         return rc;
 }
