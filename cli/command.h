@@ -35,6 +35,11 @@ struct command {
 /* Ends with a NULL pointer; in the order in which help lists them. */
 extern const struct command *const commands[];
 
+/* For every command of such a list that is for people. */
+#define COMMANDS_EACH_SHOWN(command, list)                                           \
+        for (const struct command *const *command = (list); *(command); (command)++) \
+                if (!(*(command))->hidden)
+
 /* NULL when there is none of that name. */
 const struct command *command_find(const char *name);
 

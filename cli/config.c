@@ -165,9 +165,8 @@ static const struct opt_spec *config_find_option(const struct parse *parse, cons
                 if (strcmp(command_line_only[i], key) == 0)
                         return NULL;
         spec = options_find(parse->tables, key, strlen(key));
-        for (const struct command *const *command = parse->config->all; !spec && *command; command++)
-                if (!(*command)->hidden)
-                        spec = options_find((*command)->options, key, strlen(key));
+        COMMANDS_EACH_SHOWN(command, parse->config->all)
+        spec = spec ? spec : options_find((*command)->options, key, strlen(key));
         return spec;
 }
 
@@ -176,8 +175,8 @@ static int raise_unknown_key(struct parse *parse, const char *key)
         struct nearest nearest = nearest_to(key, strlen(key));
 
         nearest_try(&nearest, database_key);
-        for (const struct command *const *command = parse->config->all; *command; command++)
-                options_try_nearest((*command)->options, &nearest);
+        COMMANDS_EACH_SHOWN(command, parse->config->all)
+        options_try_nearest((*command)->options, &nearest);
         return fault(parse,
                      "unknown key '%s'%s; keys are '%s' and the long options, without the dashes, of 'vdipipe "
                      "COMMAND --help'",

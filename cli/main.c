@@ -134,9 +134,8 @@ static int fail_unknown_command(const char *name)
         struct nearest nearest = nearest_to(name, strlen(name));
         struct error err = ERROR_INIT;
 
-        for (const struct command *const *command = commands; *command; command++)
-                if (!(*command)->hidden)
-                        nearest_try(&nearest, (*command)->name);
+        COMMANDS_EACH_SHOWN(command, commands)
+        nearest_try(&nearest, (*command)->name);
         error_raise(&err, ERR_USAGE, "unknown command '%s'%s", name, nearest_hint(&nearest, ""));
         return fail_with_usage("", &err);
 }

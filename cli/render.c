@@ -26,9 +26,9 @@ void render_overview(FILE *out)
               out);
         for (enum command_topic topic = 0; topic < TOPICS; topic++) {
                 fprintf(out, "%s%s:\n", topic ? "\n" : "", topic_headings[topic]);
-                for (const struct command *const *command = commands; *command; command++)
-                        if ((*command)->topic == topic && !(*command)->hidden)
-                                fprintf(out, "  %-15s %s\n", (*command)->name, (*command)->summary);
+                COMMANDS_EACH_SHOWN(command, commands)
+                if ((*command)->topic == topic)
+                        fprintf(out, "  %-15s %s\n", (*command)->name, (*command)->summary);
         }
         fputs("\n'vdipipe COMMAND --help' shows a command's options; 'vdipipe --version' the versions in use.\n", out);
 }
@@ -164,16 +164,14 @@ void render_man(FILE *out)
                 ".TH VDIPIPE 1 \"\" \"vdipipe %s\"\n.SH NAME\nvdipipe \\- back databases up through the Virtual "
                 "Device Interface, and restore them\n.SH SYNOPSIS\n",
                 VDIPIPE_VERSION);
-        for (const struct command *const *command = commands; *command; command++) {
-                if ((*command)->hidden)
-                        continue;
+        COMMANDS_EACH_SHOWN(command, commands)
+        {
                 fprintf(out, ".B vdipipe %s\n", (*command)->name);
                 man_text(out, (*command)->operands);
                 fputs("\n.br\n", out);
         }
-        for (const struct command *const *command = commands; *command; command++) {
-                if ((*command)->hidden)
-                        continue;
+        COMMANDS_EACH_SHOWN(command, commands)
+        {
                 fprintf(out, ".SH \"VDIPIPE %s\"\n", (*command)->name);
                 man_text(out, (*command)->text);
                 fputc('\n', out);
@@ -198,9 +196,8 @@ static void print_word(FILE *out, const struct opt_spec *spec)
 void render_words(FILE *out, const struct command *command)
 {
         if (!command) {
-                for (const struct command *const *each = commands; *each; each++)
-                        if (!(*each)->hidden)
-                                fprintf(out, "%s\t%s\n", (*each)->name, (*each)->summary);
+                COMMANDS_EACH_SHOWN(each, commands)
+                fprintf(out, "%s\t%s\n", (*each)->name, (*each)->summary);
                 return;
         }
         print_groups(out, command->options, /* headed= */ false, /* print_heading= */ NULL, print_word);

@@ -9,16 +9,10 @@
 
 enum { GAP = 2 };
 
-void table_init(struct table *table, const struct table_column *columns, size_t column_count)
+static void table_add_cell(struct table *table, const char *text)
 {
-        *table = (struct table){ .columns = columns, .column_count = column_count };
-}
-
-void table_add(struct table *table, const char *text)
-{
-        const char *shown = *text ? text : "-";
-        CLEANUP(freep) char *safe = text_escape(shown, strlen(shown));
-        char **cells = safe ? realloc(table->cells, (table->cell_count + 1) * sizeof *cells) : NULL;
+        CLEANUP(freep) char *safe = text_escape(text, strlen(text));
+        char **cells = safe ? reallocarray(table->cells, table->cell_count + 1, sizeof *cells) : NULL;
 
         if (!cells) {
                 table->failed = true;
@@ -26,6 +20,18 @@ void table_add(struct table *table, const char *text)
         }
         table->cells = cells;
         cells[table->cell_count++] = take_ptr(&safe);
+}
+
+void table_init(struct table *table, const struct table_column *columns, size_t column_count)
+{
+        *table = (struct table){ .columns = columns, .column_count = column_count };
+        for (size_t i = 0; i < column_count; i++)
+                table_add_cell(table, columns[i].head);
+}
+
+void table_add(struct table *table, const char *text)
+{
+        table_add_cell(table, *text ? text : "-");
 }
 
 void table_addf(struct table *table, const char *format, ...)
@@ -75,17 +81,11 @@ void table_print(const struct table *table, FILE *out)
         size_t widths[TABLE_COLUMNS_MAX] = { 0 };
         size_t columns = table->column_count;
 
-        for (size_t i = 0; i < columns; i++)
-                widths[i] = cell_width(table->columns[i].head);
-        for (size_t at = 0; at < table->cell_count; at += columns)
-                for (size_t i = 0; i < columns && at + i < table->cell_count; i++)
-                        if (cell_width(table->cells[at + i]) > widths[i])
-                                widths[i] = cell_width(table->cells[at + i]);
-        for (size_t i = 0; i < columns; i++)
-                print_cell(table, i, table->columns[i].head, widths[i], out);
-        for (size_t at = 0; at < table->cell_count; at += columns)
-                for (size_t i = 0; i < columns && at + i < table->cell_count; i++)
-                        print_cell(table, i, table->cells[at + i], widths[i], out);
+        for (size_t i = 0; i < table->cell_count; i++)
+                if (cell_width(table->cells[i]) > widths[i % columns])
+                        widths[i % columns] = cell_width(table->cells[i]);
+        for (size_t i = 0; i < table->cell_count; i++)
+                print_cell(table, i % columns, table->cells[i], widths[i % columns], out);
 }
 
 void table_deinit(struct table *table)

@@ -21,12 +21,12 @@ struct table_column {
 struct table {
         const struct table_column *columns;
         size_t column_count;
-        char **cells; /* escaped, row after row; owned */
+        char **cells; /* escaped, row after row, the heads first; owned */
         size_t cell_count;
         bool failed; /* memory was short: rows are missing */
 };
 
-/* An empty table; `columns` must outlive it. */
+/* A table of heads only; `columns` must outlive it. */
 void table_init(struct table *table, const struct table_column *columns, size_t column_count);
 
 /* Adds the next cell of the row; rows end by themselves. The text is copied; "" is shown as "-". */
