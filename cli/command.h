@@ -36,9 +36,9 @@ struct command {
 extern const struct command *const commands[];
 
 /* For every command of such a list that is for people. */
-#define COMMANDS_EACH_SHOWN(command, list)                                           \
-        for (const struct command *const *command = (list); *(command); (command)++) \
-                if (!(*(command))->hidden)
+#define COMMANDS_EACH_SHOWN(each, list)                                     \
+        for (const struct command *const *each = (list); *(each); (each)++) \
+                if (!(*(each))->hidden)
 
 /* NULL when there is none of that name. */
 const struct command *command_find(const char *name);

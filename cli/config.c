@@ -23,9 +23,6 @@ static const char defaults[] = "defaults";
 static const char database_key[] = "database";
 static const char blanks[] = " \t\r\f\v";
 
-/* Options that make no sense in a file. */
-static const char *const command_line_only[] = { "config", "help" };
-
 struct config_entry {
         char *section;               /* owned; key and value stand behind it */
         const char *key;             /* NULL: the section's head */
@@ -156,17 +153,22 @@ static int config_begin_section(struct parse *parse, char *text)
         return config_add(parse, /* key= */ NULL, /* value= */ "", /* spec= */ NULL);
 }
 
+/* Options that make no sense in a file. */
+static bool is_for_command_line(const char *key)
+{
+        return strcmp(key, "config") == 0 || strcmp(key, "help") == 0;
+}
+
 /* An option of the command that runs, or else of any other; NULL: none. */
 static const struct opt_spec *config_find_option(const struct parse *parse, const char *key)
 {
-        const struct opt_spec *spec;
+        const struct opt_spec *spec = NULL;
 
-        for (size_t i = 0; i < sizeof command_line_only / sizeof command_line_only[0]; i++)
-                if (strcmp(command_line_only[i], key) == 0)
-                        return NULL;
+        if (is_for_command_line(key))
+                return NULL;
         spec = options_find(parse->tables, key, strlen(key));
         COMMANDS_EACH_SHOWN(command, parse->config->all)
-        spec = spec ? spec : options_find((*command)->options, key, strlen(key));
+                spec = spec ? spec : options_find((*command)->options, key, strlen(key));
         return spec;
 }
 
@@ -176,7 +178,9 @@ static int raise_unknown_key(struct parse *parse, const char *key)
 
         nearest_try(&nearest, database_key);
         COMMANDS_EACH_SHOWN(command, parse->config->all)
-        options_try_nearest((*command)->options, &nearest);
+                OPTIONS_EACH(spec, (*command)->options)
+                        if (!is_for_command_line(spec->name))
+                                nearest_try(&nearest, spec->name);
         return fault(parse,
                      "unknown key '%s'%s; keys are '%s' and the long options, without the dashes, of 'vdipipe "
                      "COMMAND --help'",
@@ -468,8 +472,7 @@ const char *config_files(const struct config *config)
 int config_apply(const struct config *config, const char *section, const struct opt_spec *const *tables,
                  struct args *args, struct error *err)
 {
-        OPTIONS_EACH(spec, tables)
-        {
+        OPTIONS_EACH(spec, tables) {
                 const struct config_entry *entry = section ? config_lookup(config, section, spec->name) : NULL;
 
                 if (!entry)

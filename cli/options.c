@@ -239,23 +239,17 @@ int options_set_from_file(const struct opt_spec *spec, const char *value, struct
 const struct opt_spec *options_find(const struct opt_spec *const *tables, const char *name, size_t size)
 {
         OPTIONS_EACH(spec, tables)
-        if (strlen(spec->name) == size && memcmp(spec->name, name, size) == 0)
-                return spec;
+                if (strlen(spec->name) == size && memcmp(spec->name, name, size) == 0)
+                        return spec;
         return NULL;
 }
 
 static const struct opt_spec *find_letter(const struct opt_spec *const *tables, char letter)
 {
         OPTIONS_EACH(spec, tables)
-        if (spec->letter == letter)
-                return spec;
+                if (spec->letter == letter)
+                        return spec;
         return NULL;
-}
-
-void options_try_nearest(const struct opt_spec *const *tables, struct nearest *nearest)
-{
-        OPTIONS_EACH(spec, tables)
-        nearest_try(nearest, spec->name);
 }
 
 /* One option with the text after '=' or after the letter, if any;
@@ -296,7 +290,8 @@ static int parse_long(const struct opt_spec *const *tables, int argc, const char
         struct nearest nearest = nearest_to(name, length);
 
         if (!spec) {
-                options_try_nearest(tables, &nearest);
+                OPTIONS_EACH(candidate, tables)
+                        nearest_try(&nearest, candidate->name);
                 return error_raise(err, ERR_USAGE, "unknown option '--%.*s'%s", (int)length, name,
                                    nearest_hint(&nearest, "--"));
         }

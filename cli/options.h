@@ -113,9 +113,6 @@ int options_parse(const struct opt_spec *const *tables, int argc, const char *co
 /* The option whose name (without dashes) is the first `size` bytes of `name`; NULL: none. */
 const struct opt_spec *options_find(const struct opt_spec *const *tables, const char *name, size_t size);
 
-/* Holds the name of every option against what was typed. */
-void options_try_nearest(const struct opt_spec *const *tables, struct nearest *nearest);
-
 /* Gives the option the value that a line of a configuration file names, which must live as long as *args: what follows
  * '=' on the command line; for flags yes, true, on, 1 or no, false, off, 0; an option whose value may be left out also
  * takes nothing, or yes, true, on for its fallback, and no, false, off for not given. Errors as options_parse(). */

@@ -27,8 +27,8 @@ void render_overview(FILE *out)
         for (enum command_topic topic = 0; topic < TOPICS; topic++) {
                 fprintf(out, "%s%s:\n", topic ? "\n" : "", topic_headings[topic]);
                 COMMANDS_EACH_SHOWN(command, commands)
-                if ((*command)->topic == topic)
-                        fprintf(out, "  %-15s %s\n", (*command)->name, (*command)->summary);
+                        if ((*command)->topic == topic)
+                                fprintf(out, "  %-15s %s\n", (*command)->name, (*command)->summary);
         }
         fputs("\n'vdipipe COMMAND --help' shows a command's options; 'vdipipe --version' the versions in use.\n", out);
 }
@@ -91,8 +91,7 @@ static void print_groups(FILE *out, const struct opt_spec *const *tables, bool h
         for (enum opt_group group = 0; group < OPT_GROUPS; group++) {
                 const char *heading = options_heading(group);
 
-                OPTIONS_EACH(spec, tables)
-                {
+                OPTIONS_EACH(spec, tables) {
                         if (spec->group != group)
                                 continue;
                         if (headed && *heading)
@@ -108,7 +107,7 @@ static bool has_many(const struct opt_spec *const *tables)
         size_t count = 0;
 
         OPTIONS_EACH(spec, tables)
-        count++;
+                count++;
         return count > UNGROUPED_MAX;
 }
 
@@ -164,14 +163,12 @@ void render_man(FILE *out)
                 ".TH VDIPIPE 1 \"\" \"vdipipe %s\"\n.SH NAME\nvdipipe \\- back databases up through the Virtual "
                 "Device Interface, and restore them\n.SH SYNOPSIS\n",
                 VDIPIPE_VERSION);
-        COMMANDS_EACH_SHOWN(command, commands)
-        {
+        COMMANDS_EACH_SHOWN(command, commands) {
                 fprintf(out, ".B vdipipe %s\n", (*command)->name);
                 man_text(out, (*command)->operands);
                 fputs("\n.br\n", out);
         }
-        COMMANDS_EACH_SHOWN(command, commands)
-        {
+        COMMANDS_EACH_SHOWN(command, commands) {
                 fprintf(out, ".SH \"VDIPIPE %s\"\n", (*command)->name);
                 man_text(out, (*command)->text);
                 fputc('\n', out);
@@ -197,7 +194,7 @@ void render_words(FILE *out, const struct command *command)
 {
         if (!command) {
                 COMMANDS_EACH_SHOWN(each, commands)
-                fprintf(out, "%s\t%s\n", (*each)->name, (*each)->summary);
+                        fprintf(out, "%s\t%s\n", (*each)->name, (*each)->summary);
                 return;
         }
         print_groups(out, command->options, /* headed= */ false, /* print_heading= */ NULL, print_word);

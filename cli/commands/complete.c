@@ -19,13 +19,6 @@ static void print_name(const struct vds_status *status, void *context)
                 printf("%s\t%s\n", status->name, vds_set_state_name(status->state));
 }
 
-static int print_operands(const struct command *command)
-{
-        if (command && command->takes_set)
-                vds_observe_all(/* options= */ NULL, print_name, /* context= */ NULL);
-        return 0;
-}
-
 static int run_complete(const struct args *args, struct error *err)
 {
         const char *name = args->operands.count ? args->operands.items[0] : "";
@@ -37,9 +30,10 @@ static int run_complete(const struct args *args, struct error *err)
         }
         if (*name && !command)
                 return error_raise(err, ERR_USAGE, "unknown command '%s'", name);
-        if (args->operands.count > 1)
-                return print_operands(command);
-        render_words(stdout, command);
+        if (args->operands.count < 2)
+                render_words(stdout, command);
+        else if (command && command->takes_set)
+                vds_observe_all(/* options= */ NULL, print_name, /* context= */ NULL);
         return 0;
 }
 

@@ -65,7 +65,6 @@ const struct command command_doctor = {
                    "  sudo vdipipe doctor --run-as mssql\n"
                    "  vdipipe doctor --json | jq -r '.[] | select(.level == \"fault\") | .text'\n",
         .options = OPTION_TABLES(doctor_options, options_sqlvdi, options_group, options_json, options_common),
-        .operands_max = 0,
         .reads_config = true,
         .run = run_doctor,
 };

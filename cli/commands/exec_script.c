@@ -8,6 +8,7 @@
 #include "cli/message.h"
 #include "cli/run/set_options.h"
 #include "cli/run/tracing.h"
+#include "core/base/cleanup.h"
 #include "core/script/run.h"
 
 const struct opt_spec options_script[] = {
@@ -41,7 +42,7 @@ static void script_leave(const struct script_report *report, void *args_at)
 int exec_script(const struct args *args, struct error *err)
 {
         const struct vds_options options = set_options(args);
-        struct script_report *report = calloc(1, sizeof *report);
+        CLEANUP(freep) struct script_report *report = calloc(1, sizeof *report);
         struct script_call call = {
                 .path = args->script,
                 .options = &options,
@@ -50,25 +51,19 @@ int exec_script(const struct args *args, struct error *err)
                 .context = (void *)(uintptr_t)args,
         };
         struct error unshown = ERROR_INIT;
-        int rc = 0;
+        int rc;
 
         if (!report)
                 return error_no_memory(err);
         if (args->operands.count != 1)
-                rc = error_raise(err, ERR_USAGE, "whose client is to be tried? vdipipe exec --script FILE NAME");
-        if (rc == 0)
-                rc = set_options_check(args, err);
-        if (rc == 0)
-                rc = tracing_open(args->trace, "server", &call.trace, err);
-        if (rc == 0) {
-                call.set_name = args->operands.items[0];
-                rc = script_main(&call, report, err);
-                tracing_close(call.trace);
-                if (report->commands > 0 || report->failure_count > 0 || rc == 0) {
-                        if (script_show(args, report, &unshown) < 0 && rc == 0)
-                                rc = (*err = unshown, -1);
-                }
-        }
-        free(report);
+                return error_raise(err, ERR_USAGE, "whose client is to be tried? vdipipe exec --script FILE NAME");
+        if (set_options_check(args, err) < 0 || tracing_open(args->trace, "server", &call.trace, err) < 0)
+                return -1;
+        call.set_name = args->operands.items[0];
+        rc = script_main(&call, report, err);
+        tracing_close(call.trace);
+        if ((report->commands > 0 || report->failure_count > 0 || rc == 0) && script_show(args, report, &unshown) < 0 &&
+            rc == 0)
+                rc = (*err = unshown, -1);
         return rc;
 }

@@ -70,6 +70,5 @@ const struct command command_list = {
         .example = "  vdipipe list\n"
                    "  vdipipe list --json | jq -r '.[] | select(.age_ms > 3600000) | .name'\n",
         .options = OPTION_TABLES(options_json, options_group, options_common),
-        .operands_max = 0,
         .run = run_list,
 };

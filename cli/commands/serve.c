@@ -299,6 +299,5 @@ const struct command command_serve = {
                    "  vdipipe serve --password-file sa.txt --database pubs=/srv/app.db --fault hang:1M\n"
                    "  vdipipe serve --password-file sa.txt --database pubs --script chain.vds\n",
         .options = OPTION_TABLES(serve_options, options_statement, options_lock, options_group, options_common),
-        .operands_max = 0,
         .run = run_serve,
 };

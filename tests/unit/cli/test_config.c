@@ -166,6 +166,7 @@ static void what_is_wrong_is_told_with_file_and_line(void **state)
                   "conf:2: unknown key 'devicse' (did you mean 'devices'?); keys are 'database' " },
                 { "[a]\ndatabas = /a\n", "conf:2: unknown key 'databas' (did you mean 'database'?); keys are " },
                 { "[a]\n= 1\n", "conf:2: unknown key ''; keys are " },
+                { "[a]\nconfig = /x\n", "conf:2: unknown key 'config'; keys are " },
                 { "[a]\nhelp = yes\n", "conf:2: unknown key 'help'" },
                 { "[a]\nconfig = /x\n", "conf:2: unknown key 'config'" },
                 { "[a]\ndevices = 99\n", "conf:2: --devices is 99, outside 1 to 64" },

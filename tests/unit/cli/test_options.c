@@ -223,7 +223,7 @@ static void tables_are_sound(void **state)
                 size_t count = 0;
 
                 OPTIONS_EACH(spec, (*command)->options)
-                all[count++] = spec;
+                        all[count++] = spec;
                 for (size_t i = 0; i < count; i++) {
                         assert_non_null(all[i]->help);
                         assert_true((all[i]->type == OPT_FLAG) == (all[i]->value == NULL));
