@@ -144,41 +144,29 @@ static int set_choice(const struct opt_spec *spec, const char *text, struct args
                            nearest_hint(&nearest, ""));
 }
 
-static const char *option_quantity(enum opt_type type)
-{
-        switch (type) {
-        case OPT_SIZE:
-                return "a size such as 64K or 1M";
-        case OPT_SECONDS:
-                return "a number of seconds";
-        default:
-                return "a whole number";
-        }
-}
+static const struct quantity {
+        int (*parse)(const char *text, int64_t *ret_value);
+        const char *words;
+        double unit; /* of what is stored, in what is typed */
+} quantities[] = {
+        [OPT_NUMBER] = { parse_number, "a whole number", 1 },
+        [OPT_SIZE] = { options_parse_size, "a size such as 64K or 1M", 1 },
+        [OPT_SECONDS] = { options_parse_seconds, "a number of seconds", 1000 },
+};
 
 static int set_quantity(const struct opt_spec *spec, const char *text, struct args *args, struct error *err)
 {
-        int64_t value = 0;
-        int rc;
+        const struct quantity *quantity = &quantities[spec->type];
+        int64_t value;
 
-        if (spec->type == OPT_SIZE)
-                rc = options_parse_size(text, &value);
-        else if (spec->type == OPT_SECONDS)
-                rc = options_parse_seconds(text, &value);
-        else
-                rc = parse_number(text, &value);
-        if (rc < 0)
-                return error_raise(err, ERR_USAGE, "--%s takes %s, not '%s'", spec->name, option_quantity(spec->type),
-                                   text);
+        if (quantity->parse(text, &value) < 0)
+                return error_raise(err, ERR_USAGE, "--%s takes %s, not '%s'", spec->name, quantity->words, text);
         if (value < spec->min && spec->max == INT64_MAX)
                 return error_raise(err, ERR_USAGE, "--%s is %s, less than %lld", spec->name, text,
                                    (long long)spec->min);
-        if (value < spec->min || value > spec->max) {
-                double unit = spec->type == OPT_SECONDS ? 1000 : 1;
-
+        if (value < spec->min || value > spec->max)
                 return error_raise(err, ERR_USAGE, "--%s is %s, outside %.15g to %.15g", spec->name, text,
-                                   (double)spec->min / unit, (double)spec->max / unit);
-        }
+                                   (double)spec->min / quantity->unit, (double)spec->max / quantity->unit);
         *(int64_t *)option_field(args, spec->offset) = value;
         return 0;
 }
@@ -200,18 +188,13 @@ static int set_value(const struct opt_spec *spec, const char *text, struct args 
 /* 1 for yes, 0 for no, -1 for neither. */
 static int parse_truth(const char *text, bool digits)
 {
-        static const struct {
-                const char *word;
-                int truth;
-                bool digit;
-        } words[] = {
-                { "yes", 1, false }, { "true", 1, false },  { "on", 1, false },  { "1", 1, true },
-                { "no", 0, false },  { "false", 0, false }, { "off", 0, false }, { "0", 0, true },
-        };
+        /* Every second one is a yes. */
+        static const char *const words[] = { "no", "yes", "false", "true", "off", "on", "0", "1" };
+        size_t count = sizeof words / sizeof words[0] - (digits ? 0 : 2);
 
-        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-                if (strcasecmp(words[i].word, text) == 0 && (digits || !words[i].digit))
-                        return words[i].truth;
+        for (size_t i = 0; i < count; i++)
+                if (strcasecmp(words[i], text) == 0)
+                        return (int)(i % 2);
         return -1;
 }
 
@@ -252,11 +235,21 @@ static const struct opt_spec *find_letter(const struct opt_spec *const *tables, 
         return NULL;
 }
 
-/* One option with the text after '=' or after the letter, if any;
- * takes the next argument when the value stands there. */
-static int take_option(const struct opt_spec *spec, const char *attached, int argc, const char *const *argv, int *at,
-                       struct args *args, struct error *err)
+/* What is parsed, and how far that is. */
+struct command_line {
+        const struct opt_spec *const *tables;
+        int argc;
+        const char *const *argv;
+        int at;
+        struct args *args;
+};
+
+/* One option with the text after '=' or after the letter, if any; takes the next argument when the value stands there.
+ */
+static int take_option(struct command_line *line, const struct opt_spec *spec, const char *attached, struct error *err)
 {
+        struct args *args = line->args;
+
         if (append_given(args, spec, err) < 0)
                 return -1;
         if (spec->given_offset)
@@ -271,47 +264,36 @@ static int take_option(const struct opt_spec *spec, const char *attached, int ar
                 *(int64_t *)option_field(args, spec->offset) = spec->fallback;
                 return 0;
         }
-        if (!attached) {
-                if (*at + 1 >= argc)
-                        return error_raise(err, ERR_USAGE, "--%s needs a value: --%s %s", spec->name, spec->name,
-                                           spec->value);
-                attached = argv[++*at];
-        }
-        return set_value(spec, attached, args, err);
+        if (!attached && line->at + 1 >= line->argc)
+                return error_raise(err, ERR_USAGE, "--%s needs a value: --%s %s", spec->name, spec->name, spec->value);
+        return set_value(spec, attached ? attached : line->argv[++line->at], args, err);
 }
 
-static int parse_long(const struct opt_spec *const *tables, int argc, const char *const *argv, int *at,
-                      struct args *args, struct error *err)
+static int parse_long(struct command_line *line, const char *name, struct error *err)
 {
-        const char *name = argv[*at] + 2;
-        const char *equals = strchr(name, '=');
-        size_t length = equals ? (size_t)(equals - name) : strlen(name);
-        const struct opt_spec *spec = options_find(tables, name, length);
+        size_t length = strcspn(name, "=");
+        const struct opt_spec *spec = options_find(line->tables, name, length);
         struct nearest nearest = nearest_to(name, length);
 
-        if (!spec) {
-                OPTIONS_EACH(candidate, tables)
-                        nearest_try(&nearest, candidate->name);
-                return error_raise(err, ERR_USAGE, "unknown option '--%.*s'%s", (int)length, name,
-                                   nearest_hint(&nearest, "--"));
-        }
-        return take_option(spec, equals ? equals + 1 : NULL, argc, argv, at, args, err);
+        if (spec)
+                return take_option(line, spec, name[length] ? name + length + 1 : NULL, err);
+        OPTIONS_EACH(candidate, line->tables)
+                nearest_try(&nearest, candidate->name);
+        return error_raise(err, ERR_USAGE, "unknown option '--%.*s'%s", (int)length, name,
+                           nearest_hint(&nearest, "--"));
 }
 
-static int parse_letters(const struct opt_spec *const *tables, int argc, const char *const *argv, int *at,
-                         struct args *args, struct error *err)
+static int parse_letters(struct command_line *line, const char *letters, struct error *err)
 {
-        for (const char *p = argv[*at] + 1; *p; p++) {
-                const struct opt_spec *spec = find_letter(tables, *p);
+        for (const char *p = letters; *p; p++) {
+                const struct opt_spec *spec = find_letter(line->tables, *p);
 
                 if (!spec)
                         return error_raise(err, ERR_USAGE, "unknown option '-%c'", *p);
-                if (spec->type == OPT_FLAG || spec->optional) {
-                        if (take_option(spec, NULL, argc, argv, at, args, err) < 0)
-                                return -1;
-                        continue;
-                }
-                return take_option(spec, p[1] ? p + 1 : NULL, argc, argv, at, args, err);
+                if (spec->type != OPT_FLAG && !spec->optional)
+                        return take_option(line, spec, p[1] ? p + 1 : NULL, err);
+                if (take_option(line, spec, NULL, err) < 0)
+                        return -1;
         }
         return 0;
 }
@@ -319,24 +301,21 @@ static int parse_letters(const struct opt_spec *const *tables, int argc, const c
 int options_parse(const struct opt_spec *const *tables, int argc, const char *const *argv, struct args *args,
                   struct error *err)
 {
+        struct command_line line = { .tables = tables, .argc = argc, .argv = argv, .args = args };
         bool only_operands = false;
+        int rc = 0;
 
-        for (int at = 1; at < argc; at++) {
-                const char *arg = argv[at];
-                int rc;
+        while (rc == 0 && ++line.at < argc) {
+                const char *arg = argv[line.at];
 
-                if (!only_operands && strcmp(arg, "--") == 0) {
+                if (!only_operands && strcmp(arg, "--") == 0)
                         only_operands = true;
-                        continue;
-                }
-                if (only_operands || arg[0] != '-' || !arg[1])
+                else if (only_operands || arg[0] != '-' || !arg[1])
                         rc = append_item(&args->operands, arg, err);
                 else if (arg[1] == '-')
-                        rc = parse_long(tables, argc, argv, &at, args, err);
+                        rc = parse_long(&line, arg + 2, err);
                 else
-                        rc = parse_letters(tables, argc, argv, &at, args, err);
-                if (rc < 0)
-                        return -1;
+                        rc = parse_letters(&line, arg + 1, err);
         }
-        return 0;
+        return rc;
 }
