@@ -344,20 +344,6 @@ int side_join(struct server_side *side, const struct server_job *job, const stru
         return 0;
 }
 
-static void *agent_main(void *side_at)
-{
-        struct server_side *side = side_at;
-
-        vds_server_execute_completion_agent(side->server);
-        atomic_store(&side->agent_gone, true);
-        for (uint32_t i = 0; i < side->channel_count; i++) {
-                pthread_mutex_lock(&side->channels[i].lock);
-                pthread_cond_broadcast(&side->channels[i].completed);
-                pthread_mutex_unlock(&side->channels[i].lock);
-        }
-        return NULL;
-}
-
 static void on_completion(struct VDS_Command *command)
 {
         struct slot *slot = (struct slot *)(void *)command->completionContext;
@@ -365,10 +351,7 @@ static void on_completion(struct VDS_Command *command)
 
         trace_completion(channel->side->events->trace, channel->index + 1, slot->serial, command->commandCode,
                          command->completionCode, (uint64_t)command->bytesTransferred, command->outPosition);
-        pthread_mutex_lock(&channel->lock);
-        slot->outstanding = false;
-        pthread_cond_signal(&channel->completed);
-        pthread_mutex_unlock(&channel->lock);
+        atomic_store(&slot->outstanding, false);
 }
 
 /* Buffers of the pool are dealt out evenly, and stay with their device. */
@@ -434,33 +417,25 @@ static int check_shape(const struct side_shape *shape, uint32_t devices, struct 
 int side_configure(struct server_side *side, const struct side_shape *shape, const char *info, struct error *err)
 {
         uint32_t devices = side->config.deviceCount;
-        int result;
 
         side->shape = *shape;
         if (side->shape.buffer_count == 0)
                 side->shape.buffer_count = 2 * devices > VDS_IO_DEPTH ? 2 * devices : VDS_IO_DEPTH;
         if (check_shape(&side->shape, devices, err) < 0 || agree(side, info, err) < 0)
                 return -1;
-        for (; side->channel_count < devices; side->channel_count++) {
-                pthread_mutex_init(&side->channels[side->channel_count].lock, NULL);
-                pthread_cond_init(&side->channels[side->channel_count].completed, NULL);
-        }
         for (uint32_t i = 0; i < devices; i++) {
                 uint32_t buffers = side->shape.buffer_count;
 
                 if (open_channel(side, i, buffers / devices + (i < buffers % devices), err) < 0)
                         return -1;
         }
-        result = pthread_create(&side->agent, NULL, agent_main, side);
-        if (result)
-                return error_raise_errno(err, result, "cannot start the completion agent");
-        side->has_agent = true;
+        side->channel_count = devices;
         return 0;
 }
 
 /* ---- commands ---- */
 
-/* The lock is not held across the call: a refused command's callback runs inside it. */
+/* A refused command's callback runs inside this. */
 static void send_slot(struct slot *slot, int command_code, uint32_t size, uint64_t position)
 {
         struct channel *channel = slot->channel;
@@ -474,26 +449,23 @@ static void send_slot(struct slot *slot, int command_code, uint32_t size, uint64
                 .completionRoutine = (uint8_t *)(uintptr_t)on_completion,
                 .completionContext = (uint8_t *)slot,
         };
-        pthread_mutex_lock(&channel->lock);
-        slot->outstanding = true;
-        pthread_mutex_unlock(&channel->lock);
+        atomic_store(&slot->outstanding, true);
         slot->serial = ++channel->sent;
         trace_command(channel->side->events->trace, channel->index + 1, slot->serial, command_code, (int32_t)size,
                       (int64_t)position);
         vds_server_device_send_command(channel->device, &slot->command);
 }
 
+/* The channel's own thread runs the callbacks that it waits for. */
 static void wait_slot(struct slot *slot)
 {
-        struct channel *channel = slot->channel;
+        int result = NOERROR;
 
-        pthread_mutex_lock(&channel->lock);
-        while (slot->outstanding && !atomic_load(&channel->side->agent_gone))
-                pthread_cond_wait(&channel->completed, &channel->lock);
-        if (slot->outstanding)
+        while (result == NOERROR && atomic_load(&slot->outstanding))
+                result = vds_server_device_run_callbacks(slot->channel->device, /* timeout_ms= */ -1);
+        /* The engine has given back what it had; nothing else comes. */
+        if (atomic_exchange(&slot->outstanding, false))
                 slot->command.completionCode = ERROR_OPERATION_ABORTED;
-        slot->outstanding = false;
-        pthread_mutex_unlock(&channel->lock);
 }
 
 struct slot *channel_next(struct channel *channel)
@@ -556,6 +528,8 @@ struct serve_call {
         struct channel *channel;
         void (*serve)(struct channel *channel, void *context);
         void *context;
+        pthread_t thread;
+        bool has_thread;
 };
 
 static void *channel_main(void *call_at)
@@ -563,9 +537,23 @@ static void *channel_main(void *call_at)
         struct serve_call *call = call_at;
 
         call->serve(call->channel, call->context);
-        /* In the Abort state this does nothing; commands still outstanding come back by the agent. */
+        /* In the Abort state this does nothing; commands still outstanding come back when the set is closed. */
         vds_server_device_close(call->channel->device);
         return NULL;
+}
+
+static void start_channel(struct serve_call *call)
+{
+        struct channel *channel = call->channel;
+        int result = pthread_create(&call->thread, NULL, channel_main, call);
+        struct error err = ERROR_INIT;
+
+        call->has_thread = result == 0;
+        if (call->has_thread)
+                return;
+        error_raise_errno(&err, result, "cannot start a thread for device %u", channel->index + 1);
+        side_fail(channel->side, &err);
+        vds_server_device_close(channel->device);
 }
 
 int side_transfer(struct server_side *side, void (*serve)(struct channel *channel, void *context), void *context,
@@ -573,23 +561,14 @@ int side_transfer(struct server_side *side, void (*serve)(struct channel *channe
 {
         struct serve_call calls[VDS_DEVICES_MAX];
 
-        for (uint32_t i = 0; i < side->channel_count; i++) {
-                struct channel *channel = &side->channels[i];
-                struct error own = ERROR_INIT;
-                int result;
-
-                calls[i] = (struct serve_call){ .channel = channel, .serve = serve, .context = context };
-                result = pthread_create(&channel->thread, NULL, channel_main, &calls[i]);
-                channel->has_thread = result == 0;
-                if (result) {
-                        error_raise_errno(&own, result, "cannot start a thread for device %u", i + 1);
-                        side_fail(side, &own);
-                        vds_server_device_close(channel->device);
-                }
-        }
         for (uint32_t i = 0; i < side->channel_count; i++)
-                if (side->channels[i].has_thread)
-                        pthread_join(side->channels[i].thread, NULL);
+                calls[i] = (struct serve_call){ .channel = &side->channels[i], .serve = serve, .context = context };
+        for (uint32_t i = 1; i < side->channel_count; i++)
+                start_channel(&calls[i]);
+        channel_main(&calls[0]);
+        for (uint32_t i = 1; i < side->channel_count; i++)
+                if (calls[i].has_thread)
+                        pthread_join(calls[i].thread, NULL);
         side->transferred = true;
         if (!side_is_failing(side))
                 return 0;
@@ -619,12 +598,6 @@ void side_end(struct server_side *side, const struct error *failure, const char 
                 if (!side->transferred)
                         vds_server_signal_abort(side->server);
                 vds_server_close(side->server);
-        }
-        if (side->has_agent)
-                pthread_join(side->agent, NULL);
-        for (uint32_t i = 0; i < side->channel_count; i++) {
-                pthread_cond_destroy(&side->channels[i].completed);
-                pthread_mutex_destroy(&side->channels[i].lock);
         }
         vds_server_free(side->server);
         side->server = NULL;

@@ -3,8 +3,8 @@
  *
  * side_join(), side_configure(), side_transfer() with the function that serves one device, side_end(). A
  * channel is one device with a few buffers of the pool, used in turn: a slot is a buffer and the command that carries
- * it. Channels belong to the thread that side_transfer() starts for them; the completion agent has a thread of its
- * own.
+ * it. A channel belongs to the thread that side_transfer() serves it on, which runs the callbacks that it waits for:
+ * there is no completion agent.
  *
  * The first failure is the one that is reported: side_fail() keeps it, and channels look at side_is_failing().
  */
@@ -30,18 +30,14 @@ struct channel;
 struct slot {
         struct VDS_Command command;
         struct channel *channel;
-        uint64_t serial;  /* of the command, in traces */
-        bool outstanding; /* under the channel's lock: its callback has not run */
+        uint64_t serial;         /* of the command, in traces */
+        atomic_bool outstanding; /* its callback has not run */
 };
 
 struct channel {
         struct server_side *side;
         uint32_t index; /* of the device, from 0 */
         struct vds_server_device *device;
-        pthread_t thread;
-        bool has_thread;
-        pthread_mutex_t lock;
-        pthread_cond_t completed;
         struct slot slots[CHANNEL_DEPTH_MAX]; /* transfers */
         struct slot control;                  /* commands without data */
         uint32_t depth;
@@ -66,10 +62,7 @@ struct server_side {
         struct side_shape shape;
         bool transferred; /* every device was served and closed */
         struct channel channels[VDS_DEVICES_MAX];
-        uint32_t channel_count; /* initialised ones */
-        pthread_t agent;
-        bool has_agent;
-        atomic_bool agent_gone; /* no callback will come any more */
+        uint32_t channel_count; /* opened ones */
 
         int64_t began_ns; /* CLOCK_MONOTONIC */
         uint32_t file;    /* position of the backup set on the medium, from 1; under `lock` while channels run */
@@ -95,10 +88,11 @@ struct server_side {
 int side_join(struct server_side *side, const struct server_job *job, const struct vds_options *options,
               const struct server_events *events, struct error *err);
 
-/* Fixes the shape, publishes the server's description, opens all devices and starts the agent. */
+/* Fixes the shape, publishes the server's description, and opens all devices. */
 int side_configure(struct server_side *side, const struct side_shape *shape, const char *info, struct error *err);
 
-/* Runs `serve` for every device on a thread of its own, and waits for all. `serve` fails with side_fail(). */
+/* Runs `serve` for the first device on the calling thread and for every other on one of its own, and waits for all.
+ * `serve` fails with side_fail(). */
 int side_transfer(struct server_side *side, void (*serve)(struct channel *channel, void *context), void *context,
                   struct error *err);
 

@@ -199,6 +199,13 @@ static enum take_result look(struct vds_client_device *device, struct VDC_Comman
         return take_command(device, ret_command, ret_completed, err);
 }
 
+/* There is a completion: for the device's thread, or for the agent of all. */
+static void signal_server(struct vds_client_device *device)
+{
+        wake_signal(&device->shared->server_wake);
+        wake_signal(&device->client->set.layout->agent_wake);
+}
+
 static int get_command(struct vds_client_device *device, struct deadline deadline, struct VDC_Command **ret_command)
 {
         struct vds_set *set = &device->client->set;
@@ -222,7 +229,7 @@ static int get_command(struct vds_client_device *device, struct deadline deadlin
                         wait_until = deadline_earlier(deadline, device->pending_deadline);
                 pthread_mutex_unlock(&device->lock);
                 if (completed)
-                        wake_signal(&set->layout->agent_wake);
+                        signal_server(device);
                 if (first_close)
                         wake_signal(&set->layout->client_wake);
                 switch (taken) {
@@ -344,7 +351,7 @@ int vds_client_device_complete_command(struct vds_client_device *device, struct 
         if (result == VD_E_ABORT)
                 return set_leave(&call, set_fail(set, VDS_ABORT_MISBEHAVED, &err));
         if (result == NOERROR)
-                wake_signal(&set->layout->agent_wake);
+                signal_server(device);
         /* Another thread may sit in GetCommand while its ClearError was held back. */
         if (waiting)
                 wake_signal(&device->shared->client_wake);

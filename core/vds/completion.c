@@ -1,5 +1,6 @@
 /*
- * The completion agent, and everything else that ends a command on the server's side.
+ * The completion agent, threads that serve one device instead, and everything else that ends a command on the server's
+ * side.
  *
  * Whoever takes a command out of its slot, under the device's lock, is the one who runs its callback, without any lock;
  * so each callback runs once, and may call anything.
@@ -182,26 +183,40 @@ static bool is_done(struct vds_server *server)
         return atomic_load(&server->closed_count) == server->set.device_count && atomic_load(&server->outstanding) == 0;
 }
 
+/* Runs what is due on `count` devices. Returns true when there was something. */
+static bool serve_devices(struct vds_server_device *devices, uint32_t count)
+{
+        bool moved = false;
+
+        for (uint32_t i = 0; i < count; i++)
+                moved |= serve_device(&devices[i]);
+        return moved;
+}
+
+/* Sleeps until something may be due, or aborts a set that has stalled. */
+static void wait_for_completion(struct vds_server *server, struct wake_cell *cell, uint32_t seen,
+                                struct deadline deadline, struct wake_patience *patience)
+{
+        struct deadline next;
+
+        if (!is_stalled(server, &next))
+                wake_wait(cell, seen, deadline_earlier(deadline, next), patience);
+        /* Where each device has a thread, one that is slow to see what its client has done is no stall. */
+        else if (!serve_devices(server->devices, server->set.device_count))
+                set_abort(&server->set, VDS_ABORT_TIMEOUT);
+}
+
 static void run_agent(struct vds_server *server)
 {
         struct wake_cell *cell = &server->set.layout->agent_wake;
 
         for (;;) {
                 uint32_t seen = wake_key(cell);
-                struct deadline next;
-                bool moved = false;
 
                 if (is_over(server) || is_done(server))
                         break;
-                for (uint32_t i = 0; i < server->set.device_count; i++)
-                        moved |= serve_device(&server->devices[i]);
-                if (moved)
-                        continue;
-                if (is_stalled(server, &next)) {
-                        set_abort(&server->set, VDS_ABORT_TIMEOUT);
-                        continue;
-                }
-                wake_wait(cell, seen, next, NULL);
+                if (!serve_devices(server->devices, server->set.device_count))
+                        wait_for_completion(server, cell, seen, DEADLINE_NEVER, NULL);
         }
         if (is_over(server))
                 for (uint32_t i = 0; i < server->set.device_count; i++)
@@ -226,5 +241,57 @@ int vds_server_execute_completion_agent(struct vds_server *server)
         fault_point("server.agent.running");
         run_agent(server);
         atomic_store(&server->agent_running, false);
+        return set_leave(&call, result);
+}
+
+static bool is_opened(struct vds_server_device *device)
+{
+        bool opened;
+
+        pthread_mutex_lock(&device->lock);
+        opened = device->opened;
+        pthread_mutex_unlock(&device->lock);
+        return opened;
+}
+
+static int run_callbacks(struct vds_server_device *device, struct deadline deadline)
+{
+        struct vds_server *server = device->server;
+        struct wake_cell *cell = &device->shared->server_wake;
+
+        for (;;) {
+                uint32_t seen = wake_key(cell);
+                bool late = deadline_passed(deadline);
+
+                if (set_aborted(&server->set))
+                        return VD_E_ABORT;
+                if (is_over(server))
+                        return VD_E_PROTOCOL;
+                if (serve_device(device))
+                        return NOERROR;
+                if (is_closed(device))
+                        return VD_E_CLOSE;
+                if (late)
+                        return VD_E_TIMEOUT;
+                wait_for_completion(server, cell, seen, deadline, &device->patience);
+        }
+}
+
+int vds_server_device_run_callbacks(struct vds_server_device *device, int64_t timeout_ms)
+{
+        struct vds_set *set = &device->server->set;
+        struct set_call call;
+        int result = set_enter_any(set, &call);
+
+        if (result != NOERROR)
+                return result;
+        result = set_recheck(set, CALL_EXECUTE_AGENT);
+        if (result == NOERROR && !is_opened(device))
+                result = VD_E_PROTOCOL;
+        if (result == NOERROR)
+                result = run_callbacks(device, deadline_after_ms(timeout_ms));
+        /* Whatever ended the set, the commands come back. */
+        if (result == VD_E_ABORT)
+                server_drain_device(device, ERROR_OPERATION_ABORTED, /* dead= */ true);
         return set_leave(&call, result);
 }

@@ -215,6 +215,7 @@ struct vds_server_device {
 
         pthread_mutex_t lock; /* guards what follows */
         bool opened;
+        struct wake_patience patience;
         bool closed;
         bool dead; /* aborted, and its commands were given back: takes no more */
         bool io_error;

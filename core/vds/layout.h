@@ -24,7 +24,7 @@
 #define LAYOUT_MAGIC UINT64_C(0x7364766570697076)
 
 enum {
-        LAYOUT_VERSION = 2,
+        LAYOUT_VERSION = 3,
         LAYOUT_NAME_SIZE = VDS_NAME_MAX + 1,
         MEMBER_PRIMARY = 1, /* the primary's number among the clients of its set */
 };
@@ -96,6 +96,9 @@ struct layout_device {
         /* Client threads in GetCommand wait here. Signalled by the server after a push and a close; by either side at
          * abort. */
         struct wake_cell client_wake;
+        /* The server's thread that runs this device's callbacks waits here. Signalled by the client after a completion;
+         * by either side at abort and close. */
+        struct wake_cell server_wake;
 
         /* enum layout_device_phase. Server writes (release), clients read (acquire). */
         alignas(64) _Atomic uint32_t phase;
@@ -140,8 +143,7 @@ struct layout {
         /* Clients wait here for the configuration, device names, buffer areas, the verdict and the end. Signalled by
          * both sides. */
         struct wake_cell client_wake;
-        /* The completion agent waits here. Signalled by the client after a completion; by either side at abort and
-         * close. */
+        /* The completion agent of all devices waits here. Signalled as their server_wake is. */
         struct wake_cell agent_wake;
 
         /* enum layout_server_phase. Server writes (release), clients read (acquire). */

@@ -206,6 +206,8 @@ void set_wake_all(struct vds_set *set)
 }
 
 void set_note_error(struct vds_set *set, const struct error *err)
+                wake_signal(&layout->devices[i].server_wake);
+        }
 {
         pthread_mutex_lock(&set->lock);
         error_keep_first(&set->error, err);

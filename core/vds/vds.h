@@ -251,6 +251,13 @@ int vds_server_free_buffer(struct vds_server *server, uint8_t *buffer, uint32_t 
  * IsSharedBuffer. */
 int vds_server_is_shared_buffer(struct vds_server *server, const uint8_t *buffer);
 
+/* Beyond the published interface, for a thread that serves one device and would only wait for the agent: runs the
+ * callbacks that are due on the device on the calling thread, waiting for one when none is. No agent is needed then.
+ * NOERROR when it ran some; VD_E_TIMEOUT when there were none until `timeout_ms` passed; VD_E_CLOSE when the device is
+ * closed; VD_E_ABORT when the set is aborted, and what was outstanding on the device has been given back with 995.
+ * Before the set is aborted by serverTimeOut, callbacks of other devices run here, too. */
+int vds_server_device_run_callbacks(struct vds_server_device *device, int64_t timeout_ms);
+
 int vds_server_signal_abort(struct vds_server *server);
 
 /* Page: Close. Returns NOERROR, or VD_E_PROTOCOL when devices were open (the set is aborted and closed all the same).

@@ -378,6 +378,77 @@ static void two_silent_intervals_abort(void **state)
         pair_deinit(&pair);
 }
 
+/* ---- a thread that runs the callbacks of its device ---- */
+
+static void waiting_for_callbacks_ends(void **state)
+{
+        struct sent sent;
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair_open_devices(&pair);
+        assert_int_equal(vds_server_device_run_callbacks(pair.server_devices[0], 0), VD_E_TIMEOUT);
+        assert_int_equal(vds_server_device_run_callbacks(pair.server_devices[0], 5), VD_E_TIMEOUT);
+        send(&pair, 0, &sent, VDC_Flush);
+        assert_int_equal(vds_client_signal_abort(pair.client), NOERROR);
+        assert_int_equal(vds_server_device_run_callbacks(pair.server_devices[0], -1), VD_E_ABORT);
+        assert_int_equal(sent_calls(&sent), 1);
+        assert_int_equal(sent.command.completionCode, ERROR_OPERATION_ABORTED);
+        assert_int_equal(vds_server_close(pair.server), NOERROR);
+        assert_int_equal(vds_server_device_run_callbacks(pair.server_devices[0], -1), VD_E_PROTOCOL);
+        pair_deinit(&pair);
+}
+
+static void a_closed_device_has_no_callbacks(void **state)
+{
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 2);
+        pair_open_devices(&pair);
+        assert_int_equal(vds_server_device_close(pair.server_devices[0]), NOERROR);
+        assert_int_equal(vds_server_device_run_callbacks(pair.server_devices[0], -1), VD_E_CLOSE);
+        pair_deinit(&pair);
+}
+
+static void a_thread_that_runs_callbacks_notices_two_silent_intervals(void **state)
+{
+        struct sent sent;
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        pair.wishes.serverTimeOut = 50;
+        pair_open_devices(&pair);
+        send(&pair, 0, &sent, VDC_Flush);
+        assert_int_equal(vds_server_device_run_callbacks(pair.server_devices[0], -1), VD_E_ABORT);
+        assert_int_equal(sent_calls(&sent), 1);
+        assert_int_equal(vds_server_abort_reason(pair.server), VDS_ABORT_TIMEOUT);
+        pair_deinit(&pair);
+}
+
+/* What the client of another device has done, and its thread has not seen yet, is progress. */
+static void a_slow_thread_is_no_silent_client(void **state)
+{
+        struct sent seen_late;
+        struct sent waited_for;
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 2);
+        pair.wishes.serverTimeOut = 50;
+        pair_open_devices(&pair);
+        send(&pair, 0, &seen_late, VDC_Flush);
+        complete(&pair, 0, VDC_Flush, 0);
+        send(&pair, 1, &waited_for, VDC_Flush);
+        assert_int_equal(vds_server_device_run_callbacks(pair.server_devices[1], -1), VD_E_ABORT);
+        assert_int_equal(sent_calls(&seen_late), 1);
+        assert_int_equal(seen_late.command.completionCode, ERROR_SUCCESS);
+        assert_int_equal(waited_for.command.completionCode, ERROR_OPERATION_ABORTED);
+        pair_deinit(&pair);
+}
+
 /* Any completion on any device starts the count anew, and with nothing to do the server may be silent for ever. */
 static void progress_on_one_device_covers_the_others(void **state)
 {
@@ -605,6 +676,10 @@ int main(void)
                 cmocka_unit_test(close_from_the_agents_callback),
                 cmocka_unit_test(close_from_a_callback_inside_close_device),
                 cmocka_unit_test(two_silent_intervals_abort),
+                cmocka_unit_test(waiting_for_callbacks_ends),
+                cmocka_unit_test(a_closed_device_has_no_callbacks),
+                cmocka_unit_test(a_thread_that_runs_callbacks_notices_two_silent_intervals),
+                cmocka_unit_test(a_slow_thread_is_no_silent_client),
                 cmocka_unit_test(progress_on_one_device_covers_the_others),
                 cmocka_unit_test(a_quiet_time_does_not_count),
                 cmocka_unit_test(a_silent_server_is_judged_by_its_flush),

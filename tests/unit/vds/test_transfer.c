@@ -57,6 +57,18 @@ static void *client_lane(void *argument)
         return NULL;
 }
 
+/* By the agent, or where there is none on this thread. */
+static void await(const struct lane *lane, struct sent *sent)
+{
+        struct vds_server_device *device = lane->pair->server_devices[lane->index];
+
+        while (!lane->pair->agent_started && sent_calls(sent) == 0)
+                assert_int_equal(vds_server_device_run_callbacks(device, PAIR_WAIT_MS), NOERROR);
+        sent_wait(sent);
+        if (!lane->pair->agent_started)
+                assert_true(pthread_equal(sent->thread, pthread_self()));
+}
+
 static void *server_lane(void *argument)
 {
         struct lane *lane = argument;
@@ -74,30 +86,33 @@ static void *server_lane(void *argument)
                 int size = PAIR_BLOCK * (1 + i % (PAIR_TRANSFER / PAIR_BLOCK));
 
                 if (i >= DEPTH)
-                        sent_wait(one);
+                        await(lane, one);
                 state = fill(buffers[i % DEPTH], (size_t)size, state);
                 sent_init(one, VDC_Write, buffers[i % DEPTH], size);
                 vds_server_device_send_command(device, &one->command);
         }
         for (int i = 0; i < DEPTH; i++)
-                sent_wait(&sent[i]);
+                await(lane, &sent[i]);
         sent_init(&flush, VDC_Flush, NULL, 0);
         vds_server_device_send_command(device, &flush.command);
-        sent_wait(&flush);
+        await(lane, &flush);
         for (int i = 0; i < DEPTH; i++)
                 vds_server_free_buffer(lane->pair->server, buffers[i], PAIR_TRANSFER);
         vds_server_device_close(device);
         return NULL;
 }
 
-static void move_data(uint32_t device_count)
+static void move_data(uint32_t device_count, bool with_agent)
 {
         struct pair pair;
         struct lane lanes[VDS_DEVICES_MAX];
         enum vds_verdict verdict;
         char text[VDS_TEXT_MAX];
 
-        pair_up(&pair, device_count);
+        pair_init(&pair, device_count);
+        pair_open_devices(&pair);
+        if (with_agent)
+                pair_start_agent(&pair);
         for (uint32_t i = 0; i < device_count; i++) {
                 lanes[i] = (struct lane){ .pair = &pair, .index = i };
                 assert_int_equal(pthread_create(&lanes[i].client_thread, NULL, client_lane, &lanes[i]), 0);
@@ -130,13 +145,20 @@ static void move_data(uint32_t device_count)
 static void one_device(void **state)
 {
         (void)state;
-        move_data(1);
+        move_data(1, /* with_agent= */ true);
 }
 
 static void all_devices_at_once(void **state)
 {
         (void)state;
-        move_data(VDS_DEVICES_MAX);
+        move_data(VDS_DEVICES_MAX, /* with_agent= */ true);
+}
+
+static void each_thread_runs_the_callbacks_of_its_device(void **state)
+{
+        (void)state;
+        move_data(1, /* with_agent= */ false);
+        move_data(VDS_DEVICES_MAX, /* with_agent= */ false);
 }
 
 static void reads_carry_data_back(void **state)
@@ -202,7 +224,7 @@ static void no_descriptor_is_left(void **state)
 
         (void)state;
         for (int i = 0; i < 3; i++)
-                move_data(2);
+                move_data(2, /* with_agent= */ true);
         assert_int_equal(count_descriptors(), before);
 }
 
@@ -211,6 +233,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(one_device),
                 cmocka_unit_test(all_devices_at_once),
+                cmocka_unit_test(each_thread_runs_the_callbacks_of_its_device),
                 cmocka_unit_test(reads_carry_data_back),
                 cmocka_unit_test(every_command_passes),
                 cmocka_unit_test(no_descriptor_is_left),
