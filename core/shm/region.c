@@ -35,8 +35,8 @@ static uint64_t memory_available(void)
 }
 
 /* Finds room for one unit more than is needed, places the mapping at the first boundary inside, and gives the rest
- * back. */
-static int map_aligned(struct region *region)
+ * back. `populate`: 0, or MAP_POPULATE. */
+static int map_aligned(struct region *region, int populate)
 {
         uint64_t length = (region->size + 4095) & ~UINT64_C(4095);
         uint64_t room = length + REGION_ALIGNMENT;
@@ -51,7 +51,8 @@ static int map_aligned(struct region *region)
         if (reserved == MAP_FAILED)
                 return -1;
         base = reserved + (-(uintptr_t)reserved & (REGION_ALIGNMENT - 1));
-        if (mmap(base, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, region->fd, 0) == MAP_FAILED) {
+        if (mmap(base, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | populate, region->fd, 0) ==
+            MAP_FAILED) {
                 int saved = errno;
 
                 munmap(reserved, room);
@@ -86,7 +87,8 @@ int region_create(const char *label, uint64_t size, struct region *ret_region, s
                                          "allocate %" PRIu64 " bytes of shared memory", size);
         if (fcntl(region.fd, F_ADD_SEALS, SEALS) < 0)
                 return error_raise_errno(err, errno, "seal shared memory");
-        if (map_aligned(&region) < 0)
+        /* The pages are there, and one call for all of them is cheaper than a fault for each. */
+        if (map_aligned(&region, MAP_POPULATE) < 0)
                 return error_raise_errno(err, errno, "map %" PRIu64 " bytes of shared memory", size);
         *ret_region = region;
         region = (struct region)REGION_INIT;
@@ -126,7 +128,8 @@ int region_attach(int *fd, uint64_t size, struct region *ret_region, struct erro
         region.size = size;
         if (check_offered(region.fd, size, err) < 0)
                 return -1;
-        if (map_aligned(&region) < 0)
+        /* Not populated: what is offered may have holes, and filling them is the offerer's. */
+        if (map_aligned(&region, /* populate= */ 0) < 0)
                 return error_raise_errno(err, errno, "map %" PRIu64 " bytes of shared memory", size);
         *ret_region = region;
         region = (struct region)REGION_INIT;

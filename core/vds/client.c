@@ -14,6 +14,14 @@
 
 static void client_release(struct vds_set *set);
 
+static void client_make_devices(struct vds_client *client, uint32_t count)
+{
+        for (; client->devices_made < count; client->devices_made++) {
+                client->devices[client->devices_made].client = client;
+                pthread_mutex_init(&client->devices[client->devices_made].lock, NULL);
+        }
+}
+
 struct vds_client *vds_client_new(const struct vds_options *options)
 {
         struct vds_client *client = calloc(1, sizeof *client);
@@ -28,10 +36,7 @@ struct vds_client *vds_client_new(const struct vds_options *options)
                 client->members[i].fd = client->members[i].pidfd = -1;
         for (int i = 0; i < CLIENT_WATCHERS_MAX; i++)
                 client->watchers[i].fd = -1;
-        for (uint32_t i = 0; i < VDS_DEVICES_MAX; i++) {
-                client->devices[i].client = client;
-                pthread_mutex_init(&client->devices[i].lock, NULL);
-        }
+        client_make_devices(client, 1);
         client->abort_when_secondary_dies = options && options->abort_when_secondary_dies;
         if (set_init(&client->set, SIDE_CLIENT, options, client_release) < 0 ||
             (options && options->info && !(client->own_info = strdup(options->info)))) {
@@ -47,7 +52,7 @@ void vds_client_free(struct vds_client *client)
         if (!client || !set_is_ours(&client->set))
                 return;
         vds_client_close(client);
-        for (uint32_t i = 0; i < VDS_DEVICES_MAX; i++)
+        for (uint32_t i = 0; i < client->devices_made; i++)
                 pthread_mutex_destroy(&client->devices[i].lock);
         set_deinit(&client->set);
         free(client->own_info);
@@ -118,7 +123,8 @@ void client_begin_set(struct vds_client *client)
 
         client->secret = set->layout->secret;
         set_copy_text(client->primary_info, set->layout->primary_info, sizeof client->primary_info);
-        for (uint32_t i = 0; i < VDS_DEVICES_MAX; i++)
+        client_make_devices(client, set->device_count);
+        for (uint32_t i = 0; i < client->devices_made; i++)
                 reset_device(&client->devices[i], i < set->device_count ? &set->layout->devices[i] : NULL);
         /* The set's name is the first device's, known before any server has come. */
         config_copy_name(client->devices[0].name, set->name);

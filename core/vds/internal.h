@@ -136,6 +136,7 @@ struct vds_client {
 
         struct vds_client_device devices[VDS_DEVICES_MAX];
 };
+        uint32_t devices_made; /* at least 1, and those of its sets so far; the others' memory was never touched */
 
 /* Takes the control region into use: fills what depends on it, and resets the rest. */
 void client_begin_set(struct vds_client *client);
@@ -263,6 +264,7 @@ struct vds_server {
 
         struct vds_server_device devices[VDS_DEVICES_MAX];
 };
+        uint32_t devices_made; /* as a client's */
 
 void *server_service_run(void *server);
 

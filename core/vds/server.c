@@ -19,6 +19,14 @@ enum { BURY_WAIT_MS = 1000 }; /* from the end of a killed client's connection to
 
 static void server_release(struct vds_set *set);
 
+static void server_make_devices(struct vds_server *server, uint32_t count)
+{
+        for (; server->devices_made < count; server->devices_made++) {
+                server->devices[server->devices_made].server = server;
+                pthread_mutex_init(&server->devices[server->devices_made].lock, NULL);
+        }
+}
+
 struct vds_server *vds_server_new(const struct vds_options *options)
 {
         struct vds_server *server = calloc(1, sizeof *server);
@@ -29,10 +37,7 @@ struct vds_server *vds_server_new(const struct vds_options *options)
         pthread_mutex_init(&server->send_lock, NULL);
         pthread_mutex_init(&server->config_lock, NULL);
         pthread_mutex_init(&server->buffer_lock, NULL);
-        for (uint32_t i = 0; i < VDS_DEVICES_MAX; i++) {
-                server->devices[i].server = server;
-                pthread_mutex_init(&server->devices[i].lock, NULL);
-        }
+        server_make_devices(server, 1);
         if (set_init(&server->set, SIDE_SERVER, options, server_release) < 0) {
                 vds_server_free(server);
                 return NULL;
@@ -46,7 +51,7 @@ void vds_server_free(struct vds_server *server)
         if (!server || !set_is_ours(&server->set))
                 return;
         vds_server_close(server);
-        for (uint32_t i = 0; i < VDS_DEVICES_MAX; i++)
+        for (uint32_t i = 0; i < server->devices_made; i++)
                 pthread_mutex_destroy(&server->devices[i].lock);
         pthread_mutex_destroy(&server->buffer_lock);
         pthread_mutex_destroy(&server->config_lock);
@@ -120,9 +125,10 @@ static void begin_set(struct vds_server *server)
         atomic_store(&server->outstanding, 0);
         atomic_store(&server->progress_ns, monotonic_ns());
         atomic_store(&server->verdict_stated, false);
+        server_make_devices(server, set->device_count);
         for (uint32_t i = 0; i < set->device_count; i++)
                 reset_device(&server->devices[i], &set->layout->devices[i]);
-        for (uint32_t i = set->device_count; i < VDS_DEVICES_MAX; i++)
+        for (uint32_t i = set->device_count; i < server->devices_made; i++)
                 server->devices[i].opened = false;
 }
 

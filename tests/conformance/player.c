@@ -80,7 +80,7 @@ static struct vds_client_device *client_device(struct player *player, uint32_t n
         pthread_mutex_lock(&player->lock);
         device = player->client_devices[number];
         pthread_mutex_unlock(&player->lock);
-        return device ? device : &player->client->devices[number];
+        return device ? device : &player->client->devices[number < player->client->devices_made ? number : 0];
 }
 
 static struct vds_server_device *server_device(struct player *player, uint32_t number)
@@ -90,7 +90,7 @@ static struct vds_server_device *server_device(struct player *player, uint32_t n
         pthread_mutex_lock(&player->lock);
         device = player->server_devices[number];
         pthread_mutex_unlock(&player->lock);
-        return device ? device : &player->server->devices[number];
+        return device ? device : &player->server->devices[number < player->server->devices_made ? number : 0];
 }
 
 static uint8_t *buffer_of(struct player *player, const struct call_request *request)
