@@ -32,12 +32,18 @@ static int64_t smaller(int64_t a, int64_t b)
         return a < b ? a : b;
 }
 
+static int prepare(struct operation *operation, struct error *err)
+{
+        struct sqlite_part *part = part_of(operation);
+
+        return server_process_start(&part->process, &part->job, &operation->connection, err);
+}
+
 static int start(struct operation *operation, struct error *err)
 {
         struct sqlite_part *part = part_of(operation);
 
-        if (server_process_start(&part->process, &part->job, err) < 0)
-                return -1;
+        (void)err;
         supervisor_watch_server(operation->serving.supervisor, part->process.pidfd, server_process_ended,
                                 &part->process);
         return 0;
@@ -114,6 +120,7 @@ static void end(struct operation *operation)
 }
 
 static const struct operation_server sqlite_child = {
+        .prepare = prepare,
         .start = start,
         .joined = joined,
         .await_success = await_success,

@@ -79,6 +79,8 @@ static int create_set(struct operation *operation, struct error *err)
                 return serving_create_library(&operation->serving, operation->library, operation->devices[0], &wishes,
                                               err);
         options = set_options(operation->serving.args);
+        options.connection = operation->connection;
+        operation->connection = 0;
         return serving_create(&operation->serving, &options, operation->devices[0], &wishes, err);
 }
 
@@ -112,6 +114,8 @@ static int await_configuration(struct operation *operation, struct error *err)
 int operation_connect(struct operation *operation, struct error *err)
 {
         operation->joined = false;
+        if (operation->server->prepare && operation->server->prepare(operation, err) < 0)
+                return operation_failed(operation, err);
         if (create_set(operation, err) < 0)
                 return operation_failed(operation, err);
         message_verbose("device set '%s', %u device%s", operation->devices[0], operation->device_count,

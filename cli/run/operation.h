@@ -19,7 +19,10 @@ struct sqlvdi_library;
 
 /* What the kinds of server do in their own ways. All but `end` are called in this order, once for each set. */
 struct operation_server {
-        /* The set is made: makes the server open it. */
+        /* Before the set is made: starts a server of our own, which begins meanwhile, and leaves in
+         * operation->connection what leads to it. NULL: it comes by itself. */
+        int (*prepare)(struct operation *operation, struct error *err);
+        /* The set is made: makes the server open it, or watches the one that does. */
         int (*start)(struct operation *operation, struct error *err);
         /* Configuration has ended: fills operation->info. */
         int (*joined)(struct operation *operation, struct error *err);
@@ -42,6 +45,7 @@ struct operation {
         const struct operation_server *server; /* NULL until it is chosen */
         void *part;                            /* the server's */
         const struct sqlvdi_library *library;  /* what carries the set; NULL: our own engine */
+        int connection;                        /* to a server of our own, until the set has it; 0: none */
         bool started;                          /* the server was made to open the set */
         bool joined;                           /* it has ended configuration */
         struct server_info info;               /* valid after operation_connect() */

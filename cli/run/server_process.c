@@ -20,6 +20,8 @@
 
 enum {
         JOB_FD = 3,
+        CONNECTION_FD, /* the server's end of the connection to the client */
+        CHILD_FDS,
         JOB_SIZE_MAX = 1 << 20,
         LAST_GRACE_S = 2, /* from the parent's death, or SIGTERM, to the end of the child whatever it is doing */
 };
@@ -40,7 +42,17 @@ static int job_to_memfd(const struct server_job *job, struct error *err)
         return take_fd(&fd);
 }
 
-static void prepare_spawn(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, int job_fd)
+/* Moves a descriptor out of the way of the child's. */
+static int lift(int *fd)
+{
+        CLEANUP(fd_closep) int low = *fd;
+
+        *fd = fcntl(low, F_DUPFD_CLOEXEC, CHILD_FDS);
+        return *fd < 0 ? -1 : 0;
+}
+
+static void prepare_spawn(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, int job_fd,
+                          int connection_fd)
 {
         sigset_t mask;
 
@@ -48,9 +60,10 @@ static void prepare_spawn(posix_spawn_file_actions_t *actions, posix_spawnattr_t
         posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
         posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
         posix_spawn_file_actions_adddup2(actions, job_fd, JOB_FD);
+        posix_spawn_file_actions_adddup2(actions, connection_fd, CONNECTION_FD);
 #ifndef VDIPIPE_FAULTS
         /* A lock that a cron line holds on some descriptor, or the end of a pipe, is not to live on in the server. */
-        posix_spawn_file_actions_addclosefrom_np(actions, JOB_FD + 1);
+        posix_spawn_file_actions_addclosefrom_np(actions, CHILD_FDS);
 #endif
         /* The signals stay blocked until the child has said what it does with them. */
         sigemptyset(&mask);
@@ -61,13 +74,16 @@ static void prepare_spawn(posix_spawn_file_actions_t *actions, posix_spawnattr_t
         posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK);
 }
 
-int server_process_start(struct server_process *process, const struct server_job *job, struct error *err)
+int server_process_start(struct server_process *process, const struct server_job *job, int *ret_connection,
+                         struct error *err)
 {
         static char name[] = "vdipipe";
         static char command[] = "__server";
         char parent[24];
         char *argv[] = { name, command, parent, NULL };
         CLEANUP(fd_closep) int job_fd = job_to_memfd(job, err);
+        CLEANUP(fd_closep) int client_fd = -1;
+        CLEANUP(fd_closep) int server_fd = -1;
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
         bool killed;
@@ -75,8 +91,10 @@ int server_process_start(struct server_process *process, const struct server_job
 
         if (job_fd < 0)
                 return -1;
+        if (vds_connection_pair(&client_fd, &server_fd) != NOERROR || lift(&job_fd) < 0 || lift(&server_fd) < 0)
+                return error_raise_errno(err, errno, "making a connection to the server process");
         snprintf(parent, sizeof parent, "%ld", (long)getpid());
-        prepare_spawn(&actions, &attributes, job_fd);
+        prepare_spawn(&actions, &attributes, job_fd, server_fd);
         rc = posix_spawn(&process->pid, "/proc/self/exe", &actions, &attributes, argv, environ);
         posix_spawn_file_actions_destroy(&actions);
         posix_spawnattr_destroy(&attributes);
@@ -90,6 +108,7 @@ int server_process_start(struct server_process *process, const struct server_job
                 server_process_end(process, /* grace_ms= */ 0, &killed);
                 return error_raise_errno(err, rc, "watching the server process");
         }
+        *ret_connection = take_fd(&client_fd);
         return 0;
 }
 
@@ -153,6 +172,7 @@ static void settle_signals(void)
 
 int server_process_main(const char *parent_pid, struct error *err)
 {
+        const struct vds_options options = { .connection = CONNECTION_FD };
         CLEANUP(freep) char *json = NULL;
         struct server_job job;
         char path[32];
@@ -168,9 +188,10 @@ int server_process_main(const char *parent_pid, struct error *err)
         if (fd_read_file(AT_FDCWD, path, JOB_SIZE_MAX, &json, &size) < 0)
                 return error_raise_errno(err, errno, "the job cannot be read from descriptor %d", JOB_FD);
         close(JOB_FD);
+        fcntl(CONNECTION_FD, F_SETFD, FD_CLOEXEC);
         if (server_job_decode(json, &job, err) < 0)
                 return -1;
-        rc = server_run(&sqlite_server, &job, /* options= */ NULL, /* events= */ NULL, err);
+        rc = server_run(&sqlite_server, &job, &options, /* events= */ NULL, err);
         server_job_deinit(&job);
         return rc;
 }

@@ -20,9 +20,11 @@ struct server_process {
                 .pidfd = -1 \
         }
 
-/* Starts the child. It has no standard input or output, inherits no descriptor but standard error and the job, and ends
- * when the calling thread does: call it from the main thread. */
-int server_process_start(struct server_process *process, const struct server_job *job, struct error *err);
+/* Starts the child. It has no standard input or output, inherits no descriptor but standard error, the job and a
+ * connection, and ends when the calling thread does: call it from the main thread. *ret_connection is the client's end
+ * of the connection, for vds_options.connection. */
+int server_process_start(struct server_process *process, const struct server_job *job, int *ret_connection,
+                         struct error *err);
 
 /* Waits up to `grace_ms` for it to end, then kills it and says so in *ret_killed. Returns its wait status, or 0 when
  * there was none. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/message.h"
 #include "cli/run/tracing.h"
 #include "core/base/deadline.h"
 
@@ -48,6 +49,8 @@ static int create(struct serving *serving, const char *name, const struct VDConf
         if (rc != NOERROR)
                 return error_raise(err, class_of_refusal(rc), "the device set cannot be created: %s (%s)",
                                    engine_error_text(serving->engine), vds_result_name(rc));
+        if (engine_error_text(serving->engine)[0])
+                message_verbose("no other command finds this set: %s", engine_error_text(serving->engine));
         supervisor_watch_engine(serving->supervisor, serving->engine);
         return 0;
 }

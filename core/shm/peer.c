@@ -95,6 +95,37 @@ pid_t peer_pid(int fd)
         return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0 ? 0 : who.pid;
 }
 
+int peer_pair(int fds[2])
+{
+        int on = 1;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+                return -1;
+        /* SO_PEERCRED tells who made the pair. What is sent from here on carries its sender. */
+        if (setsockopt(fds[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0)
+                return 0;
+        fd_closep(&fds[0]);
+        fd_closep(&fds[1]);
+        return -1;
+}
+
+pid_t peer_sender(int fd)
+{
+        union {
+                struct cmsghdr header;
+                char space[CMSG_SPACE(sizeof(struct ucred))];
+        } control = { .space = { 0 } };
+        struct msghdr packet = { .msg_control = control.space, .msg_controllen = sizeof control.space };
+        struct ucred who = { 0 };
+        int off = 0;
+
+        if (recvmsg(fd, &packet, MSG_PEEK | MSG_DONTWAIT) >= 0 && packet.msg_controllen >= sizeof control.header &&
+            control.header.cmsg_level == SOL_SOCKET && control.header.cmsg_type == SCM_CREDENTIALS)
+                memcpy(&who, CMSG_DATA(&control.header), sizeof who);
+        setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &off, sizeof off);
+        return who.pid;
+}
+
 int peer_pidfd(int fd, pid_t pid)
 {
         int pidfd = -1;

@@ -26,6 +26,14 @@ int peer_check(int fd, const char *group, pid_t *ret_pid, struct error *err);
 /* The peer's process id; 0 when it cannot be told. */
 pid_t peer_pid(int fd);
 
+/* Two connected sockets. The end in fds[0] can tell by peer_sender() who holds the other, wherever that was inherited
+ * to. 0, or -1 with errno set. */
+int peer_pair(int fds[2]);
+
+/* The process that sent the message which is received next on fds[0] of peer_pair(); to be asked once. 0 when it cannot
+ * be told. */
+pid_t peer_sender(int fd);
+
 /* A pidfd of the peer, which polls readable once the process is dead; -1 when there is none to have. */
 int peer_pidfd(int fd, pid_t pid);
 

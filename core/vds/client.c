@@ -14,6 +14,17 @@
 
 static void client_release(struct vds_set *set);
 
+int vds_connection_pair(int *ret_client, int *ret_server)
+{
+        int fds[2];
+
+        if (peer_pair(fds) < 0)
+                return VD_E_MEMORY;
+        *ret_client = fds[0];
+        *ret_server = fds[1];
+        return NOERROR;
+}
+
 static void client_make_devices(struct vds_client *client, uint32_t count)
 {
         for (; client->devices_made < count; client->devices_made++) {
@@ -187,6 +198,37 @@ static int check_creation(const struct vds_client *client, const char *name, con
         return NOERROR;
 }
 
+static int listen_for_others(struct vds_client *client, const char *name, struct error *err)
+{
+        const struct vds_set *set = &client->set;
+
+        switch (rendezvous_listen(set->runtime_dir, set->group, name, &client->rendezvous, err)) {
+        case RENDEZVOUS_OK:
+                return NOERROR;
+        case RENDEZVOUS_TAKEN:
+                error_raise(err, ERR_BUSY, "the name '%s' is in use by another set", name);
+                return VD_E_PROTOCOL;
+        case RENDEZVOUS_NONE:
+        case RENDEZVOUS_BUSY:
+        case RENDEZVOUS_DENIED:
+        case RENDEZVOUS_FAILED:
+                break;
+        }
+        return err->code == ERR_MEMORY ? VD_E_MEMORY : VD_E_SECURITY;
+}
+
+/* The server at the other end of the handle's connection may take its time to greet. */
+static void await_own_server(struct vds_client *client)
+{
+        client->server_is_own = client->set.connection >= 0;
+        if (client->server_is_own)
+                client->half_open[0] = (struct half_open){
+                        .fd = take_fd(&client->set.connection),
+                        .own_server = true,
+                        .deadline = DEADLINE_NEVER,
+                };
+}
+
 static int create(struct vds_client *client, const char *name, const struct VDConfig *wishes, struct error *err)
 {
         struct vds_set *set = &client->set;
@@ -197,19 +239,14 @@ static int create(struct vds_client *client, const char *name, const struct VDCo
         if (make_region(client, name, wishes, err) < 0)
                 return VD_E_MEMORY;
         fault_point("client.create.region");
-        switch (rendezvous_listen(set->runtime_dir, set->group, name, &client->rendezvous, err)) {
-        case RENDEZVOUS_TAKEN:
-                error_raise(err, ERR_BUSY, "the name '%s' is in use by another set", name);
-                return VD_E_PROTOCOL;
-        case RENDEZVOUS_OK:
-                break;
-        case RENDEZVOUS_NONE:
-        case RENDEZVOUS_BUSY:
-        case RENDEZVOUS_DENIED:
-        case RENDEZVOUS_FAILED:
-                return err->code == ERR_MEMORY ? VD_E_MEMORY : VD_E_SECURITY;
-        }
+        result = listen_for_others(client, name, err);
+        /* A server of its own needs no folder. */
+        if (result == VD_E_SECURITY && set->connection >= 0 && !set->group)
+                result = NOERROR;
+        if (result != NOERROR)
+                return result;
         fault_point("client.create.listen");
+        await_own_server(client);
         return set_start_service(set, client_service_run, client, err) < 0 ? VD_E_MEMORY : NOERROR;
 }
 
@@ -221,10 +258,9 @@ int vds_client_create(struct vds_client *client, const char *name, const struct 
         if (result != NOERROR)
                 return result;
         result = create(client, name, config, &err);
-        if (result != NOERROR) {
-                set_note_error(&client->set, &err);
+        set_note_error(&client->set, &err);
+        if (result != NOERROR)
                 client_release(&client->set);
-        }
         set_end_create(&client->set, CALL_CREATE, result == NOERROR);
         fault_point("client.create.done");
         return result;

@@ -14,6 +14,7 @@
 
 #include "core/base/cleanup.h"
 #include "core/base/fault.h"
+#include "core/base/fd_io.h"
 #include "core/shm/fork_guard.h"
 #include "core/shm/peer.h"
 #include "core/vds/message.h"
@@ -182,9 +183,10 @@ static void welcome_server(struct vds_client *client, struct half_open *half)
                 .control_size = (uint32_t)client->set.control.size,
         };
 
-        if (client->server_came || set_aborted(&client->set)) {
-                client_refuse(half->fd, VD_E_INVALID,
-                              client->server_came ? "the set has a server already" : "the set was aborted");
+        bool taken = client->server_came || client->server_is_own != half->own_server;
+
+        if (taken || set_aborted(&client->set)) {
+                client_refuse(half->fd, VD_E_INVALID, taken ? "the set has a server already" : "the set was aborted");
                 return;
         }
         /* In front of the answer: the server may do anything as soon as it has that, and be asked about. */
@@ -198,7 +200,7 @@ static void welcome_server(struct vds_client *client, struct half_open *half)
         }
         client->server_came = true;
         client->server_fd = take_fd(&half->fd);
-        client->server_pidfd = peer_pidfd(client->server_fd, half->pid);
+        client->server_pidfd = half->own_server ? fd_pidfd_open(half->pid) : peer_pidfd(client->server_fd, half->pid);
         fork_guard_add(client->server_pidfd);
         fault_point("client.service.welcomed");
 }
@@ -223,14 +225,20 @@ static void serve_half_open(struct vds_client *client, struct half_open *half)
         CLEANUP(fd_closep) int pass = -1;
         union message message;
         size_t size = 0;
-        enum peer_result result = peer_receive(half->fd, &message, sizeof message, &size, &pass, no_wait, NULL);
+        enum peer_result result;
 
+        if (half->own_server)
+                half->pid = peer_sender(half->fd);
+        result = peer_receive(half->fd, &message, sizeof message, &size, &pass, no_wait, NULL);
         if (result == PEER_NOTHING)
                 return;
         if (result == PEER_OK && size == sizeof message.hello && message.kind == MESSAGE_HELLO)
                 answer_hello(client, half, &message.hello);
-        if (half->fd >= 0)
-                fork_guard_close(&half->fd);
+        if (half->fd < 0)
+                return;
+        fork_guard_close(&half->fd);
+        if (half->own_server)
+                set_abort(&client->set, VDS_ABORT_SERVER_DIED);
 }
 
 static struct half_open *free_place(struct vds_client *client)

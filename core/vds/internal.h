@@ -69,6 +69,7 @@ struct vds_client_device {
 struct half_open {
         int fd;
         pid_t pid;
+        bool own_server; /* the connection is the handle's own, and nobody knocked */
         struct deadline deadline;
 };
 
@@ -116,7 +117,8 @@ struct vds_client {
         uint32_t last_number; /* given to a secondary */
         int server_fd;
         int server_pidfd;
-        bool server_came; /* one server per set, also after it has gone */
+        bool server_came;   /* one server per set, also after it has gone */
+        bool server_is_own; /* it holds the other end of the handle's connection */
 
         /* A secondary's: polled by the service thread, closed when that has stopped. */
         int primary_fd;
@@ -134,9 +136,9 @@ struct vds_client {
         struct region areas[SET_AREAS_MAX];
         char info[VDS_TEXT_MAX];
 
+        uint32_t devices_made; /* at least 1, and those of its sets so far; the others' memory was never touched */
         struct vds_client_device devices[VDS_DEVICES_MAX];
 };
-        uint32_t devices_made; /* at least 1, and those of its sets so far; the others' memory was never touched */
 
 /* Takes the control region into use: fills what depends on it, and resets the rest. */
 void client_begin_set(struct vds_client *client);
@@ -213,10 +215,10 @@ struct vds_server_device {
         struct vds_server *server;
         struct layout_device *shared;
         char name[LAYOUT_NAME_SIZE]; /* constant once opened */
+        struct wake_patience patience;
 
         pthread_mutex_t lock; /* guards what follows */
         bool opened;
-        struct wake_patience patience;
         bool closed;
         bool dead; /* aborted, and its commands were given back: takes no more */
         bool io_error;
@@ -262,9 +264,9 @@ struct vds_server {
         _Atomic int64_t progress_ns;  /* when a command was last completed, or first sent after none was outstanding */
         _Atomic bool verdict_stated;
 
+        uint32_t devices_made; /* as a client's */
         struct vds_server_device devices[VDS_DEVICES_MAX];
 };
-        uint32_t devices_made; /* as a client's */
 
 void *server_service_run(void *server);
 

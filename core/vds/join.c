@@ -10,13 +10,18 @@
 #include "core/vds/config.h"
 
 /* Reaches the client that made the set. */
-static int connect_to(struct vds_set *set, const char *name, struct joined *joined, struct error *err)
+static int connect_to(struct vds_set *set, const char *name, enum message_role role, struct joined *joined,
+                      struct error *err)
 {
         switch (rendezvous_connect(set->runtime_dir, name, FOLDER_REACH_OWN, deadline_after_ms(SET_HANDSHAKE_MS),
                                    &joined->fd, err)) {
         case RENDEZVOUS_OK:
                 fork_guard_add(joined->fd);
-                return NOERROR;
+                fault_point(role == ROLE_SERVER ? "server.open.connected" : "secondary.open.connected");
+                if (peer_check(joined->fd, set->group, &joined->pid, err) == 0)
+                        return NOERROR;
+                error_prefix(err, "the set '%s' is not trusted: ", name);
+                return VD_E_SECURITY;
         case RENDEZVOUS_BUSY:
                 return VD_E_TIMEOUT;
         case RENDEZVOUS_DENIED:
@@ -30,6 +35,15 @@ static int connect_to(struct vds_set *set, const char *name, struct joined *join
         if (!error_is_set(err))
                 error_raise(err, ERR_FAILED, "there is no device set '%s'", name);
         return err->code == ERR_MEMORY ? VD_E_MEMORY : VD_E_INVALID;
+}
+
+/* Whoever made the connection for this process made the set, too. */
+static int take_connection(struct vds_set *set, struct joined *joined)
+{
+        joined->fd = take_fd(&set->connection);
+        joined->pid = peer_pid(joined->fd);
+        fault_point("server.open.connected");
+        return NOERROR;
 }
 
 /* A refusal says no more than the primary can know. */
@@ -86,15 +100,8 @@ int join_set(struct vds_set *set, const char *name, enum message_role role, stru
                 error_raise(err, ERR_USAGE, "a set's name has 1 to %d bytes and no backslash", VDS_NAME_MAX);
                 return VD_E_INVALID;
         }
-        result = connect_to(set, name, ret_joined, err);
-        if (result != NOERROR)
-                return result;
-        fault_point(role == ROLE_SERVER ? "server.open.connected" : "secondary.open.connected");
-        if (peer_check(ret_joined->fd, set->group, &ret_joined->pid, err) < 0) {
-                error_prefix(err, "the set '%s' is not trusted: ", name);
-                return VD_E_SECURITY;
-        }
-        return greet(name, role, ret_joined, err);
+        result = set->connection >= 0 ? take_connection(set, ret_joined) : connect_to(set, name, role, ret_joined, err);
+        return result == NOERROR ? greet(name, role, ret_joined, err) : result;
 }
 
 int join_attach(struct vds_set *set, const char *name, struct joined *joined, struct error *err)

@@ -23,9 +23,10 @@ struct joined {
                 .fd = -1, .control_fd = -1 \
         }
 
-/* Connects to the primary of the set `name` and greets it as `role`, which is the server or a secondary client. Returns
- * NOERROR; VD_E_INVALID (no set, a bad name, or a primary that makes no sense), VD_E_SECURITY (not ours to join),
- * VD_E_TIMEOUT (it does not answer), VD_E_MEMORY, or what the primary refused with. */
+/* Connects to the primary of the set `name`, unless the set has a connection to it, and greets it as `role`, which is
+ * the server or a secondary client. Returns NOERROR; VD_E_INVALID (no set, a bad name, or a primary that makes no
+ * sense), VD_E_SECURITY (not ours to join), VD_E_TIMEOUT (it does not answer), VD_E_MEMORY, or what the primary refused
+ * with. */
 int join_set(struct vds_set *set, const char *name, enum message_role role, struct joined *ret_joined,
              struct error *err);
 

@@ -20,6 +20,8 @@ int set_init(struct vds_set *set, enum vds_side side, const struct vds_options *
         set->release = release;
         set->fork_generation = fork_generation();
         set->stop_fd = -1;
+        set->connection = options && options->connection > 0 ? options->connection : -1;
+        fork_guard_add(set->connection);
         set->control = (struct region)REGION_INIT;
         atomic_init(&set->gate, SET_GATE_CLOSED);
         pthread_mutex_init(&set->lock, NULL);
@@ -33,6 +35,7 @@ int set_init(struct vds_set *set, enum vds_side side, const struct vds_options *
 
 void set_deinit(struct vds_set *set)
 {
+        fork_guard_close(&set->connection);
         free(set->runtime_dir);
         free(set->group);
         pthread_cond_destroy(&set->idle);
@@ -201,13 +204,13 @@ void set_wake_all(struct vds_set *set)
 
         wake_signal(&layout->client_wake);
         wake_signal(&layout->agent_wake);
-        for (uint32_t i = 0; i < set->device_count; i++)
+        for (uint32_t i = 0; i < set->device_count; i++) {
                 wake_signal(&layout->devices[i].client_wake);
+                wake_signal(&layout->devices[i].server_wake);
+        }
 }
 
 void set_note_error(struct vds_set *set, const struct error *err)
-                wake_signal(&layout->devices[i].server_wake);
-        }
 {
         pthread_mutex_lock(&set->lock);
         error_keep_first(&set->error, err);

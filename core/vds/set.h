@@ -38,6 +38,7 @@ struct vds_set {
         unsigned fork_generation;
         char *runtime_dir;
         char *group;
+        int connection;                       /* inherited or made for a child; -1: none, or used. Guarded */
         void (*release)(struct vds_set *set); /* of the side: stops the service, unmaps */
 
         pthread_mutex_t lock; /* guards what follows, except the atomics' readers */

@@ -49,7 +49,17 @@ struct vds_options {
         const char *info;  /* primary client: a text about itself, at most VDS_TEXT_MAX - 1 bytes, for secondary clients
                             * and observers; NULL: none */
         bool abort_when_secondary_dies; /* primary client; else it has to look at vds_client_secondaries() */
+
+        /* An end of vds_connection_pair(), for a primary client and the server that it starts itself; 0: none, the set
+         * is found by its name. The handle's once that is made; its first set uses it. Nobody but who
+         * holds the other end can become that set's server; and unless there is a group to admit, Create succeeds where
+         * the folder cannot be used: then nobody else finds the set, and vds_client_error_text() says why. */
+        int connection;
 };
+
+/* Makes the two ends of a connection between a client and its server, closed on exec. VD_E_MEMORY: there are no
+ * descriptors left, or this process may make none. */
+int vds_connection_pair(int *ret_client, int *ret_server);
 
 /* What the server said of the operation as a whole. A clean close does not mean success. */
 enum vds_verdict {
@@ -241,6 +251,13 @@ int vds_server_open_device(struct vds_server *server, const char *name, struct v
  * VD_E_BUSY when another thread is the agent. Page: ExecuteCompletionAgent. */
 int vds_server_execute_completion_agent(struct vds_server *server);
 
+/* Beyond the published interface, for a thread that serves one device and would only wait for the agent: runs the
+ * callbacks that are due on the device on the calling thread, waiting for one when none is. No agent is needed then.
+ * NOERROR when it ran some; VD_E_TIMEOUT when there were none until `timeout_ms` passed; VD_E_CLOSE when the device is
+ * closed; VD_E_ABORT when the set is aborted, and what was outstanding on the device has been given back with 995.
+ * Before the set is aborted by serverTimeOut, callbacks of other devices run here, too. */
+int vds_server_device_run_callbacks(struct vds_server_device *device, int64_t timeout_ms);
+
 /* Page: AllocateBuffer. alignment 0: the basic one. Never waits: VD_E_MEMORY when the pool has no room. */
 int vds_server_allocate_buffer(struct vds_server *server, uint8_t **ret_buffer, uint32_t size, uint32_t alignment);
 
@@ -250,13 +267,6 @@ int vds_server_free_buffer(struct vds_server *server, uint8_t *buffer, uint32_t 
 /* 1 when the address lies in the data zone of an allocated buffer, else 0: a truth value, not a result. Page:
  * IsSharedBuffer. */
 int vds_server_is_shared_buffer(struct vds_server *server, const uint8_t *buffer);
-
-/* Beyond the published interface, for a thread that serves one device and would only wait for the agent: runs the
- * callbacks that are due on the device on the calling thread, waiting for one when none is. No agent is needed then.
- * NOERROR when it ran some; VD_E_TIMEOUT when there were none until `timeout_ms` passed; VD_E_CLOSE when the device is
- * closed; VD_E_ABORT when the set is aborted, and what was outstanding on the device has been given back with 995.
- * Before the set is aborted by serverTimeOut, callbacks of other devices run here, too. */
-int vds_server_device_run_callbacks(struct vds_server_device *device, int64_t timeout_ms);
 
 int vds_server_signal_abort(struct vds_server *server);
 

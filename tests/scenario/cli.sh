@@ -315,15 +315,19 @@ test_the_runtime_folder_of_the_system() {
     [[ $(<mode) == '1777 0' ]] || fail "$(<mode)"
     [[ ! -s left ]]
     # shellcheck disable=SC2016
-    expect_exit 1 run_alone 'mkdir /run/else && ln -s /run/else /run/vdipipe && "$VDIPIPE" backup app.db -o g'
+    expect_exit 1 run_alone 'mkdir /run/else && ln -s /run/else /run/vdipipe && "$VDIPIPE" create set -o g'
     expect_error /run/vdipipe
     # shellcheck disable=SC2016
-    expect_exit 1 run_alone 'mkdir /run/vdipipe && chmod 777 /run/vdipipe && "$VDIPIPE" backup app.db -o g'
+    expect_exit 1 run_alone 'mkdir /run/vdipipe && chmod 777 /run/vdipipe && "$VDIPIPE" create set -o g'
     expect_error /run/vdipipe writable
     # shellcheck disable=SC2016
-    expect_exit 1 run_alone 'install -d -o 65534 -m 700 /run/vdipipe && "$VDIPIPE" backup app.db -o g'
+    expect_exit 1 run_alone 'install -d -o 65534 -m 700 /run/vdipipe && "$VDIPIPE" create set -o g'
     expect_error /run/vdipipe 65534
     [[ ! -e g ]]
+    # shellcheck disable=SC2016
+    expect_exit 0 run_alone 'install -d -o 65534 -m 700 /run/vdipipe && "$VDIPIPE" backup app.db -o g'
+    expect_silence
+    expect_exit 0 vdipipe verify g
 }
 
 test_a_runtime_folder_with_a_long_name() {
@@ -336,13 +340,33 @@ test_a_missing_runtime_folder_is_made_and_a_bad_one_named() {
     make_db app.db 10
     VDIPIPE_RUNTIME_DIR=$VDIPIPE_RUNTIME_DIR/deeper expect_exit 0 vdipipe backup app.db -o f
     rmdir "$VDIPIPE_RUNTIME_DIR/deeper"
-    VDIPIPE_RUNTIME_DIR=$PWD/no/such expect_exit 1 vdipipe backup app.db -o g
+    VDIPIPE_RUNTIME_DIR=$PWD/no/such expect_exit 1 vdipipe create set -o g
     expect_error "no/such"
     mkdir -m 777 open
     chmod 777 open
-    VDIPIPE_RUNTIME_DIR=$PWD/open expect_exit 1 vdipipe backup app.db -o g
+    VDIPIPE_RUNTIME_DIR=$PWD/open expect_exit 1 vdipipe create set -o g
     expect_error open writable
     [[ ! -e g ]]
+}
+
+# The server of a backup or restore inherits its connection; only others need the folder to find the set.
+test_a_bad_runtime_folder_fails_no_backup() {
+    make_db app.db 300
+    echo text >file
+    mkdir -m 555 closed
+    for folder in file no/such closed; do
+        rm -f f copy.db
+        VDIPIPE_RUNTIME_DIR=$PWD/$folder expect_exit 0 vdipipe backup app.db -o f
+        expect_silence
+        VDIPIPE_RUNTIME_DIR=$PWD/$folder expect_exit 0 vdipipe restore copy.db -i f
+        expect_silence
+        cmp app.db copy.db
+    done
+    VDIPIPE_RUNTIME_DIR=$PWD/file expect_exit 0 vdipipe backup -v app.db -o g
+    grep -q "no other command finds this set: open folder '$PWD/file': Not a directory" err || fail "$(<err)"
+    VDIPIPE_RUNTIME_DIR=$PWD/file expect_exit 1 vdipipe backup --group "$(id -g)" app.db -o h
+    expect_error "$PWD/file"
+    [[ ! -e h ]]
 }
 
 run_tests

@@ -93,6 +93,93 @@ static void a_set_has_one_server(void **state)
         pair_deinit(&pair);
 }
 
+/* Handles of a set whose connection is theirs. */
+static void connect_handles(struct pair *pair, const char *folder)
+{
+        struct vds_options client = { .runtime_dir = folder };
+        struct vds_options server = { .runtime_dir = folder };
+
+        vds_client_free(pair->client);
+        vds_server_free(pair->server);
+        assert_int_equal(vds_connection_pair(&client.connection, &server.connection), NOERROR);
+        pair->client = vds_client_new(&client);
+        pair->server = vds_server_new(&server);
+}
+
+static void a_server_of_ones_own_needs_no_folder(void **state)
+{
+        int descriptors = count_descriptors();
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        connect_handles(&pair, "/dev/null");
+        pair_open_devices(&pair);
+        assert_non_null(strstr(vds_client_error_text(pair.client), "'/dev/null'"));
+        assert_int_equal(vds_client_server_pid(pair.client), getpid());
+        assert_int_equal(vds_server_device_close(pair.server_devices[0]), NOERROR);
+        assert_int_equal(vds_server_close(pair.server), NOERROR);
+        assert_int_equal(vds_client_close(pair.client), NOERROR);
+        /* The connection was one set's. */
+        assert_int_equal(vds_client_create(pair.client, pair.name, &pair.wishes), VD_E_SECURITY);
+        pair_deinit(&pair);
+        assert_int_equal(count_descriptors(), descriptors);
+}
+
+static void nobody_takes_the_place_of_a_server_of_ones_own(void **state)
+{
+        struct vds_server *stranger;
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        connect_handles(&pair, pair.folder);
+        pair_create(&pair);
+        assert_string_equal(vds_client_error_text(pair.client), "");
+        stranger = vds_server_new(&pair.options);
+        assert_int_equal(vds_server_open(stranger, pair.name), VD_E_INVALID);
+        assert_string_equal(vds_server_error_text(stranger), "the set has a server already");
+        assert_int_equal(vds_server_open(pair.server, pair.name), NOERROR);
+        vds_server_free(stranger);
+        pair_deinit(&pair);
+}
+
+static void a_server_of_ones_own_that_never_greets(void **state)
+{
+        struct VDConfig config;
+        struct pair pair;
+
+        (void)state;
+        pair_init(&pair, 1);
+        connect_handles(&pair, pair.folder);
+        pair_create(&pair);
+        vds_server_free(pair.server);
+        pair.server = NULL;
+        assert_int_equal(vds_client_get_configuration(pair.client, PAIR_WAIT_MS, &config), VD_E_ABORT);
+        assert_int_equal(vds_client_abort_reason(pair.client), VDS_ABORT_SERVER_DIED);
+        pair_deinit(&pair);
+}
+
+static void a_group_needs_the_folder(void **state)
+{
+        struct vds_options options = { .runtime_dir = "/dev/null" };
+        struct vds_client *client;
+        struct pair pair;
+        char group[16];
+        int server_end;
+
+        (void)state;
+        snprintf(group, sizeof group, "%lu", (unsigned long)getgid());
+        options.group = group;
+        pair_init(&pair, 1);
+        assert_int_equal(vds_connection_pair(&options.connection, &server_end), NOERROR);
+        client = vds_client_new(&options);
+        assert_int_equal(vds_client_create(client, pair.name, &pair.wishes), VD_E_SECURITY);
+        vds_client_free(client);
+        close(server_end);
+        pair_deinit(&pair);
+}
+
 static void plant(const char *folder, const char *stem, const char *suffix)
 {
         char path[256];
@@ -577,6 +664,10 @@ int main(void)
                 cmocka_unit_test(names_differ_by_case),
                 cmocka_unit_test(a_live_name_is_not_taken_twice),
                 cmocka_unit_test(a_set_has_one_server),
+                cmocka_unit_test(a_server_of_ones_own_needs_no_folder),
+                cmocka_unit_test(nobody_takes_the_place_of_a_server_of_ones_own),
+                cmocka_unit_test(a_server_of_ones_own_that_never_greets),
+                cmocka_unit_test(a_group_needs_the_folder),
                 cmocka_unit_test(what_the_dead_left_is_replaced_and_swept),
                 cmocka_unit_test(a_lock_that_is_not_ours_is_replaced),
                 cmocka_unit_test(unsafe_folders_are_refused),
