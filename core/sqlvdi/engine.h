@@ -2,8 +2,8 @@
  * engine.h - the client's side of a device set, whoever carries it: our own engine, or a libsqlvdi.so opened at run
  * time
  *
- * One table of functions, implemented by engine_embedded.c on vds.h and by engine_library.c on the published C++
- * members of a library (library.h). The client's loop is written against it:
+ * Our own engine is called through vds.h, a library by its published C++ members (library.h). The client's loop is
+ * written against both:
  *
  *   engine_embedded_new() or engine_library_new(), engine_create, engine_get_configuration, engine_open_device for each
  *   device; per device a loop of engine_get_command and engine_complete_command until VD_E_CLOSE; engine_free.
@@ -98,33 +98,9 @@ const char *engine_error_text(struct engine *engine);
  * waits of engine_get_command(), a second each, will hardly come back. Our own engine: 0, at once. */
 int64_t engine_inside_ms(struct engine *engine);
 
-/* ---- for implementations ---- */
-
-/* A member that is NULL is answered as said above for a library. */
-struct engine_table {
-        void (*free)(struct engine *engine);
-        int (*create)(struct engine *engine, const char *name, const struct VDConfig *wishes);
-        int (*get_configuration)(struct engine *engine, int64_t timeout_ms, struct VDConfig *config);
-        int (*open_device)(struct engine *engine, const char *name, struct engine_device **ret_device);
-        int (*get_command)(struct engine *engine, struct engine_device *device, struct VDC_Command **ret_command);
-        int (*complete_command)(struct engine *engine, struct engine_device *device, struct VDC_Command *command,
-                                int completion_code, uint64_t bytes_transferred, int64_t position);
-        int (*signal_abort)(struct engine *engine);
-        int (*device_name)(struct engine *engine, uint32_t index, int64_t timeout_ms, char *name);
-        enum vds_abort_reason (*abort_reason)(struct engine *engine);
-        const char *(*abort_text)(struct engine *engine);
-        const char *(*error_text)(struct engine *engine);
-        struct vds_client *(*vds)(struct engine *engine);
-        int (*server_info)(struct engine *engine, char *text);
-        int (*verdict)(struct engine *engine, int64_t timeout_ms, enum vds_verdict *ret_verdict, char *text);
-        bool (*unserved)(struct engine *engine, uint32_t *ret_index);
-        int (*server_pid)(struct engine *engine);
-        int64_t (*inside_ms)(struct engine *engine);
-};
-
-/* The first member of every implementation's own structure. */
+/* The first member of a library's; our own engine has no more. */
 struct engine {
-        const struct engine_table *table;
+        struct vds_client *client; /* NULL: a library carries the set */
 };
 
 #endif

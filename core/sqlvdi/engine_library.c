@@ -1,6 +1,6 @@
 /*
- * The table on a library. It is trusted as far as code in our own process has to be, and no further: whatever it does
- * with a time-out, no wait of ours spins, and none goes on for more than a second after an abort.
+ * The calls of engine.h on a library. It is trusted as far as code in our own process has to be, and no further:
+ * whatever it does with a time-out, no wait of ours spins, and none goes on for more than a second after an abort.
  */
 #include <pthread.h>
 #include <stdalign.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "core/base/deadline.h"
-#include "core/sqlvdi/engine.h"
+#include "core/sqlvdi/engine_library.h"
 #include "core/sqlvdi/library.h"
 
 enum {
@@ -110,7 +110,7 @@ static void visit_end(struct library_engine *self, const struct visit *visit)
         pthread_mutex_unlock(&self->lock);
 }
 
-static int64_t library_inside_ms(struct engine *engine)
+int64_t library_inside_ms(struct engine *engine)
 {
         struct library_engine *self = self_of(engine);
         int64_t now = monotonic_ns();
@@ -220,7 +220,7 @@ static const char *words_of_refusal(int result)
         }
 }
 
-static int library_create(struct engine *engine, const char *name, const struct VDConfig *wishes)
+int library_create(struct engine *engine, const char *name, const struct VDConfig *wishes)
 {
         struct library_engine *self = self_of(engine);
         struct VDConfig config = *wishes;
@@ -243,7 +243,7 @@ static int library_create(struct engine *engine, const char *name, const struct 
         return rc;
 }
 
-static int library_get_configuration(struct engine *engine, int64_t timeout_ms, struct VDConfig *config)
+int library_get_configuration(struct engine *engine, int64_t timeout_ms, struct VDConfig *config)
 {
         struct library_engine *self = self_of(engine);
         const struct wait wait = { .pace = &self->pace, .config = config };
@@ -267,7 +267,7 @@ static void *abort_main(void *argument)
 }
 
 /* Once for a set, and by a thread of its own: whoever aborts, signals are among them, is not to be lost in it. */
-static int library_signal_abort(struct engine *engine)
+int library_signal_abort(struct engine *engine)
 {
         struct library_engine *self = self_of(engine);
         bool first;
@@ -349,7 +349,7 @@ static bool await_leaving(struct library_engine *self)
 }
 
 /* A library that does not come back from Close keeps nobody: what is its own is left to it. */
-static void library_free(struct engine *engine)
+void library_free(struct engine *engine)
 {
         struct library_engine *self = self_of(engine);
         pthread_t thread;
@@ -369,7 +369,7 @@ static void library_free(struct engine *engine)
 
 /* ---- devices ---- */
 
-static int library_open_device(struct engine *engine, const char *name, struct engine_device **ret_device)
+int library_open_device(struct engine *engine, const char *name, struct engine_device **ret_device)
 {
         struct library_engine *self = self_of(engine);
         struct library_device *device = calloc(1, sizeof *device);
@@ -409,7 +409,7 @@ static bool is_sound(const struct VDC_Command *command, uint32_t transfer_max)
         return command->size > 0 && command->buffer && (!transfer_max || (uint32_t)command->size <= transfer_max);
 }
 
-static int library_get_command(struct engine *engine, struct engine_device *opaque, struct VDC_Command **ret_command)
+int library_get_command(struct engine *engine, struct engine_device *opaque, struct VDC_Command **ret_command)
 {
         struct library_device *device = (struct library_device *)opaque;
         const struct wait wait = { .pace = &device->pace, .device = device, .ret_command = ret_command };
@@ -422,8 +422,8 @@ static int library_get_command(struct engine *engine, struct engine_device *opaq
         return rc == NOERROR && !is_sound(*ret_command, atomic_load(&self->transfer_max)) ? VD_E_UNEXPECTED : rc;
 }
 
-static int library_complete_command(struct engine *engine, struct engine_device *opaque, struct VDC_Command *command,
-                                    int completion_code, uint64_t bytes_transferred, int64_t position)
+int library_complete_command(struct engine *engine, struct engine_device *opaque, struct VDC_Command *command,
+                             int completion_code, uint64_t bytes_transferred, int64_t position)
 {
         struct library_engine *self = self_of(engine);
         struct library_device *device = (struct library_device *)opaque;
@@ -437,11 +437,10 @@ static int library_complete_command(struct engine *engine, struct engine_device 
         return note_result(self, rc);
 }
 
-static int library_device_name(struct engine *engine, uint32_t index, int64_t timeout_ms, char *name)
+int library_device_name(struct engine *engine, uint32_t index, char *name)
 {
         struct library_engine *self = self_of(engine);
 
-        (void)timeout_ms;
         if (index > 0 || !self->name)
                 return VD_E_INVALID;
         snprintf(name, VDS_NAME_MAX + 1, "%s", self->name);
@@ -450,37 +449,15 @@ static int library_device_name(struct engine *engine, uint32_t index, int64_t ti
 
 /* ---- words ---- */
 
-static enum vds_abort_reason library_abort_reason(struct engine *engine)
+enum vds_abort_reason library_abort_reason(struct engine *engine)
 {
         return (enum vds_abort_reason)atomic_load(&self_of(engine)->reason);
 }
 
-static const char *library_abort_text(struct engine *engine)
-{
-        enum vds_abort_reason reason = library_abort_reason(engine);
-
-        return reason == VDS_ABORT_SERVER ? "the server or its library aborted the set" : vds_abort_text(reason);
-}
-
-static const char *library_error_text(struct engine *engine)
+const char *library_error_text(struct engine *engine)
 {
         return self_of(engine)->error_text;
 }
-
-static const struct engine_table library_table = {
-        .free = library_free,
-        .create = library_create,
-        .get_configuration = library_get_configuration,
-        .open_device = library_open_device,
-        .get_command = library_get_command,
-        .complete_command = library_complete_command,
-        .signal_abort = library_signal_abort,
-        .device_name = library_device_name,
-        .abort_reason = library_abort_reason,
-        .abort_text = library_abort_text,
-        .error_text = library_error_text,
-        .inside_ms = library_inside_ms,
-};
 
 struct engine *engine_library_new(const struct sqlvdi_library *library)
 {
@@ -489,7 +466,6 @@ struct engine *engine_library_new(const struct sqlvdi_library *library)
 
         if (!self)
                 return NULL;
-        self->engine.table = &library_table;
         self->members = library->members;
         self->pace.units = 1;
         pthread_mutex_init(&self->lock, NULL);
