@@ -1,17 +1,17 @@
 /* Abort: the first reason wins, on each side and between them; it never goes away again while the set exists. */
+#include "core/base/lock.h"
 #include "core/vds/set.h"
 
 /* Remembers the reason here, whatever the peer does to the shared word from now on. */
-static void latch(struct vds_set *set, uint32_t shared_reason)
+static void abort_latch(struct vds_set *set, uint32_t shared_reason)
 {
         int reason = shared_reason < VDS_ABORT_REASON_COUNT ? (int)shared_reason : VDS_ABORT_MISBEHAVED;
 
-        pthread_mutex_lock(&set->lock);
+        LOCKED(&set->lock);
         if (atomic_load(&set->abort_reason) == VDS_ABORT_NONE) {
                 atomic_store(&set->abort_reason, reason);
                 state_event(&set->state, EVENT_ABORT);
         }
-        pthread_mutex_unlock(&set->lock);
 }
 
 bool set_aborted(struct vds_set *set)
@@ -23,7 +23,7 @@ bool set_aborted(struct vds_set *set)
         shared_reason = atomic_load_explicit(&set->layout->abort_reason, memory_order_acquire);
         if (shared_reason == VDS_ABORT_NONE)
                 return false;
-        latch(set, shared_reason);
+        abort_latch(set, shared_reason);
         return true;
 }
 
@@ -33,7 +33,7 @@ void set_abort(struct vds_set *set, enum vds_abort_reason reason)
 
         if (atomic_compare_exchange_strong(&set->layout->abort_reason, &first, (uint32_t)reason))
                 first = (uint32_t)reason;
-        latch(set, first);
+        abort_latch(set, first);
         set_wake_all(set);
 }
 

@@ -109,7 +109,8 @@ static void client_release(struct vds_set *set)
 /* `shared` is NULL for a device that the new set does not have: a pointer to it may be left from the last set. */
 static void reset_device(struct vds_client_device *device, struct layout_device *shared)
 {
-        pthread_mutex_lock(&device->lock);
+        LOCKED(&device->lock);
+
         device->shared = shared;
         device->opened = device->closed_seen = device->io_error = false;
         device->pending = PENDING_NONE;
@@ -125,7 +126,6 @@ static void reset_device(struct vds_client_device *device, struct layout_device 
         atomic_store(&device->command_count, 0);
         atomic_store(&device->completion_count, 0);
         atomic_store(&device->byte_count, 0);
-        pthread_mutex_unlock(&device->lock);
 }
 
 void client_begin_set(struct vds_client *client)
@@ -288,18 +288,18 @@ static int wait_configured(struct vds_client *client, struct deadline deadline)
 
 int vds_client_get_configuration(struct vds_client *client, int64_t timeout_ms, struct VDConfig *config)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&client->set, &call, CALL_GET_CONFIGURATION);
 
         if (result != NOERROR)
                 return result;
         result = wait_configured(client, deadline_after_ms(timeout_ms));
-        if (result == NOERROR) {
-                *config = client->set.config;
-                set_succeeded(&client->set, CALL_GET_CONFIGURATION);
-                fault_point("client.get_configuration.done");
-        }
-        return set_leave(&call, result);
+        if (result != NOERROR)
+                return result;
+        *config = client->set.config;
+        set_succeeded(&client->set, CALL_GET_CONFIGURATION);
+        fault_point("client.get_configuration.done");
+        return NOERROR;
 }
 
 /* ---- devices by name ---- */
@@ -336,7 +336,7 @@ static enum lookup look_up(struct vds_client *client, struct wanted *wanted, boo
         enum lookup result = LOOKUP_UNKNOWN;
 
         *ret_broken = false;
-        pthread_mutex_lock(&client->set.lock);
+        LOCKED(&client->set.lock);
         for (uint32_t i = 0; i < client->set.device_count && result != LOOKUP_FOUND; i++) {
                 if (latch_name(client, i) < 0)
                         *ret_broken = true;
@@ -347,7 +347,6 @@ static enum lookup look_up(struct vds_client *client, struct wanted *wanted, boo
                         result = LOOKUP_FOUND;
                 }
         }
-        pthread_mutex_unlock(&client->set.lock);
         return result;
 }
 
@@ -385,7 +384,7 @@ static int wait_name(struct vds_client *client, struct wanted *wanted, struct de
 static bool all_open(struct vds_client *client)
 {
         for (uint32_t i = 0; i < client->set.device_count; i++)
-                if (atomic_load_explicit(&client->set.layout->devices[i].client_opened, memory_order_acquire) == 0)
+                if (layout_claimant(&client->set.layout->devices[i]) == 0)
                         return false;
         return true;
 }
@@ -395,24 +394,25 @@ static bool all_open(struct vds_client *client)
 static int claim(struct vds_client *client, struct vds_client_device *device)
 {
         uint32_t nobody = 0;
-        int result = VD_E_PROTOCOL;
 
-        pthread_mutex_lock(&device->lock);
-        if (!device->opened && !(atomic_load(&client->set.gate) & SET_GATE_CLOSED) &&
-            atomic_compare_exchange_strong(&device->shared->client_opened, &nobody, client->number)) {
-                atomic_store_explicit(&device->shared->client_pid, (uint32_t)getpid(), memory_order_relaxed);
-                device->opened = true;
-                result = NOERROR;
-        }
-        pthread_mutex_unlock(&device->lock);
-        return result;
+        LOCKED(&device->lock);
+        if (device->opened || (atomic_load(&client->set.gate) & SET_GATE_CLOSED) ||
+            !atomic_compare_exchange_strong(&device->shared->client_opened, &nobody, client->number))
+                return VD_E_PROTOCOL;
+        atomic_store_explicit(&device->shared->client_pid, (uint32_t)getpid(), memory_order_relaxed);
+        device->opened = true;
+        return NOERROR;
 }
 
-static int open_device(struct vds_client *client, const char *name, struct vds_client_device **ret_device)
+int vds_client_open_device(struct vds_client *client, const char *name, struct vds_client_device **ret_device)
 {
         struct wanted wanted = { .name = name };
-        int result;
+        CLEANUP(set_leave) struct set_call call;
+        int result = set_enter(&client->set, &call, CALL_OPEN_DEVICE);
 
+        *ret_device = NULL;
+        if (result != NOERROR)
+                return result;
         if (all_open(client))
                 return VD_E_OPEN;
         if (!config_name_ok(name))
@@ -428,20 +428,9 @@ static int open_device(struct vds_client *client, const char *name, struct vds_c
         return NOERROR;
 }
 
-int vds_client_open_device(struct vds_client *client, const char *name, struct vds_client_device **ret_device)
-{
-        struct set_call call;
-        int result = set_enter(&client->set, &call, CALL_OPEN_DEVICE);
-
-        *ret_device = NULL;
-        if (result != NOERROR)
-                return result;
-        return set_leave(&call, open_device(client, name, ret_device));
-}
-
 int vds_client_signal_abort(struct vds_client *client)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&client->set, &call, CALL_SIGNAL_ABORT);
 
         if (result != NOERROR)
@@ -449,22 +438,19 @@ int vds_client_signal_abort(struct vds_client *client)
         fault_point("client.abort");
         set_abort(&client->set, VDS_ABORT_CLIENT);
         fault_point("client.abort.done");
-        return set_leave(&call, NOERROR);
+        return NOERROR;
 }
 
 bool client_has_open_device(struct vds_client *client)
 {
-        bool open = false;
-
-        for (uint32_t i = 0; i < client->set.device_count && !open; i++) {
+        for (uint32_t i = 0; i < client->set.device_count; i++) {
                 struct vds_client_device *device = &client->devices[i];
 
-                pthread_mutex_lock(&device->lock);
-                open = device->opened && !device->closed_seen &&
-                       atomic_load_explicit(&device->shared->phase, memory_order_acquire) != DEVICE_CLOSED;
-                pthread_mutex_unlock(&device->lock);
+                LOCKED(&device->lock);
+                if (device->opened && !device->closed_seen && !layout_is_closed(device->shared))
+                        return true;
         }
-        return open;
+        return false;
 }
 
 /* Has a client a device open that the server has not closed? */
@@ -473,8 +459,7 @@ static bool has_claimed_device(struct vds_client *client)
         for (uint32_t i = 0; i < client->set.device_count; i++) {
                 const struct layout_device *shared = &client->set.layout->devices[i];
 
-                if (atomic_load_explicit(&shared->client_opened, memory_order_acquire) != 0 &&
-                    atomic_load_explicit(&shared->phase, memory_order_acquire) != DEVICE_CLOSED)
+                if (layout_claimant(shared) != 0 && !layout_is_closed(shared))
                         return true;
         }
         return false;
@@ -482,22 +467,15 @@ static bool has_claimed_device(struct vds_client *client)
 
 void client_note_closed(struct vds_client *client)
 {
-        bool all = true;
-
-        for (uint32_t i = 0; i < client->set.device_count && all; i++) {
+        for (uint32_t i = 0; i < client->set.device_count; i++) {
                 struct vds_client_device *device = &client->devices[i];
                 const struct layout_device *shared = device->shared;
 
-                pthread_mutex_lock(&device->lock);
-                if (device->opened)
-                        all = device->closed_seen;
-                else
-                        all = atomic_load_explicit(&shared->client_opened, memory_order_acquire) != 0 &&
-                              atomic_load_explicit(&shared->phase, memory_order_acquire) == DEVICE_CLOSED;
-                pthread_mutex_unlock(&device->lock);
+                LOCKED(&device->lock);
+                if (device->opened ? !device->closed_seen : !layout_claimant(shared) || !layout_is_closed(shared))
+                        return;
         }
-        if (all)
-                set_all_closed(&client->set);
+        set_all_closed(&client->set);
 }
 
 /* Close of the primary: what it has to tell the others. */
@@ -534,7 +512,7 @@ int vds_client_close(struct vds_client *client)
 
 int vds_client_server_info(struct vds_client *client, char *text)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&client->set, &call, CALL_INFO);
 
         text[0] = '\0';
@@ -542,7 +520,7 @@ int vds_client_server_info(struct vds_client *client, char *text)
                 return result;
         if (atomic_load_explicit(&client->configured, memory_order_acquire))
                 memcpy(text, client->info, sizeof client->info);
-        return set_leave(&call, NOERROR);
+        return NOERROR;
 }
 
 /* What is known of a device: from here, or from the hint of the client that has it open. */
@@ -553,17 +531,15 @@ static bool is_confirmed(struct vds_client_device *device, bool granted)
         uint32_t outcome;
         bool closed;
 
-        pthread_mutex_lock(&device->lock);
+        LOCKED(&device->lock);
         if (device->opened) {
                 outcome = device->outcome;
                 closed = device->closed_seen;
         } else {
                 /* Its owner may not have seen the closing yet, but does. */
-                closed = atomic_load_explicit(&shared->phase, memory_order_acquire) == DEVICE_CLOSED &&
-                         atomic_load_explicit(&shared->client_opened, memory_order_acquire) != 0;
+                closed = layout_is_closed(shared) && layout_claimant(shared) != 0;
                 outcome = atomic_load_explicit(&shared->outcome, memory_order_acquire);
         }
-        pthread_mutex_unlock(&device->lock);
         return closed && !(outcome & OUTCOME_IO_ERROR) && (outcome & wanted);
 }
 
@@ -620,24 +596,22 @@ static int wait_verdict(struct vds_client *client, struct deadline deadline, enu
 
 int vds_client_verdict(struct vds_client *client, int64_t timeout_ms, enum vds_verdict *ret_verdict, char *text)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&client->set, &call, CALL_VERDICT);
 
         *ret_verdict = VDS_VERDICT_NONE;
         text[0] = '\0';
         if (result != NOERROR)
                 return result;
-        return set_leave(&call, wait_verdict(client, deadline_after_ms(timeout_ms), ret_verdict, text));
+        return wait_verdict(client, deadline_after_ms(timeout_ms), ret_verdict, text);
 }
 
 enum vds_abort_reason vds_client_abort_reason(struct vds_client *client)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
 
-        if (set_enter_any(&client->set, &call) == NOERROR) {
+        if (set_enter_any(&client->set, &call) == NOERROR)
                 set_aborted(&client->set);
-                set_leave(&call, NOERROR);
-        }
         return (enum vds_abort_reason)atomic_load(&client->set.abort_reason);
 }
 
@@ -654,18 +628,18 @@ int vds_client_server_pid(struct vds_client *client)
 int vds_client_device_name(struct vds_client *client, uint32_t index, int64_t timeout_ms, char *name)
 {
         struct wanted wanted = { .index = index };
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&client->set, &call, CALL_INFO);
 
         name[0] = '\0';
         if (result != NOERROR)
                 return result;
         if (index >= client->set.device_count)
-                return set_leave(&call, VD_E_INVALID);
+                return VD_E_INVALID;
         result = wait_name(client, &wanted, deadline_after_ms(timeout_ms));
         if (result == NOERROR)
                 config_copy_name(name, client->devices[index].name);
-        return set_leave(&call, result);
+        return result;
 }
 
 static bool is_unserved(const struct layout_device *shared)
@@ -676,7 +650,7 @@ static bool is_unserved(const struct layout_device *shared)
 
 bool vds_client_unserved(struct vds_client *client, uint32_t *ret_index)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         uint32_t index = 0;
         bool found = false;
 
@@ -684,7 +658,6 @@ bool vds_client_unserved(struct vds_client *client, uint32_t *ret_index)
                 return false;
         while (!found && index < client->set.device_count)
                 found = is_unserved(&client->set.layout->devices[index++]);
-        set_leave(&call, NOERROR);
         if (found)
                 *ret_index = index - 1;
         return found;
@@ -692,14 +665,14 @@ bool vds_client_unserved(struct vds_client *client, uint32_t *ret_index)
 
 int vds_client_primary_info(struct vds_client *client, char *text)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter_any(&client->set, &call);
 
         text[0] = '\0';
         if (result != NOERROR)
                 return result;
         memcpy(text, client->primary_info, sizeof client->primary_info);
-        return set_leave(&call, NOERROR);
+        return NOERROR;
 }
 
 void vds_client_secondaries(struct vds_client *client, struct vds_secondaries *ret_secondaries)
@@ -707,7 +680,6 @@ void vds_client_secondaries(struct vds_client *client, struct vds_secondaries *r
         *ret_secondaries = (struct vds_secondaries){ 0 };
         if (!set_is_ours(&client->set))
                 return;
-        pthread_mutex_lock(&client->set.lock);
+        LOCKED(&client->set.lock);
         *ret_secondaries = client->secondaries;
-        pthread_mutex_unlock(&client->set.lock);
 }

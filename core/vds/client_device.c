@@ -250,23 +250,26 @@ static int get_command(struct vds_client_device *device, struct deadline deadlin
         }
 }
 
+static bool is_opened(struct vds_client_device *device)
+{
+        LOCKED(&device->lock);
+
+        return device->opened;
+}
+
 int vds_client_device_get_command(struct vds_client_device *device, int64_t timeout_ms,
                                   struct VDC_Command **ret_command)
 {
         struct vds_set *set = &device->client->set;
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(set, &call, CALL_GET_COMMAND);
-        bool opened;
 
         *ret_command = NULL;
         if (result != NOERROR)
                 return result;
-        pthread_mutex_lock(&device->lock);
-        opened = device->opened;
-        pthread_mutex_unlock(&device->lock);
-        if (!opened)
-                return set_leave(&call, VD_E_PROTOCOL);
-        return set_leave(&call, get_command(device, deadline_after_ms(timeout_ms), ret_command));
+        if (!is_opened(device))
+                return VD_E_PROTOCOL;
+        return get_command(device, deadline_after_ms(timeout_ms), ret_command);
 }
 
 /* The slot whose command this is, or NULL. Any address may be asked about. */
@@ -337,7 +340,7 @@ int vds_client_device_complete_command(struct vds_client_device *device, struct 
 {
         struct vds_set *set = &device->client->set;
         struct error err = ERROR_INIT;
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(set, &call, CALL_COMPLETE);
         bool waiting;
 
@@ -349,14 +352,14 @@ int vds_client_device_complete_command(struct vds_client_device *device, struct 
         waiting = result == NOERROR && device->pending == PENDING_CLEAR_ERROR && device->held == 0;
         pthread_mutex_unlock(&device->lock);
         if (result == VD_E_ABORT)
-                return set_leave(&call, set_fail(set, VDS_ABORT_MISBEHAVED, &err));
+                return set_fail(set, VDS_ABORT_MISBEHAVED, &err);
         if (result == NOERROR)
                 signal_server(device);
         /* Another thread may sit in GetCommand while its ClearError was held back. */
         if (waiting)
                 wake_signal(&device->shared->client_wake);
         fault_point("client.complete_command.done");
-        return set_leave(&call, result);
+        return result;
 }
 
 void vds_client_device_counters(struct vds_client_device *device, struct vds_device_counters *ret_counters)

@@ -87,7 +87,7 @@ static bool find_on_device(struct vds_client *client, uint32_t index, const uint
 
 int vds_client_get_buffer_handle(struct vds_client *client, const uint8_t *buffer, uint32_t *ret_handle)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&client->set, &call, CALL_GET_HANDLE);
 
         *ret_handle = 0;
@@ -97,7 +97,7 @@ int vds_client_get_buffer_handle(struct vds_client *client, const uint8_t *buffe
         for (uint32_t i = 0; i < client->set.device_count && buffer && result != NOERROR; i++)
                 if (find_on_device(client, i, buffer, ret_handle))
                         result = NOERROR;
-        return set_leave(&call, result);
+        return result;
 }
 
 struct place {
@@ -162,11 +162,11 @@ static int map_handle(struct vds_client *client, uint32_t handle, uint8_t **ret_
 
 int vds_client_map_buffer_handle(struct vds_client *client, uint32_t handle, uint8_t **ret_buffer)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&client->set, &call, CALL_MAP_HANDLE);
 
         *ret_buffer = NULL;
         if (result != NOERROR)
                 return result;
-        return set_leave(&call, map_handle(client, handle, ret_buffer));
+        return map_handle(client, handle, ret_buffer);
 }

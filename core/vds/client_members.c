@@ -25,8 +25,7 @@ static bool has_open_device(struct vds_client *client, uint32_t number)
         for (uint32_t i = 0; i < client->set.device_count; i++) {
                 const struct layout_device *shared = &client->set.layout->devices[i];
 
-                if (atomic_load_explicit(&shared->client_opened, memory_order_acquire) == number &&
-                    atomic_load_explicit(&shared->phase, memory_order_acquire) != DEVICE_CLOSED)
+                if (layout_claimant(shared) == number && !layout_is_closed(shared))
                         return true;
         }
         return false;

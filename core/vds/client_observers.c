@@ -30,7 +30,7 @@ static enum vds_set_state state_of(struct vds_client *client)
                 const struct layout_device *shared = &client->set.layout->devices[i];
 
                 if (atomic_load_explicit(&shared->phase, memory_order_acquire) != DEVICE_UNOPENED &&
-                    atomic_load_explicit(&shared->client_opened, memory_order_acquire) != 0)
+                    layout_claimant(shared) != 0)
                         state = VDS_SET_ACTIVE;
         }
         return state;

@@ -38,7 +38,7 @@ static const struct deadline no_wait = { .at_ns = 0 };
 bool client_all_closed_by_server(struct vds_client *client)
 {
         for (uint32_t i = 0; i < client->set.device_count; i++)
-                if (atomic_load_explicit(&client->set.layout->devices[i].phase, memory_order_acquire) != DEVICE_CLOSED)
+                if (!layout_is_closed(&client->set.layout->devices[i]))
                         return false;
         return true;
 }

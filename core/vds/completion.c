@@ -33,15 +33,13 @@ static struct VDS_Command *take_slot(struct vds_server_device *device, struct se
 /* Any outstanding command, taken out; NULL when there is none. */
 static struct VDS_Command *take_any(struct vds_server_device *device, bool dead)
 {
-        struct VDS_Command *command = NULL;
+        LOCKED(&device->lock);
 
-        pthread_mutex_lock(&device->lock);
         device->dead |= dead;
-        for (uint32_t i = 0; i < VDS_QUEUE_DEPTH && device->outstanding > 0 && !command; i++)
+        for (uint32_t i = 0; i < VDS_QUEUE_DEPTH && device->outstanding > 0; i++)
                 if (device->slots[i].command)
-                        command = take_slot(device, &device->slots[i]);
-        pthread_mutex_unlock(&device->lock);
-        return command;
+                        return take_slot(device, &device->slots[i]);
+        return NULL;
 }
 
 void server_drain_device(struct vds_server_device *device, int32_t code, bool dead)
@@ -77,46 +75,38 @@ static struct server_slot *believed_slot(struct vds_server_device *device, const
 static enum take_result take_completion(struct vds_server_device *device, struct VDS_Command **ret_command,
                                         struct completion_record *ret_record)
 {
-        enum take_result result = TAKE_NOTHING;
         struct server_slot *slot;
 
-        pthread_mutex_lock(&device->lock);
+        LOCKED(&device->lock);
         if (!device->opened || device->closed || device->dead)
-                goto out;
+                return TAKE_NOTHING;
         switch (ring_pop(&device->completions, ret_record)) {
         case RING_OK:
                 break;
         case RING_EMPTY:
-                goto out;
+                return TAKE_NOTHING;
         case RING_FULL:
         case RING_BROKEN:
-                result = TAKE_BROKEN;
-                goto out;
+                return TAKE_BROKEN;
         }
         slot = believed_slot(device, ret_record);
-        result = slot ? TAKE_COMPLETION : TAKE_BROKEN;
-        if (slot) {
-                if (ret_record->code != ERROR_SUCCESS)
-                        device->io_error = true;
-                else if (slot->code == VDC_ClearError)
-                        device->io_error = false;
-                if (slot->code == VDC_GetPosition || slot->code == VDC_SetPosition)
-                        slot->command->outPosition = ret_record->position;
-                *ret_command = take_slot(device, slot);
-        }
-out:
-        pthread_mutex_unlock(&device->lock);
-        return result;
+        if (!slot)
+                return TAKE_BROKEN;
+        if (ret_record->code != ERROR_SUCCESS)
+                device->io_error = true;
+        else if (slot->code == VDC_ClearError)
+                device->io_error = false;
+        if (slot->code == VDC_GetPosition || slot->code == VDC_SetPosition)
+                slot->command->outPosition = ret_record->position;
+        *ret_command = take_slot(device, slot);
+        return TAKE_COMPLETION;
 }
 
 static bool is_closed(struct vds_server_device *device)
 {
-        bool closed;
+        LOCKED(&device->lock);
 
-        pthread_mutex_lock(&device->lock);
-        closed = device->closed;
-        pthread_mutex_unlock(&device->lock);
-        return closed;
+        return device->closed;
 }
 
 /* Must the agent leave now, giving everything back? */
@@ -225,7 +215,7 @@ static void run_agent(struct vds_server *server)
 
 int vds_server_execute_completion_agent(struct vds_server *server)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter_any(&server->set, &call);
 
         if (result != NOERROR)
@@ -233,25 +223,22 @@ int vds_server_execute_completion_agent(struct vds_server *server)
         result = set_recheck(&server->set, CALL_EXECUTE_AGENT);
         /* After an abort there may be commands to give back, whatever the agent then returns. */
         if (result != NOERROR && result != VD_E_ABORT)
-                return set_leave(&call, result);
+                return result;
         if (atomic_exchange(&server->agent_running, true))
-                return set_leave(&call, VD_E_BUSY);
+                return VD_E_BUSY;
         if (result == NOERROR)
                 set_succeeded(&server->set, CALL_EXECUTE_AGENT);
         fault_point("server.agent.running");
         run_agent(server);
         atomic_store(&server->agent_running, false);
-        return set_leave(&call, result);
+        return result;
 }
 
 static bool is_opened(struct vds_server_device *device)
 {
-        bool opened;
+        LOCKED(&device->lock);
 
-        pthread_mutex_lock(&device->lock);
-        opened = device->opened;
-        pthread_mutex_unlock(&device->lock);
-        return opened;
+        return device->opened;
 }
 
 static int run_callbacks(struct vds_server_device *device, struct deadline deadline)
@@ -280,7 +267,7 @@ static int run_callbacks(struct vds_server_device *device, struct deadline deadl
 int vds_server_device_run_callbacks(struct vds_server_device *device, int64_t timeout_ms)
 {
         struct vds_set *set = &device->server->set;
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter_any(set, &call);
 
         if (result != NOERROR)
@@ -293,5 +280,5 @@ int vds_server_device_run_callbacks(struct vds_server_device *device, int64_t ti
         /* Whatever ended the set, the commands come back. */
         if (result == VD_E_ABORT)
                 server_drain_device(device, ERROR_OPERATION_ABORTED, /* dead= */ true);
-        return set_leave(&call, result);
+        return result;
 }

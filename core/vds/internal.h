@@ -8,6 +8,7 @@
 #define VDIPIPE_CORE_VDS_INTERNAL_H
 
 #include "core/base/deadline.h"
+#include "core/base/lock.h"
 #include "core/shm/arena.h"
 #include "core/shm/rendezvous.h"
 #include "core/vds/config.h"

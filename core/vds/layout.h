@@ -15,6 +15,7 @@
 #include <assert.h>
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/shm/ring.h"
@@ -162,6 +163,18 @@ struct layout {
 
         struct layout_device devices[]; /* device_count of them */
 };
+
+/* The number of the client that has claimed the device; 0: none. */
+static inline uint32_t layout_claimant(const struct layout_device *device)
+{
+        return atomic_load_explicit(&device->client_opened, memory_order_acquire);
+}
+
+/* Has the server closed the device? */
+static inline bool layout_is_closed(const struct layout_device *device)
+{
+        return atomic_load_explicit(&device->phase, memory_order_acquire) == DEVICE_CLOSED;
+}
 
 static inline uint64_t layout_size(uint32_t device_count)
 {

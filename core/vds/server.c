@@ -101,7 +101,8 @@ static void server_release(struct vds_set *set)
 
 static void reset_device(struct vds_server_device *device, struct layout_device *shared)
 {
-        pthread_mutex_lock(&device->lock);
+        LOCKED(&device->lock);
+
         device->shared = shared;
         device->name[0] = '\0';
         device->opened = device->closed = device->dead = device->io_error = false;
@@ -111,7 +112,6 @@ static void reset_device(struct vds_server_device *device, struct layout_device 
                   sizeof(struct command_record));
         ring_init(&device->completions, &shared->completion_indices, shared->completions_ring, VDS_QUEUE_DEPTH,
                   sizeof(struct completion_record));
-        pthread_mutex_unlock(&device->lock);
 }
 
 /* Makes this side's view of a set that was attached. */
@@ -189,18 +189,15 @@ int server_tell(struct vds_server *server, const void *message, size_t size, int
 
 int vds_server_get_configuration(struct vds_server *server, struct VDConfig *config)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&server->set, &call, CALL_GET_CONFIGURATION);
 
         if (result != NOERROR)
                 return result;
-        pthread_mutex_lock(&server->config_lock);
-        *config = server->set.config;
+        LOCKED(&server->config_lock);
         /* Until configuration has ended the client's wishes are the answer. */
-        if (atomic_load(&server->set.state) <= STATE_CONFIGURABLE)
-                *config = server->set.wishes;
-        pthread_mutex_unlock(&server->config_lock);
-        return set_leave(&call, NOERROR);
+        *config = atomic_load(&server->set.state) <= STATE_CONFIGURABLE ? server->set.wishes : server->set.config;
+        return NOERROR;
 }
 
 int vds_server_begin_configuration(struct vds_server *server, uint32_t features, uint32_t block_size,
@@ -213,7 +210,7 @@ int vds_server_begin_configuration(struct vds_server *server, uint32_t features,
                 .max_transfer_size = max_transfer_size,
         };
         struct error err = ERROR_INIT;
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&server->set, &call, CALL_BEGIN_CONFIGURATION);
 
         /* It would bound a wait for the client's declaration of areas; areas are the server's here,
@@ -221,7 +218,7 @@ int vds_server_begin_configuration(struct vds_server *server, uint32_t features,
         (void)timeout_ms;
         if (result != NOERROR)
                 return result;
-        pthread_mutex_lock(&server->config_lock);
+        LOCKED(&server->config_lock);
         result = set_recheck(&server->set, CALL_BEGIN_CONFIGURATION);
         if (result == NOERROR && config_merge(&server->set.wishes, &shape, &server->set.config, &err) < 0) {
                 set_note_error(&server->set, &err);
@@ -229,16 +226,20 @@ int vds_server_begin_configuration(struct vds_server *server, uint32_t features,
         }
         if (result == NOERROR)
                 set_succeeded(&server->set, CALL_BEGIN_CONFIGURATION);
-        pthread_mutex_unlock(&server->config_lock);
         fault_point("server.begin_configuration.done");
-        return set_leave(&call, result);
+        return result;
 }
 
-static int end_configuration(struct vds_server *server)
+int vds_server_end_configuration(struct vds_server *server)
 {
         struct message_configured message = { .kind = MESSAGE_CONFIGURED };
-        int result = set_recheck(&server->set, CALL_END_CONFIGURATION);
+        CLEANUP(set_leave) struct set_call call;
+        int result = set_enter(&server->set, &call, CALL_END_CONFIGURATION);
 
+        if (result != NOERROR)
+                return result;
+        LOCKED(&server->config_lock);
+        result = set_recheck(&server->set, CALL_END_CONFIGURATION);
         if (result == NOERROR)
                 result = server_make_first_area(server);
         if (result != NOERROR)
@@ -251,19 +252,6 @@ static int end_configuration(struct vds_server *server)
                 set_succeeded(&server->set, CALL_END_CONFIGURATION);
         fault_point("server.end_configuration.sent");
         return result;
-}
-
-int vds_server_end_configuration(struct vds_server *server)
-{
-        struct set_call call;
-        int result = set_enter(&server->set, &call, CALL_END_CONFIGURATION);
-
-        if (result != NOERROR)
-                return result;
-        pthread_mutex_lock(&server->config_lock);
-        result = end_configuration(server);
-        pthread_mutex_unlock(&server->config_lock);
-        return set_leave(&call, result);
 }
 
 /* ---- devices ---- */
@@ -280,11 +268,17 @@ static bool name_is_free(const struct vds_server *server, const char *name)
         return true;
 }
 
-static int open_device(struct vds_server *server, const char *name, struct vds_server_device **ret_device)
+int vds_server_open_device(struct vds_server *server, const char *name, struct vds_server_device **ret_device)
 {
         struct vds_server_device *device;
-        int result = set_recheck(&server->set, CALL_OPEN_DEVICE);
+        CLEANUP(set_leave) struct set_call call;
+        int result = set_enter(&server->set, &call, CALL_OPEN_DEVICE);
 
+        *ret_device = NULL;
+        if (result != NOERROR)
+                return result;
+        LOCKED(&server->config_lock);
+        result = set_recheck(&server->set, CALL_OPEN_DEVICE);
         if (result != NOERROR)
                 return result;
         if (server->opened_count == server->set.device_count)
@@ -302,29 +296,15 @@ static int open_device(struct vds_server *server, const char *name, struct vds_s
         atomic_store_explicit(&device->shared->phase, DEVICE_OPENED, memory_order_release);
         wake_signal(&server->set.layout->client_wake);
         *ret_device = device;
-        return NOERROR;
-}
-
-int vds_server_open_device(struct vds_server *server, const char *name, struct vds_server_device **ret_device)
-{
-        struct set_call call;
-        int result = set_enter(&server->set, &call, CALL_OPEN_DEVICE);
-
-        *ret_device = NULL;
-        if (result != NOERROR)
-                return result;
-        pthread_mutex_lock(&server->config_lock);
-        result = open_device(server, name, ret_device);
-        pthread_mutex_unlock(&server->config_lock);
         fault_point("server.open_device.done");
-        return set_leave(&call, result);
+        return NOERROR;
 }
 
 /* ---- end ---- */
 
 int vds_server_signal_abort(struct vds_server *server)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&server->set, &call, CALL_SIGNAL_ABORT);
 
         if (result != NOERROR)
@@ -332,19 +312,18 @@ int vds_server_signal_abort(struct vds_server *server)
         fault_point("server.abort");
         set_abort(&server->set, VDS_ABORT_SERVER);
         fault_point("server.abort.done");
-        return set_leave(&call, NOERROR);
+        return NOERROR;
 }
 
 static bool has_open_device(struct vds_server *server)
 {
-        bool open = false;
+        for (uint32_t i = 0; i < server->set.device_count; i++) {
+                LOCKED(&server->devices[i].lock);
 
-        for (uint32_t i = 0; i < server->set.device_count && !open; i++) {
-                pthread_mutex_lock(&server->devices[i].lock);
-                open = server->devices[i].opened && !server->devices[i].closed;
-                pthread_mutex_unlock(&server->devices[i].lock);
+                if (server->devices[i].opened && !server->devices[i].closed)
+                        return true;
         }
-        return open;
+        return false;
 }
 
 int vds_server_close(struct vds_server *server)
@@ -372,34 +351,33 @@ int vds_server_close(struct vds_server *server)
 
 int vds_server_set_info(struct vds_server *server, const char *text)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&server->set, &call, CALL_INFO);
 
         if (result != NOERROR)
                 return result;
-        pthread_mutex_lock(&server->config_lock);
+        LOCKED(&server->config_lock);
         result = set_recheck(&server->set, CALL_INFO);
         if (result == NOERROR && strlen(text) >= VDS_TEXT_MAX)
                 result = VD_E_INVALID;
         if (result == NOERROR)
                 memcpy(server->set.layout->info_text, text, strlen(text) + 1);
-        pthread_mutex_unlock(&server->config_lock);
-        return set_leave(&call, result);
+        return result;
 }
 
 int vds_server_set_verdict(struct vds_server *server, enum vds_verdict verdict, const char *text)
 {
         struct layout *layout;
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&server->set, &call, CALL_VERDICT);
         size_t length;
 
         if (result != NOERROR)
                 return result;
         if (verdict <= VDS_VERDICT_NONE || verdict > VDS_VERDICT_UNCONFIRMED)
-                return set_leave(&call, VD_E_INVALID);
+                return VD_E_INVALID;
         if (atomic_exchange(&server->verdict_stated, true))
-                return set_leave(&call, VD_E_PROTOCOL);
+                return VD_E_PROTOCOL;
         layout = server->set.layout;
         length = strnlen(text ? text : "", VDS_TEXT_MAX - 1);
         if (length > 0)
@@ -408,17 +386,15 @@ int vds_server_set_verdict(struct vds_server *server, enum vds_verdict verdict, 
         atomic_store_explicit(&layout->verdict, (uint32_t)verdict, memory_order_release);
         wake_signal(&layout->client_wake);
         fault_point("server.set_verdict.done");
-        return set_leave(&call, NOERROR);
+        return NOERROR;
 }
 
 enum vds_abort_reason vds_server_abort_reason(struct vds_server *server)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
 
-        if (set_enter_any(&server->set, &call) == NOERROR) {
+        if (set_enter_any(&server->set, &call) == NOERROR)
                 set_aborted(&server->set);
-                set_leave(&call, NOERROR);
-        }
         return (enum vds_abort_reason)atomic_load(&server->set.abort_reason);
 }
 

@@ -75,40 +75,34 @@ static int add_area(struct vds_server *server, uint64_t size)
         return NOERROR;
 }
 
-/* Under config_lock, which keeps the areas in the order of their messages. */
-static int request_buffers(struct vds_server *server, uint32_t size, uint32_t alignment, uint32_t count)
+int vds_server_request_buffers(struct vds_server *server, uint32_t size, uint32_t alignment, uint32_t count)
 {
-        struct server_requests sum = server->requests;
-        int result = set_recheck(&server->set, CALL_REQUEST_BUFFERS);
+        struct server_requests sum = { 0 };
+        CLEANUP(set_leave) struct set_call call;
+        int result = set_enter(&server->set, &call, CALL_REQUEST_BUFFERS);
+        bool configurable;
         uint64_t space;
 
+        if (result != NOERROR)
+                return result;
+        /* It keeps the areas in the order of their messages. */
+        LOCKED(&server->config_lock);
+        result = set_recheck(&server->set, CALL_REQUEST_BUFFERS);
         if (result != NOERROR)
                 return result;
         alignment = effective_alignment(server, alignment);
         if (size == 0 || size > INT32_MAX || count == 0 || alignment == 0)
                 return VD_E_INVALID;
         space = arena_block_space(size, alignment, server->set.wishes.prefixZoneSize);
-        if (atomic_load(&server->set.state) != STATE_CONFIGURABLE)
-                sum = (struct server_requests){ 0 };
+        configurable = atomic_load(&server->set.state) == STATE_CONFIGURABLE;
+        if (configurable)
+                sum = server->requests;
         if (!add_request(&sum, space, alignment, count))
                 return VD_E_MEMORY;
-        if (atomic_load(&server->set.state) != STATE_CONFIGURABLE)
+        if (!configurable)
                 return add_area(server, space_of(&sum));
         server->requests = sum;
         return NOERROR;
-}
-
-int vds_server_request_buffers(struct vds_server *server, uint32_t size, uint32_t alignment, uint32_t count)
-{
-        struct set_call call;
-        int result = set_enter(&server->set, &call, CALL_REQUEST_BUFFERS);
-
-        if (result != NOERROR)
-                return result;
-        pthread_mutex_lock(&server->config_lock);
-        result = request_buffers(server, size, alignment, count);
-        pthread_mutex_unlock(&server->config_lock);
-        return set_leave(&call, result);
 }
 
 static uint64_t count_available(struct vds_server *server, uint32_t size, uint32_t alignment)
@@ -121,17 +115,16 @@ static uint64_t count_available(struct vds_server *server, uint32_t size, uint32
 
                 return arena_count_fit(&planned, size, alignment, prefix);
         }
-        pthread_mutex_lock(&server->buffer_lock);
+        LOCKED(&server->buffer_lock);
         for (uint32_t i = 0; i < server->area_count; i++)
                 count += arena_count_fit(&server->areas[i].arena, size, alignment, prefix);
-        pthread_mutex_unlock(&server->buffer_lock);
         return count;
 }
 
 int vds_server_query_available_buffers(struct vds_server *server, uint32_t size, uint32_t alignment,
                                        uint32_t *ret_count)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&server->set, &call, CALL_QUERY_BUFFERS);
         uint64_t count;
 
@@ -140,12 +133,11 @@ int vds_server_query_available_buffers(struct vds_server *server, uint32_t size,
                 return result;
         alignment = effective_alignment(server, alignment);
         if (size == 0 || size > INT32_MAX || alignment == 0)
-                return set_leave(&call, VD_E_INVALID);
-        pthread_mutex_lock(&server->config_lock);
+                return VD_E_INVALID;
+        LOCKED(&server->config_lock);
         count = count_available(server, size, alignment);
-        pthread_mutex_unlock(&server->config_lock);
         *ret_count = count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
-        return set_leave(&call, NOERROR);
+        return NOERROR;
 }
 
 int server_make_first_area(struct vds_server *server)
@@ -162,35 +154,28 @@ int server_make_first_area(struct vds_server *server)
         return result;
 }
 
-static int allocate_buffer(struct vds_server *server, uint8_t **ret_buffer, uint32_t size, uint32_t alignment)
-{
-        uint64_t prefix = server->set.wishes.prefixZoneSize;
-        enum arena_result result = ARENA_FULL;
-
-        alignment = effective_alignment(server, alignment);
-        if (size == 0 || size > INT32_MAX || alignment == 0)
-                return VD_E_INVALID;
-        pthread_mutex_lock(&server->buffer_lock);
-        for (uint32_t i = 0; i < server->area_count && result == ARENA_FULL; i++) {
-                uint64_t offset;
-
-                result = arena_alloc(&server->areas[i].arena, size, alignment, prefix, &offset);
-                if (result == ARENA_OK)
-                        *ret_buffer = server->areas[i].region.base + offset;
-        }
-        pthread_mutex_unlock(&server->buffer_lock);
-        return result == ARENA_OK ? NOERROR : VD_E_MEMORY;
-}
-
 int vds_server_allocate_buffer(struct vds_server *server, uint8_t **ret_buffer, uint32_t size, uint32_t alignment)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&server->set, &call, CALL_ALLOCATE_BUFFER);
+        enum arena_result found = ARENA_FULL;
 
         *ret_buffer = NULL;
         if (result != NOERROR)
                 return result;
-        return set_leave(&call, allocate_buffer(server, ret_buffer, size, alignment));
+        alignment = effective_alignment(server, alignment);
+        if (size == 0 || size > INT32_MAX || alignment == 0)
+                return VD_E_INVALID;
+        LOCKED(&server->buffer_lock);
+        for (uint32_t i = 0; i < server->area_count && found == ARENA_FULL; i++) {
+                uint64_t offset;
+
+                found = arena_alloc(&server->areas[i].arena, size, alignment, server->set.wishes.prefixZoneSize,
+                                    &offset);
+                if (found == ARENA_OK)
+                        *ret_buffer = server->areas[i].region.base + offset;
+        }
+        return found == ARENA_OK ? NOERROR : VD_E_MEMORY;
 }
 
 /* The area that an address lies in, or NULL. Under buffer_lock. */
@@ -209,49 +194,41 @@ static struct server_area *find_area(struct vds_server *server, const uint8_t *a
 
 bool server_find_buffer(struct vds_server *server, const uint8_t *address, struct server_buffer *ret_buffer)
 {
-        const struct arena_block *block = NULL;
+        const struct arena_block *block;
         const struct server_area *area;
         uint64_t offset = 0;
 
-        pthread_mutex_lock(&server->buffer_lock);
+        LOCKED(&server->buffer_lock);
         area = find_area(server, address, &offset);
-        if (area)
-                block = arena_find(&area->arena, offset);
-        if (block)
-                *ret_buffer = (struct server_buffer){
-                        .area = (uint32_t)(area - server->areas),
-                        .offset = offset,
-                        .left = block->length - (offset - block->data),
-                };
-        pthread_mutex_unlock(&server->buffer_lock);
-        return block != NULL;
+        block = area ? arena_find(&area->arena, offset) : NULL;
+        if (!block)
+                return false;
+        *ret_buffer = (struct server_buffer){
+                .area = (uint32_t)(area - server->areas),
+                .offset = offset,
+                .left = block->length - (offset - block->data),
+        };
+        return true;
 }
 
 int vds_server_free_buffer(struct vds_server *server, uint8_t *buffer, uint32_t size)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&server->set, &call, CALL_FREE_BUFFER);
         struct server_area *area;
         uint64_t offset = 0;
 
         if (result != NOERROR)
                 return result;
-        pthread_mutex_lock(&server->buffer_lock);
+        LOCKED(&server->buffer_lock);
         area = find_area(server, buffer, &offset);
-        if (!area || arena_free(&area->arena, offset, size) != ARENA_OK)
-                result = VD_E_INVALID;
-        pthread_mutex_unlock(&server->buffer_lock);
-        return set_leave(&call, result);
+        return area && arena_free(&area->arena, offset, size) == ARENA_OK ? NOERROR : VD_E_INVALID;
 }
 
 int vds_server_is_shared_buffer(struct vds_server *server, const uint8_t *buffer)
 {
         struct server_buffer ignored;
-        struct set_call call;
-        bool found;
+        CLEANUP(set_leave) struct set_call call;
 
-        if (set_enter_any(&server->set, &call) != NOERROR)
-                return 0;
-        found = server_find_buffer(server, buffer, &ignored);
-        return set_leave(&call, found ? 1 : 0);
+        return set_enter_any(&server->set, &call) == NOERROR && server_find_buffer(server, buffer, &ignored);
 }

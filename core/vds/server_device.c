@@ -59,13 +59,15 @@ static int check_device(const struct vds_server_device *device, int32_t code)
         return device->outstanding == VDS_QUEUE_DEPTH ? VD_E_QUEUE_FULL : NOERROR;
 }
 
-/* Puts the command into a slot and its record into the queue. Under the device's lock. */
+/* Puts the command into a slot and its record into the queue. */
 static int enqueue(struct vds_server_device *device, struct VDS_Command *command, struct command_record *record)
 {
         struct vds_server *server = device->server;
-        int result = check_device(device, record->code);
         struct server_slot *slot;
+        int result;
 
+        LOCKED(&device->lock);
+        result = check_device(device, record->code);
         if (result != NOERROR)
                 return result;
         while (device->slots[device->next_slot % VDS_QUEUE_DEPTH].command)
@@ -103,9 +105,7 @@ static int send_command(struct vds_server_device *device, struct VDS_Command *co
         if (result != NOERROR)
                 return result;
         fault_point("server.send_command");
-        pthread_mutex_lock(&device->lock);
         result = enqueue(device, command, &record);
-        pthread_mutex_unlock(&device->lock);
         if (result == VD_E_UNEXPECTED) {
                 error_raise(&err, ERR_PROTOCOL, "the client left the device's queue in an impossible state");
                 return set_fail(set, VDS_ABORT_MISBEHAVED, &err);
@@ -118,41 +118,46 @@ static int send_command(struct vds_server_device *device, struct VDS_Command *co
 
 int vds_server_device_send_command(struct vds_server_device *device, struct VDS_Command *command)
 {
-        struct set_call call;
+        CLEANUP(set_leave) struct set_call call = { 0 };
         int result;
 
         if (!command || !command->completionRoutine)
                 return VD_E_INVALID;
         result = set_enter(&device->server->set, &call, CALL_SEND_COMMAND);
-        if (result != NOERROR) {
-                server_call_back(command, code_of_refusal(result), 0);
-                return result;
-        }
-        result = send_command(device, command);
+        if (result == NOERROR)
+                result = send_command(device, command);
         /* Inside the call, so that Close waits for this callback as it does for the agent's. */
         if (result != NOERROR)
                 server_call_back(command, code_of_refusal(result), 0);
-        return set_leave(&call, result);
+        return result;
 }
 
-static int close_device(struct vds_server_device *device)
+/* Closes the device here. VD_E_PROTOCOL: it is not open; VD_E_CLOSE: it was closed already. */
+static int mark_closed(struct vds_server_device *device, bool *ret_outstanding)
+{
+        bool closed;
+
+        LOCKED(&device->lock);
+        if (!device->opened)
+                return VD_E_PROTOCOL;
+        closed = device->closed;
+        device->closed = true;
+        *ret_outstanding = device->outstanding > 0;
+        return closed ? VD_E_CLOSE : NOERROR;
+}
+
+int vds_server_device_close(struct vds_server_device *device)
 {
         struct vds_server *server = device->server;
         struct vds_set *set = &server->set;
-        bool outstanding;
-        bool closed;
+        CLEANUP(set_leave) struct set_call call;
+        int result = set_enter(set, &call, CALL_CLOSE_DEVICE);
+        bool outstanding = false;
 
-        pthread_mutex_lock(&device->lock);
-        closed = device->closed;
-        if (!device->opened) {
-                pthread_mutex_unlock(&device->lock);
-                return VD_E_PROTOCOL;
-        }
-        device->closed = true;
-        outstanding = device->outstanding > 0;
-        pthread_mutex_unlock(&device->lock);
-        if (closed)
-                return VD_E_CLOSE;
+        if (result == NOERROR)
+                result = mark_closed(device, &outstanding);
+        if (result != NOERROR)
+                return result;
         /* First here, then in public: a client that sees its last device closed may leave at once, and the service
          * thread must not take that for a death. */
         if (atomic_fetch_add(&server->closed_count, 1) + 1 == set->device_count)
@@ -163,17 +168,8 @@ static int close_device(struct vds_server_device *device)
         wake_signal(&set->layout->client_wake);
         if (outstanding && !atomic_load(&server->agent_running))
                 server_drain_device(device, ERROR_OPERATION_ABORTED, /* dead= */ false);
+        wake_signal(&device->shared->server_wake);
         wake_signal(&set->layout->agent_wake);
         fault_point("server.close_device.done");
         return NOERROR;
-}
-
-int vds_server_device_close(struct vds_server_device *device)
-{
-        struct set_call call;
-        int result = set_enter(&device->server->set, &call, CALL_CLOSE_DEVICE);
-
-        if (result != NOERROR)
-                return result;
-        return set_leave(&call, close_device(device));
 }

@@ -7,7 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "core/base/cleanup.h"
+#include "core/base/lock.h"
 #include "core/shm/fork_guard.h"
 
 /* The calls that this thread is in, innermost first. */
@@ -47,17 +47,16 @@ bool set_is_ours(const struct vds_set *set)
         return set->fork_generation == fork_generation();
 }
 
-static void release_now(struct vds_set *set)
+static void set_release_now(struct vds_set *set)
 {
         set->release(set);
-        pthread_mutex_lock(&set->lock);
+        LOCKED(&set->lock);
         state_event(&set->state, EVENT_GONE);
         set->busy = false;
-        pthread_mutex_unlock(&set->lock);
 }
 
 /* One call fewer. The last one out of a closed gate tells Close, or does its work. */
-static void pass_out(struct vds_set *set)
+static void set_pass_out(struct vds_set *set)
 {
         uint32_t gate = atomic_load(&set->gate);
         bool release = false;
@@ -75,15 +74,16 @@ static void pass_out(struct vds_set *set)
         }
         pthread_mutex_unlock(&set->lock);
         if (release)
-                release_now(set);
+                set_release_now(set);
 }
 
 int set_enter_any(struct vds_set *set, struct set_call *call)
 {
+        call->set = NULL;
         if (!set_is_ours(set))
                 return VD_E_PROTOCOL;
         if (atomic_fetch_add(&set->gate, 1) & SET_GATE_CLOSED) {
-                pass_out(set);
+                set_pass_out(set);
                 return VD_E_PROTOCOL;
         }
         *call = (struct set_call){ .set = set, .outer = calls_of_thread };
@@ -91,11 +91,15 @@ int set_enter_any(struct vds_set *set, struct set_call *call)
         return NOERROR;
 }
 
-int set_leave(struct set_call *call, int result)
+void set_leave(struct set_call *call)
 {
+        struct vds_set *set = call->set;
+
+        if (!set)
+                return;
+        call->set = NULL;
         calls_of_thread = call->outer;
-        pass_out(call->set);
-        return result;
+        set_pass_out(set);
 }
 
 int set_recheck(struct vds_set *set, enum vds_call id)
@@ -108,46 +112,56 @@ int set_enter(struct vds_set *set, struct set_call *call, enum vds_call id)
 {
         int result = set_enter_any(set, call);
 
-        if (result != NOERROR)
-                return result;
-        result = set_recheck(set, id);
-        return result == NOERROR ? NOERROR : set_leave(call, result);
+        if (result == NOERROR && (result = set_recheck(set, id)) != NOERROR)
+                set_leave(call);
+        return result;
 }
 
 void set_succeeded(struct vds_set *set, enum vds_call id)
 {
-        pthread_mutex_lock(&set->lock);
+        LOCKED(&set->lock);
+
         state_move(set->side, &set->state, id);
-        pthread_mutex_unlock(&set->lock);
 }
 
 void set_all_closed(struct vds_set *set)
 {
-        pthread_mutex_lock(&set->lock);
+        LOCKED(&set->lock);
+
         state_event(&set->state, EVENT_ALL_CLOSED);
-        pthread_mutex_unlock(&set->lock);
+}
+
+/* Makes this the thread that creates or closes the set, if `id` is legal now and nobody else does. */
+static int set_claim(struct vds_set *set, enum vds_call id)
+{
+        int result = VD_E_PROTOCOL;
+
+        if (!set_is_ours(set))
+                return result;
+        LOCKED(&set->lock);
+        if (!set->busy)
+                result = state_check(set->side, (enum vds_state)atomic_load(&set->state), id);
+        set->busy |= result == NOERROR;
+        return result;
 }
 
 int set_begin_create(struct vds_set *set, enum vds_call id)
 {
-        int result;
+        int result = set_claim(set, id);
 
-        if (!set_is_ours(set))
-                return VD_E_PROTOCOL;
-        pthread_mutex_lock(&set->lock);
-        result = set->busy ? VD_E_PROTOCOL : state_check(set->side, (enum vds_state)atomic_load(&set->state), id);
         if (result == NOERROR) {
-                set->busy = true;
+                LOCKED(&set->lock);
+
                 set->error = (struct error)ERROR_INIT;
                 atomic_store(&set->abort_reason, VDS_ABORT_NONE);
         }
-        pthread_mutex_unlock(&set->lock);
         return result;
 }
 
 void set_end_create(struct vds_set *set, enum vds_call id, bool created)
 {
-        pthread_mutex_lock(&set->lock);
+        LOCKED(&set->lock);
+
         if (created) {
                 state_move(set->side, &set->state, id);
                 /* The service thread is at work already, and a peer may have come and died. */
@@ -156,27 +170,18 @@ void set_end_create(struct vds_set *set, enum vds_call id, bool created)
                 atomic_fetch_and(&set->gate, ~SET_GATE_CLOSED);
         }
         set->busy = false;
-        pthread_mutex_unlock(&set->lock);
 }
 
 int set_begin_close(struct vds_set *set)
 {
-        int result;
+        int result = set_claim(set, CALL_CLOSE);
 
-        if (!set_is_ours(set))
-                return VD_E_PROTOCOL;
-        pthread_mutex_lock(&set->lock);
-        result = set->busy ? VD_E_PROTOCOL
-                           : state_check(set->side, (enum vds_state)atomic_load(&set->state), CALL_CLOSE);
-        if (result == NOERROR) {
-                set->busy = true;
+        if (result == NOERROR)
                 atomic_fetch_or(&set->gate, SET_GATE_CLOSED);
-        }
-        pthread_mutex_unlock(&set->lock);
         return result;
 }
 
-static bool inside_a_call(const struct vds_set *set)
+static bool set_inside_a_call(const struct vds_set *set)
 {
         for (const struct set_call *call = calls_of_thread; call; call = call->outer)
                 if (call->set == set)
@@ -186,7 +191,7 @@ static bool inside_a_call(const struct vds_set *set)
 
 void set_finish_close(struct vds_set *set)
 {
-        bool inside = inside_a_call(set);
+        bool inside = set_inside_a_call(set);
 
         pthread_mutex_lock(&set->lock);
         if (inside)
@@ -195,7 +200,7 @@ void set_finish_close(struct vds_set *set)
                 pthread_cond_wait(&set->idle, &set->lock);
         pthread_mutex_unlock(&set->lock);
         if (!inside)
-                release_now(set);
+                set_release_now(set);
 }
 
 void set_wake_all(struct vds_set *set)
@@ -212,16 +217,16 @@ void set_wake_all(struct vds_set *set)
 
 void set_note_error(struct vds_set *set, const struct error *err)
 {
-        pthread_mutex_lock(&set->lock);
+        LOCKED(&set->lock);
+
         error_keep_first(&set->error, err);
-        pthread_mutex_unlock(&set->lock);
 }
 
 const char *set_error_text(struct vds_set *set)
 {
-        pthread_mutex_lock(&set->lock);
+        LOCKED(&set->lock);
+
         memcpy(set->error_shown, set->error.message, sizeof set->error_shown);
-        pthread_mutex_unlock(&set->lock);
         return set->error_shown;
 }
 

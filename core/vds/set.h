@@ -1,10 +1,10 @@
 /*
  * set.h - what both ends of a set have in common: the control region, the state, calls in progress, abort
  *
- * Every public function brackets its work with set_enter() and set_leave(). The gate they pass counts the calls in
- * progress; Close shuts it, wakes everybody, and releases the mappings when the last call has left. A Close from inside
- * a callback, that is from inside a call of the same set, cannot wait for itself: it shuts the gate and returns, and
- * whoever leaves last releases.
+ * Every public function brackets its work with set_enter() and, at the end of the scope, set_leave(). The gate they
+ * pass counts the calls in progress; Close shuts it, wakes everybody, and releases the mappings when the last call has
+ * left. A Close from inside a callback, that is from inside a call of the same set, cannot wait for itself: it shuts
+ * the gate and returns, and whoever leaves last releases.
  *
  * Locks, in the order in which they may be taken: a server's `config_lock`, a device's `lock`, the server's
  * `buffer_lock`, the set's `lock`. No lock is held while a callback runs or while waiting.
@@ -66,9 +66,9 @@ struct vds_set {
 
 #define SET_GATE_CLOSED 0x80000000u
 
-/* A call in progress. Lives on its caller's stack. */
+/* A call in progress, on its caller's stack: `CLEANUP(set_leave) struct set_call call;`. */
 struct set_call {
-        struct vds_set *set;
+        struct vds_set *set;    /* NULL: not entered */
         struct set_call *outer; /* the call of this thread from whose callback this one came */
 };
 
@@ -80,14 +80,14 @@ void set_deinit(struct vds_set *set);
 /* Is this process the one that made the handle, and not its forked child? */
 bool set_is_ours(const struct vds_set *set);
 
-/* NOERROR: the call may go on and ends with set_leave(). Else what it returns. */
+/* NOERROR: the call may go on, until set_leave(). Else what it returns. */
 int set_enter(struct vds_set *set, struct set_call *call, enum vds_call id);
 
 /* The same for what is legal whenever a set exists, whatever its state. */
 int set_enter_any(struct vds_set *set, struct set_call *call);
 
-/* Returns `result`, so that a function can end with it. */
-int set_leave(struct set_call *call, int result);
+/* Declared before anything that the call holds, so that it comes last. */
+void set_leave(struct set_call *call);
 
 /* Looks again, in the course of a call, whether it is still legal; for callers that hold a lock meanwhile. */
 int set_recheck(struct vds_set *set, enum vds_call id);
