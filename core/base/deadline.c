@@ -56,3 +56,8 @@ struct timespec deadline_slice(struct deadline deadline, int slice_ms)
         }
         return (struct timespec){ .tv_sec = slice / NS_PER_S, .tv_nsec = slice % NS_PER_S };
 }
+
+struct timespec deadline_timespec(struct deadline deadline)
+{
+        return (struct timespec){ .tv_sec = deadline.at_ns / 1000000000, .tv_nsec = deadline.at_ns % 1000000000 };
+}

@@ -17,6 +17,9 @@ struct deadline {
 
 #define DEADLINE_NEVER ((struct deadline){ .at_ns = INT64_MAX })
 
+/* Has always passed: for a look that does not wait. */
+#define DEADLINE_NOW ((struct deadline){ .at_ns = 0 })
+
 /* Nanoseconds on CLOCK_MONOTONIC. */
 int64_t monotonic_ns(void);
 
@@ -27,6 +30,9 @@ struct deadline deadline_after_ms(int64_t timeout_ms);
 int deadline_left_ms(struct deadline deadline);
 
 bool deadline_passed(struct deadline deadline);
+
+/* The moment itself, for pthread_cond_timedwait() on CLOCK_MONOTONIC. */
+struct timespec deadline_timespec(struct deadline deadline);
 
 /* Whichever comes first. */
 struct deadline deadline_earlier(struct deadline a, struct deadline b);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/base/deadline.h"
+#include "core/base/lock.h"
 #include "core/servers/report.h"
 
 enum {
@@ -35,7 +36,7 @@ static const struct {
 };
 
 /* The verb of "the client could not ..." for a command. */
-static const char *verb_of(int32_t command_code)
+static const char *side_verb_of(int32_t command_code)
 {
         static const char *const verbs[] = {
                 [VDC_Read] = "read",
@@ -68,7 +69,7 @@ static void explain_completion(struct channel *channel, const struct VDS_Command
 
 int channel_raise(struct channel *channel, const struct VDS_Command *command, struct error *err)
 {
-        const char *verb = verb_of(command->commandCode);
+        const char *verb = side_verb_of(command->commandCode);
 
         if (side_is_aborted(channel->side))
                 return side_raise(channel->side, VD_E_ABORT, verb, err);
@@ -141,7 +142,7 @@ static void side_abort(void *side_at)
 /* ---- what is told ---- */
 
 /* Under `telling`. */
-static void tell(struct server_side *side, enum server_message_id id, const char *const *words)
+static void side_tell_locked(struct server_side *side, enum server_message_id id, const char *const *words)
 {
         struct server_message message;
 
@@ -153,37 +154,37 @@ static void tell(struct server_side *side, enum server_message_id id, const char
 
 void side_tell_words(struct server_side *side, enum server_message_id id, const char *const *words)
 {
-        pthread_mutex_lock(&side->telling);
-        tell(side, id, words);
-        pthread_mutex_unlock(&side->telling);
+        LOCKED(&side->telling);
+
+        side_tell_locked(side, id, words);
 }
 
 void side_explain_words(struct server_side *side, enum server_message_id id, const char *const *words)
 {
-        pthread_mutex_lock(&side->telling);
+        LOCKED(&side->telling);
+
         if (!side->explained)
-                tell(side, id, words);
+                side_tell_locked(side, id, words);
         side->explained = true;
-        pthread_mutex_unlock(&side->telling);
 }
 
 void side_set_total(struct server_side *side, uint64_t bytes, uint32_t page_size)
 {
-        pthread_mutex_lock(&side->telling);
+        LOCKED(&side->telling);
+
         side->total = bytes;
         side->page_size = page_size;
-        pthread_mutex_unlock(&side->telling);
 }
 
 /* Nobody tells when a client aborts, so one looks again. */
-static void hold(struct server_side *side)
+static void side_hold(struct server_side *side)
 {
         struct error err = ERROR_INIT;
 
         pthread_mutex_lock(&side->lock);
         while (!side_is_aborted(side) && !side_is_failing(side)) {
                 struct deadline slice = deadline_after_ms(HOLD_SLICE_MS);
-                struct timespec until = { .tv_sec = slice.at_ns / 1000000000, .tv_nsec = slice.at_ns % 1000000000 };
+                struct timespec until = deadline_timespec(slice);
 
                 pthread_cond_timedwait(&side->met, &side->lock, &until);
         }
@@ -203,7 +204,7 @@ static void tell_moved(struct server_side *side, uint64_t bytes)
         if (rc < 0)
                 side_fail(side, &err);
         else if (rc == SERVER_HOLD)
-                hold(side);
+                side_hold(side);
 }
 
 void side_progress(struct server_side *side, uint64_t bytes)
@@ -215,27 +216,26 @@ void side_progress(struct server_side *side, uint64_t bytes)
         tell_moved(side, bytes);
         if (!stats)
                 return;
-        pthread_mutex_lock(&side->telling);
+        LOCKED(&side->telling);
         side->moved += bytes;
         if (side->total && side->moved <= side->total)
                 percent = (uint32_t)((double)side->moved / (double)side->total * 100) / stats * stats;
         if (percent > side->percent) {
                 side->percent = percent;
                 snprintf(shown, sizeof shown, "%u", percent);
-                tell(side, MESSAGE_PERCENT, (const char *const[]){ shown, NULL });
+                side_tell_locked(side, MESSAGE_PERCENT, (const char *const[]){ shown, NULL });
         }
-        pthread_mutex_unlock(&side->telling);
 }
 
 /* ---- how the channels meet ---- */
 
 void side_fail(struct server_side *side, const struct error *err)
 {
-        pthread_mutex_lock(&side->lock);
+        LOCKED(&side->lock);
+
         error_keep_first(&side->failure, err);
         atomic_store(&side->failing, true);
         pthread_cond_broadcast(&side->met);
-        pthread_mutex_unlock(&side->lock);
 }
 
 bool side_is_failing(struct server_side *side)
@@ -245,16 +245,13 @@ bool side_is_failing(struct server_side *side)
 
 bool side_meet(struct server_side *side)
 {
-        bool failing;
+        LOCKED(&side->lock);
 
-        pthread_mutex_lock(&side->lock);
         side->arrived++;
         pthread_cond_broadcast(&side->met);
         while (side->arrived < side->channel_count && !atomic_load(&side->failing))
                 pthread_cond_wait(&side->met, &side->lock);
-        failing = atomic_load(&side->failing);
-        pthread_mutex_unlock(&side->lock);
-        return !failing;
+        return !atomic_load(&side->failing);
 }
 
 /* ---- joining and configuring ---- */
@@ -279,10 +276,10 @@ static void side_init(struct server_side *side, const struct server_job *job, co
 }
 
 /* Nobody tells when a set appears: its folder may not exist yet. Waits a slice, less once it is to end early. */
-static bool wait_for_set(struct server_side *side, struct deadline deadline)
+static bool side_wait_for_set(struct server_side *side, struct deadline deadline)
 {
         struct deadline slice = deadline_earlier(deadline, deadline_after_ms(OPEN_SLICE_MS));
-        struct timespec until = { .tv_sec = slice.at_ns / 1000000000, .tv_nsec = slice.at_ns % 1000000000 };
+        struct timespec until = deadline_timespec(slice);
 
         if (deadline_passed(deadline))
                 return false;
@@ -331,7 +328,7 @@ int side_join(struct server_side *side, const struct server_job *job, const stru
                 side->events->abortable(side_abort, side, side->events->context);
         do
                 result = vds_server_open(side->server, job->set_name);
-        while (result == VD_E_INVALID && wait_for_set(side, deadline));
+        while (result == VD_E_INVALID && side_wait_for_set(side, deadline));
         if (result == VD_E_INVALID)
                 return raise_no_set(side, err);
         if (result != NOERROR)
@@ -344,7 +341,7 @@ int side_join(struct server_side *side, const struct server_job *job, const stru
         return 0;
 }
 
-static void on_completion(struct VDS_Command *command)
+static void channel_on_completion(struct VDS_Command *command)
 {
         struct slot *slot = (struct slot *)(void *)command->completionContext;
         struct channel *channel = slot->channel;
@@ -377,7 +374,7 @@ static int open_channel(struct server_side *side, uint32_t index, uint32_t depth
         return result == NOERROR ? 0 : side_raise(side, result, "open a device of", err);
 }
 
-static int agree(struct server_side *side, const char *info, struct error *err)
+static int side_agree(struct server_side *side, const char *info, struct error *err)
 {
         const struct side_shape *shape = &side->shape;
         uint32_t alignment = shape->block_size > ALIGNMENT ? shape->block_size : ALIGNMENT;
@@ -396,7 +393,7 @@ static int agree(struct server_side *side, const char *info, struct error *err)
         return result == NOERROR ? 0 : side_raise(side, result, "configure", err);
 }
 
-static int check_shape(const struct side_shape *shape, uint32_t devices, struct error *err)
+static int side_check_shape(const struct side_shape *shape, uint32_t devices, struct error *err)
 {
         if (shape->block_size < VDS_BLOCK_SIZE_MIN || shape->block_size > VDS_BLOCK_SIZE_MAX ||
             (shape->block_size & (shape->block_size - 1)) != 0)
@@ -421,7 +418,7 @@ int side_configure(struct server_side *side, const struct side_shape *shape, con
         side->shape = *shape;
         if (side->shape.buffer_count == 0)
                 side->shape.buffer_count = 2 * devices > VDS_IO_DEPTH ? 2 * devices : VDS_IO_DEPTH;
-        if (check_shape(&side->shape, devices, err) < 0 || agree(side, info, err) < 0)
+        if (side_check_shape(&side->shape, devices, err) < 0 || side_agree(side, info, err) < 0)
                 return -1;
         for (uint32_t i = 0; i < devices; i++) {
                 uint32_t buffers = side->shape.buffer_count;
@@ -446,7 +443,7 @@ static void send_slot(struct slot *slot, int command_code, uint32_t size, uint64
                 .size = (int32_t)size,
                 .inPosition = (int64_t)position,
                 .buffer = buffer,
-                .completionRoutine = (uint8_t *)(uintptr_t)on_completion,
+                .completionRoutine = (uint8_t *)(uintptr_t)channel_on_completion,
                 .completionContext = (uint8_t *)slot,
         };
         atomic_store(&slot->outstanding, true);
@@ -576,7 +573,7 @@ int side_transfer(struct server_side *side, void (*serve)(struct channel *channe
         return -1;
 }
 
-static void state_verdict(struct server_side *side, const struct error *failure, const char *note)
+static void side_state_verdict(struct server_side *side, const struct error *failure, const char *note)
 {
         struct server_report report = { .code = failure->code };
         char text[VDS_TEXT_MAX];
@@ -593,7 +590,7 @@ void side_end(struct server_side *side, const struct error *failure, const char 
         if (side->events->abortable)
                 side->events->abortable(/* abort= */ NULL, /* run= */ NULL, side->events->context);
         if (side->server) {
-                state_verdict(side, failure, note);
+                side_state_verdict(side, failure, note);
                 /* A client that waits for the configuration, for devices or for commands would wait for ever. */
                 if (!side->transferred)
                         vds_server_signal_abort(side->server);

@@ -9,12 +9,12 @@ enum { GUARDED_MAX = 2048 };
 
 /* Descriptors plus one, so that zero is a free place. */
 static _Atomic int guarded[GUARDED_MAX];
-static _Atomic unsigned generation;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static _Atomic unsigned fork_guard_generation;
+static pthread_once_t fork_guard_once = PTHREAD_ONCE_INIT;
 
-static void in_child(void)
+static void fork_guard_in_child(void)
 {
-        atomic_fetch_add(&generation, 1);
+        atomic_fetch_add(&fork_guard_generation, 1);
         for (size_t i = 0; i < GUARDED_MAX; i++) {
                 int fd = atomic_exchange(&guarded[i], 0) - 1;
 
@@ -23,20 +23,20 @@ static void in_child(void)
         }
 }
 
-static void install(void)
+static void fork_guard_install(void)
 {
-        pthread_atfork(NULL, NULL, in_child);
+        pthread_atfork(NULL, NULL, fork_guard_in_child);
 }
 
 unsigned fork_generation(void)
 {
-        pthread_once(&once, install);
-        return atomic_load_explicit(&generation, memory_order_relaxed);
+        pthread_once(&fork_guard_once, fork_guard_install);
+        return atomic_load_explicit(&fork_guard_generation, memory_order_relaxed);
 }
 
 void fork_guard_add(int fd)
 {
-        pthread_once(&once, install);
+        pthread_once(&fork_guard_once, fork_guard_install);
         if (fd < 0)
                 return;
         for (size_t i = 0; i < GUARDED_MAX; i++) {

@@ -16,7 +16,7 @@ void ring_init(struct ring *ring, struct ring_indices *indices, void *records, u
         };
 }
 
-static _Atomic uint64_t *record_at(const struct ring *ring, uint32_t index)
+static _Atomic uint64_t *ring_record_at(const struct ring *ring, uint32_t index)
 {
         return ring->words + (size_t)(index & (ring->slots - 1)) * ring->record_words;
 }
@@ -24,7 +24,7 @@ static _Atomic uint64_t *record_at(const struct ring *ring, uint32_t index)
 enum ring_result ring_push(struct ring *ring, const void *record)
 {
         uint32_t used = ring->own - atomic_load_explicit(&ring->indices->head, memory_order_acquire);
-        _Atomic uint64_t *words = record_at(ring, ring->own);
+        _Atomic uint64_t *words = ring_record_at(ring, ring->own);
 
         if (used > ring->slots)
                 return RING_BROKEN;
@@ -44,7 +44,7 @@ enum ring_result ring_push(struct ring *ring, const void *record)
 enum ring_result ring_pop(struct ring *ring, void *ret_record)
 {
         uint32_t ready = atomic_load_explicit(&ring->indices->tail, memory_order_acquire) - ring->own;
-        _Atomic uint64_t *words = record_at(ring, ring->own);
+        _Atomic uint64_t *words = ring_record_at(ring, ring->own);
 
         if (ready > ring->slots)
                 return RING_BROKEN;

@@ -16,18 +16,18 @@ enum {
         FAILURES_MAX = 5,        /* from then on the patience is the shortest */
 };
 
-static bool may_spin;
-static pthread_once_t spin_once = PTHREAD_ONCE_INIT;
+static bool wake_may_spin;
+static pthread_once_t wake_spin_once = PTHREAD_ONCE_INIT;
 
-static void choose_spin(void)
+static void wake_choose_spin(void)
 {
         cpu_set_t set;
 
         /* On one processor the peer cannot move while we spin. */
-        may_spin = sched_getaffinity(0, sizeof set, &set) < 0 || CPU_COUNT(&set) > 1;
+        wake_may_spin = sched_getaffinity(0, sizeof set, &set) < 0 || CPU_COUNT(&set) > 1;
 }
 
-static void relax(void)
+static void wake_relax(void)
 {
 #if defined __x86_64__ || defined __i386__
         __builtin_ia32_pause();
@@ -42,13 +42,13 @@ uint32_t wake_key(const struct wake_cell *cell)
 }
 
 /* Watches the cell until `until`. Returns true when it moved. */
-static bool spin(const struct wake_cell *cell, uint32_t key, int64_t until)
+static bool wake_spin(const struct wake_cell *cell, uint32_t key, int64_t until)
 {
         do {
                 for (int i = 0; i < SPIN_LOOKS; i++) {
                         if (atomic_load(&cell->sequence) != key)
                                 return true;
-                        relax();
+                        wake_relax();
                 }
         } while (monotonic_ns() < until);
         return false;
@@ -61,8 +61,8 @@ void wake_wait(struct wake_cell *cell, uint32_t key, struct deadline deadline, s
         int64_t start = monotonic_ns();
         struct timespec slice;
 
-        pthread_once(&spin_once, choose_spin);
-        if (!may_spin || !spin(cell, key, start + length)) {
+        pthread_once(&wake_spin_once, wake_choose_spin);
+        if (!wake_may_spin || !wake_spin(cell, key, start + length)) {
                 slice = deadline_slice(deadline, WAKE_SLICE_MS);
                 /* Sequentially consistent with wake_signal(): either it sees this waiter, or the kernel sees its new
                  * sequence. */

@@ -96,7 +96,7 @@ int set_get_configuration(struct set_object *self, time_t timeout, struct VDConf
         return dropin_leave(&call, vds_client_get_configuration(call.set->client, timeout_ms, ret_config));
 }
 
-static int open_device(const struct dropin_call *call, const char *name, struct device_object **ret_object)
+static int dropin_open_device(const struct dropin_call *call, const char *name, struct device_object **ret_object)
 {
         struct device_object *object = dropin_object_new();
         struct vds_client_device *engine;
@@ -125,7 +125,7 @@ int set_open_device(struct set_object *self, char *name, struct device_object **
                 return VD_E_INVALID;
         if (!dropin_enter_set(self, &call))
                 return no_set(self);
-        return dropin_leave(&call, open_device(&call, name, ret_object));
+        return dropin_leave(&call, dropin_open_device(&call, name, ret_object));
 }
 
 int set_close(struct set_object *self)

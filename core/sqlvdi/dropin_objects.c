@@ -11,6 +11,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "core/base/lock.h"
+
 enum {
         KEPT_MAX = 1024, /* device objects of closed sets: 16 sets of the largest kind */
 };
@@ -20,34 +22,34 @@ enum {
 void *cxx_new(size_t size, const void *nothrow) __asm__("_ZnwmRKSt9nothrow_t") __attribute__((weak));
 void cxx_delete(void *memory) __asm__("_ZdlPv") __attribute__((weak));
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static unsigned generation;
-static struct device_object *kept[KEPT_MAX];
-static unsigned kept_next; /* place of the oldest */
+static pthread_mutex_t dropin_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t dropin_idle = PTHREAD_COND_INITIALIZER;
+static pthread_once_t dropin_once = PTHREAD_ONCE_INIT;
+static unsigned dropin_generation;
+static struct device_object *dropin_kept[KEPT_MAX];
+static unsigned dropin_kept_next; /* place of the oldest */
 
-static void before_fork(void)
+static void dropin_before_fork(void)
 {
-        pthread_mutex_lock(&lock);
+        pthread_mutex_lock(&dropin_lock);
 }
 
-static void in_parent(void)
+static void dropin_in_parent(void)
 {
-        pthread_mutex_unlock(&lock);
+        pthread_mutex_unlock(&dropin_lock);
 }
 
 /* Calls that other threads were in do not end here: sets of the parent are nobody's to wait for. */
-static void in_child(void)
+static void dropin_in_child(void)
 {
-        generation++;
-        pthread_cond_init(&idle, NULL);
-        pthread_mutex_unlock(&lock);
+        dropin_generation++;
+        pthread_cond_init(&dropin_idle, NULL);
+        pthread_mutex_unlock(&dropin_lock);
 }
 
-static void install(void)
+static void dropin_install(void)
 {
-        pthread_atfork(before_fork, in_parent, in_child);
+        pthread_atfork(dropin_before_fork, dropin_in_parent, dropin_in_child);
 }
 
 struct dropin_set *dropin_set_new(void)
@@ -56,7 +58,7 @@ struct dropin_set *dropin_set_new(void)
         const char *group = getenv("VDIPIPE_GROUP");
         const struct vds_options options = { .group = group && *group ? group : NULL };
 
-        pthread_once(&once, install);
+        pthread_once(&dropin_once, dropin_install);
         if (!set)
                 return NULL;
         set->client = vds_client_new(&options);
@@ -65,7 +67,7 @@ struct dropin_set *dropin_set_new(void)
                 return NULL;
         }
         set->unit = dropin_unit_named(getenv("VDIPIPE_TIMEOUT_UNIT"));
-        set->generation = generation;
+        set->generation = dropin_generation;
         return set;
 }
 
@@ -74,19 +76,19 @@ void dropin_set_destroy(struct set_object *object)
         struct dropin_set *set;
         bool ours;
 
-        pthread_mutex_lock(&lock);
+        pthread_mutex_lock(&dropin_lock);
         set = object->set;
         object->set = NULL;
-        ours = set && set->generation == generation;
-        pthread_mutex_unlock(&lock);
+        ours = set && set->generation == dropin_generation;
+        pthread_mutex_unlock(&dropin_lock);
         /* What a child inherited has no threads and no memory to give back, and its locks may be held for ever. */
         if (!ours)
                 return;
         dropin_close(set);
-        pthread_mutex_lock(&lock);
+        pthread_mutex_lock(&dropin_lock);
         while (set->calls > 0)
-                pthread_cond_wait(&idle, &lock);
-        pthread_mutex_unlock(&lock);
+                pthread_cond_wait(&dropin_idle, &dropin_lock);
+        pthread_mutex_unlock(&dropin_lock);
         vds_client_free(set->client);
         free(set);
 }
@@ -95,35 +97,29 @@ bool dropin_enter_set(const struct set_object *object, struct dropin_call *ret_c
 {
         if (!object)
                 return false;
-        pthread_mutex_lock(&lock);
+        LOCKED(&dropin_lock);
         *ret_call = (struct dropin_call){ .set = object->set };
-        if (ret_call->set) {
-                ret_call->closings = ret_call->set->closings;
-                ret_call->set->calls++;
-        }
-        pthread_mutex_unlock(&lock);
-        return ret_call->set;
+        if (!ret_call->set)
+                return false;
+        ret_call->closings = ret_call->set->closings;
+        ret_call->set->calls++;
+        return true;
 }
 
 bool dropin_enter_device(const struct device_object *object, struct dropin_call *ret_call)
 {
-        struct dropin_set *set = NULL;
+        struct dropin_set *set;
 
         if (!object)
                 return false;
-        pthread_mutex_lock(&lock);
-        if (object->device) {
-                set = object->device->set;
-                *ret_call = (struct dropin_call){
-                        .set = set,
-                        .engine = object->device->engine,
-                        .closings = set->closings,
-                };
-                set->calls++;
-                set->device_calls[set->closings % 2]++;
-        }
-        pthread_mutex_unlock(&lock);
-        return set;
+        LOCKED(&dropin_lock);
+        if (!object->device)
+                return false;
+        set = object->device->set;
+        *ret_call = (struct dropin_call){ .set = set, .engine = object->device->engine, .closings = set->closings };
+        set->calls++;
+        set->device_calls[set->closings % 2]++;
+        return true;
 }
 
 int dropin_leave(const struct dropin_call *call, int result)
@@ -131,11 +127,10 @@ int dropin_leave(const struct dropin_call *call, int result)
         struct dropin_set *set = call->set;
         bool last;
 
-        pthread_mutex_lock(&lock);
+        LOCKED(&dropin_lock);
         last = call->engine && --set->device_calls[call->closings % 2] == 0;
         if (--set->calls == 0 || last)
-                pthread_cond_broadcast(&idle);
-        pthread_mutex_unlock(&lock);
+                pthread_cond_broadcast(&dropin_idle);
         return result;
 }
 
@@ -159,16 +154,13 @@ void dropin_object_free(struct device_object *object)
 bool dropin_attach(const struct dropin_call *call, struct vds_client_device *engine, struct device_object *object)
 {
         struct dropin_set *set = call->set;
-        bool attached = false;
 
-        pthread_mutex_lock(&lock);
-        if (set->closings == call->closings && set->device_count < VDS_DEVICES_MAX) {
-                object->device = &set->devices[set->device_count++];
-                *object->device = (struct dropin_device){ .engine = engine, .set = set, .object = object };
-                attached = true;
-        }
-        pthread_mutex_unlock(&lock);
-        return attached;
+        LOCKED(&dropin_lock);
+        if (set->closings != call->closings || set->device_count == VDS_DEVICES_MAX)
+                return false;
+        object->device = &set->devices[set->device_count++];
+        *object->device = (struct dropin_device){ .engine = engine, .set = set, .object = object };
+        return true;
 }
 
 /* Takes their devices from all objects of the set, and keeps the objects. Returns how often it was closed before. */
@@ -177,7 +169,7 @@ static unsigned detach_all(struct dropin_set *set)
         struct device_object *too_old[VDS_DEVICES_MAX] = { NULL };
         unsigned closings;
 
-        pthread_mutex_lock(&lock);
+        pthread_mutex_lock(&dropin_lock);
         closings = set->closings++;
         for (uint32_t i = 0; i < set->device_count; i++) {
                 struct device_object *object = set->devices[i].object;
@@ -185,12 +177,12 @@ static unsigned detach_all(struct dropin_set *set)
                 if (!object)
                         continue;
                 object->device = NULL;
-                too_old[i] = kept[kept_next];
-                kept[kept_next] = object;
-                kept_next = (kept_next + 1) % KEPT_MAX;
+                too_old[i] = dropin_kept[dropin_kept_next];
+                dropin_kept[dropin_kept_next] = object;
+                dropin_kept_next = (dropin_kept_next + 1) % KEPT_MAX;
         }
         set->device_count = 0;
-        pthread_mutex_unlock(&lock);
+        pthread_mutex_unlock(&dropin_lock);
         for (uint32_t i = 0; i < VDS_DEVICES_MAX; i++)
                 if (too_old[i])
                         dropin_object_free(too_old[i]);
@@ -206,21 +198,21 @@ int dropin_close(struct dropin_set *set)
          * where nobody ever leaves. */
         if (result == VD_E_PROTOCOL)
                 return result;
-        pthread_mutex_lock(&lock);
+        pthread_mutex_lock(&dropin_lock);
         while (set->device_calls[closings % 2] > 0)
-                pthread_cond_wait(&idle, &lock);
-        pthread_mutex_unlock(&lock);
+                pthread_cond_wait(&dropin_idle, &dropin_lock);
+        pthread_mutex_unlock(&dropin_lock);
         return result;
 }
 
 void dropin_forget(struct device_object *object)
 {
-        pthread_mutex_lock(&lock);
+        LOCKED(&dropin_lock);
+
         if (object->device)
                 object->device->object = NULL;
         object->device = NULL;
         for (unsigned i = 0; i < KEPT_MAX; i++)
-                if (kept[i] == object)
-                        kept[i] = NULL;
-        pthread_mutex_unlock(&lock);
+                if (dropin_kept[i] == object)
+                        dropin_kept[i] = NULL;
 }

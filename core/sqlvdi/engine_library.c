@@ -147,7 +147,7 @@ static void pace_learn(struct pace *pace, int64_t took_ms)
 }
 
 /* Sits out what a library that came back early left of a wait. */
-static void rest(struct library_engine *self, int64_t rest_ms)
+static void library_rest(struct library_engine *self, int64_t rest_ms)
 {
         int64_t until = monotonic_ns() + rest_ms * 1000000;
         const struct timespec at = { .tv_sec = until / 1000000000, .tv_nsec = until % 1000000000 };
@@ -167,7 +167,7 @@ struct wait {
         struct VDConfig *config; /* GetConfiguration's */
 };
 
-static int call(struct library_engine *self, const struct wait *wait, time_t timeout)
+static int library_call(struct library_engine *self, const struct wait *wait, time_t timeout)
 {
         struct visit visit;
         int rc;
@@ -188,7 +188,7 @@ static int wait_until(struct library_engine *self, const struct wait *wait, stru
                 time_t units = left < 0 || left > wait->pace->units ? wait->pace->units : left;
                 int64_t began = monotonic_ns();
                 int64_t took_ms;
-                int rc = call(self, wait, units);
+                int rc = library_call(self, wait, units);
 
                 if (rc != VD_E_TIMEOUT)
                         return note_result(self, rc);
@@ -196,7 +196,7 @@ static int wait_until(struct library_engine *self, const struct wait *wait, stru
                         return rc;
                 took_ms = (monotonic_ns() - began) / 1000000;
                 if (took_ms < units / 2)
-                        rest(self, units - took_ms);
+                        library_rest(self, units - took_ms);
                 pace_learn(wait->pace, took_ms);
         }
         return VD_E_ABORT;
@@ -295,7 +295,7 @@ static bool all_closed(const struct library_engine *self)
         return closed >= self->device_count;
 }
 
-static void dispose(struct library_engine *self)
+static void library_dispose(struct library_engine *self)
 {
         while (self->devices) {
                 struct library_device *device = self->devices;
@@ -310,7 +310,7 @@ static void dispose(struct library_engine *self)
 }
 
 /* The devices' objects are the library's, and end with the set. */
-static void leave(struct library_engine *self)
+static void library_leave(struct library_engine *self)
 {
         if (self->aborting)
                 pthread_join(self->aborter, NULL);
@@ -326,14 +326,14 @@ static void *leave_main(void *argument)
         struct library_engine *self = argument;
         bool abandoned;
 
-        leave(self);
+        library_leave(self);
         pthread_mutex_lock(&self->lock);
         self->left = true;
         abandoned = self->abandoned;
         pthread_cond_broadcast(&self->changed);
         pthread_mutex_unlock(&self->lock);
         if (abandoned)
-                dispose(self);
+                library_dispose(self);
         return NULL;
 }
 
@@ -355,8 +355,8 @@ void library_free(struct engine *engine)
         pthread_t thread;
 
         if (!atomic_load(&self->created) || pthread_create(&thread, NULL, leave_main, self) != 0) {
-                leave(self);
-                dispose(self);
+                library_leave(self);
+                library_dispose(self);
                 return;
         }
         if (!await_leaving(self)) {
@@ -364,7 +364,7 @@ void library_free(struct engine *engine)
                 return;
         }
         pthread_join(thread, NULL);
-        dispose(self);
+        library_dispose(self);
 }
 
 /* ---- devices ---- */
@@ -400,7 +400,7 @@ int library_open_device(struct engine *engine, const char *name, struct engine_d
 }
 
 /* What is wrong here would be taken for a buffer's address or length. */
-static bool is_sound(const struct VDC_Command *command, uint32_t transfer_max)
+static bool library_is_sound(const struct VDC_Command *command, uint32_t transfer_max)
 {
         bool transfers = command && (command->commandCode == VDC_Read || command->commandCode == VDC_Write);
 
@@ -419,7 +419,8 @@ int library_get_command(struct engine *engine, struct engine_device *opaque, str
         *ret_command = NULL;
         rc = wait_until(self, &wait, DEADLINE_NEVER);
         device->closed = device->closed || rc == VD_E_CLOSE;
-        return rc == NOERROR && !is_sound(*ret_command, atomic_load(&self->transfer_max)) ? VD_E_UNEXPECTED : rc;
+        return rc == NOERROR && !library_is_sound(*ret_command, atomic_load(&self->transfer_max)) ? VD_E_UNEXPECTED
+                                                                                                  : rc;
 }
 
 int library_complete_command(struct engine *engine, struct engine_device *opaque, struct VDC_Command *command,

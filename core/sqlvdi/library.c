@@ -49,7 +49,7 @@ static int raise_unopened(const char *path, int sys_errno, struct error *err)
 }
 
 /* What can be known of the file without running its code. */
-static int check_file(const char *path, bool dropin_wanted, struct error *err)
+static int library_check_file(const char *path, bool dropin_wanted, struct error *err)
 {
         struct error unread = ERROR_INIT;
         struct sqlvdi_file file;
@@ -76,7 +76,7 @@ static int check_file(const char *path, bool dropin_wanted, struct error *err)
         return 0;
 }
 
-static int find_members(struct sqlvdi_library *library, const char *path, struct error *err)
+static int library_find_members(struct sqlvdi_library *library, const char *path, struct error *err)
 {
         const char *missing =
                 symbols_find(library->handle, members, sizeof members / sizeof members[0], &library->members);
@@ -99,7 +99,7 @@ static int raise_unloaded(const char *path, struct error *err)
 }
 
 /* A name without a slash would be looked for along the loader's path. */
-static int load(struct sqlvdi_library *library, const char *path, struct error *err)
+static int library_load(struct sqlvdi_library *library, const char *path, struct error *err)
 {
         CLEANUP(freep) char *beside = NULL;
 
@@ -113,12 +113,12 @@ int sqlvdi_library_open(const char *path, bool dropin_wanted, struct sqlvdi_libr
 {
         struct sqlvdi_library *library;
 
-        if (check_file(path, dropin_wanted, err) < 0)
+        if (library_check_file(path, dropin_wanted, err) < 0)
                 return -1;
         library = calloc(1, sizeof *library);
         if (!library)
                 return error_no_memory(err);
-        if (load(library, path, err) < 0 || find_members(library, path, err) < 0) {
+        if (library_load(library, path, err) < 0 || library_find_members(library, path, err) < 0) {
                 sqlvdi_library_close(library);
                 return -1;
         }

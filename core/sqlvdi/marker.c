@@ -55,7 +55,7 @@ struct elf_input {
         bool big_endian;
 };
 
-static uint64_t get_number(const struct elf_input *input, const uint8_t *bytes, size_t size)
+static uint64_t elf_get_number(const struct elf_input *input, const uint8_t *bytes, size_t size)
 {
         uint64_t number = 0;
 
@@ -64,7 +64,7 @@ static uint64_t get_number(const struct elf_input *input, const uint8_t *bytes, 
         return number;
 }
 
-static int read_at(const struct elf_input *input, void *buffer, size_t size, uint64_t offset, struct error *err)
+static int elf_read_at(const struct elf_input *input, void *buffer, size_t size, uint64_t offset, struct error *err)
 {
         ssize_t got;
 
@@ -79,7 +79,7 @@ static int read_at(const struct elf_input *input, void *buffer, size_t size, uin
 }
 
 /* A version is shown to users: what does not look like one is cut. */
-static void copy_version(char *version, const uint8_t *text, size_t size)
+static void elf_copy_version(char *version, const uint8_t *text, size_t size)
 {
         size_t length = 0;
 
@@ -91,15 +91,15 @@ static void copy_version(char *version, const uint8_t *text, size_t size)
 }
 
 /* Goes through one segment of notes. Padding is to four bytes; where others pad to eight, a note of ours is not. */
-static void look_for_marker(const struct elf_input *input, const uint8_t *notes, size_t size,
-                            struct sqlvdi_file *ret_file)
+static void elf_look_for_marker(const struct elf_input *input, const uint8_t *notes, size_t size,
+                                struct sqlvdi_file *ret_file)
 {
         size_t at = 0;
 
         while (!ret_file->dropin && size - at >= sizeof(Elf32_Nhdr)) {
-                uint64_t name_size = get_number(input, notes + at, 4);
-                uint64_t text_size = get_number(input, notes + at + 4, 4);
-                uint64_t type = get_number(input, notes + at + 8, 4);
+                uint64_t name_size = elf_get_number(input, notes + at, 4);
+                uint64_t text_size = elf_get_number(input, notes + at + 4, 4);
+                uint64_t type = elf_get_number(input, notes + at + 8, 4);
                 const uint8_t *name = notes + at + sizeof(Elf32_Nhdr);
                 uint64_t name_room = (name_size + 3) & ~UINT64_C(3);
                 uint64_t text_room = (text_size + 3) & ~UINT64_C(3);
@@ -110,18 +110,18 @@ static void look_for_marker(const struct elf_input *input, const uint8_t *notes,
                 if (name_size == sizeof MARKER_OWNER && memcmp(name, MARKER_OWNER, sizeof MARKER_OWNER) == 0 &&
                     type == MARKER_DROPIN) {
                         ret_file->dropin = true;
-                        copy_version(ret_file->version, name + name_room, (size_t)text_size);
+                        elf_copy_version(ret_file->version, name + name_room, (size_t)text_size);
                 }
                 at += (size_t)(name_room + text_room);
         }
 }
 
-static int read_notes(const struct elf_input *input, const uint8_t *program_header, struct sqlvdi_file *ret_file,
-                      struct error *err)
+static int elf_read_notes(const struct elf_input *input, const uint8_t *program_header, struct sqlvdi_file *ret_file,
+                          struct error *err)
 {
         const struct elf_shape *shape = input->shape;
-        uint64_t offset = get_number(input, program_header + shape->p_offset, shape->word);
-        uint64_t size = get_number(input, program_header + shape->p_filesz, shape->word);
+        uint64_t offset = elf_get_number(input, program_header + shape->p_offset, shape->word);
+        uint64_t size = elf_get_number(input, program_header + shape->p_filesz, shape->word);
         CLEANUP(freep) uint8_t *notes = NULL;
 
         /* Ours is in front of nothing that long. */
@@ -130,19 +130,19 @@ static int read_notes(const struct elf_input *input, const uint8_t *program_head
         notes = malloc((size_t)size + 1);
         if (!notes)
                 return error_raise(err, ERR_MEMORY, "'%s': out of memory", input->name);
-        if (read_at(input, notes, (size_t)size, offset, err) < 0)
+        if (elf_read_at(input, notes, (size_t)size, offset, err) < 0)
                 return -1;
-        look_for_marker(input, notes, (size_t)size, ret_file);
+        elf_look_for_marker(input, notes, (size_t)size, ret_file);
         return 0;
 }
 
-static int read_program_headers(const struct elf_input *input, const uint8_t *header, struct sqlvdi_file *ret_file,
-                                struct error *err)
+static int elf_read_program_headers(const struct elf_input *input, const uint8_t *header, struct sqlvdi_file *ret_file,
+                                    struct error *err)
 {
         const struct elf_shape *shape = input->shape;
-        uint64_t offset = get_number(input, header + shape->phoff, shape->word);
-        uint64_t each = get_number(input, header + shape->phentsize, 2);
-        uint64_t count = get_number(input, header + shape->phnum, 2);
+        uint64_t offset = elf_get_number(input, header + shape->phoff, shape->word);
+        uint64_t each = elf_get_number(input, header + shape->phentsize, 2);
+        uint64_t count = elf_get_number(input, header + shape->phnum, 2);
 
         if (count > HEADERS_MAX || (count > 0 && each != shape->program_header_size))
                 return error_raise(err, ERR_FAILED, "'%s' is a damaged library: its program headers are wrong",
@@ -150,10 +150,10 @@ static int read_program_headers(const struct elf_input *input, const uint8_t *he
         for (uint64_t i = 0; i < count && !ret_file->dropin; i++) {
                 uint8_t program_header[sizeof(Elf64_Phdr)];
 
-                if (read_at(input, program_header, shape->program_header_size, offset + i * each, err) < 0)
+                if (elf_read_at(input, program_header, shape->program_header_size, offset + i * each, err) < 0)
                         return -1;
-                if (get_number(input, program_header, 4) == PT_NOTE &&
-                    read_notes(input, program_header, ret_file, err) < 0)
+                if (elf_get_number(input, program_header, 4) == PT_NOTE &&
+                    elf_read_notes(input, program_header, ret_file, err) < 0)
                         return -1;
         }
         return 0;
@@ -176,9 +176,9 @@ int sqlvdi_read_fd(int fd, const char *name, struct sqlvdi_file *ret_file, struc
             (header[EI_DATA] != ELFDATA2LSB && header[EI_DATA] != ELFDATA2MSB))
                 return error_raise(err, ERR_FAILED, "'%s' is a damaged library: its header is wrong", name);
         ret_file->bits = input.shape->word * 8u;
-        ret_file->machine = (unsigned)get_number(&input, header + offsetof(Elf64_Ehdr, e_machine), 2);
-        ret_file->shared_object = get_number(&input, header + offsetof(Elf64_Ehdr, e_type), 2) == ET_DYN;
-        return read_program_headers(&input, header, ret_file, err);
+        ret_file->machine = (unsigned)elf_get_number(&input, header + offsetof(Elf64_Ehdr, e_machine), 2);
+        ret_file->shared_object = elf_get_number(&input, header + offsetof(Elf64_Ehdr, e_type), 2) == ET_DYN;
+        return elf_read_program_headers(&input, header, ret_file, err);
 }
 
 int sqlvdi_read_file(const char *path, struct sqlvdi_file *ret_file, struct error *err)

@@ -71,7 +71,7 @@ void vds_client_free(struct vds_client *client)
 }
 
 /* Ends a connection here, also if a forked child still holds it. */
-static void hang_up(int *fd)
+static void client_hang_up(int *fd)
 {
         if (*fd >= 0)
                 shutdown(*fd, SHUT_RDWR);
@@ -85,14 +85,14 @@ static void client_release(struct vds_set *set)
 
         set_stop_service(set);
         fault_point("client.close.stopped");
-        hang_up(&client->server_fd);
+        client_hang_up(&client->server_fd);
         fork_guard_close(&client->server_pidfd);
-        hang_up(&client->primary_fd);
+        client_hang_up(&client->primary_fd);
         fork_guard_close(&client->primary_pidfd);
         for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)
                 fork_guard_close(&client->half_open[i].fd);
         for (int i = 0; i < CLIENT_MEMBERS_MAX; i++) {
-                hang_up(&client->members[i].fd);
+                client_hang_up(&client->members[i].fd);
                 fork_guard_close(&client->members[i].pidfd);
         }
         for (int i = 0; i < CLIENT_WATCHERS_MAX; i++)
@@ -107,7 +107,7 @@ static void client_release(struct vds_set *set)
 }
 
 /* `shared` is NULL for a device that the new set does not have: a pointer to it may be left from the last set. */
-static void reset_device(struct vds_client_device *device, struct layout_device *shared)
+static void client_reset_device(struct vds_client_device *device, struct layout_device *shared)
 {
         LOCKED(&device->lock);
 
@@ -136,7 +136,7 @@ void client_begin_set(struct vds_client *client)
         set_copy_text(client->primary_info, set->layout->primary_info, sizeof client->primary_info);
         client_make_devices(client, set->device_count);
         for (uint32_t i = 0; i < client->devices_made; i++)
-                reset_device(&client->devices[i], i < set->device_count ? &set->layout->devices[i] : NULL);
+                client_reset_device(&client->devices[i], i < set->device_count ? &set->layout->devices[i] : NULL);
         /* The set's name is the first device's, known before any server has come. */
         config_copy_name(client->devices[0].name, set->name);
         client->devices[0].named = true;
@@ -183,14 +183,12 @@ static int check_creation(const struct vds_client *client, const char *name, con
 {
         gid_t ignored;
 
-        if (!config_name_ok(name)) {
-                error_raise(err, ERR_USAGE, "a set's name has 1 to %d bytes and no backslash", VDS_NAME_MAX);
-                return VD_E_INVALID;
-        }
-        if (client->own_info && strlen(client->own_info) >= VDS_TEXT_MAX) {
-                error_raise(err, ERR_USAGE, "the client's text about itself is longer than %d bytes", VDS_TEXT_MAX - 1);
-                return VD_E_INVALID;
-        }
+        if (!config_name_ok(name))
+                return SET_REFUSE(VD_E_INVALID, err, ERR_USAGE, "a set's name has 1 to %d bytes and no backslash",
+                                  VDS_NAME_MAX);
+        if (client->own_info && strlen(client->own_info) >= VDS_TEXT_MAX)
+                return SET_REFUSE(VD_E_INVALID, err, ERR_USAGE,
+                                  "the client's text about itself is longer than %d bytes", VDS_TEXT_MAX - 1);
         if (config_check_wishes(wishes, err) < 0)
                 return VD_E_NOTSUPPORTED;
         if (client->set.group && peer_group_id(client->set.group, &ignored, err) < 0)
@@ -206,8 +204,7 @@ static int listen_for_others(struct vds_client *client, const char *name, struct
         case RENDEZVOUS_OK:
                 return NOERROR;
         case RENDEZVOUS_TAKEN:
-                error_raise(err, ERR_BUSY, "the name '%s' is in use by another set", name);
-                return VD_E_PROTOCOL;
+                return SET_REFUSE(VD_E_PROTOCOL, err, ERR_BUSY, "the name '%s' is in use by another set", name);
         case RENDEZVOUS_NONE:
         case RENDEZVOUS_BUSY:
         case RENDEZVOUS_DENIED:
@@ -229,7 +226,8 @@ static void await_own_server(struct vds_client *client)
                 };
 }
 
-static int create(struct vds_client *client, const char *name, const struct VDConfig *wishes, struct error *err)
+static int client_create_set(struct vds_client *client, const char *name, const struct VDConfig *wishes,
+                             struct error *err)
 {
         struct vds_set *set = &client->set;
         int result = check_creation(client, name, wishes, err);
@@ -257,7 +255,7 @@ int vds_client_create(struct vds_client *client, const char *name, const struct 
 
         if (result != NOERROR)
                 return result;
-        result = create(client, name, config, &err);
+        result = client_create_set(client, name, config, &err);
         set_note_error(&client->set, &err);
         if (result != NOERROR)
                 client_release(&client->set);
@@ -308,7 +306,7 @@ enum lookup { LOOKUP_FOUND = 0, LOOKUP_UNKNOWN, LOOKUP_NOT_YET };
 
 /* Latches the name of device `index` if the server has given it one. Under the set's lock. -1: it may not have that
  * name. */
-static int latch_name(struct vds_client *client, uint32_t index)
+static int client_latch_name(struct vds_client *client, uint32_t index)
 {
         struct vds_client_device *device = &client->devices[index];
         const struct layout_device *shared = &client->set.layout->devices[index];
@@ -326,19 +324,19 @@ static int latch_name(struct vds_client *client, uint32_t index)
 }
 
 /* A device by its name, or with `name` NULL by its index. */
-struct wanted {
+struct wanted_device {
         const char *name;
         uint32_t index; /* found, or given */
 };
 
-static enum lookup look_up(struct vds_client *client, struct wanted *wanted, bool *ret_broken)
+static enum lookup client_find_device(struct vds_client *client, struct wanted_device *wanted, bool *ret_broken)
 {
         enum lookup result = LOOKUP_UNKNOWN;
 
         *ret_broken = false;
         LOCKED(&client->set.lock);
         for (uint32_t i = 0; i < client->set.device_count && result != LOOKUP_FOUND; i++) {
-                if (latch_name(client, i) < 0)
+                if (client_latch_name(client, i) < 0)
                         *ret_broken = true;
                 if (!client->devices[i].named)
                         result = LOOKUP_NOT_YET;
@@ -351,7 +349,7 @@ static enum lookup look_up(struct vds_client *client, struct wanted *wanted, boo
 }
 
 /* Waits until the server has a device of that name or index, or has named them all. */
-static int wait_name(struct vds_client *client, struct wanted *wanted, struct deadline deadline)
+static int client_wait_name(struct vds_client *client, struct wanted_device *wanted, struct deadline deadline)
 {
         struct wake_cell *cell = &client->set.layout->client_wake;
 
@@ -359,7 +357,7 @@ static int wait_name(struct vds_client *client, struct wanted *wanted, struct de
                 uint32_t seen = wake_key(cell);
                 struct error err = ERROR_INIT;
                 bool broken;
-                enum lookup found = look_up(client, wanted, &broken);
+                enum lookup found = client_find_device(client, wanted, &broken);
 
                 if (broken) {
                         error_raise(&err, ERR_PROTOCOL, "the server gave a device a name that it may not have");
@@ -381,7 +379,7 @@ static int wait_name(struct vds_client *client, struct wanted *wanted, struct de
 }
 
 /* Have clients opened every device of the set? */
-static bool all_open(struct vds_client *client)
+static bool client_all_open(struct vds_client *client)
 {
         for (uint32_t i = 0; i < client->set.device_count; i++)
                 if (layout_claimant(&client->set.layout->devices[i]) == 0)
@@ -391,7 +389,7 @@ static bool all_open(struct vds_client *client)
 
 /* Claims the device for this client. VD_E_PROTOCOL: a client has it, or Close is at work, which shuts the gate before
  * it looks, under the same lock, for devices that are open. */
-static int claim(struct vds_client *client, struct vds_client_device *device)
+static int client_claim_device(struct vds_client *client, struct vds_client_device *device)
 {
         uint32_t nobody = 0;
 
@@ -406,20 +404,20 @@ static int claim(struct vds_client *client, struct vds_client_device *device)
 
 int vds_client_open_device(struct vds_client *client, const char *name, struct vds_client_device **ret_device)
 {
-        struct wanted wanted = { .name = name };
+        struct wanted_device wanted = { .name = name };
         CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&client->set, &call, CALL_OPEN_DEVICE);
 
         *ret_device = NULL;
         if (result != NOERROR)
                 return result;
-        if (all_open(client))
+        if (client_all_open(client))
                 return VD_E_OPEN;
         if (!config_name_ok(name))
                 return VD_E_INVALID;
-        result = wait_name(client, &wanted, deadline_after_ms(SET_NAME_WAIT_MS));
+        result = client_wait_name(client, &wanted, deadline_after_ms(SET_NAME_WAIT_MS));
         if (result == NOERROR)
-                result = claim(client, &client->devices[wanted.index]);
+                result = client_claim_device(client, &client->devices[wanted.index]);
         if (result != NOERROR)
                 return result;
         set_succeeded(&client->set, CALL_OPEN_DEVICE);
@@ -524,7 +522,7 @@ int vds_client_server_info(struct vds_client *client, char *text)
 }
 
 /* What is known of a device: from here, or from the hint of the client that has it open. */
-static bool is_confirmed(struct vds_client_device *device, bool granted)
+static bool client_confirms_device(struct vds_client_device *device, bool granted)
 {
         const struct layout_device *shared = device->shared;
         uint32_t wanted = OUTCOME_FLUSHED | (granted ? OUTCOME_FINISHED : 0);
@@ -552,7 +550,7 @@ static enum vds_verdict infer_verdict(struct vds_client *client)
         bool confirmed = !set_aborted(&client->set);
 
         for (uint32_t i = 0; i < client->set.device_count; i++)
-                confirmed &= is_confirmed(&client->devices[i], granted);
+                confirmed &= client_confirms_device(&client->devices[i], granted);
         return confirmed ? VDS_VERDICT_UNCONFIRMED : VDS_VERDICT_FAILED;
 }
 
@@ -627,7 +625,7 @@ int vds_client_server_pid(struct vds_client *client)
 
 int vds_client_device_name(struct vds_client *client, uint32_t index, int64_t timeout_ms, char *name)
 {
-        struct wanted wanted = { .index = index };
+        struct wanted_device wanted = { .index = index };
         CLEANUP(set_leave) struct set_call call;
         int result = set_enter(&client->set, &call, CALL_INFO);
 
@@ -636,7 +634,7 @@ int vds_client_device_name(struct vds_client *client, uint32_t index, int64_t ti
                 return result;
         if (index >= client->set.device_count)
                 return VD_E_INVALID;
-        result = wait_name(client, &wanted, deadline_after_ms(timeout_ms));
+        result = client_wait_name(client, &wanted, deadline_after_ms(timeout_ms));
         if (result == NOERROR)
                 config_copy_name(name, client->devices[index].name);
         return result;

@@ -4,7 +4,7 @@
 #include "core/base/fault.h"
 
 /* What came out of one look at the queue. */
-enum take_result {
+enum command_take {
         TAKE_COMMAND = 0,
         TAKE_NOTHING,
         TAKE_CLOSED,
@@ -29,7 +29,7 @@ static int push_completion(struct vds_client_device *device, const struct comman
 
 /* The address behind a record's buffer reference. NULL with *ret_mapped false: the area is not there yet; with true: it
  * is no place for a buffer. */
-static uint8_t *resolve(struct vds_client *client, const struct command_record *record, bool *ret_mapped)
+static uint8_t *client_resolve_record(struct vds_client *client, const struct command_record *record, bool *ret_mapped)
 {
         *ret_mapped = record->area < atomic_load_explicit(&client->area_count, memory_order_acquire);
         return *ret_mapped ? client_resolve(client, record->area, record->offset, command_length(record)) : NULL;
@@ -60,8 +60,8 @@ static int check_record(const struct vds_client_device *device, const struct com
 }
 
 /* Hands a checked command to the user, or keeps it back until it can be. */
-static enum take_result deliver(struct vds_client_device *device, const struct command_record *record,
-                                struct VDC_Command **ret_command, struct error *err)
+static enum command_take client_deliver(struct vds_client_device *device, const struct command_record *record,
+                                        struct VDC_Command **ret_command, struct error *err)
 {
         struct client_slot *slot = &device->slots[record->slot];
         uint8_t *buffer = NULL;
@@ -73,7 +73,7 @@ static enum take_result deliver(struct vds_client_device *device, const struct c
                 return TAKE_NOTHING;
         }
         if (record->has_buffer)
-                buffer = resolve(device->client, record, &mapped);
+                buffer = client_resolve_record(device->client, record, &mapped);
         if (!mapped) {
                 if (device->pending != PENDING_AREA)
                         device->pending_deadline = deadline_after_ms(SET_AREA_WAIT_MS);
@@ -81,13 +81,11 @@ static enum take_result deliver(struct vds_client_device *device, const struct c
                 device->pending_record = *record;
                 if (!deadline_passed(device->pending_deadline))
                         return TAKE_NOTHING;
-                error_raise(err, ERR_PROTOCOL, "the server named buffer area %u and never sent it", record->area);
-                return TAKE_BROKEN;
+                return SET_REFUSE(TAKE_BROKEN, err, ERR_PROTOCOL, "the server named buffer area %u and never sent it",
+                                  record->area);
         }
-        if (record->has_buffer && !buffer) {
-                error_raise(err, ERR_PROTOCOL, "the server named a buffer outside its area");
-                return TAKE_BROKEN;
-        }
+        if (record->has_buffer && !buffer)
+                return SET_REFUSE(TAKE_BROKEN, err, ERR_PROTOCOL, "the server named a buffer outside its area");
         device->pending = PENDING_NONE;
         slot->busy = true;
         slot->deliveries++;
@@ -106,15 +104,14 @@ static enum take_result deliver(struct vds_client_device *device, const struct c
         return TAKE_COMMAND;
 }
 
-static enum take_result broken_queue(struct error *err)
+static enum command_take broken_queue(struct error *err)
 {
-        error_raise(err, ERR_PROTOCOL, "the server left the device's queue in an impossible state");
-        return TAKE_BROKEN;
+        return SET_REFUSE(TAKE_BROKEN, err, ERR_PROTOCOL, "the server left the device's queue in an impossible state");
 }
 
 /* Takes one record off the queue and checks it. TAKE_COMMAND: *ret_record holds it. */
-static enum take_result pop_record(struct vds_client_device *device, struct command_record *ret_record,
-                                   struct error *err)
+static enum command_take pop_record(struct vds_client_device *device, struct command_record *ret_record,
+                                    struct error *err)
 {
         switch (ring_pop(&device->commands, ret_record)) {
         case RING_EMPTY:
@@ -133,10 +130,10 @@ static enum take_result pop_record(struct vds_client_device *device, struct comm
  * There are as many of these as a queue holds, since the server sends nothing but ClearError once it knows; a server
  * that went on would keep the thread here, under the lock, for ever. Returns TAKE_NOTHING, or TAKE_BROKEN.
  */
-static enum take_result flush_queue(struct vds_client_device *device, bool *ret_completed, struct error *err)
+static enum command_take flush_queue(struct vds_client_device *device, bool *ret_completed, struct error *err)
 {
         struct command_record record = device->pending_record;
-        enum take_result taken = TAKE_COMMAND;
+        enum command_take taken = TAKE_COMMAND;
         int flushed = 0;
 
         if (device->pending == PENDING_NONE)
@@ -154,22 +151,22 @@ static enum take_result flush_queue(struct vds_client_device *device, bool *ret_
 }
 
 /* Takes the next command that the user may see; in the IO-ERROR state that is nothing but ClearError. */
-static enum take_result take_command(struct vds_client_device *device, struct VDC_Command **ret_command,
-                                     bool *ret_completed, struct error *err)
+static enum command_take take_command(struct vds_client_device *device, struct VDC_Command **ret_command,
+                                      bool *ret_completed, struct error *err)
 {
         struct command_record record;
-        enum take_result taken;
+        enum command_take taken;
 
         if (device->io_error && flush_queue(device, ret_completed, err) == TAKE_BROKEN)
                 return TAKE_BROKEN;
         if (device->pending != PENDING_NONE) {
                 record = device->pending_record;
-                return deliver(device, &record, ret_command, err);
+                return client_deliver(device, &record, ret_command, err);
         }
         if (device->io_error)
                 return TAKE_NOTHING;
         taken = pop_record(device, &record, err);
-        return taken == TAKE_COMMAND ? deliver(device, &record, ret_command, err) : taken;
+        return taken == TAKE_COMMAND ? client_deliver(device, &record, ret_command, err) : taken;
 }
 
 /* Changes bits of the device's word in the layout. Under the device's lock. */
@@ -184,8 +181,8 @@ static void set_outcome(struct vds_client_device *device, uint32_t clear, uint32
 }
 
 /* One look at the device, under its lock. */
-static enum take_result look(struct vds_client_device *device, struct VDC_Command **ret_command, bool *ret_completed,
-                             bool *ret_first_close, struct error *err)
+static enum command_take client_look_at_device(struct vds_client_device *device, struct VDC_Command **ret_command,
+                                               bool *ret_completed, bool *ret_first_close, struct error *err)
 {
         *ret_completed = *ret_first_close = false;
         /* Closing first: what the server did not wait for is never delivered. */
@@ -215,7 +212,7 @@ static int get_command(struct vds_client_device *device, struct deadline deadlin
                 uint32_t seen = wake_key(cell);
                 struct deadline wait_until = deadline;
                 struct error err = ERROR_INIT;
-                enum take_result taken;
+                enum command_take taken;
                 bool completed;
                 bool first_close;
 
@@ -224,7 +221,7 @@ static int get_command(struct vds_client_device *device, struct deadline deadlin
                 if (atomic_load(&set->gate) & SET_GATE_CLOSED)
                         return VD_E_PROTOCOL;
                 pthread_mutex_lock(&device->lock);
-                taken = look(device, ret_command, &completed, &first_close, &err);
+                taken = client_look_at_device(device, ret_command, &completed, &first_close, &err);
                 if (device->pending == PENDING_AREA)
                         wait_until = deadline_earlier(deadline, device->pending_deadline);
                 pthread_mutex_unlock(&device->lock);
@@ -250,7 +247,7 @@ static int get_command(struct vds_client_device *device, struct deadline deadlin
         }
 }
 
-static bool is_opened(struct vds_client_device *device)
+static bool client_device_is_opened(struct vds_client_device *device)
 {
         LOCKED(&device->lock);
 
@@ -267,7 +264,7 @@ int vds_client_device_get_command(struct vds_client_device *device, int64_t time
         *ret_command = NULL;
         if (result != NOERROR)
                 return result;
-        if (!is_opened(device))
+        if (!client_device_is_opened(device))
                 return VD_E_PROTOCOL;
         return get_command(device, deadline_after_ms(timeout_ms), ret_command);
 }
@@ -297,8 +294,8 @@ static void note_outcome(struct vds_client_device *device, int32_t command, int 
                 set_outcome(device, OUTCOME_IO_ERROR, 0);
 }
 
-static int complete(struct vds_client_device *device, struct VDC_Command *command, int code, uint64_t bytes,
-                    int64_t position, struct error *err)
+static int client_complete(struct vds_client_device *device, struct VDC_Command *command, int code, uint64_t bytes,
+                           int64_t position, struct error *err)
 {
         struct client_slot *slot = find_slot(device, command);
         struct command_record record;
@@ -348,7 +345,7 @@ int vds_client_device_complete_command(struct vds_client_device *device, struct 
                 return result;
         fault_point("client.complete_command");
         pthread_mutex_lock(&device->lock);
-        result = complete(device, command, completion_code, bytes_transferred, position, &err);
+        result = client_complete(device, command, completion_code, bytes_transferred, position, &err);
         waiting = result == NOERROR && device->pending == PENDING_CLEAR_ERROR && device->held == 0;
         pthread_mutex_unlock(&device->lock);
         if (result == VD_E_ABORT)

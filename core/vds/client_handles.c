@@ -45,7 +45,7 @@ uint8_t *client_resolve(struct vds_client *client, uint32_t area, uint64_t offse
         return region->base + offset;
 }
 
-static uint32_t make_tag(const struct vds_client *client, uint32_t device, uint32_t slot)
+static uint32_t handle_make_tag(const struct vds_client *client, uint32_t device, uint32_t slot)
 {
         uint64_t mixed = ((uint64_t)client->secret << 16 | device << SLOT_BITS | slot) * UINT64_C(0x9e3779b97f4a7c15);
 
@@ -53,14 +53,14 @@ static uint32_t make_tag(const struct vds_client *client, uint32_t device, uint3
 }
 
 /* Gives the buffer of a held command its tag, for all to see. Under the device's lock. */
-static void publish(struct vds_client *client, uint32_t device, uint32_t slot)
+static void handle_publish(struct vds_client *client, uint32_t device, uint32_t slot)
 {
         struct client_slot *held = &client->devices[device].slots[slot];
         struct layout_slot *shared = &client->devices[device].shared->slots[slot];
 
         if (held->tag != 0)
                 return;
-        held->tag = make_tag(client, device, slot);
+        held->tag = handle_make_tag(client, device, slot);
         atomic_store_explicit(&shared->area, held->record.area, memory_order_relaxed);
         atomic_store_explicit(&shared->offset, held->record.offset, memory_order_relaxed);
         atomic_store_explicit(&shared->length, (uint32_t)command_length(&held->record), memory_order_relaxed);
@@ -68,7 +68,7 @@ static void publish(struct vds_client *client, uint32_t device, uint32_t slot)
 }
 
 /* The handle of a buffer that a command of the device names. */
-static bool find_on_device(struct vds_client *client, uint32_t index, const uint8_t *buffer, uint32_t *ret_handle)
+static bool handle_make_for(struct vds_client *client, uint32_t index, const uint8_t *buffer, uint32_t *ret_handle)
 {
         struct vds_client_device *device = &client->devices[index];
         bool found = false;
@@ -77,7 +77,7 @@ static bool find_on_device(struct vds_client *client, uint32_t index, const uint
         for (uint32_t i = 0; i < VDS_QUEUE_DEPTH && device->held > 0 && !found; i++) {
                 if (!device->slots[i].busy || device->slots[i].command.buffer != buffer)
                         continue;
-                publish(client, index, i);
+                handle_publish(client, index, i);
                 *ret_handle = (index << SLOT_BITS | i) << TAG_BITS | device->slots[i].tag;
                 found = true;
         }
@@ -95,19 +95,19 @@ int vds_client_get_buffer_handle(struct vds_client *client, const uint8_t *buffe
                 return result;
         result = VD_E_INVALID;
         for (uint32_t i = 0; i < client->set.device_count && buffer && result != NOERROR; i++)
-                if (find_on_device(client, i, buffer, ret_handle))
+                if (handle_make_for(client, i, buffer, ret_handle))
                         result = NOERROR;
         return result;
 }
 
-struct place {
+struct handle_place {
         uint32_t area;
         uint32_t length;
         uint64_t offset;
 };
 
 /* What the handle stands for now. False: nothing. */
-static bool look_up(struct vds_client *client, uint32_t handle, struct place *ret_place)
+static bool handle_look_up(struct vds_client *client, uint32_t handle, struct handle_place *ret_place)
 {
         uint32_t tag = handle & TAG_COUNT;
         uint32_t slot = (handle >> TAG_BITS) % VDS_QUEUE_DEPTH;
@@ -127,7 +127,7 @@ static bool look_up(struct vds_client *client, uint32_t handle, struct place *re
 }
 
 /* Waits for the area, whose message may be on its way. NOERROR: it is mapped. */
-static int wait_area(struct vds_client *client, uint32_t area)
+static int handle_wait_for_area(struct vds_client *client, uint32_t area)
 {
         struct wake_cell *cell = &client->set.layout->client_wake;
         struct deadline deadline = deadline_after_ms(SET_AREA_WAIT_MS);
@@ -147,14 +147,14 @@ static int wait_area(struct vds_client *client, uint32_t area)
         }
 }
 
-static int map_handle(struct vds_client *client, uint32_t handle, uint8_t **ret_buffer)
+static int handle_map(struct vds_client *client, uint32_t handle, uint8_t **ret_buffer)
 {
-        struct place place;
+        struct handle_place place;
         int result;
 
-        if (!look_up(client, handle, &place))
+        if (!handle_look_up(client, handle, &place))
                 return VD_E_INVALID;
-        result = wait_area(client, place.area);
+        result = handle_wait_for_area(client, place.area);
         if (result == NOERROR)
                 *ret_buffer = client_resolve(client, place.area, place.offset, place.length);
         return result == NOERROR && !*ret_buffer ? VD_E_INVALID : result;
@@ -168,5 +168,5 @@ int vds_client_map_buffer_handle(struct vds_client *client, uint32_t handle, uin
         *ret_buffer = NULL;
         if (result != NOERROR)
                 return result;
-        return map_handle(client, handle, ret_buffer);
+        return handle_map(client, handle, ret_buffer);
 }

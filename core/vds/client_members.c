@@ -9,9 +9,7 @@
 #include "core/shm/fork_guard.h"
 #include "core/shm/peer.h"
 
-static const struct deadline no_wait = { .at_ns = 0 };
-
-static struct client_member *free_place(struct vds_client *client)
+static struct client_member *member_free_place(struct vds_client *client)
 {
         for (int i = 0; i < CLIENT_MEMBERS_MAX; i++)
                 if (client->members[i].fd < 0)
@@ -20,7 +18,7 @@ static struct client_member *free_place(struct vds_client *client)
 }
 
 /* Does this client have a device open that the server has not closed? */
-static bool has_open_device(struct vds_client *client, uint32_t number)
+static bool member_has_open_device(struct vds_client *client, uint32_t number)
 {
         for (uint32_t i = 0; i < client->set.device_count; i++) {
                 const struct layout_device *shared = &client->set.layout->devices[i];
@@ -44,7 +42,7 @@ static void member_left(struct vds_client *client, struct client_member *member)
         pthread_mutex_unlock(&client->set.lock);
         /* Without an open device it can be missed: nothing waits for it. In front of the count, so that who sees that
          * sees why; behind the process's id, so that who sees the abort sees whose. */
-        if (died && client->abort_when_secondary_dies && has_open_device(client, member->number))
+        if (died && client->abort_when_secondary_dies && member_has_open_device(client, member->number))
                 set_abort(&client->set, VDS_ABORT_SECONDARY_DIED);
         pthread_mutex_lock(&client->set.lock);
         if (died)
@@ -65,7 +63,7 @@ void client_serve_member(struct vds_client *client, struct client_member *member
                 union message message;
                 size_t size = 0;
 
-                switch (peer_receive(member->fd, &message, sizeof message, &size, &fd, no_wait, &err)) {
+                switch (peer_receive(member->fd, &message, sizeof message, &size, &fd, DEADLINE_NOW, &err)) {
                 case PEER_NOTHING:
                         /* A child of its own may keep the connection of a dead process open. */
                         if (!dead)
@@ -94,13 +92,13 @@ void client_serve_member(struct vds_client *client, struct client_member *member
 }
 
 /* A secondary that does not read what it is told cannot go on. */
-static bool tell(const struct client_member *member, const void *message, size_t size, int pass)
+static bool member_tell(const struct client_member *member, const void *message, size_t size, int pass)
 {
-        return peer_send(member->fd, message, size, pass, no_wait, NULL) == PEER_OK;
+        return peer_send(member->fd, message, size, pass, DEADLINE_NOW, NULL) == PEER_OK;
 }
 
 /* It cannot be told any more. It may have left in order: that is read first. */
-static void end_member(struct vds_client *client, struct client_member *member)
+static void member_end(struct vds_client *client, struct client_member *member)
 {
         client_serve_member(client, member, /* dead= */ true);
 }
@@ -108,12 +106,12 @@ static void end_member(struct vds_client *client, struct client_member *member)
 void client_tell_members(struct vds_client *client, const void *message, size_t size, int pass)
 {
         for (int i = 0; i < CLIENT_MEMBERS_MAX; i++)
-                if (client->members[i].fd >= 0 && !tell(&client->members[i], message, size, pass))
-                        end_member(client, &client->members[i]);
+                if (client->members[i].fd >= 0 && !member_tell(&client->members[i], message, size, pass))
+                        member_end(client, &client->members[i]);
 }
 
 /* The areas so far and the configuration. */
-static bool tell_all(struct vds_client *client, const struct client_member *member)
+static bool member_tell_all(struct vds_client *client, const struct client_member *member)
 {
         const struct message_configured configured = { .kind = MESSAGE_CONFIGURED, .config = client->set.config };
         uint32_t count = atomic_load_explicit(&client->area_count, memory_order_relaxed);
@@ -121,10 +119,10 @@ static bool tell_all(struct vds_client *client, const struct client_member *memb
         for (uint32_t i = 0; i < count; i++) {
                 const struct message_area area = { .kind = MESSAGE_AREA, .index = i, .size = client->areas[i].size };
 
-                if (!tell(member, &area, sizeof area, client->areas[i].fd))
+                if (!member_tell(member, &area, sizeof area, client->areas[i].fd))
                         return false;
         }
-        return tell(member, &configured, sizeof configured, -1);
+        return member_tell(member, &configured, sizeof configured, -1);
 }
 
 void client_welcome_secondary(struct vds_client *client, struct half_open *half)
@@ -136,7 +134,7 @@ void client_welcome_secondary(struct vds_client *client, struct half_open *half)
                 .control_size = (uint32_t)client->set.control.size,
                 .server_pid = atomic_load(&client->server_pid),
         };
-        struct client_member *member = free_place(client);
+        struct client_member *member = member_free_place(client);
 
         if (set_aborted(&client->set)) {
                 client_refuse(half->fd, VD_E_ABORT, "the set was aborted");
@@ -153,7 +151,8 @@ void client_welcome_secondary(struct vds_client *client, struct half_open *half)
                 client->secondaries.joined++;
                 pthread_mutex_unlock(&client->set.lock);
                 fault_point("client.service.secondary");
-                if (!tell(member, &answer, sizeof answer, client->set.control.fd) || !tell_all(client, member))
-                        end_member(client, member);
+                if (!member_tell(member, &answer, sizeof answer, client->set.control.fd) ||
+                    !member_tell_all(client, member))
+                        member_end(client, member);
         }
 }

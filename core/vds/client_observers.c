@@ -12,11 +12,9 @@
 
 enum { WATCH_TICK_MS = 100 }; /* between looks at the abort word, which nobody announces to this thread */
 
-static const struct deadline no_wait = { .at_ns = 0 };
-
 /* ---- status ---- */
 
-static enum vds_set_state state_of(struct vds_client *client)
+static enum vds_set_state observer_state_of(struct vds_client *client)
 {
         enum vds_set_state state = VDS_SET_INITIALIZING;
 
@@ -36,11 +34,11 @@ static enum vds_set_state state_of(struct vds_client *client)
         return state;
 }
 
-static bool send_head(struct vds_client *client, int fd)
+static bool observer_send_head(struct vds_client *client, int fd)
 {
         struct message_status head = {
                 .kind = MESSAGE_STATUS,
-                .state = state_of(client),
+                .state = observer_state_of(client),
                 .verdict = atomic_load_explicit(&client->set.layout->verdict, memory_order_acquire),
                 .config = atomic_load(&client->configured) ? client->set.config : client->set.wishes,
                 .server_pid = atomic_load(&client->server_pid),
@@ -53,15 +51,15 @@ static bool send_head(struct vds_client *client, int fd)
                 if (client->members[i].fd >= 0)
                         head.secondary_pids[head.secondary_count++] = (int32_t)client->members[i].pid;
         memcpy(head.name, client->set.name, sizeof head.name);
-        return peer_send(fd, &head, sizeof head, -1, no_wait, NULL) == PEER_OK;
+        return peer_send(fd, &head, sizeof head, -1, DEADLINE_NOW, NULL) == PEER_OK;
 }
 
-static bool send_text(int fd, enum message_text_kind which, const char text[VDS_TEXT_MAX])
+static bool observer_send_text(int fd, enum message_text_kind which, const char text[VDS_TEXT_MAX])
 {
         struct message_text message = { .kind = MESSAGE_TEXT, .which = which };
 
         memcpy(message.text, text, sizeof message.text);
-        return peer_send(fd, &message, sizeof message, -1, no_wait, NULL) == PEER_OK;
+        return peer_send(fd, &message, sizeof message, -1, DEADLINE_NOW, NULL) == PEER_OK;
 }
 
 /* What the client processes hold, from words that any of them may have spoilt: numbers to look at. */
@@ -91,7 +89,7 @@ static uint32_t count_queued(const struct layout_device *shared)
         return queued <= VDS_QUEUE_DEPTH ? queued : VDS_QUEUE_DEPTH;
 }
 
-static bool send_device(struct vds_client *client, int fd, uint32_t index)
+static bool observer_send_device(struct vds_client *client, int fd, uint32_t index)
 {
         const struct layout_device *shared = &client->set.layout->devices[index];
         uint32_t phase = atomic_load_explicit(&shared->phase, memory_order_acquire);
@@ -111,16 +109,16 @@ static bool send_device(struct vds_client *client, int fd, uint32_t index)
                 message.queued = count_queued(shared);
         if (phase != DEVICE_UNOPENED)
                 set_copy_text(message.name, shared->name, sizeof message.name);
-        return peer_send(fd, &message, sizeof message, -1, no_wait, NULL) == PEER_OK;
+        return peer_send(fd, &message, sizeof message, -1, DEADLINE_NOW, NULL) == PEER_OK;
 }
 
-static void send_status(struct vds_client *client, int fd)
+static void observer_send_status(struct vds_client *client, int fd)
 {
-        bool sent = send_head(client, fd) && send_text(fd, TEXT_PRIMARY_INFO, client->primary_info) &&
-                    send_text(fd, TEXT_SERVER_INFO, client->info);
+        bool sent = observer_send_head(client, fd) && observer_send_text(fd, TEXT_PRIMARY_INFO, client->primary_info) &&
+                    observer_send_text(fd, TEXT_SERVER_INFO, client->info);
 
         for (uint32_t i = 0; i < client->set.device_count && sent; i++)
-                sent = send_device(client, fd, i);
+                sent = observer_send_device(client, fd, i);
 }
 
 /* ---- configuration ---- */
@@ -132,7 +130,7 @@ static bool answer_configuration(struct vds_client *client, int fd)
 
         if (atomic_load(&client->configured)) {
                 answer.config = client->set.config;
-                peer_send(fd, &answer, sizeof answer, -1, no_wait, NULL);
+                peer_send(fd, &answer, sizeof answer, -1, DEADLINE_NOW, NULL);
                 return true;
         }
         if (!set_aborted(&client->set))
@@ -158,13 +156,13 @@ static void watch_configuration(struct vds_client *client, struct half_open *hal
 }
 
 /* Has the observer gone? It has nothing to say. */
-static bool has_left(int fd)
+static bool observer_has_left(int fd)
 {
         CLEANUP(fd_closep) int pass = -1;
         size_t size;
         char byte;
 
-        return peer_receive(fd, &byte, sizeof byte, &size, &pass, no_wait, NULL) != PEER_NOTHING;
+        return peer_receive(fd, &byte, sizeof byte, &size, &pass, DEADLINE_NOW, NULL) != PEER_NOTHING;
 }
 
 struct deadline client_serve_watchers(struct vds_client *client)
@@ -177,7 +175,7 @@ struct deadline client_serve_watchers(struct vds_client *client)
 
                 if (watcher->fd < 0)
                         continue;
-                over = answer_configuration(client, watcher->fd) || has_left(watcher->fd);
+                over = answer_configuration(client, watcher->fd) || observer_has_left(watcher->fd);
                 if (!over && deadline_passed(watcher->deadline)) {
                         client_refuse(watcher->fd, VD_E_TIMEOUT, "the set is not configured yet");
                         over = true;
@@ -196,14 +194,14 @@ void client_serve_observer(struct vds_client *client, struct half_open *half, en
 
         switch (request) {
         case REQUEST_STATUS:
-                send_status(client, half->fd);
+                observer_send_status(client, half->fd);
                 return;
         case REQUEST_CONFIGURATION:
                 watch_configuration(client, half);
                 return;
         case REQUEST_ABORT:
                 set_abort(&client->set, VDS_ABORT_OBSERVER);
-                peer_send(half->fd, &done, sizeof done, -1, no_wait, NULL);
+                peer_send(half->fd, &done, sizeof done, -1, DEADLINE_NOW, NULL);
                 return;
         case REQUEST_NONE:
                 break;

@@ -4,7 +4,6 @@
  */
 #include "core/vds/internal.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include "core/base/cleanup.h"
@@ -13,7 +12,6 @@
 #include "core/shm/peer.h"
 #include "core/vds/join.h"
 
-static const struct deadline no_wait = { .at_ns = 0 };
 static const char announcer[] = "the primary client";
 
 /* ---- OpenInSecondary ---- */
@@ -32,11 +30,10 @@ static int take_all(struct vds_client *client, struct error *err)
                 case PEER_OK:
                         break;
                 case PEER_NOTHING:
-                        error_raise(err, ERR_TIMEOUT, "the client that made the set does not go on");
-                        return VD_E_TIMEOUT;
+                        return SET_REFUSE(VD_E_TIMEOUT, err, ERR_TIMEOUT,
+                                          "the client that made the set does not go on");
                 case PEER_ENDED:
-                        error_raise(err, ERR_PEER_DIED, "the client that made the set left");
-                        return VD_E_PROTOCOL;
+                        return SET_REFUSE(VD_E_PROTOCOL, err, ERR_PEER_DIED, "the client that made the set left");
                 case PEER_FAILED:
                         return err->code == ERR_MEMORY ? VD_E_MEMORY : VD_E_PROTOCOL;
                 }
@@ -46,10 +43,9 @@ static int take_all(struct vds_client *client, struct error *err)
                 } else if (size == sizeof message.configured && message.kind == MESSAGE_CONFIGURED && fd < 0) {
                         if (client_take_configuration(client, &message.configured, err) < 0)
                                 return VD_E_PROTOCOL;
-                } else {
-                        error_raise(err, ERR_PROTOCOL, "the client that made the set sent a message that is none");
-                        return VD_E_PROTOCOL;
-                }
+                } else
+                        return SET_REFUSE(VD_E_PROTOCOL, err, ERR_PROTOCOL,
+                                          "the client that made the set sent a message that is none");
         }
         return NOERROR;
 }
@@ -86,10 +82,9 @@ static int open_in_secondary(struct vds_client *client, const char *name, struct
         client->primary_fd = take_fd(&joined.fd);
         client->primary_pidfd = peer_pidfd(client->primary_fd, joined.pid);
         fork_guard_add(client->primary_pidfd);
-        if (client->number <= MEMBER_PRIMARY) {
-                error_raise(err, ERR_PROTOCOL, "the client that made the set sent a welcome that is none");
-                return VD_E_PROTOCOL;
-        }
+        if (client->number <= MEMBER_PRIMARY)
+                return SET_REFUSE(VD_E_PROTOCOL, err, ERR_PROTOCOL,
+                                  "the client that made the set sent a welcome that is none");
         result = take_all(client, err);
         fault_point("secondary.open.told");
         if (result != NOERROR)
@@ -103,7 +98,7 @@ static void say_leave(struct vds_client *client)
         const struct message_leave message = { .kind = MESSAGE_LEAVE };
 
         if (client->primary_fd >= 0)
-                peer_send(client->primary_fd, &message, sizeof message, -1, no_wait, NULL);
+                peer_send(client->primary_fd, &message, sizeof message, -1, DEADLINE_NOW, NULL);
 }
 
 int vds_client_open_in_secondary(struct vds_client *client, const char *set_name)
@@ -139,8 +134,9 @@ int client_close_secondary(struct vds_client *client)
 /* ---- the service thread ---- */
 
 /* The connection ended. A primary that has closed, or whose devices are all closed, has simply left. */
-static void primary_left(struct vds_client *client)
+static void primary_left(struct vds_set *set)
 {
+        struct vds_client *client = (struct vds_client *)set;
         bool said = atomic_load_explicit(&client->set.layout->client_closed, memory_order_acquire) == 1;
 
         if (!said && !client_all_closed_by_server(client))
@@ -151,15 +147,17 @@ static void primary_left(struct vds_client *client)
 }
 
 /* Reads what the primary has sent. Returns true when it is gone. */
-static bool serve_primary(struct vds_client *client)
+static bool serve_primary(struct vds_set *set)
 {
+        struct vds_client *client = (struct vds_client *)set;
+
         for (;;) {
                 CLEANUP(fd_closep) int fd = -1;
                 struct error err = ERROR_INIT;
                 union message message;
                 size_t size = 0;
                 enum peer_result result =
-                        peer_receive(client->primary_fd, &message, sizeof message, &size, &fd, no_wait, &err);
+                        peer_receive(client->primary_fd, &message, sizeof message, &size, &fd, DEADLINE_NOW, &err);
 
                 if (result == PEER_NOTHING)
                         return false;
@@ -173,32 +171,14 @@ static bool serve_primary(struct vds_client *client)
                 set_fail(&client->set, err.code == ERR_PROTOCOL ? VDS_ABORT_MISBEHAVED : VDS_ABORT_INTERNAL, &err);
                 break;
         }
-        primary_left(client);
+        primary_left(set);
         return true;
 }
 
 void *client_secondary_run(void *argument)
 {
-        enum { POLL_STOP = 0, POLL_PRIMARY, POLL_PIDFD, POLL_COUNT };
         struct vds_client *client = argument;
 
-        for (;;) {
-                struct pollfd items[POLL_COUNT] = {
-                        [POLL_STOP] = { .fd = client->set.stop_fd, .events = POLLIN },
-                        [POLL_PRIMARY] = { .fd = client->primary_fd, .events = POLLIN },
-                        [POLL_PIDFD] = { .fd = client->primary_pidfd, .events = POLLIN },
-                };
-
-                if (poll(items, POLL_COUNT, -1) < 0)
-                        continue;
-                if (items[POLL_STOP].revents)
-                        return NULL;
-                if ((items[POLL_PRIMARY].revents || items[POLL_PIDFD].revents) && serve_primary(client))
-                        return NULL;
-                /* The process may be dead while a child of its own keeps the connection open. */
-                if (items[POLL_PIDFD].revents) {
-                        primary_left(client);
-                        return NULL;
-                }
-        }
+        set_watch_peer(&client->set, client->primary_fd, client->primary_pidfd, serve_primary, primary_left);
+        return NULL;
 }

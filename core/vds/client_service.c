@@ -33,8 +33,6 @@ enum {
         ACCEPT_REST_MS = 100, /* after an accept that failed for want of descriptors */
 };
 
-static const struct deadline no_wait = { .at_ns = 0 };
-
 bool client_all_closed_by_server(struct vds_client *client)
 {
         for (uint32_t i = 0; i < client->set.device_count; i++)
@@ -131,7 +129,7 @@ static void serve_server(struct vds_client *client)
                 union message message;
                 size_t size = 0;
 
-                switch (peer_receive(client->server_fd, &message, sizeof message, &size, &fd, no_wait, &err)) {
+                switch (peer_receive(client->server_fd, &message, sizeof message, &size, &fd, DEADLINE_NOW, &err)) {
                 case PEER_NOTHING:
                         return;
                 case PEER_ENDED:
@@ -155,7 +153,7 @@ void client_refuse(int fd, int result, const char *why)
         struct message_welcome answer = { .kind = MESSAGE_WELCOME, .result = result };
 
         snprintf(answer.text, sizeof answer.text, "%s", why);
-        peer_send(fd, &answer, sizeof answer, -1, no_wait, NULL);
+        peer_send(fd, &answer, sizeof answer, -1, DEADLINE_NOW, NULL);
 }
 
 /* Why this greeting cannot be answered with a welcome; NULL when it can. */
@@ -192,7 +190,7 @@ static void welcome_server(struct vds_client *client, struct half_open *half)
         /* In front of the answer: the server may do anything as soon as it has that, and be asked about. */
         atomic_store(&client->server_pid, (int)half->pid);
         atomic_store(&client->server_connected, true);
-        if (peer_send(half->fd, &answer, sizeof answer, client->set.control.fd, no_wait, NULL) != PEER_OK) {
+        if (peer_send(half->fd, &answer, sizeof answer, client->set.control.fd, DEADLINE_NOW, NULL) != PEER_OK) {
                 atomic_store(&client->server_connected, false);
                 atomic_store(&client->server_pid, 0);
                 wake_signal(&client->set.layout->client_wake);
@@ -229,7 +227,7 @@ static void serve_half_open(struct vds_client *client, struct half_open *half)
 
         if (half->own_server)
                 half->pid = peer_sender(half->fd);
-        result = peer_receive(half->fd, &message, sizeof message, &size, &pass, no_wait, NULL);
+        result = peer_receive(half->fd, &message, sizeof message, &size, &pass, DEADLINE_NOW, NULL);
         if (result == PEER_NOTHING)
                 return;
         if (result == PEER_OK && size == sizeof message.hello && message.kind == MESSAGE_HELLO)
@@ -241,7 +239,7 @@ static void serve_half_open(struct vds_client *client, struct half_open *half)
                 set_abort(&client->set, VDS_ABORT_SERVER_DIED);
 }
 
-static struct half_open *free_place(struct vds_client *client)
+static struct half_open *half_open_free_place(struct vds_client *client)
 {
         for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)
                 if (client->half_open[i].fd < 0)
@@ -256,7 +254,7 @@ static bool accept_some(struct vds_client *client)
 {
         struct half_open *place;
 
-        for (int i = 0; i < CLIENT_HALF_OPEN_MAX && (place = free_place(client)); i++) {
+        for (int i = 0; i < CLIENT_HALF_OPEN_MAX && (place = half_open_free_place(client)); i++) {
                 CLEANUP(fd_closep)
                 int fd = accept4(client->rendezvous.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
                 struct error err = ERROR_INIT;
@@ -295,7 +293,7 @@ static struct deadline expire_half_open(struct vds_client *client)
 static void list_descriptors(struct vds_client *client, bool resting, int fds[POLL_COUNT])
 {
         fds[POLL_STOP] = client->set.stop_fd;
-        fds[POLL_LISTEN] = resting || !free_place(client) ? -1 : client->rendezvous.listen_fd;
+        fds[POLL_LISTEN] = resting || !half_open_free_place(client) ? -1 : client->rendezvous.listen_fd;
         fds[POLL_SERVER] = client->server_fd;
         fds[POLL_PIDFD] = client->server_pidfd;
         for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)
@@ -330,7 +328,7 @@ static void wait_for_any(const int fds[POLL_COUNT], struct deadline deadline, bo
 }
 
 /* Everything but the listener and the order to stop. */
-static void serve(struct vds_client *client, const bool ready[POLL_COUNT])
+static void client_serve(struct vds_client *client, const bool ready[POLL_COUNT])
 {
         if (ready[POLL_SERVER])
                 serve_server(client);
@@ -368,7 +366,7 @@ void *client_service_run(void *argument)
                 wait_for_any(fds, next, ready);
                 if (ready[POLL_STOP])
                         return NULL;
-                serve(client, ready);
+                client_serve(client, ready);
                 if (ready[POLL_LISTEN])
                         resting = !accept_some(client);
         }

@@ -19,7 +19,7 @@ void server_call_back(struct VDS_Command *command, int32_t code, int32_t bytes)
 }
 
 /* Empties a slot. Under the device's lock. */
-static struct VDS_Command *take_slot(struct vds_server_device *device, struct server_slot *slot)
+static struct VDS_Command *server_take_slot(struct vds_server_device *device, struct server_slot *slot)
 {
         struct VDS_Command *command = slot->command;
 
@@ -31,14 +31,14 @@ static struct VDS_Command *take_slot(struct vds_server_device *device, struct se
 }
 
 /* Any outstanding command, taken out; NULL when there is none. */
-static struct VDS_Command *take_any(struct vds_server_device *device, bool dead)
+static struct VDS_Command *server_take_any(struct vds_server_device *device, bool dead)
 {
         LOCKED(&device->lock);
 
         device->dead |= dead;
         for (uint32_t i = 0; i < VDS_QUEUE_DEPTH && device->outstanding > 0; i++)
                 if (device->slots[i].command)
-                        return take_slot(device, &device->slots[i]);
+                        return server_take_slot(device, &device->slots[i]);
         return NULL;
 }
 
@@ -46,11 +46,11 @@ void server_drain_device(struct vds_server_device *device, int32_t code, bool de
 {
         struct VDS_Command *command;
 
-        while ((command = take_any(device, dead)) != NULL)
+        while ((command = server_take_any(device, dead)) != NULL)
                 server_call_back(command, code, 0);
 }
 
-enum take_result {
+enum completion_take {
         TAKE_COMPLETION = 0,
         TAKE_NOTHING,
         TAKE_BROKEN,
@@ -72,8 +72,8 @@ static struct server_slot *believed_slot(struct vds_server_device *device, const
 }
 
 /* Takes the next completion and the command it ends. The device's error state follows before anybody hears of it. */
-static enum take_result take_completion(struct vds_server_device *device, struct VDS_Command **ret_command,
-                                        struct completion_record *ret_record)
+static enum completion_take take_completion(struct vds_server_device *device, struct VDS_Command **ret_command,
+                                            struct completion_record *ret_record)
 {
         struct server_slot *slot;
 
@@ -98,11 +98,11 @@ static enum take_result take_completion(struct vds_server_device *device, struct
                 device->io_error = false;
         if (slot->code == VDC_GetPosition || slot->code == VDC_SetPosition)
                 slot->command->outPosition = ret_record->position;
-        *ret_command = take_slot(device, slot);
+        *ret_command = server_take_slot(device, slot);
         return TAKE_COMPLETION;
 }
 
-static bool is_closed(struct vds_server_device *device)
+static bool server_device_is_closed(struct vds_server_device *device)
 {
         LOCKED(&device->lock);
 
@@ -110,20 +110,20 @@ static bool is_closed(struct vds_server_device *device)
 }
 
 /* Must the agent leave now, giving everything back? */
-static bool is_over(struct vds_server *server)
+static bool agent_is_over(struct vds_server *server)
 {
         return set_aborted(&server->set) || (atomic_load(&server->set.gate) & SET_GATE_CLOSED);
 }
 
 /* Runs the callbacks that are due on one device. Returns true when there were any. */
-static bool serve_device(struct vds_server_device *device)
+static bool agent_serve_device(struct vds_server_device *device)
 {
         struct vds_server *server = device->server;
         struct completion_record record;
         struct VDS_Command *command;
         bool moved = false;
 
-        while (!is_over(server)) {
+        while (!agent_is_over(server)) {
                 struct error err = ERROR_INIT;
 
                 switch (take_completion(device, &command, &record)) {
@@ -140,7 +140,7 @@ static bool serve_device(struct vds_server_device *device)
                 case TAKE_NOTHING:
                         break;
                 }
-                if (is_closed(device))
+                if (server_device_is_closed(device))
                         server_drain_device(device, ERROR_OPERATION_ABORTED, /* dead= */ false);
                 break;
         }
@@ -149,7 +149,7 @@ static bool serve_device(struct vds_server_device *device)
 
 /* Has the client let more than two intervals pass with work before it and nothing done?
  * Else says when to look again. */
-static bool is_stalled(struct vds_server *server, struct deadline *ret_next)
+static bool agent_is_stalled(struct vds_server *server, struct deadline *ret_next)
 {
         int64_t interval_ms = server->set.wishes.serverTimeOut;
         int64_t limit;
@@ -168,47 +168,47 @@ static bool is_stalled(struct vds_server *server, struct deadline *ret_next)
 }
 
 /* All devices closed and every command given back? */
-static bool is_done(struct vds_server *server)
+static bool agent_is_done(struct vds_server *server)
 {
         return atomic_load(&server->closed_count) == server->set.device_count && atomic_load(&server->outstanding) == 0;
 }
 
 /* Runs what is due on `count` devices. Returns true when there was something. */
-static bool serve_devices(struct vds_server_device *devices, uint32_t count)
+static bool agent_serve_devices(struct vds_server_device *devices, uint32_t count)
 {
         bool moved = false;
 
         for (uint32_t i = 0; i < count; i++)
-                moved |= serve_device(&devices[i]);
+                moved |= agent_serve_device(&devices[i]);
         return moved;
 }
 
 /* Sleeps until something may be due, or aborts a set that has stalled. */
-static void wait_for_completion(struct vds_server *server, struct wake_cell *cell, uint32_t seen,
-                                struct deadline deadline, struct wake_patience *patience)
+static void agent_wait(struct vds_server *server, struct wake_cell *cell, uint32_t seen, struct deadline deadline,
+                       struct wake_patience *patience)
 {
         struct deadline next;
 
-        if (!is_stalled(server, &next))
+        if (!agent_is_stalled(server, &next))
                 wake_wait(cell, seen, deadline_earlier(deadline, next), patience);
         /* Where each device has a thread, one that is slow to see what its client has done is no stall. */
-        else if (!serve_devices(server->devices, server->set.device_count))
+        else if (!agent_serve_devices(server->devices, server->set.device_count))
                 set_abort(&server->set, VDS_ABORT_TIMEOUT);
 }
 
-static void run_agent(struct vds_server *server)
+static void agent_run(struct vds_server *server)
 {
         struct wake_cell *cell = &server->set.layout->agent_wake;
 
         for (;;) {
                 uint32_t seen = wake_key(cell);
 
-                if (is_over(server) || is_done(server))
+                if (agent_is_over(server) || agent_is_done(server))
                         break;
-                if (!serve_devices(server->devices, server->set.device_count))
-                        wait_for_completion(server, cell, seen, DEADLINE_NEVER, NULL);
+                if (!agent_serve_devices(server->devices, server->set.device_count))
+                        agent_wait(server, cell, seen, DEADLINE_NEVER, NULL);
         }
-        if (is_over(server))
+        if (agent_is_over(server))
                 for (uint32_t i = 0; i < server->set.device_count; i++)
                         server_drain_device(&server->devices[i], ERROR_OPERATION_ABORTED, /* dead= */ true);
 }
@@ -229,12 +229,12 @@ int vds_server_execute_completion_agent(struct vds_server *server)
         if (result == NOERROR)
                 set_succeeded(&server->set, CALL_EXECUTE_AGENT);
         fault_point("server.agent.running");
-        run_agent(server);
+        agent_run(server);
         atomic_store(&server->agent_running, false);
         return result;
 }
 
-static bool is_opened(struct vds_server_device *device)
+static bool server_device_is_opened(struct vds_server_device *device)
 {
         LOCKED(&device->lock);
 
@@ -252,15 +252,15 @@ static int run_callbacks(struct vds_server_device *device, struct deadline deadl
 
                 if (set_aborted(&server->set))
                         return VD_E_ABORT;
-                if (is_over(server))
+                if (agent_is_over(server))
                         return VD_E_PROTOCOL;
-                if (serve_device(device))
+                if (agent_serve_device(device))
                         return NOERROR;
-                if (is_closed(device))
+                if (server_device_is_closed(device))
                         return VD_E_CLOSE;
                 if (late)
                         return VD_E_TIMEOUT;
-                wait_for_completion(server, cell, seen, deadline, &device->patience);
+                agent_wait(server, cell, seen, deadline, &device->patience);
         }
 }
 
@@ -273,7 +273,7 @@ int vds_server_device_run_callbacks(struct vds_server_device *device, int64_t ti
         if (result != NOERROR)
                 return result;
         result = set_recheck(set, CALL_EXECUTE_AGENT);
-        if (result == NOERROR && !is_opened(device))
+        if (result == NOERROR && !server_device_is_opened(device))
                 result = VD_E_PROTOCOL;
         if (result == NOERROR)
                 result = run_callbacks(device, deadline_after_ms(timeout_ms));

@@ -30,7 +30,7 @@ bool config_is_power_of_two(uint32_t value)
         return value && (value & (value - 1)) == 0;
 }
 
-static int check_features(uint32_t features, struct error *err)
+static int config_check_features(uint32_t features, struct error *err)
 {
         uint32_t positioning = features & POSITIONING;
 
@@ -49,7 +49,7 @@ int config_check_wishes(const struct VDConfig *wishes, struct error *err)
         if (wishes->deviceCount < 1 || wishes->deviceCount > VDS_DEVICES_MAX)
                 return error_raise(err, ERR_USAGE, "%u devices: a set has 1 to %d", wishes->deviceCount,
                                    VDS_DEVICES_MAX);
-        if (check_features(wishes->features, err) < 0)
+        if (config_check_features(wishes->features, err) < 0)
                 return -1;
         if (wishes->prefixZoneSize > CONFIG_PREFIX_MAX)
                 return error_raise(err, ERR_USAGE, "a prefix zone of %u bytes is more than %d", wishes->prefixZoneSize,
@@ -65,7 +65,7 @@ int config_check_wishes(const struct VDConfig *wishes, struct error *err)
         return 0;
 }
 
-static int check_shape(const struct config_shape *shape, struct error *err)
+static int config_check_shape(const struct config_shape *shape, struct error *err)
 {
         if (!config_is_power_of_two(shape->block_size) || shape->block_size < VDS_BLOCK_SIZE_MIN ||
             shape->block_size > VDS_BLOCK_SIZE_MAX)
@@ -88,7 +88,7 @@ int config_merge(const struct VDConfig *wishes, const struct config_shape *shape
         uint32_t allowed = SERVER_BITS;
         uint32_t alignment = shape->alignment ? shape->alignment : shape->block_size;
 
-        if (check_shape(shape, err) < 0)
+        if (config_check_shape(shape, err) < 0)
                 return -1;
         if (!(wishes->features & VDF_RequestComplete))
                 allowed &= ~(uint32_t)VDF_CompleteEnabled;

@@ -10,8 +10,8 @@
 #include "core/vds/config.h"
 
 /* Reaches the client that made the set. */
-static int connect_to(struct vds_set *set, const char *name, enum message_role role, struct joined *joined,
-                      struct error *err)
+static int join_connect(struct vds_set *set, const char *name, enum message_role role, struct joined *joined,
+                        struct error *err)
 {
         switch (rendezvous_connect(set->runtime_dir, name, FOLDER_REACH_OWN, deadline_after_ms(SET_HANDSHAKE_MS),
                                    &joined->fd, err)) {
@@ -38,7 +38,7 @@ static int connect_to(struct vds_set *set, const char *name, enum message_role r
 }
 
 /* Whoever made the connection for this process made the set, too. */
-static int take_connection(struct vds_set *set, struct joined *joined)
+static int join_take_connection(struct vds_set *set, struct joined *joined)
 {
         joined->fd = take_fd(&set->connection);
         joined->pid = peer_pid(joined->fd);
@@ -47,7 +47,7 @@ static int take_connection(struct vds_set *set, struct joined *joined)
 }
 
 /* A refusal says no more than the primary can know. */
-static int result_of_answer(int result)
+static int join_result_of(int result)
 {
         switch (result) {
         case NOERROR:
@@ -61,7 +61,7 @@ static int result_of_answer(int result)
 }
 
 /* Says who we are, and hears what the primary thinks of that. */
-static int greet(const char *name, enum message_role role, struct joined *joined, struct error *err)
+static int join_greet(const char *name, enum message_role role, struct joined *joined, struct error *err)
 {
         struct message_hello hello = { .kind = MESSAGE_HELLO, .version = LAYOUT_VERSION, .role = role };
         struct message_welcome *welcome = &joined->welcome;
@@ -75,20 +75,17 @@ static int greet(const char *name, enum message_role role, struct joined *joined
         /* A primary that turned us away at the door has hung up, and its words are there to be read. */
         if (result != PEER_NOTHING)
                 result = peer_receive(joined->fd, welcome, sizeof *welcome, &size, &joined->control_fd, deadline, err);
-        if (result == PEER_NOTHING) {
-                error_raise(err, ERR_TIMEOUT, "the client that made the set '%s' does not answer", name);
-                return VD_E_TIMEOUT;
-        }
+        if (result == PEER_NOTHING)
+                return SET_REFUSE(VD_E_TIMEOUT, err, ERR_TIMEOUT, "the client that made the set '%s' does not answer",
+                                  name);
         if (result == PEER_FAILED && err->code == ERR_MEMORY)
                 return VD_E_MEMORY;
-        if (result != PEER_OK || size != sizeof *welcome || welcome->kind != MESSAGE_WELCOME) {
-                error_raise(err, ERR_PEER_DIED, "the client that made the set '%s' left", name);
-                return VD_E_INVALID;
-        }
+        if (result != PEER_OK || size != sizeof *welcome || welcome->kind != MESSAGE_WELCOME)
+                return SET_REFUSE(VD_E_INVALID, err, ERR_PEER_DIED, "the client that made the set '%s' left", name);
         welcome->text[MESSAGE_TEXT_SIZE - 1] = '\0';
         if (welcome->result != NOERROR)
                 error_raise(err, ERR_PROTOCOL, "%s", welcome->text);
-        return result_of_answer(welcome->result);
+        return join_result_of(welcome->result);
 }
 
 int join_set(struct vds_set *set, const char *name, enum message_role role, struct joined *ret_joined,
@@ -96,12 +93,12 @@ int join_set(struct vds_set *set, const char *name, enum message_role role, stru
 {
         int result;
 
-        if (!config_name_ok(name)) {
-                error_raise(err, ERR_USAGE, "a set's name has 1 to %d bytes and no backslash", VDS_NAME_MAX);
-                return VD_E_INVALID;
-        }
-        result = set->connection >= 0 ? take_connection(set, ret_joined) : connect_to(set, name, role, ret_joined, err);
-        return result == NOERROR ? greet(name, role, ret_joined, err) : result;
+        if (!config_name_ok(name))
+                return SET_REFUSE(VD_E_INVALID, err, ERR_USAGE, "a set's name has 1 to %d bytes and no backslash",
+                                  VDS_NAME_MAX);
+        result = set->connection >= 0 ? join_take_connection(set, ret_joined)
+                                      : join_connect(set, name, role, ret_joined, err);
+        return result == NOERROR ? join_greet(name, role, ret_joined, err) : result;
 }
 
 int join_attach(struct vds_set *set, const char *name, struct joined *joined, struct error *err)

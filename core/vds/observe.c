@@ -43,7 +43,7 @@ static const char *folder_of(const struct vds_options *options)
         return options ? options->runtime_dir : NULL;
 }
 
-static int reach(const struct vds_options *options, const char *name, struct deadline deadline, int *ret_fd)
+static int observe_reach(const struct vds_options *options, const char *name, struct deadline deadline, int *ret_fd)
 {
         if (!config_name_ok(name))
                 return VD_E_INVALID;
@@ -64,7 +64,7 @@ static int reach(const struct vds_options *options, const char *name, struct dea
 }
 
 /* `name` NULL: whoever is there. */
-static int ask(int fd, const char *name, enum message_request request, struct deadline deadline)
+static int observe_ask(int fd, const char *name, enum message_request request, struct deadline deadline)
 {
         struct message_hello hello = {
                 .kind = MESSAGE_HELLO,
@@ -81,7 +81,8 @@ static int ask(int fd, const char *name, enum message_request request, struct de
 
 /* The next message of an answer. NOERROR: it is of that kind and size. Else what the primary refused with, or what kept
  * it from answering; VD_E_ABORT: it has gone. */
-static int hear(int fd, enum message_kind kind, size_t expected, struct deadline deadline, union message *ret_message)
+static int observe_hear(int fd, enum message_kind kind, size_t expected, struct deadline deadline,
+                        union message *ret_message)
 {
         CLEANUP(fd_closep) int pass = -1;
         size_t size = 0;
@@ -105,7 +106,7 @@ static int hear(int fd, enum message_kind kind, size_t expected, struct deadline
 }
 
 /* What a caller may see of a refusal. */
-static int result_of(int result)
+static int observe_result_of(int result)
 {
         switch (result) {
         case NOERROR:
@@ -121,13 +122,13 @@ static int result_of(int result)
 
 /* ---- status ---- */
 
-static uint32_t at_most(uint32_t value, uint32_t limit)
+static uint32_t observe_at_most(uint32_t value, uint32_t limit)
 {
         return value < limit ? value : limit;
 }
 
 /* Messages were received whole, so a text in one ends with the message at the latest. */
-static void copy_text(char *to, const char *from, size_t capacity)
+static void observe_copy_text(char *to, const char *from, size_t capacity)
 {
         size_t length = strnlen(from, capacity - 1);
 
@@ -135,10 +136,10 @@ static void copy_text(char *to, const char *from, size_t capacity)
         memset(to + length, 0, capacity - length);
 }
 
-static int hear_head(int fd, struct deadline deadline, struct vds_status *status)
+static int observe_hear_head(int fd, struct deadline deadline, struct vds_status *status)
 {
         union message message;
-        int result = hear(fd, MESSAGE_STATUS, sizeof message.status, deadline, &message);
+        int result = observe_hear(fd, MESSAGE_STATUS, sizeof message.status, deadline, &message);
         const struct message_status *head = &message.status;
 
         if (result != NOERROR)
@@ -147,64 +148,64 @@ static int hear_head(int fd, struct deadline deadline, struct vds_status *status
                 return VD_E_INVALID;
         *status = (struct vds_status){
                 .state = (enum vds_set_state)head->state,
-                .abort_reason = (enum vds_abort_reason)at_most(head->abort_reason, VDS_ABORT_REASON_COUNT - 1),
-                .verdict = (enum vds_verdict)at_most(head->verdict, VDS_VERDICT_UNCONFIRMED),
+                .abort_reason = (enum vds_abort_reason)observe_at_most(head->abort_reason, VDS_ABORT_REASON_COUNT - 1),
+                .verdict = (enum vds_verdict)observe_at_most(head->verdict, VDS_VERDICT_UNCONFIRMED),
                 .config = head->config,
                 .age_ms = head->age_ms > 0 ? head->age_ms : 0,
                 .primary_pid = (int)peer_pid(fd),
                 .server_pid = head->server_pid,
-                .secondary_count = at_most(head->secondary_count, VDS_DEVICES_MAX),
+                .secondary_count = observe_at_most(head->secondary_count, VDS_DEVICES_MAX),
                 .device_count = head->device_count,
         };
         for (uint32_t i = 0; i < status->secondary_count; i++)
                 status->secondary_pids[i] = head->secondary_pids[i];
-        copy_text(status->name, head->name, sizeof status->name);
+        observe_copy_text(status->name, head->name, sizeof status->name);
         return config_name_ok(status->name) ? NOERROR : VD_E_INVALID;
 }
 
-static int hear_text(int fd, uint32_t which, struct deadline deadline, char text[VDS_TEXT_MAX])
+static int observe_hear_text(int fd, uint32_t which, struct deadline deadline, char text[VDS_TEXT_MAX])
 {
         union message message;
-        int result = hear(fd, MESSAGE_TEXT, sizeof message.text, deadline, &message);
+        int result = observe_hear(fd, MESSAGE_TEXT, sizeof message.text, deadline, &message);
 
         if (result != NOERROR || message.text.which != which)
                 return result != NOERROR ? result : VD_E_INVALID;
-        copy_text(text, message.text.text, VDS_TEXT_MAX);
+        observe_copy_text(text, message.text.text, VDS_TEXT_MAX);
         return NOERROR;
 }
 
-static int hear_device(int fd, uint32_t index, struct deadline deadline, struct vds_device_status *status)
+static int observe_hear_device(int fd, uint32_t index, struct deadline deadline, struct vds_device_status *status)
 {
         union message message;
-        int result = hear(fd, MESSAGE_DEVICE, sizeof message.device, deadline, &message);
+        int result = observe_hear(fd, MESSAGE_DEVICE, sizeof message.device, deadline, &message);
         const struct message_device *device = &message.device;
 
         if (result != NOERROR || device->index != index)
                 return result != NOERROR ? result : VD_E_INVALID;
         *status = (struct vds_device_status){
-                .phase = (enum vds_device_phase)at_most(device->phase, VDS_DEVICE_CLOSED),
+                .phase = (enum vds_device_phase)observe_at_most(device->phase, VDS_DEVICE_CLOSED),
                 .client_pid = device->client_pid,
                 .commands = device->commands,
                 .completions = device->completions,
                 .bytes = device->bytes,
-                .queued = at_most(device->queued, VDS_QUEUE_DEPTH),
-                .held = at_most(device->held, VDS_QUEUE_DEPTH),
+                .queued = observe_at_most(device->queued, VDS_QUEUE_DEPTH),
+                .held = observe_at_most(device->held, VDS_QUEUE_DEPTH),
                 .oldest_ms = device->oldest_ms >= 0 ? device->oldest_ms : -1,
         };
-        copy_text(status->name, device->name, sizeof status->name);
+        observe_copy_text(status->name, device->name, sizeof status->name);
         return NOERROR;
 }
 
-static int hear_status(int fd, struct deadline deadline, struct vds_status *status)
+static int observe_hear_status(int fd, struct deadline deadline, struct vds_status *status)
 {
-        int result = hear_head(fd, deadline, status);
+        int result = observe_hear_head(fd, deadline, status);
 
         if (result == NOERROR)
-                result = hear_text(fd, TEXT_PRIMARY_INFO, deadline, status->primary_info);
+                result = observe_hear_text(fd, TEXT_PRIMARY_INFO, deadline, status->primary_info);
         if (result == NOERROR)
-                result = hear_text(fd, TEXT_SERVER_INFO, deadline, status->server_info);
+                result = observe_hear_text(fd, TEXT_SERVER_INFO, deadline, status->server_info);
         for (uint32_t i = 0; result == NOERROR && i < status->device_count; i++)
-                result = hear_device(fd, i, deadline, &status->devices[i]);
+                result = observe_hear_device(fd, i, deadline, &status->devices[i]);
         return result;
 }
 
@@ -212,13 +213,13 @@ int vds_observe(const struct vds_options *options, const char *set_name, struct 
 {
         CLEANUP(fork_guard_close) int fd = -1;
         struct deadline deadline = deadline_after_ms(ANSWER_MS);
-        int result = reach(options, set_name, deadline, &fd);
+        int result = observe_reach(options, set_name, deadline, &fd);
 
         if (result == NOERROR)
-                result = ask(fd, set_name, REQUEST_STATUS, deadline);
+                result = observe_ask(fd, set_name, REQUEST_STATUS, deadline);
         if (result == NOERROR)
-                result = hear_status(fd, deadline, ret_status);
-        return result_of(result);
+                result = observe_hear_status(fd, deadline, ret_status);
+        return observe_result_of(result);
 }
 
 /* ---- all of them ---- */
@@ -232,31 +233,32 @@ struct list {
         size_t asked_count;
 };
 
-static void hear_asked(struct list *list)
+static void observe_hear_asked(struct list *list)
 {
         struct deadline deadline = deadline_after_ms(LIST_MS);
 
         for (size_t i = 0; i < list->asked_count; i++) {
                 CLEANUP(freep) struct vds_status *status = malloc(sizeof *status);
 
-                if (status && list->count < SETS_MAX && hear_status(list->asked[i], deadline, status) == NOERROR)
+                if (status && list->count < SETS_MAX &&
+                    observe_hear_status(list->asked[i], deadline, status) == NOERROR)
                         list->sets[list->count++] = take_ptr(&status);
                 fork_guard_close(&list->asked[i]);
         }
         list->asked_count = 0;
 }
 
-static void ask_set(int *fd, void *context)
+static void observe_ask_set(int *fd, void *context)
 {
         struct list *list = context;
 
         fork_guard_add(*fd);
-        if (ask(*fd, NULL, REQUEST_STATUS, deadline_after_ms(DOOR_MS)) == NOERROR)
+        if (observe_ask(*fd, NULL, REQUEST_STATUS, deadline_after_ms(DOOR_MS)) == NOERROR)
                 list->asked[list->asked_count++] = take_fd(fd);
         else
                 fork_guard_close(fd);
         if (list->asked_count == BATCH_MAX)
-                hear_asked(list);
+                observe_hear_asked(list);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -274,8 +276,8 @@ int vds_observe_all(const struct vds_options *options, void (*each)(const struct
 
         if (!list)
                 return VD_E_MEMORY;
-        rendezvous_connect_all(folder_of(options), FOLDER_REACH_ALL, DOOR_MS, ask_set, list);
-        hear_asked(list);
+        rendezvous_connect_all(folder_of(options), FOLDER_REACH_ALL, DOOR_MS, observe_ask_set, list);
+        observe_hear_asked(list);
         qsort(list->sets, list->count, sizeof(void *), compare_names);
         for (size_t i = 0; i < list->count; i++) {
                 each(list->sets[i], context);
@@ -287,19 +289,19 @@ int vds_observe_all(const struct vds_options *options, void (*each)(const struct
 /* ---- configuration, abort ---- */
 
 /* One connection's worth of waiting. VD_E_TIMEOUT: the primary wants to be asked again, or the deadline has passed. */
-static int wait_once(const struct vds_options *options, const char *name, struct deadline deadline,
-                     struct VDConfig *ret_config)
+static int observe_wait_once(const struct vds_options *options, const char *name, struct deadline deadline,
+                             struct VDConfig *ret_config)
 {
         CLEANUP(fork_guard_close) int fd = -1;
         struct deadline asking = deadline_after_ms(ANSWER_MS);
         union message message;
-        int result = reach(options, name, asking, &fd);
+        int result = observe_reach(options, name, asking, &fd);
 
         if (result == NOERROR)
-                result = ask(fd, name, REQUEST_CONFIGURATION, asking);
+                result = observe_ask(fd, name, REQUEST_CONFIGURATION, asking);
         if (result == NOERROR)
-                result = hear(fd, MESSAGE_CONFIGURED, sizeof message.configured,
-                              deadline_earlier(deadline, deadline_after_ms(REDIAL_MS)), &message);
+                result = observe_hear(fd, MESSAGE_CONFIGURED, sizeof message.configured,
+                                      deadline_earlier(deadline, deadline_after_ms(REDIAL_MS)), &message);
         if (result == NOERROR)
                 *ret_config = message.configured.config;
         return result;
@@ -312,12 +314,12 @@ int vds_observe_configuration(const struct vds_options *options, const char *set
         bool was_there = false;
 
         for (;;) {
-                int result = wait_once(options, set_name, deadline, ret_config);
+                int result = observe_wait_once(options, set_name, deadline, ret_config);
 
                 if (result == NOERROR || result == VD_E_ABORT)
                         return result;
                 if (result != VD_E_TIMEOUT && result != VD_E_BUSY)
-                        return was_there ? VD_E_ABORT : result_of(result);
+                        return was_there ? VD_E_ABORT : observe_result_of(result);
                 if (result == VD_E_BUSY || deadline_passed(deadline))
                         return VD_E_TIMEOUT;
                 was_there = true;
@@ -329,15 +331,15 @@ int vds_observe_abort(const struct vds_options *options, const char *set_name)
         CLEANUP(fork_guard_close) int fd = -1;
         struct deadline deadline = deadline_after_ms(ANSWER_MS);
         union message message;
-        int result = reach(options, set_name, deadline, &fd);
+        int result = observe_reach(options, set_name, deadline, &fd);
 
         if (result == NOERROR)
-                result = ask(fd, set_name, REQUEST_ABORT, deadline);
+                result = observe_ask(fd, set_name, REQUEST_ABORT, deadline);
         if (result == NOERROR)
-                result = hear(fd, MESSAGE_WELCOME, sizeof message.welcome, deadline, &message);
+                result = observe_hear(fd, MESSAGE_WELCOME, sizeof message.welcome, deadline, &message);
         if (result == NOERROR)
                 result = message.welcome.result;
-        return result_of(result);
+        return observe_result_of(result);
 }
 
 int vds_runtime_folder(const struct vds_options *options, char *text)

@@ -99,7 +99,7 @@ static void server_release(struct vds_set *set)
 
 /* ---- Open ---- */
 
-static void reset_device(struct vds_server_device *device, struct layout_device *shared)
+static void server_reset_device(struct vds_server_device *device, struct layout_device *shared)
 {
         LOCKED(&device->lock);
 
@@ -115,7 +115,7 @@ static void reset_device(struct vds_server_device *device, struct layout_device 
 }
 
 /* Makes this side's view of a set that was attached. */
-static void begin_set(struct vds_server *server)
+static void server_begin_set(struct vds_server *server)
 {
         struct vds_set *set = &server->set;
 
@@ -127,12 +127,12 @@ static void begin_set(struct vds_server *server)
         atomic_store(&server->verdict_stated, false);
         server_make_devices(server, set->device_count);
         for (uint32_t i = 0; i < set->device_count; i++)
-                reset_device(&server->devices[i], &set->layout->devices[i]);
+                server_reset_device(&server->devices[i], &set->layout->devices[i]);
         for (uint32_t i = set->device_count; i < server->devices_made; i++)
                 server->devices[i].opened = false;
 }
 
-static int open_set(struct vds_server *server, const char *name, struct error *err)
+static int server_open_set(struct vds_server *server, const char *name, struct error *err)
 {
         CLEANUP(joined_deinit) struct joined joined = JOINED_INIT;
         struct vds_set *set = &server->set;
@@ -142,7 +142,7 @@ static int open_set(struct vds_server *server, const char *name, struct error *e
                 return result == VD_E_TIMEOUT || result == VD_E_MEMORY ? result : VD_E_INVALID;
         if (join_attach(set, name, &joined, err) < 0)
                 return err->code == ERR_MEMORY ? VD_E_MEMORY : VD_E_INVALID;
-        begin_set(server);
+        server_begin_set(server);
         server->connection_fd = take_fd(&joined.fd);
         server->client_pidfd = peer_pidfd(server->connection_fd, joined.pid);
         fork_guard_add(server->client_pidfd);
@@ -159,7 +159,7 @@ int vds_server_open(struct vds_server *server, const char *set_name)
 
         if (result != NOERROR)
                 return result;
-        result = open_set(server, set_name, &err);
+        result = server_open_set(server, set_name, &err);
         if (result != NOERROR) {
                 set_note_error(&server->set, &err);
                 server_release(&server->set);
@@ -315,7 +315,7 @@ int vds_server_signal_abort(struct vds_server *server)
         return NOERROR;
 }
 
-static bool has_open_device(struct vds_server *server)
+static bool server_has_open_device(struct vds_server *server)
 {
         for (uint32_t i = 0; i < server->set.device_count; i++) {
                 LOCKED(&server->devices[i].lock);
@@ -335,7 +335,7 @@ int vds_server_close(struct vds_server *server)
                 return result;
         fault_point("server.close");
         if (!set_aborted(set)) {
-                result = has_open_device(server) ? VD_E_PROTOCOL : NOERROR;
+                result = server_has_open_device(server) ? VD_E_PROTOCOL : NOERROR;
                 /* A client whose devices were never all opened and closed must not wait for a server that is gone. */
                 if (atomic_load(&server->closed_count) != set->device_count)
                         set_abort(set, VDS_ABORT_SERVER_CLOSED);

@@ -48,7 +48,7 @@ static int make_record(struct vds_server *server, const struct VDS_Command *comm
 }
 
 /* May the device take this command now? Under its lock. */
-static int check_device(const struct vds_server_device *device, int32_t code)
+static int server_check_device(const struct vds_server_device *device, int32_t code)
 {
         if (!device->opened || device->closed)
                 return VD_E_PROTOCOL;
@@ -60,14 +60,14 @@ static int check_device(const struct vds_server_device *device, int32_t code)
 }
 
 /* Puts the command into a slot and its record into the queue. */
-static int enqueue(struct vds_server_device *device, struct VDS_Command *command, struct command_record *record)
+static int server_enqueue(struct vds_server_device *device, struct VDS_Command *command, struct command_record *record)
 {
         struct vds_server *server = device->server;
         struct server_slot *slot;
         int result;
 
         LOCKED(&device->lock);
-        result = check_device(device, record->code);
+        result = server_check_device(device, record->code);
         if (result != NOERROR)
                 return result;
         while (device->slots[device->next_slot % VDS_QUEUE_DEPTH].command)
@@ -105,7 +105,7 @@ static int send_command(struct vds_server_device *device, struct VDS_Command *co
         if (result != NOERROR)
                 return result;
         fault_point("server.send_command");
-        result = enqueue(device, command, &record);
+        result = server_enqueue(device, command, &record);
         if (result == VD_E_UNEXPECTED) {
                 error_raise(&err, ERR_PROTOCOL, "the client left the device's queue in an impossible state");
                 return set_fail(set, VDS_ABORT_MISBEHAVED, &err);
@@ -133,7 +133,7 @@ int vds_server_device_send_command(struct vds_server_device *device, struct VDS_
 }
 
 /* Closes the device here. VD_E_PROTOCOL: it is not open; VD_E_CLOSE: it was closed already. */
-static int mark_closed(struct vds_server_device *device, bool *ret_outstanding)
+static int server_mark_closed(struct vds_server_device *device, bool *ret_outstanding)
 {
         bool closed;
 
@@ -155,7 +155,7 @@ int vds_server_device_close(struct vds_server_device *device)
         bool outstanding = false;
 
         if (result == NOERROR)
-                result = mark_closed(device, &outstanding);
+                result = server_mark_closed(device, &outstanding);
         if (result != NOERROR)
                 return result;
         /* First here, then in public: a client that sees its last device closed may leave at once, and the service

@@ -1,6 +1,7 @@
 #include "core/vds/set.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -276,4 +277,23 @@ void set_stop_service(struct vds_set *set)
                 set->service_running = false;
         }
         fork_guard_close(&set->stop_fd);
+}
+
+void set_watch_peer(struct vds_set *set, int fd, int pidfd, bool (*serve)(struct vds_set *set),
+                    void (*left)(struct vds_set *set))
+{
+        for (;;) {
+                struct pollfd stop = { .fd = set->stop_fd, .events = POLLIN };
+                struct pollfd items[] = { stop, { .fd = fd, .events = POLLIN }, { .fd = pidfd, .events = POLLIN } };
+
+                if (poll(items, 3, -1) < 0)
+                        continue;
+                /* A dead peer's last messages are read first. */
+                if (items[0].revents || ((items[1].revents || items[2].revents) && serve(set)))
+                        return;
+                if (items[2].revents) {
+                        left(set);
+                        return;
+                }
+        }
 }

@@ -119,6 +119,9 @@ int set_fail(struct vds_set *set, enum vds_abort_reason reason, const struct err
 
 void set_wake_all(struct vds_set *set);
 
+/* Raises the words of a refusal and yields its result: return SET_REFUSE(VD_E_INVALID, err, ERR_USAGE, "..."). */
+#define SET_REFUSE(result, err, ...) (error_raise((err), __VA_ARGS__), (result))
+
 void set_note_error(struct vds_set *set, const struct error *err);
 const char *set_error_text(struct vds_set *set);
 
@@ -131,5 +134,11 @@ void set_copy_text(char *destination, const char *source, size_t capacity);
 /* Runs `run` on a thread with all signals blocked. 0, or -1 with err. */
 int set_start_service(struct vds_set *set, void *(*run)(void *), void *argument, struct error *err);
 void set_stop_service(struct vds_set *set);
+
+/* What the service thread of whoever has only one peer does until it is told to stop: has `serve` read what the peer
+ * has sent on `fd`, until that returns true because the peer is gone; or calls `left` once `pidfd` tells so, since a
+ * child of a dead process may keep its connection open. */
+void set_watch_peer(struct vds_set *set, int fd, int pidfd, bool (*serve)(struct vds_set *set),
+                    void (*left)(struct vds_set *set));
 
 #endif

@@ -54,13 +54,13 @@ int trace_open(const char *path, const char *side, struct trace **ret_trace, str
         return 0;
 }
 
-static double seconds(int64_t ns)
+static double trace_seconds(int64_t ns)
 {
         return (double)ns / 1e9;
 }
 
 /* Under the lock. */
-static void put_line(struct trace *trace, const char *line, int length)
+static void trace_put_line(struct trace *trace, const char *line, int length)
 {
         ssize_t n;
 
@@ -76,7 +76,7 @@ static void put_line(struct trace *trace, const char *line, int length)
 }
 
 /* Where a device's command is remembered. A trace of a set with more devices than there are has none. */
-static struct open_command *place_of(struct trace *trace, uint32_t device, uint64_t serial)
+static struct open_command *trace_place_of(struct trace *trace, uint32_t device, uint64_t serial)
 {
         return device < DEVICE_COUNT ? &trace->open[device][serial % VDS_QUEUE_DEPTH] : NULL;
 }
@@ -92,15 +92,16 @@ void trace_command(struct trace *trace, uint32_t device, uint64_t serial, int32_
                 return;
         pthread_mutex_lock(&trace->lock);
         now = monotonic_ns();
-        place = place_of(trace, device, serial);
+        place = trace_place_of(trace, device, serial);
         if (place)
                 *place = (struct open_command){ .serial = serial, .since_ns = now };
-        put_line(trace, line,
-                 snprintf(line, sizeof line,
-                          "{\"time\":%.6f,\"side\":\"%s\",\"device\":%" PRIu32 ",\"serial\":%" PRIu64
-                          ",\"event\":\"command\",\"command\":\"%s\",\"size\":%" PRId32 ",\"position\":%" PRId64 "}\n",
-                          seconds(now - trace->start_ns), trace->side, device, serial, vds_command_name(command_code),
-                          size, position));
+        trace_put_line(trace, line,
+                       snprintf(line, sizeof line,
+                                "{\"time\":%.6f,\"side\":\"%s\",\"device\":%" PRIu32 ",\"serial\":%" PRIu64
+                                ",\"event\":\"command\",\"command\":\"%s\",\"size\":%" PRId32 ",\"position\":%" PRId64
+                                "}\n",
+                                trace_seconds(now - trace->start_ns), trace->side, device, serial,
+                                vds_command_name(command_code), size, position));
         pthread_mutex_unlock(&trace->lock);
 }
 
@@ -116,20 +117,21 @@ void trace_completion(struct trace *trace, uint32_t device, uint64_t serial, int
                 return;
         pthread_mutex_lock(&trace->lock);
         now = monotonic_ns();
-        place = place_of(trace, device, serial);
+        place = trace_place_of(trace, device, serial);
         since = place && place->serial == serial ? place->since_ns : now;
-        put_line(trace, line,
-                 snprintf(line, sizeof line,
-                          "{\"time\":%.6f,\"side\":\"%s\",\"device\":%" PRIu32 ",\"serial\":%" PRIu64
-                          ",\"event\":\"completion\",\"command\":\"%s\",\"code\":%" PRId32 ",\"bytes\":%" PRIu64
-                          ",\"position\":%" PRId64 ",\"after\":%.6f}\n",
-                          seconds(now - trace->start_ns), trace->side, device, serial, vds_command_name(command_code),
-                          completion, bytes, position, seconds(now - since)));
+        trace_put_line(trace, line,
+                       snprintf(line, sizeof line,
+                                "{\"time\":%.6f,\"side\":\"%s\",\"device\":%" PRIu32 ",\"serial\":%" PRIu64
+                                ",\"event\":\"completion\",\"command\":\"%s\",\"code\":%" PRId32 ",\"bytes\":%" PRIu64
+                                ",\"position\":%" PRId64 ",\"after\":%.6f}\n",
+                                trace_seconds(now - trace->start_ns), trace->side, device, serial,
+                                vds_command_name(command_code), completion, bytes, position,
+                                trace_seconds(now - since)));
         pthread_mutex_unlock(&trace->lock);
 }
 
 /* Texts are ours (state names, English): what JSON would have to escape becomes a space. */
-static void put_text(char *to, size_t size, const char *text)
+static void trace_put_text(char *to, size_t size, const char *text)
 {
         size_t at = 0;
 
@@ -145,12 +147,13 @@ void trace_event(struct trace *trace, uint32_t device, const char *event, const 
 
         if (!trace)
                 return;
-        put_text(words, sizeof words, text);
+        trace_put_text(words, sizeof words, text);
         pthread_mutex_lock(&trace->lock);
-        put_line(trace, line,
-                 snprintf(line, sizeof line,
-                          "{\"time\":%.6f,\"side\":\"%s\",\"device\":%" PRIu32 ",\"event\":\"%s\",\"text\":\"%s\"}\n",
-                          seconds(monotonic_ns() - trace->start_ns), trace->side, device, event, words));
+        trace_put_line(trace, line,
+                       snprintf(line, sizeof line,
+                                "{\"time\":%.6f,\"side\":\"%s\",\"device\":%" PRIu32
+                                ",\"event\":\"%s\",\"text\":\"%s\"}\n",
+                                trace_seconds(monotonic_ns() - trace->start_ns), trace->side, device, event, words));
         pthread_mutex_unlock(&trace->lock);
 }
 
