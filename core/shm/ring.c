@@ -41,6 +41,11 @@ enum ring_result ring_push(struct ring *ring, const void *record)
         return RING_OK;
 }
 
+bool ring_is_ready(const struct ring *ring)
+{
+        return atomic_load_explicit(&ring->indices->tail, memory_order_acquire) != ring->own;
+}
+
 enum ring_result ring_pop(struct ring *ring, void *ret_record)
 {
         uint32_t ready = atomic_load_explicit(&ring->indices->tail, memory_order_acquire) - ring->own;

@@ -13,6 +13,7 @@
 
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum ring_result {
@@ -42,6 +43,9 @@ void ring_init(struct ring *ring, struct ring_indices *indices, void *records, u
 
 /* Producer: appends *record. */
 enum ring_result ring_push(struct ring *ring, const void *record);
+
+/* Consumer: is there a record to take, as the other side says? */
+bool ring_is_ready(const struct ring *ring);
 
 /* Consumer: takes the oldest record. */
 enum ring_result ring_pop(struct ring *ring, void *ret_record);

@@ -183,17 +183,30 @@ static bool agent_serve_devices(struct vds_server_device *devices, uint32_t coun
         return moved;
 }
 
-/* Sleeps until something may be due, or aborts a set that has stalled. */
+/* Has a client completed what nobody here has looked at yet? */
+static bool agent_is_late(struct vds_server *server)
+{
+        for (uint32_t i = 0; i < server->set.device_count; i++) {
+                struct vds_server_device *device = &server->devices[i];
+
+                LOCKED(&device->lock);
+                if (device->opened && !device->closed && !device->dead && ring_is_ready(&device->completions))
+                        return true;
+        }
+        return false;
+}
+
+/* Sleeps until something may be due, or aborts a set that has stalled. Where each device has a thread, one that is slow
+ * to see what its client has done is no stall. */
 static void agent_wait(struct vds_server *server, struct wake_cell *cell, uint32_t seen, struct deadline deadline,
                        struct wake_patience *patience)
 {
         struct deadline next;
 
-        if (!agent_is_stalled(server, &next))
-                wake_wait(cell, seen, deadline_earlier(deadline, next), patience);
-        /* Where each device has a thread, one that is slow to see what its client has done is no stall. */
-        else if (!agent_serve_devices(server->devices, server->set.device_count))
+        if (agent_is_stalled(server, &next) && !agent_is_late(server))
                 set_abort(&server->set, VDS_ABORT_TIMEOUT);
+        else
+                wake_wait(cell, seen, deadline_earlier(deadline, next), patience);
 }
 
 static void agent_run(struct vds_server *server)

@@ -255,7 +255,7 @@ int vds_server_execute_completion_agent(struct vds_server *server);
  * callbacks that are due on the device on the calling thread, waiting for one when none is. No agent is needed then.
  * NOERROR when it ran some; VD_E_TIMEOUT when there were none until `timeout_ms` passed; VD_E_CLOSE when the device is
  * closed; VD_E_ABORT when the set is aborted, and what was outstanding on the device has been given back with 995.
- * Before the set is aborted by serverTimeOut, callbacks of other devices run here, too. */
+ * serverTimeOut counts as long as somebody waits here. */
 int vds_server_device_run_callbacks(struct vds_server_device *device, int64_t timeout_ms);
 
 /* Page: AllocateBuffer. alignment 0: the basic one. Never waits: VD_E_MEMORY when the pool has no room. */

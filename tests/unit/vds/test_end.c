@@ -442,6 +442,9 @@ static void a_slow_thread_is_no_silent_client(void **state)
         send(&pair, 0, &seen_late, VDC_Flush);
         complete(&pair, 0, VDC_Flush, 0);
         send(&pair, 1, &waited_for, VDC_Flush);
+        assert_int_equal(vds_server_device_run_callbacks(pair.server_devices[1], 300), VD_E_TIMEOUT);
+        assert_int_equal(sent_calls(&seen_late), 0);
+        assert_int_equal(vds_server_device_run_callbacks(pair.server_devices[0], -1), NOERROR);
         assert_int_equal(vds_server_device_run_callbacks(pair.server_devices[1], -1), VD_E_ABORT);
         assert_int_equal(sent_calls(&seen_late), 1);
         assert_int_equal(seen_late.command.completionCode, ERROR_SUCCESS);
