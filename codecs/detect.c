@@ -4,9 +4,9 @@
 
 #include "codecs/age/armor.h"
 #include "codecs/age/header.h"
-#include "codecs/base/bytes.h"
 #include "codecs/stream/frame.h"
 #include "codecs/stream/record.h"
+#include "core/base/bytes.h"
 
 const char *layer_name(enum layer_kind kind)
 {

@@ -1,8 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codecs/base/bytes.h"
 #include "codecs/ends/ends.h"
+#include "core/base/bytes.h"
 #include "core/base/cleanup.h"
 
 /* The SQLite database header ("The Database File Format", 1.3): page size at 16, change counter at 24, size in pages at

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <zstd.h>
 
-#include "codecs/base/bytes.h"
 #include "codecs/base/intake.h"
 #include "codecs/base/label.h"
 #include "codecs/base/pool.h"
@@ -15,6 +14,7 @@
 #include "codecs/stream/frame_queue.h"
 #include "codecs/stream/record.h"
 #include "codecs/stream/stream.h"
+#include "core/base/bytes.h"
 
 #define WINDOW_LIMIT_DEFAULT ((uint64_t)8 << 20)
 #define WINDOW_MAX           ((uint64_t)1 << WINDOW_LOG_MAX)

@@ -2,7 +2,7 @@
 
 #include <zstd_errors.h>
 
-#include "codecs/base/bytes.h"
+#include "core/base/bytes.h"
 
 int frame_header_parse(const uint8_t *bytes, size_t size, struct frame_header *ret_header)
 {

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <zstd.h>
 
-#include "codecs/base/bytes.h"
 #include "codecs/base/label.h"
 #include "codecs/base/pool_ring.h"
 #include "codecs/base/room.h"
+#include "core/base/bytes.h"
 
 enum { ROOM_FIRST = 64 << 10 /* what a slot begins with */ };
 

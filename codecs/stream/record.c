@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codecs/base/bytes.h"
 #include "codecs/base/label.h"
 #include "codecs/stream/json.h"
+#include "core/base/bytes.h"
 #include "core/base/cleanup.h"
 #include "core/base/text.h"
 

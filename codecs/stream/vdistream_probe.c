@@ -4,11 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "codecs/base/bytes.h"
 #include "codecs/base/label.h"
 #include "codecs/stream/record.h"
 #include "codecs/stream/seektable.h"
 #include "codecs/stream/stream.h"
+#include "core/base/bytes.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 

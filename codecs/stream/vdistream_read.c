@@ -1,7 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codecs/base/bytes.h"
 #include "codecs/base/hash.h"
 #include "codecs/base/intake.h"
 #include "codecs/base/label.h"
@@ -11,6 +10,7 @@
 #include "codecs/stream/record.h"
 #include "codecs/stream/seektable.h"
 #include "codecs/stream/stream.h"
+#include "core/base/bytes.h"
 #include "core/base/cleanup.h"
 
 enum vdireader_phase {

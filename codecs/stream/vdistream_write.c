@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "codecs/base/bytes.h"
 #include "codecs/base/hash.h"
 #include "codecs/stream/assembly.h"
 #include "codecs/stream/digest_trail.h"
@@ -16,6 +15,7 @@
 #include "codecs/stream/record.h"
 #include "codecs/stream/seektable.h"
 #include "codecs/stream/stream.h"
+#include "core/base/bytes.h"
 #include "core/base/cleanup.h"
 #include "core/base/fault.h"
 #include "core/base/fd_io.h"

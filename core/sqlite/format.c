@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/bytes.h"
+
 const char *const format_suffixes[FORMAT_FILES] = {
         [FORMAT_DATABASE] = "",
         [FORMAT_LOG] = "-wal",
@@ -17,11 +19,6 @@ char *format_file_path(const char *database, enum format_file file)
         return asprintf(&path, "%s%s", database, format_suffixes[file]) < 0 ? NULL : path;
 }
 
-uint32_t format_be32(const uint8_t *bytes)
-{
-        return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
-
 bool format_is_page_size(uint32_t size)
 {
         return size >= FORMAT_PAGE_SIZE_MIN && size <= FORMAT_PAGE_SIZE_MAX && (size & (size - 1)) == 0;
@@ -29,12 +26,12 @@ bool format_is_page_size(uint32_t size)
 
 bool format_parse_header(const uint8_t bytes[FORMAT_HEADER_SIZE], struct format_header *ret_header)
 {
-        uint32_t page_size = (uint32_t)bytes[16] << 8 | bytes[17];
+        uint32_t page_size = get_be16(bytes + 16);
 
         /* 65536 does not fit into its two bytes. */
         ret_header->page_size = page_size == 1 ? FORMAT_PAGE_SIZE_MAX : page_size;
         /* The page count counts only if the last writer knew of it: then two counters are equal. */
-        ret_header->pages = memcmp(bytes + 24, bytes + 92, 4) == 0 ? format_be32(bytes + 28) : 0;
+        ret_header->pages = memcmp(bytes + 24, bytes + 92, 4) == 0 ? get_be32(bytes + 28) : 0;
         return memcmp(bytes, "SQLite format 3", 16) == 0 && format_is_page_size(ret_header->page_size);
 }
 

@@ -1,5 +1,5 @@
 /*
- * format.h - SQLite's files as bytes: their names, their byte order, the header of a database
+ * format.h - SQLite's files as bytes: their names, the header of a database
  *
  * No state, no input or output.
  */
@@ -38,8 +38,6 @@ struct format_header {
 
 /* Cuts a database at page boundaries into `count` contiguous parts: what each device of a backup carries. */
 void format_cut(uint64_t pages, uint32_t page_size, uint32_t count, struct server_part *ret_parts);
-
-uint32_t format_be32(const uint8_t *bytes);
 
 bool format_is_page_size(uint32_t size);
 

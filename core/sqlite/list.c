@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/bytes.h"
 #include "core/base/cleanup.h"
 #include "core/sqlite/sqlite.h"
 #include "core/sqlite/format.h"
@@ -280,8 +281,8 @@ static int look(struct channel *channel, const struct VDS_Command *command, stru
         }
         set->page_size = header.page_size;
         set->size = (uint64_t)header.pages * header.page_size;
-        set->encoding = format_be32(command->buffer + HEADER_ENCODING);
-        set->library = format_be32(command->buffer + HEADER_LIBRARY);
+        set->encoding = get_be32(command->buffer + HEADER_ENCODING);
+        set->library = get_be32(command->buffer + HEADER_LIBRARY);
         return 1;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/bytes.h"
 #include "core/base/cleanup.h"
 #include "core/sqlite/format.h"
 
@@ -26,17 +27,12 @@ enum {
         INDEX_WORD_CHECKSUM = 10,
 };
 
-static uint32_t get_le32(const uint8_t *bytes)
-{
-        return (uint32_t)bytes[3] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[1] << 8 | bytes[0];
-}
-
 /* The log's running checksum over `size` bytes, a multiple of 8. */
 static void checksum(bool big_endian, const uint8_t *bytes, size_t size, uint32_t sum[2])
 {
         for (size_t i = 0; i < size; i += 8) {
-                sum[0] += (big_endian ? format_be32(bytes + i) : get_le32(bytes + i)) + sum[1];
-                sum[1] += (big_endian ? format_be32(bytes + i + 4) : get_le32(bytes + i + 4)) + sum[0];
+                sum[0] += (big_endian ? get_be32(bytes + i) : get_le32(bytes + i)) + sum[1];
+                sum[1] += (big_endian ? get_be32(bytes + i + 4) : get_le32(bytes + i + 4)) + sum[0];
         }
 }
 
@@ -167,7 +163,7 @@ int wal_walk(const struct wal_bytes *log, const struct wal_generation *generatio
                         return -1;
                 if (memcmp(header + 8, generation->salt, WAL_SALT_SIZE) != 0)
                         return WAL_AGAIN;
-                if (map_add(map, format_be32(header), frame, err) < 0)
+                if (map_add(map, get_be32(header), frame, err) < 0)
                         return -1;
         }
         map_seal(map, generation->pages);
@@ -193,15 +189,15 @@ static int recover_header(const struct wal_bytes *log, struct wal_generation *ge
 
         if (log->read(log->context, header, sizeof header, 0, err) < 0)
                 return -1;
-        magic = format_be32(header);
-        generation->page_size = format_be32(header + 8);
-        if ((magic & 0xfffffffeu) != LOG_MAGIC || format_be32(header + 4) != LOG_VERSION ||
+        magic = get_be32(header);
+        generation->page_size = get_be32(header + 8);
+        if ((magic & 0xfffffffeu) != LOG_MAGIC || get_be32(header + 4) != LOG_VERSION ||
             !format_is_page_size(generation->page_size))
                 return WAL_EMPTY;
         *ret_big_endian = magic & 1;
         sum[0] = sum[1] = 0;
         checksum(*ret_big_endian, header, 24, sum);
-        if (sum[0] != format_be32(header + 24) || sum[1] != format_be32(header + 28))
+        if (sum[0] != get_be32(header + 24) || sum[1] != get_be32(header + 28))
                 return WAL_EMPTY;
         memcpy(generation->salt, header + 16, WAL_SALT_SIZE);
         return WAL_OK;
@@ -230,16 +226,16 @@ int wal_recover(const struct wal_bytes *log, uint64_t size, struct wal_generatio
                 if (log->read(log->context, frame_bytes, WAL_FRAME_HEADER_SIZE + generation.page_size,
                               wal_frame_offset(generation.page_size, frame), err) < 0)
                         return -1;
-                page = format_be32(frame_bytes);
+                page = get_be32(frame_bytes);
                 checksum(big_endian, frame_bytes, 8, sum);
                 checksum(big_endian, frame_bytes + WAL_FRAME_HEADER_SIZE, generation.page_size, sum);
                 if (page == 0 || memcmp(frame_bytes + 8, generation.salt, WAL_SALT_SIZE) != 0 ||
-                    sum[0] != format_be32(frame_bytes + 16) || sum[1] != format_be32(frame_bytes + 20))
+                    sum[0] != get_be32(frame_bytes + 16) || sum[1] != get_be32(frame_bytes + 20))
                         break;
                 if (map_add(map, page, frame, err) < 0)
                         return -1;
-                if (format_be32(frame_bytes + 4) != 0) {
-                        generation.pages = format_be32(frame_bytes + 4);
+                if (get_be32(frame_bytes + 4) != 0) {
+                        generation.pages = get_be32(frame_bytes + 4);
                         generation.frames = frame;
                         committed = map->count;
                 }

@@ -9,7 +9,6 @@
 
 #include <zstd.h>
 
-#include "codecs/base/bytes.h"
 #include "codecs/codecs.h"
 #include "codecs/drives/disk.h"
 #include "codecs/base/pool.h"

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "codecs/base/bytes.h"
 #include "codecs/codecs.h"
+#include "core/base/bytes.h"
 #include "core/base/fd_io.h"
 
 /* An image that says it has `pages` pages of 1024 bytes. */

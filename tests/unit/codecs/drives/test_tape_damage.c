@@ -13,7 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "codecs/base/bytes.h"
 #include "codecs/stream/record.h"
 #include "codecs/drives/tape.h"
 #include "codecs/stream/stream.h"

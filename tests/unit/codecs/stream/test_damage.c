@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codecs/base/bytes.h"
 #include "codecs/stream/frame.h"
 #include "codecs/stream/seektable.h"
+#include "core/base/bytes.h"
 
 enum { FRAMES_TESTED = 4, PIECE = 37 };
 

@@ -6,9 +6,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "codecs/base/bytes.h"
 #include "codecs/base/hash.h"
 #include "codecs/stream/record.h"
+#include "core/base/bytes.h"
 #include "core/base/fd_io.h"
 
 struct probed {

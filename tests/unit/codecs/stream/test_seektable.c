@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codecs/base/bytes.h"
 #include "codecs/stream/frame.h"
 #include "codecs/base/hash.h"
 #include "codecs/codecs.h"
 #include "codecs/stream/record.h"
 #include "codecs/stream/seektable.h"
+#include "core/base/bytes.h"
 
 /* ---- the writer's list against a plain one ---- */
 

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codecs/base/bytes.h"
 #include "codecs/stream/frame.h"
+#include "core/base/bytes.h"
 
 static const size_t sizes[] = {
         0,

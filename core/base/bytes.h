@@ -1,8 +1,8 @@
 /*
  * bytes.h - numbers of either byte order at any address
  */
-#ifndef VDIPIPE_CODECS_BASE_BYTES_H
-#define VDIPIPE_CODECS_BASE_BYTES_H
+#ifndef VDIPIPE_CORE_BASE_BYTES_H
+#define VDIPIPE_CORE_BASE_BYTES_H
 
 #include <endian.h>
 #include <stddef.h>
