@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "codecs/base/label.h"
+#include "core/base/fd_io.h"
 
 /* From here on a request goes past the buffer. */
 enum { INTAKE_DIRECT = 32 << 10 };
@@ -116,16 +117,5 @@ ssize_t intake_some(struct intake *intake, void *buffer, size_t size, struct err
 
 ssize_t intake_full(struct intake *intake, void *buffer, size_t size, struct error *err)
 {
-        size_t done = 0;
-
-        while (done < size) {
-                ssize_t n = intake_some(intake, (char *)buffer + done, size - done, err);
-
-                if (n < 0)
-                        return -1;
-                if (n == 0)
-                        break;
-                done += (size_t)n;
-        }
-        return (ssize_t)done;
+        return READ_FULL(size, done, intake_some(intake, (char *)buffer + done, size - done, err));
 }

@@ -18,6 +18,8 @@ void *source_make(size_t size, const struct source_ops *ops, struct source *next
         return source;
 }
 
+#include "core/base/fd_io.h"
+
 ssize_t source_read(struct source *source, void *buffer, size_t size, struct error *err)
 {
         return source->ops->read(source, buffer, size, err);
@@ -25,18 +27,7 @@ ssize_t source_read(struct source *source, void *buffer, size_t size, struct err
 
 ssize_t source_read_full(struct source *source, void *buffer, size_t size, struct error *err)
 {
-        size_t done = 0;
-
-        while (done < size) {
-                ssize_t n = source_read(source, (char *)buffer + done, size - done, err);
-
-                if (n < 0)
-                        return -1;
-                if (n == 0)
-                        break;
-                done += (size_t)n;
-        }
-        return (ssize_t)done;
+        return READ_FULL(size, done, source_read(source, (char *)buffer + done, size - done, err));
 }
 
 bool source_ready(struct source *source)

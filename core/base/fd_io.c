@@ -44,34 +44,22 @@ ssize_t fd_read_some(int fd, void *buffer, size_t size, const atomic_bool *cance
 
 ssize_t fd_read_full(int fd, void *buffer, size_t size, const atomic_bool *cancel)
 {
-        size_t done = 0;
+        return READ_FULL(size, done, fd_read_some(fd, (char *)buffer + done, size - done, cancel));
+}
 
-        while (done < size) {
-                ssize_t n = fd_read_some(fd, (char *)buffer + done, size - done, cancel);
-                if (n < 0)
-                        return -1;
-                if (n == 0)
-                        break;
-                done += (size_t)n;
-        }
-        return (ssize_t)done;
+static ssize_t pread_some(int fd, void *buffer, size_t size, off_t offset)
+{
+        ssize_t n;
+
+        do
+                n = pread(fd, buffer, size, offset);
+        while (n < 0 && errno == EINTR);
+        return n;
 }
 
 ssize_t fd_pread_full(int fd, void *buffer, size_t size, off_t offset)
 {
-        size_t done = 0;
-
-        while (done < size) {
-                ssize_t n = pread(fd, (char *)buffer + done, size - done, offset + (off_t)done);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -1;
-                if (n == 0)
-                        break;
-                done += (size_t)n;
-        }
-        return (ssize_t)done;
+        return READ_FULL(size, done, pread_some(fd, (char *)buffer + done, size - done, offset + (off_t)done));
 }
 
 int fd_pwrite_full(int fd, const void *buffer, size_t size, off_t offset)

@@ -15,6 +15,20 @@
 
 #include "core/base/error.h"
 
+/* Reads until `size` bytes are there or the input ends. `some` is an expression that reads at most `size - done` bytes
+ * behind the first `done`, and yields how many it read, 0 at the end or -1. Yields the bytes in all, or -1. */
+#define READ_FULL(size, done, some)                    \
+        ({                                             \
+                size_t done = 0;                       \
+                ssize_t step_ = 1;                     \
+                while (done < (size) && step_ > 0) {   \
+                        step_ = (some);                \
+                        if (step_ > 0)                 \
+                                done += (size_t)step_; \
+                }                                      \
+                step_ < 0 ? -1 : (ssize_t)done;        \
+        })
+
 /* Reads until `size` bytes are there or the input ends. Returns the number of bytes (short only at the end), or -1 with
  * errno set. `cancel`, if not NULL, is looked at whenever the call is interrupted by a signal: once true, errno is
  * ECANCELED. That is how a thread blocked on a pipe is got out: set the flag, then send it a signal. */

@@ -7,14 +7,14 @@
 
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
-#include "core/sqlite/format.h"
+#include "core/base/sqlite_header.h"
 
 enum { PROGRESS_STEPS = 100000 }; /* of SQLite's machine between two looks at an abort */
 
 static int check_shape(int fd, const char *shown, bool *ret_empty, struct error *err)
 {
-        uint8_t bytes[FORMAT_HEADER_SIZE] = { 0 };
-        struct format_header header;
+        uint8_t bytes[SQLITE_HEADER_SIZE] = { 0 };
+        struct sqlite_header header;
         struct stat st;
 
         if (fstat(fd, &st) < 0 || fd_pread_full(fd, bytes, sizeof bytes, 0) < 0)
@@ -22,7 +22,7 @@ static int check_shape(int fd, const char *shown, bool *ret_empty, struct error 
         *ret_empty = st.st_size == 0;
         if (st.st_size == 0)
                 return 0;
-        if (!format_parse_header(bytes, &header))
+        if (!sqlite_header_parse(bytes, &header))
                 return error_raise(err, ERR_DAMAGED, "what was to be restored to '%s' is not a SQLite database", shown);
         if ((uint64_t)st.st_size % header.page_size != 0)
                 return error_raise(err, ERR_DAMAGED, "the restored database '%s' ends within a page", shown);

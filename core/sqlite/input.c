@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/base/sqlite_header.h"
 #include "core/sqlite/sqlite.h"
 #include "core/sqlite/format.h"
 
@@ -32,9 +33,9 @@ uint64_t sqlite_input_size(const struct sqlite_input *input)
 static int learn_header(struct sqlite_input *input, const struct VDS_Command *command, struct error *err)
 {
         struct server_side *side = input->side;
-        struct format_header header;
+        struct sqlite_header header;
 
-        if (command->bytesTransferred < FORMAT_HEADER_SIZE || !format_parse_header(command->buffer, &header))
+        if (command->bytesTransferred < SQLITE_HEADER_SIZE || !sqlite_header_parse(command->buffer, &header))
                 return error_raise(err, ERR_DAMAGED, "what was to be restored to '%s' is not a SQLite database",
                                    input->shown);
         input->page_size = header.page_size;

@@ -2,19 +2,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/bytes.h"
 #include "core/base/cleanup.h"
+#include "core/base/sqlite_header.h"
 #include "core/sqlite/sqlite.h"
-#include "core/sqlite/format.h"
 
 enum {
         SETS_MAX = 4096, /* that HEADERONLY lists */
         CELLS_MAX = 64,
         DEVICE_TYPE_VIRTUAL = 7,
         BACKUP_TYPE_DATABASE = 1,
-        /* Places in the header of a database. */
-        HEADER_ENCODING = 56,
-        HEADER_LIBRARY = 96,
 };
 
 /* What the first bytes of a backup set say. */
@@ -265,7 +261,7 @@ struct listing {
 /* What the first read of a set brought. 1: a set, 0: nothing was there, negative: failed. */
 static int look(struct channel *channel, const struct VDS_Command *command, struct found_set *set, struct error *err)
 {
-        struct format_header header;
+        struct sqlite_header header;
 
         if (command->completionCode != ERROR_SUCCESS && !sqlite_is_end(command->completionCode))
                 return channel_raise(channel, command, err);
@@ -273,16 +269,16 @@ static int look(struct channel *channel, const struct VDS_Command *command, stru
                 set->empty = true;
                 return command->completionCode == ERROR_FILEMARK_DETECTED || !sqlite_is_tape(channel->side);
         }
-        if (command->bytesTransferred < FORMAT_HEADER_SIZE || command->bytesTransferred > command->size ||
-            !format_parse_header(command->buffer, &header)) {
+        if (command->bytesTransferred < SQLITE_HEADER_SIZE || command->bytesTransferred > command->size ||
+            !sqlite_header_parse(command->buffer, &header)) {
                 side_explain(channel->side, MESSAGE_DAMAGED_SET, channel_name(channel));
                 return error_raise(err, ERR_DAMAGED, "what is on the device '%s' is not a SQLite database",
                                    channel_name(channel));
         }
         set->page_size = header.page_size;
         set->size = (uint64_t)header.pages * header.page_size;
-        set->encoding = get_be32(command->buffer + HEADER_ENCODING);
-        set->library = get_be32(command->buffer + HEADER_LIBRARY);
+        set->encoding = header.encoding;
+        set->library = header.library;
         return 1;
 }
 

@@ -12,6 +12,7 @@
 
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
+#include "core/base/sqlite_header.h"
 #include "core/sqlite/check.h"
 #include "core/sqlite/format.h"
 #include "core/sqlite/wal.h"
@@ -214,11 +215,11 @@ static int open_locked(struct sqlite_source *source, struct error *err)
 /* ---- opening an immutable file ---- */
 
 /* Page size and page count from the first page, by SQLite's rules. */
-static int parse_header(struct sqlite_source *source, const uint8_t bytes[FORMAT_HEADER_SIZE], struct error *err)
+static int parse_header(struct sqlite_source *source, const uint8_t bytes[SQLITE_HEADER_SIZE], struct error *err)
 {
-        struct format_header header;
+        struct sqlite_header header;
 
-        if (!format_parse_header(bytes, &header))
+        if (!sqlite_header_parse(bytes, &header))
                 return db_raise(err, NULL, SQLITE_NOTADB, source->path);
         source->page_size = header.page_size;
         source->pages = (uint32_t)(((uint64_t)source->st.st_size + header.page_size - 1) / header.page_size);
@@ -284,7 +285,7 @@ static int open_immutable_log(struct sqlite_source *source, struct error *err)
 
 static int open_immutable(struct sqlite_source *source, struct error *err)
 {
-        uint8_t header[FORMAT_HEADER_SIZE];
+        uint8_t header[SQLITE_HEADER_SIZE];
 
         source->file_fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (source->file_fd < 0 || fstat(source->file_fd, &source->st) < 0)

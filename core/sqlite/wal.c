@@ -7,7 +7,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/cleanup.h"
-#include "core/sqlite/format.h"
+#include "core/base/sqlite_header.h"
 
 enum {
         INDEX_HEADER_SIZE = 48, /* twice at the start of the wal-index; the checkpoint record follows */
@@ -192,7 +192,7 @@ static int recover_header(const struct wal_bytes *log, struct wal_generation *ge
         magic = get_be32(header);
         generation->page_size = get_be32(header + 8);
         if ((magic & 0xfffffffeu) != LOG_MAGIC || get_be32(header + 4) != LOG_VERSION ||
-            !format_is_page_size(generation->page_size))
+            !sqlite_is_page_size(generation->page_size))
                 return WAL_EMPTY;
         *ret_big_endian = magic & 1;
         sum[0] = sum[1] = 0;
@@ -207,7 +207,7 @@ int wal_recover(const struct wal_bytes *log, uint64_t size, struct wal_generatio
                 struct error *err)
 {
         struct wal_generation generation = { 0 };
-        CLEANUP(freep) uint8_t *frame_bytes = malloc(WAL_FRAME_HEADER_SIZE + FORMAT_PAGE_SIZE_MAX);
+        CLEANUP(freep) uint8_t *frame_bytes = malloc(WAL_FRAME_HEADER_SIZE + SQLITE_PAGE_SIZE_MAX);
         size_t committed = 0;
         bool big_endian = false;
         uint32_t sum[2];
