@@ -146,6 +146,16 @@ bool fd_has_name(int dir_fd, const char *name, int fd)
                by_name.st_dev == by_fd.st_dev && by_name.st_ino == by_fd.st_ino;
 }
 
+DIR *fd_list(int dir_fd)
+{
+        CLEANUP(fd_closep) int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+        if (dir)
+                (void)take_fd(&fd);
+        return dir;
+}
+
 int fd_read_file(int dir_fd, const char *path, size_t limit, char **ret_text, size_t *ret_size)
 {
         CLEANUP(fd_closep) int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);

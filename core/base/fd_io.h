@@ -6,6 +6,7 @@
 #ifndef VDIPIPE_CORE_BASE_FD_IO_H
 #define VDIPIPE_CORE_BASE_FD_IO_H
 
+#include <dirent.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,6 +57,9 @@ int fd_rename_noreplace(int old_dir, const char *old_name, int new_dir, const ch
 /* Whether `name` in the folder stands for the file that `fd` is open on; a link is not followed. After locking a file
  * this tells whether somebody removed or replaced it before the lock was held. */
 bool fd_has_name(int dir_fd, const char *name, int fd);
+
+/* A folder that is open, to be listed from its beginning; dir_closep() closes it. NULL with errno set. */
+DIR *fd_list(int dir_fd);
 
 /* Reads a whole small file into a NUL-terminated allocation; refuses more than `limit` bytes (errno EFBIG). */
 int fd_read_file(int dir_fd, const char *path, size_t limit, char **ret_text, size_t *ret_size);

@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -17,6 +16,7 @@
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 #include "core/base/fault.h"
+#include "core/base/staged.h"
 #include "core/shm/fork_guard.h"
 #include "core/shm/peer.h"
 
@@ -124,17 +124,15 @@ static void remove_files(int folder_fd, const char *stem)
 }
 
 /* Removes a listener's files if it is dead: then its lock file is free. Those of other users are not ours to open. */
-static void bury(int folder_fd, const char *stem)
+static void bury_listener(int folder_fd, const char *stem, void *context)
 {
         CLEANUP(fd_closep) int lock_fd = -1;
         char name[FILE_NAME_SIZE];
-        struct stat st;
 
+        (void)context;
         file_name(stem, ".lock", name);
-        lock_fd = openat(folder_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-        if (lock_fd < 0 || fstat(lock_fd, &st) < 0 || st.st_uid != geteuid() || !S_ISREG(st.st_mode))
-                return;
-        if (flock(lock_fd, LOCK_EX | LOCK_NB) == 0 && fd_has_name(folder_fd, name, lock_fd))
+        lock_fd = staged_claim(folder_fd, name, /* own_only= */ true);
+        if (lock_fd >= 0)
                 remove_files(folder_fd, stem);
 }
 
@@ -142,19 +140,11 @@ static void bury(int folder_fd, const char *stem)
 static void each_stem(int folder_fd, const char *suffix, void (*each)(int folder_fd, const char *stem, void *context),
                       void *context)
 {
-        CLEANUP(dir_closep) DIR *dir = NULL;
-        int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        CLEANUP(dir_closep) DIR *dir = fd_list(folder_fd);
         const struct dirent *entry;
         int seen = 0;
 
-        if (fd < 0)
-                return;
-        dir = fdopendir(fd);
-        if (!dir) {
-                close(fd);
-                return;
-        }
-        while ((entry = readdir(dir)) && seen++ < LOOK_MAX) {
+        while (dir && (entry = readdir(dir)) && seen++ < LOOK_MAX) {
                 char stem[RENDEZVOUS_STEM];
 
                 if (strlen(entry->d_name) != RENDEZVOUS_STEM - 1 + strlen(suffix) ||
@@ -163,18 +153,6 @@ static void each_stem(int folder_fd, const char *suffix, void (*each)(int folder
                 snprintf(stem, sizeof stem, "%.*s", RENDEZVOUS_STEM - 1, entry->d_name);
                 each(folder_fd, stem, context);
         }
-}
-
-static void bury_each(int folder_fd, const char *stem, void *context)
-{
-        (void)context;
-        bury(folder_fd, stem);
-}
-
-/* Removes what listeners left that were killed. */
-static void sweep(int folder_fd)
-{
-        each_stem(folder_fd, ".lock", bury_each, NULL);
 }
 
 /* Is the lock file, which we hold, one of ours? Its owner could remove another's at any time and give the name away, so
@@ -213,13 +191,10 @@ static int try_lock(int folder_fd, const char *name, int *ret_fd, struct error *
 
         if (fd < 0)
                 return raise_no_lock(folder_fd, name, errno, err);
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-                if (errno == EWOULDBLOCK || errno == EINTR)
-                        return 0;
+        own = staged_lock(folder_fd, name, fd);
+        if (own < 0)
                 return error_raise_errno(err, errno, "lock '%s'", name);
-        }
-        /* Its last owner may have removed the file between our open and our lock. */
-        if (!fd_has_name(folder_fd, name, fd))
+        if (own == 0)
                 return 0;
         own = keep_own_lock(folder_fd, name, fd, err);
         if (own > 0)
@@ -316,7 +291,7 @@ enum rendezvous_result rendezvous_listen(const char *folder, const char *group, 
         fork_guard_add(rendezvous.folder_fd);
         if (group && check_group(rendezvous.folder_fd, group, err) < 0)
                 return RENDEZVOUS_FAILED;
-        sweep(rendezvous.folder_fd);
+        each_stem(rendezvous.folder_fd, ".lock", bury_listener, NULL);
         result = lock_name(&rendezvous, err);
         if (result != RENDEZVOUS_OK)
                 return result;
@@ -413,9 +388,9 @@ void rendezvous_connect_all(const char *folder, enum folder_reach reach, int wai
         folder_visit(folder, reach, connect_folder, &round, /* err= */ NULL);
 }
 
-static int bury_in(int folder_fd, void *context)
+static int bury_in_folder(int folder_fd, void *context)
 {
-        bury(folder_fd, context);
+        bury_listener(folder_fd, context, NULL);
         return 0;
 }
 
@@ -424,5 +399,5 @@ void rendezvous_bury(const char *folder, const char *name)
         char stem[RENDEZVOUS_STEM];
 
         rendezvous_stem(name, stem);
-        folder_visit(folder, FOLDER_REACH_OWN, bury_in, stem, /* err= */ NULL);
+        folder_visit(folder, FOLDER_REACH_OWN, bury_in_folder, stem, /* err= */ NULL);
 }

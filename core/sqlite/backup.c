@@ -8,7 +8,7 @@
 #include "core/servers/report.h"
 #include "core/sqlite/sqlite.h"
 #include "core/sqlite/image.h"
-#include "core/sqlite/stage.h"
+#include "core/sqlite/target.h"
 
 struct backup {
         const struct server_job *job;
@@ -269,7 +269,7 @@ int sqlite_backup(struct server_side *side, char note[ERROR_MESSAGE_MAX], struct
         struct backup backup = { .job = job };
 
         /* A restore that died may have taken the database away. */
-        stage_sweep(job->database);
+        target_sweep(job->database);
         if (fault("backup.open", job, err) < 0 || image_open(&options, &image, err) < 0 ||
             fault("backup.locked", job, err) < 0)
                 return -1;

@@ -15,7 +15,7 @@
 
 enum { COPY_PAGES = 256 }; /* between two looks at an abort */
 
-static int fault(const char *point, const struct target *target, struct error *err)
+static int replace_fault(const char *point, const struct target *target, struct error *err)
 {
         int sys_errno = fault_point(point);
 
@@ -28,6 +28,7 @@ static int move_in(const struct replacement *replacement, struct error *err)
 {
         struct target *target = replacement->target;
         char path[PATH_MAX];
+        int result;
 
         if (target_look(target, err) < 0)
                 return -1;
@@ -36,16 +37,15 @@ static int move_in(const struct replacement *replacement, struct error *err)
                                    target->path);
         if (db_is_cancelled(replacement->patience))
                 return db_raise(err, NULL, SQLITE_INTERRUPT, target->path);
-        if (fd_rename_noreplace(target->folder_fd, replacement->stage->name, target->folder_fd, target->name) < 0)
-                return error_raise_errno(err, errno, "cannot give the restored database its name '%s'", target->path);
-        if (fault("restore.renamed", target, err) < 0 || fsync(target->folder_fd) < 0) {
-                /* Back, so that the caller finds its file and the target is as it was. */
-                fd_rename_noreplace(target->folder_fd, target->name, target->folder_fd, replacement->stage->name);
-                return error_is_set(err)
-                               ? -1
-                               : error_raise_errno(err, errno, "cannot write the folder '%s'", target->folder);
-        }
-        return 0;
+        if (staged_publish(replacement->staged, target->name, STAGED_NEW) < 0)
+                return target_raise_staged(target, err);
+        result = replace_fault("restore.renamed", target, err);
+        if (result == 0 && staged_sync_folder(target->folder_fd) < 0)
+                result = error_raise_errno(err, errno, "cannot write the folder '%s'", target->folder);
+        /* Back, so that the caller finds its file and the target is as it was. */
+        if (result < 0)
+                staged_take_back(replacement->staged);
+        return result;
 }
 
 int replace_new(const struct replacement *replacement, struct error *err)
@@ -181,6 +181,7 @@ int replace_in_place(const struct replacement *replacement, struct error *err)
 {
         CLEANUP(db_closep) sqlite3 *from = NULL;
         CLEANUP(db_closep) sqlite3 *to = NULL;
+        CLEANUP(freep) char *path = NULL;
         sqlite3_int64 from_size = 0;
         sqlite3_int64 to_size = 0;
         char mode[16] = "";
@@ -188,7 +189,8 @@ int replace_in_place(const struct replacement *replacement, struct error *err)
         int result;
 
         if (open_target(replacement, &to, err) < 0 ||
-            db_open(replacement->stage->path, DB_IMMUTABLE, /* patience= */ NULL, &from, err) < 0)
+            target_staged_path(replacement->target, replacement->staged, &path, err) < 0 ||
+            db_open(path, DB_IMMUTABLE, /* patience= */ NULL, &from, err) < 0)
                 return -1;
         result = db_number(to, "PRAGMA page_size", &to_size);
         if (result == SQLITE_OK)
@@ -197,7 +199,7 @@ int replace_in_place(const struct replacement *replacement, struct error *err)
                 return raise_in_place(to, result, replacement->target, err);
         result = db_number(from, "PRAGMA page_size", &from_size);
         if (result != SQLITE_OK)
-                return db_raise(err, from, result, replacement->stage->path);
+                return db_raise(err, from, result, path);
         if (strcmp(mode, "wal") == 0 && from_size != to_size) {
                 if (leave_wal(to, replacement, err) < 0)
                         return -1;
@@ -215,9 +217,9 @@ int replace_in_place(const struct replacement *replacement, struct error *err)
 /* ---- aside ---- */
 
 /* Notes the old database's coming name where a sweep will find it. */
-static int mark(const struct target *target, const char *aside, struct stage *marker, struct error *err)
+static int mark(const struct target *target, const char *aside, struct staged *marker, struct error *err)
 {
-        if (stage_create(target, "aside", marker, err) < 0)
+        if (target_stage(target, "aside", marker, err) < 0)
                 return -1;
         if (fd_pwrite_full(marker->fd, aside, strlen(aside), 0) < 0 || fsync(marker->fd) < 0 ||
             fsync(target->folder_fd) < 0)
@@ -281,15 +283,15 @@ static int move_aside(const struct target *target, const char *aside, unsigned *
         if (!linked && errno != EPERM && errno != EOPNOTSUPP && errno != EMLINK && errno != ENOSYS && errno != EINVAL)
                 return error_raise_errno(err, errno, "cannot rename '%s' to '%s'", target->path, aside);
         if (!linked) {
-                stage_put_back(target, aside, *made);
+                target_put_back(target, aside, *made);
                 *made = 0;
         }
-        if (fault("aside.linked", target, err) < 0)
+        if (replace_fault("aside.linked", target, err) < 0)
                 return -1;
         if ((linked ? each_file(target, aside, unlink_file, &unlinked) : each_file(target, aside, rename_file, made)) <
             0)
                 return error_raise_errno(err, errno, "cannot rename '%s' to '%s'", target->path, aside);
-        return fault("aside.unlinked", target, err);
+        return replace_fault("aside.unlinked", target, err);
 }
 
 static bool is_free(const struct target *target, const char *name)
@@ -341,14 +343,14 @@ static int exchange(const struct replacement *replacement, const char *aside, st
         if (result == 0)
                 result = move_in(replacement, err);
         if (result < 0 && made)
-                stage_put_back(target, aside, made);
+                target_put_back(target, aside, made);
         return result;
 }
 
 static int replace_aside_locked(const struct replacement *replacement, struct error *err)
 {
         struct target *target = replacement->target;
-        struct stage marker = STAGE_INIT;
+        struct staged marker = STAGED_INIT;
         char aside[NAME_MAX + 1];
         char path[PATH_MAX];
         int result = -1;
@@ -361,7 +363,7 @@ static int replace_aside_locked(const struct replacement *replacement, struct er
                 return -1;
         if (mark(target, aside, &marker, err) == 0)
                 result = exchange(replacement, aside, err);
-        stage_remove(target, &marker);
+        staged_deinit(&marker);
         if (result == 0)
                 snprintf(replacement->note, ERROR_MESSAGE_MAX, "the database that was there is now '%.700s/%s'",
                          target->folder, aside);

@@ -8,12 +8,12 @@
 
 #include "core/base/error.h"
 #include "core/sqlite/db.h"
-#include "core/sqlite/stage.h"
+#include "core/sqlite/target.h"
 
 /* Everything a way needs. `note` receives one line for the user. */
 struct replacement {
         struct target *target;
-        struct stage *stage;
+        struct staged *staged;
         struct db_patience *patience;
         char *note; /* ERROR_MESSAGE_MAX bytes */
 };

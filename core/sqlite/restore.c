@@ -13,17 +13,17 @@
 #include "core/sqlite/check.h"
 #include "core/sqlite/input.h"
 #include "core/sqlite/replace.h"
-#include "core/sqlite/stage.h"
+#include "core/sqlite/target.h"
 
 struct restore {
         const struct server_job *job;
         struct target target;
-        struct stage stage;
+        struct staged staged;
         struct server_side *side;
         struct sqlite_input input;
 };
 
-static int fault(const char *point, const struct server_job *job, struct error *err)
+static int restore_fault(const char *point, const struct server_job *job, struct error *err)
 {
         int sys_errno = fault_point(point);
 
@@ -34,14 +34,13 @@ static int fault(const char *point, const struct server_job *job, struct error *
 
 static void restore_deinit(struct restore *restore)
 {
-        if (restore->target.folder_fd >= 0)
-                stage_remove(&restore->target, &restore->stage);
+        staged_deinit(&restore->staged);
         target_deinit(&restore->target);
 }
 
 /* Refuses what could not be put into place at the end.
  * Nothing has been read yet, so nothing is lost but the attempt. */
-static int check_target(struct restore *restore, struct error *err)
+static int restore_check_target(struct restore *restore, struct error *err)
 {
         struct target *target = &restore->target;
         const struct replacement replacement = { .target = target };
@@ -89,29 +88,39 @@ int sqlite_configure_read(struct server_side *side, struct error *err)
 
 /* ---- the data ---- */
 
-static int store(void *restore_at, uint64_t offset, const void *data, size_t size, struct error *err)
+static int restore_store(void *restore_at, uint64_t offset, const void *data, size_t size, struct error *err)
 {
         const struct restore *restore = restore_at;
 
-        if (fd_pwrite_full(restore->stage.fd, data, size, (off_t)offset) < 0)
+        if (fd_pwrite_full(restore->staged.fd, data, size, (off_t)offset) < 0)
                 return error_raise_errno(err, errno, "cannot write the restored database in the folder '%s'",
                                          restore->target.folder);
         return 0;
 }
 
-static int transfer(struct restore *restore, struct error *err)
+static int restore_transfer(struct restore *restore, struct error *err)
 {
         sqlite_input_init(&restore->input, restore->side);
-        restore->input.store = store;
+        restore->input.store = restore_store;
         restore->input.context = restore;
         return sqlite_input_run(&restore->input, err);
 }
 
 /* ---- after the data ---- */
 
+static int restore_check(const struct restore *restore, enum server_check check, const struct db_patience *patience,
+                         const char *shown, struct error *err)
+{
+        CLEANUP(freep) char *path = NULL;
+
+        if (target_staged_path(&restore->target, &restore->staged, &path, err) < 0)
+                return -1;
+        return check_database(path, restore->staged.fd, check, patience, shown, err);
+}
+
 /* As recorded, as far as permitted: only root may give a file away. Else as the old database was, or as files are made
  * here. */
-static void dress(const struct restore *restore)
+static void restore_dress(const struct restore *restore)
 {
         const struct server_job *job = restore->job;
         const struct stat *old = restore->target.exists[0] ? &restore->target.st : NULL;
@@ -121,29 +130,30 @@ static void dress(const struct restore *restore)
         mode_t mode = job->has_owner ? job->mode : old ? old->st_mode : 0644 & ~mask;
 
         umask(mask);
-        stage_dress(&restore->stage, uid, gid, mode);
+        staged_dress(&restore->staged, uid, gid, mode);
 }
 
-static int settle(struct restore *restore, struct server_side *side, struct db_patience *patience, struct error *err)
+static int restore_finish(struct restore *restore, struct server_side *side, struct db_patience *patience,
+                          struct error *err)
 {
         const struct server_job *job = restore->job;
 
-        if (fault("restore.data.written", job, err) < 0)
+        if (restore_fault("restore.data.written", job, err) < 0)
                 return -1;
-        dress(restore);
-        if (fsync(restore->stage.fd) < 0)
+        restore_dress(restore);
+        if (fsync(restore->staged.fd) < 0)
                 return error_raise_errno(err, errno, "cannot write the restored database in the folder '%s'",
                                          restore->target.folder);
-        if (fault("restore.synced", job, err) < 0 ||
-            check_database(restore->stage.path, restore->stage.fd, job->check, patience, job->database, err) < 0)
+        if (restore_fault("restore.synced", job, err) < 0 ||
+            restore_check(restore, job->check, patience, job->database, err) < 0)
                 return -1;
         if (side_is_aborted(side))
                 return side_raise(side, VD_E_ABORT, "finish", err);
-        return fault("restore.checked", job, err);
+        return restore_fault("restore.checked", job, err);
 }
 
 /* The way into place. A target that appeared since the first look is refused as it would have been then. */
-static int put_into_place(struct restore *restore, const struct replacement *replacement, struct error *err)
+static int restore_put_into_place(struct restore *restore, const struct replacement *replacement, struct error *err)
 {
         static int (*const ways[])(const struct replacement *replacement, struct error *err) = {
                 [SERVER_REPLACE_NO] = replace_new,
@@ -152,7 +162,7 @@ static int put_into_place(struct restore *restore, const struct replacement *rep
         };
         char path[PATH_MAX];
 
-        if (check_target(restore, err) < 0)
+        if (restore_check_target(restore, err) < 0)
                 return -1;
         return (target_first(&restore->target, path) ? ways[restore->job->replace] : replace_new)(replacement, err);
 }
@@ -160,26 +170,27 @@ static int put_into_place(struct restore *restore, const struct replacement *rep
 int sqlite_restore(struct server_side *side, char note[ERROR_MESSAGE_MAX], struct error *err)
 {
         CLEANUP(restore_deinit)
-        struct restore restore = { .job = side->job, .target = TARGET_INIT, .stage = STAGE_INIT, .side = side };
+        struct restore restore = { .job = side->job, .target = TARGET_INIT, .staged = STAGED_INIT, .side = side };
         struct db_patience patience = { .cancelled = side_is_aborted, .context = side };
         const struct replacement replacement = {
-                .target = &restore.target, .stage = &restore.stage, .patience = &patience, .note = note
+                .target = &restore.target, .staged = &restore.staged, .patience = &patience, .note = note
         };
 
-        stage_sweep(side->job->database);
+        target_sweep(side->job->database);
         if (sqlite_check_file(side, err) < 0 || target_open(&restore.target, side->job->database, err) < 0 ||
-            check_target(&restore, err) < 0 || stage_create(&restore.target, "restore", &restore.stage, err) < 0 ||
-            fault("restore.temp.created", side->job, err) < 0 || sqlite_configure_read(side, err) < 0 ||
-            transfer(&restore, err) < 0 || settle(&restore, side, &patience, err) < 0)
+            restore_check_target(&restore, err) < 0 ||
+            target_stage(&restore.target, "restore", &restore.staged, err) < 0 ||
+            restore_fault("restore.temp.created", side->job, err) < 0 || sqlite_configure_read(side, err) < 0 ||
+            restore_transfer(&restore, err) < 0 || restore_finish(&restore, side, &patience, err) < 0)
                 return -1;
         patience.deadline = deadline_after_ms(side->job->busy_timeout_ms);
-        return put_into_place(&restore, &replacement, err);
+        return restore_put_into_place(&restore, &replacement, err);
 }
 
 /* ---- the same without a database ---- */
 
 /* What the header says, against what came. */
-static int check_length(const struct sqlite_input *input, struct error *err)
+static int verify_check_length(const struct sqlite_input *input, struct error *err)
 {
         uint64_t size = sqlite_input_size(input);
         uint64_t want = input->pages * input->page_size;
@@ -195,38 +206,37 @@ static int verify_content(struct restore *restore, struct error *err)
 {
         struct db_patience patience = { .cancelled = side_is_aborted, .context = restore->side };
 
-        if (check_database(restore->stage.path, restore->stage.fd, SERVER_CHECK_QUICK, &patience,
-                           restore->job->set_name, err) < 0)
+        if (restore_check(restore, SERVER_CHECK_QUICK, &patience, restore->job->set_name, err) < 0)
                 return -1;
         return side_is_aborted(restore->side) ? side_raise(restore->side, VD_E_ABORT, "finish", err) : 0;
 }
 
-static int open_spool(struct restore *restore, struct error *err)
+static int verify_open_spool(struct restore *restore, struct error *err)
 {
         CLEANUP(freep) char *path = NULL;
 
         if (asprintf(&path, "%s/vdipipe-verify", restore->job->spool_dir) < 0)
                 return error_no_memory(err);
-        stage_sweep(path);
+        target_sweep(path);
         if (target_open(&restore->target, path, err) < 0)
                 return -1;
-        return stage_create(&restore->target, "restore", &restore->stage, err);
+        return target_stage(&restore->target, "restore", &restore->staged, err);
 }
 
 int sqlite_verify(struct server_side *side, char note[ERROR_MESSAGE_MAX], struct error *err)
 {
         CLEANUP(restore_deinit)
-        struct restore restore = { .job = side->job, .target = TARGET_INIT, .stage = STAGE_INIT, .side = side };
+        struct restore restore = { .job = side->job, .target = TARGET_INIT, .staged = STAGED_INIT, .side = side };
         bool content = side->job->checksum;
 
         (void)note;
-        if (sqlite_check_file(side, err) < 0 || (content && open_spool(&restore, err) < 0) ||
+        if (sqlite_check_file(side, err) < 0 || (content && verify_open_spool(&restore, err) < 0) ||
             sqlite_configure_read(side, err) < 0)
                 return -1;
         sqlite_input_init(&restore.input, side);
-        restore.input.store = content ? store : NULL;
+        restore.input.store = content ? restore_store : NULL;
         restore.input.context = &restore;
-        if (sqlite_input_run(&restore.input, err) < 0 || check_length(&restore.input, err) < 0)
+        if (sqlite_input_run(&restore.input, err) < 0 || verify_check_length(&restore.input, err) < 0)
                 return -1;
         return content ? verify_content(&restore, err) : 0;
 }

@@ -1,6 +1,6 @@
 #include "core/sqlite/sqlite.h"
 
-#include "core/sqlite/stage.h"
+#include "core/sqlite/target.h"
 
 const struct server_kind sqlite_server = {
         .name = "sqlite",
@@ -12,5 +12,5 @@ const struct server_kind sqlite_server = {
                 [SERVER_FILELISTONLY] = sqlite_list,
                 [SERVER_LABELONLY] = sqlite_list,
         },
-        .sweep = stage_sweep,
+        .sweep = target_sweep,
 };

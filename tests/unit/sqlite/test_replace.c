@@ -17,11 +17,11 @@
 #include "core/base/fd_io.h"
 #include "core/sqlite/check.h"
 #include "core/sqlite/replace.h"
-#include "core/sqlite/stage.h"
+#include "core/sqlite/target.h"
 
 struct scene {
         struct target target;
-        struct stage stage;
+        struct staged staged;
         struct db_patience patience;
         char note[ERROR_MESSAGE_MAX];
         struct replacement replacement;
@@ -32,9 +32,10 @@ static void scene_set(struct scene *scene, void **state, const char *name, int r
 {
         const char *made = sandbox_path(state, "made.db");
         struct error err = ERROR_INIT;
+        char *path;
         sqlite3 *db;
 
-        *scene = (struct scene){ .target = TARGET_INIT, .stage = STAGE_INIT };
+        *scene = (struct scene){ .target = TARGET_INIT, .staged = STAGED_INIT };
         unlink(made);
         db = sandbox_open(made);
         sandbox_exec(db, "PRAGMA page_size=%d", page_size);
@@ -42,17 +43,19 @@ static void scene_set(struct scene *scene, void **state, const char *name, int r
         sqlite3_close(db);
         assert_int_equal(target_open(&scene->target, sandbox_path(state, name), &err), 0);
         assert_int_equal(target_look(&scene->target, &err), 0);
-        assert_int_equal(stage_create(&scene->target, "restore", &scene->stage, &err), 0);
-        sandbox_copy(made, scene->stage.path);
+        assert_int_equal(target_stage(&scene->target, "restore", &scene->staged, &err), 0);
+        assert_int_equal(target_staged_path(&scene->target, &scene->staged, &path, &err), 0);
+        sandbox_copy(made, path);
+        free(path);
         scene->patience.deadline = deadline_after_ms(100);
         scene->replacement = (struct replacement){
-                .target = &scene->target, .stage = &scene->stage, .patience = &scene->patience, .note = scene->note
+                .target = &scene->target, .staged = &scene->staged, .patience = &scene->patience, .note = scene->note
         };
 }
 
 static void scene_clear(struct scene *scene, void **state)
 {
-        stage_remove(&scene->target, &scene->stage);
+        staged_deinit(&scene->staged);
         target_deinit(&scene->target);
         assert_int_equal(sandbox_count(state, ".restore-"), 0);
         assert_int_equal(sandbox_count(state, ".aside-"), 0);
@@ -363,7 +366,7 @@ static void asides_at_the_same_time(void **state)
                         pthread_join(threads[i], NULL);
                 found = count_rows(sandbox_path(state, name));
                 for (int i = 0; i < 2; i++) {
-                        stage_remove(&runs[i].scene.target, &runs[i].scene.stage);
+                        staged_deinit(&runs[i].scene.staged);
                         target_deinit(&runs[i].scene.target);
                         if (runs[i].result < 0) {
                                 assert_int_equal(runs[i].err.code, ERR_BUSY);
@@ -409,16 +412,16 @@ static void only_names_that_were_given_are_taken_back(void **state)
         make_old(path, "DELETE", 10);
         assert_int_equal(link(path, sandbox_path(state, "k.db.replaced-x")), 0);
         assert_int_equal(target_open(&target, path, &err), 0);
-        stage_put_back(&target, "k.db.replaced-x", 0);
+        target_put_back(&target, "k.db.replaced-x", 0);
         assert_true(sandbox_exists(sandbox_path(state, "k.db.replaced-x")));
-        stage_put_back(&target, "k.db.replaced-x", 1u << FORMAT_DATABASE);
+        target_put_back(&target, "k.db.replaced-x", 1u << FORMAT_DATABASE);
         assert_false(sandbox_exists(sandbox_path(state, "k.db.replaced-x")));
         assert_true(sandbox_exists(path));
         target_deinit(&target);
 }
 
 /* As somebody who may not give files away: to root's group, and to a group that he is in. */
-static int dress_as_nobody(const struct stage *stage, gid_t gid, mode_t mode, mode_t wanted)
+static int dress_as_nobody(const struct staged *staged, gid_t gid, mode_t mode, mode_t wanted)
 {
         struct stat st;
         int status = 0;
@@ -427,8 +430,8 @@ static int dress_as_nobody(const struct stage *stage, gid_t gid, mode_t mode, mo
         if (pid == 0) {
                 if (setgid(65534) < 0 || setuid(65534) < 0)
                         _exit(1);
-                stage_dress(stage, 0, gid, mode);
-                _exit(fstat(stage->fd, &st) < 0 || (st.st_mode & 07777) != wanted);
+                staged_dress(staged, 0, gid, mode);
+                _exit(fstat(staged->fd, &st) < 0 || (st.st_mode & 07777) != wanted);
         }
         waitpid(pid, &status, 0);
         return status;
@@ -441,11 +444,11 @@ static void group_that_is_not_permitted_loses_its_rights(void **state)
         if (geteuid() != 0)
                 skip();
         scene_set(&scene, state, "g.db", 3, 4096);
-        assert_int_equal(fchown(scene.stage.fd, 65534, 65534), 0);
-        assert_int_equal(dress_as_nobody(&scene.stage, 4, 0660, 0600), 0);
-        assert_int_equal(dress_as_nobody(&scene.stage, 4, 06664, 0604), 0);
-        assert_int_equal(dress_as_nobody(&scene.stage, 4, 0604, 0600), 0);
-        assert_int_equal(dress_as_nobody(&scene.stage, 65534, 06660, 0660), 0);
+        assert_int_equal(fchown(scene.staged.fd, 65534, 65534), 0);
+        assert_int_equal(dress_as_nobody(&scene.staged, 4, 0660, 0600), 0);
+        assert_int_equal(dress_as_nobody(&scene.staged, 4, 06664, 0604), 0);
+        assert_int_equal(dress_as_nobody(&scene.staged, 4, 0604, 0600), 0);
+        assert_int_equal(dress_as_nobody(&scene.staged, 65534, 06660, 0660), 0);
         scene_clear(&scene, state);
 }
 
@@ -494,8 +497,9 @@ static void sweep_puts_back_what_a_dead_run_took(void **state)
 
         for (int step = 0; step < 4; step++) {
                 struct target target = TARGET_INIT;
-                struct stage marker = STAGE_INIT;
+                struct staged marker = STAGED_INIT;
                 struct error err = ERROR_INIT;
+                char *marker_path;
                 char old_wal[600];
                 char aside_path[600];
                 char aside_wal[600];
@@ -506,7 +510,8 @@ static void sweep_puts_back_what_a_dead_run_took(void **state)
                 make_old(path, "DELETE", 10);
                 close(open(old_wal, O_CREAT | O_RDWR, 0600));
                 assert_int_equal(target_open(&target, path, &err), 0);
-                assert_int_equal(stage_create(&target, "aside", &marker, &err), 0);
+                assert_int_equal(target_stage(&target, "aside", &marker, &err), 0);
+                assert_int_equal(target_staged_path(&target, &marker, &marker_path, &err), 0);
                 assert_int_equal(fd_pwrite_full(marker.fd, aside, strlen(aside), 0), 0);
                 if (step >= 1)
                         assert_int_equal(link(path, aside_path) + link(old_wal, aside_wal), 0);
@@ -514,12 +519,12 @@ static void sweep_puts_back_what_a_dead_run_took(void **state)
                         assert_int_equal(unlink(path), 0);
                 if (step >= 3)
                         assert_int_equal(unlink(old_wal), 0);
-                stage_sweep(path);
+                target_sweep(path);
                 /* The lock says that the run lives: nothing has changed. */
-                assert_int_equal(sandbox_exists(marker.path), 1);
+                assert_int_equal(sandbox_exists(marker_path), 1);
                 close(marker.fd);
-                free(marker.path);
-                stage_sweep(path);
+                free(marker_path);
+                target_sweep(path);
                 assert_int_equal(sandbox_count(state, "aside-"), 0);
                 assert_int_equal(sandbox_count(state, "replaced"), 0);
                 assert_true(sandbox_exists(old_wal));
@@ -541,7 +546,7 @@ static void sweep_takes_only_what_is_ours(void **state)
                 close(open(sandbox_path(state, kept[i]), O_CREAT | O_RDWR, 0600));
         dead = sandbox_path(state, ".x.db.restore-0a0a0a0a-0a0a-4a0a-8a0a-0a0a0a0a0a0a");
         close(open(dead, O_CREAT | O_RDWR, 0600));
-        stage_sweep(sandbox_path(state, "x.db"));
+        target_sweep(sandbox_path(state, "x.db"));
         assert_int_equal(sandbox_count(state, "restore-"), 4);
         for (int i = 0; i < 4; i++)
                 assert_true(sandbox_exists(sandbox_path(state, kept[i])));

@@ -1,21 +1,22 @@
 /*
- * stage.h - where a restored database goes, and the temporary file that it comes from
+ * target.h - where a restored database goes, and the staged file that it comes from
  *
- * A target is a folder and a name in it; the names are used through the folder's descriptor. Beside it lie, for the
- * time of a run, files that are locked with flock() for as long as their run lives:
+ * A target is a folder and a name in it; the names are used through the folder's descriptor. Beside it lie staged
+ * files (core/base/staged.h) for the time of a run:
  *   .NAME.restore-UUID  the restored database, until it is renamed or copied into place
  *   .NAME.aside-UUID    holds the name that the old database is being given, so that whoever finds this file unlocked
  *                       can put the old database back
- * A run that finds an unlocked one finishes what the dead run began: stage_sweep().
+ * A run that finds a dead one finishes what that run began: target_sweep().
  */
-#ifndef VDIPIPE_CORE_SQLITE_STAGE_H
-#define VDIPIPE_CORE_SQLITE_STAGE_H
+#ifndef VDIPIPE_CORE_SQLITE_TARGET_H
+#define VDIPIPE_CORE_SQLITE_TARGET_H
 
 #include <limits.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 
 #include "core/base/error.h"
+#include "core/base/staged.h"
 #include "core/servers/server.h"
 #include "core/sqlite/db.h"
 #include "core/sqlite/format.h"
@@ -29,19 +30,9 @@ struct target {
         struct stat st;            /* of the database, where it exists */
 };
 
-struct stage {
-        int fd; /* locked */
-        char *path;
-        char name[NAME_MAX + 1];
-};
-
 #define TARGET_INIT             \
         {                       \
                 .folder_fd = -1 \
-        }
-#define STAGE_INIT       \
-        {                \
-                .fd = -1 \
         }
 
 /* Finds the folder and the name that `path` means. */
@@ -63,21 +54,20 @@ bool target_first(const struct target *target, char path[PATH_MAX]);
 int target_lock(const struct target *target, const struct db_patience *patience, struct error *err);
 void target_unlock(const struct target *target);
 
-/* Makes, locks and opens a file of this run. `kind` is "restore" or "aside". */
-int stage_create(const struct target *target, const char *kind, struct stage *stage, struct error *err);
+/* Makes a staged file beside the target. `kind` is "restore" or "aside". */
+int target_stage(const struct target *target, const char *kind, struct staged *staged, struct error *err);
 
-/* Gives the file owner, group and mode, as far as permitted. A group it may not have loses its rights: they were not
- * meant for the one that it has instead. */
-void stage_dress(const struct stage *stage, uid_t uid, gid_t gid, mode_t mode);
+/* The staged file's path, allocated, for SQLite to open at once. */
+int target_staged_path(const struct target *target, const struct staged *staged, char **ret_path, struct error *err);
 
-/* Unlinks the file if it still has its name, and closes it. */
-void stage_remove(const struct target *target, struct stage *stage);
+/* Puts into words why the staged file could not be used or published (errno). Returns -1. */
+int target_raise_staged(const struct target *target, struct error *err);
 
 /* Gives those of the files called `aside` and its siblings that `files` names (1 << enum format_file, or'ed) their old
  * names back, where those are free and the database was not replaced. Only for names that the run itself gave. */
-void stage_put_back(const struct target *target, const char *aside, unsigned files);
+void target_put_back(const struct target *target, const char *aside, unsigned files);
 
 /* Removes what dead runs left beside the database at `path`, and puts back what they had taken away. */
-void stage_sweep(const char *path);
+void target_sweep(const char *path);
 
 #endif
