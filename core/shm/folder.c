@@ -51,7 +51,7 @@ static enum folder_result folder_path(enum folder_place place, const char *given
 }
 
 /* `owner` NULL: anybody's will do. */
-static int check(int fd, const char *path, const uid_t *owner, struct error *err)
+static int folder_check(int fd, const char *path, const uid_t *owner, struct error *err)
 {
         struct stat st;
 
@@ -91,7 +91,7 @@ enum folder_result folder_open(enum folder_place place, const char *given, int c
         if (made && place == FOLDER_SYSTEM && fchmod(fd, 01777) < 0)
                 return (enum folder_result)error_raise_errno(err, errno, "open folder '%s' to all users", path);
         /* Who connects checks whom it finds there; so a group's folder may be any member's, if it was named. */
-        if (check(fd, path, !create && place <= FOLDER_ENVIRONMENT ? NULL : &own, err) < 0)
+        if (folder_check(fd, path, !create && place <= FOLDER_ENVIRONMENT ? NULL : &own, err) < 0)
                 return FOLDER_FAILED;
         *ret_fd = take_fd(&fd);
         return FOLDER_OK;
@@ -174,7 +174,7 @@ static int visit_users(struct tour *tour, const char *parent, const char *prefix
                         continue;
                 snprintf(path, sizeof path, "%s/%s%s", parent, entry->d_name, rest);
                 fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-                if (fd >= 0 && check(fd, path, &uid, /* err= */ NULL) == 0)
+                if (fd >= 0 && folder_check(fd, path, &uid, /* err= */ NULL) == 0)
                         result = visit_folder(tour, fd);
         }
         return result;

@@ -230,7 +230,7 @@ static enum rendezvous_result lock_name(struct rendezvous *rendezvous, struct er
         }
 }
 
-static int bind_socket(struct rendezvous *rendezvous, const char *group, struct error *err)
+static int rendezvous_bind(struct rendezvous *rendezvous, const char *group, struct error *err)
 {
         mode_t mode = group ? 0660 : 0600;
         struct sockaddr_un address;
@@ -295,7 +295,7 @@ enum rendezvous_result rendezvous_listen(const char *folder, const char *group, 
         result = lock_name(&rendezvous, err);
         if (result != RENDEZVOUS_OK)
                 return result;
-        if (bind_socket(&rendezvous, group, err) < 0)
+        if (rendezvous_bind(&rendezvous, group, err) < 0)
                 return RENDEZVOUS_FAILED;
         *ret_rendezvous = rendezvous;
         rendezvous = (struct rendezvous)RENDEZVOUS_INIT;
@@ -313,7 +313,7 @@ void rendezvous_close(struct rendezvous *rendezvous)
 
 /* ---- connecting ---- */
 
-struct search {
+struct rendezvous_search {
         const char *stem;
         struct deadline deadline;
         enum rendezvous_result result;
@@ -323,7 +323,7 @@ struct search {
 
 static int search_folder(int folder_fd, void *context)
 {
-        struct search *search = context;
+        struct rendezvous_search *search = context;
         struct error local = ERROR_INIT;
         int fd = connect_in(folder_fd, search->stem, search->deadline);
 
@@ -351,7 +351,9 @@ enum rendezvous_result rendezvous_connect(const char *folder, const char *name, 
                                           struct deadline deadline, int *ret_fd, struct error *err)
 {
         char stem[RENDEZVOUS_STEM];
-        struct search search = { .stem = stem, .deadline = deadline, .result = RENDEZVOUS_NONE, .fd = -1, .err = err };
+        struct rendezvous_search search = {
+                .stem = stem, .deadline = deadline, .result = RENDEZVOUS_NONE, .fd = -1, .err = err
+        };
 
         rendezvous_stem(name, stem);
         folder_visit(folder, reach, search_folder, &search, err);
@@ -359,7 +361,7 @@ enum rendezvous_result rendezvous_connect(const char *folder, const char *name, 
         return search.result;
 }
 
-struct round {
+struct rendezvous_round {
         int wait_ms;
         void (*each)(int *fd, void *context);
         void *context;
@@ -367,7 +369,7 @@ struct round {
 
 static void connect_each(int folder_fd, const char *stem, void *context)
 {
-        const struct round *round = context;
+        const struct rendezvous_round *round = context;
         CLEANUP(fd_closep) int fd = connect_in(folder_fd, stem, deadline_after_ms(round->wait_ms));
 
         if (fd >= 0)
@@ -383,7 +385,7 @@ static int connect_folder(int folder_fd, void *context)
 void rendezvous_connect_all(const char *folder, enum folder_reach reach, int wait_ms,
                             void (*each)(int *fd, void *context), void *context)
 {
-        struct round round = { .wait_ms = wait_ms, .each = each, .context = context };
+        struct rendezvous_round round = { .wait_ms = wait_ms, .each = each, .context = context };
 
         folder_visit(folder, reach, connect_folder, &round, /* err= */ NULL);
 }

@@ -10,13 +10,13 @@
 #include "core/sqlite/image.h"
 #include "core/sqlite/target.h"
 
-struct backup {
+struct backup_run {
         const struct server_job *job;
         struct image *image;
         struct server_info info;
 };
 
-static int fault(const char *point, const struct server_job *job, struct error *err)
+static int backup_fault(const char *point, const struct server_job *job, struct error *err)
 {
         int sys_errno = fault_point(point);
 
@@ -29,7 +29,7 @@ static void copy_words(char words[SERVER_WORDS_MAX], const char *text)
                 json_text_printable(text, words, SERVER_WORDS_MAX);
 }
 
-static void describe(struct backup *backup, uint32_t devices)
+static void backup_describe(struct backup_run *backup, uint32_t devices)
 {
         const struct server_job *job = backup->job;
         const struct stat *st = image_stat(backup->image);
@@ -53,7 +53,7 @@ static void describe(struct backup *backup, uint32_t devices)
         image_cut(backup->image, devices, backup->info.parts);
 }
 
-static int raise_block_size(const struct backup *backup, struct server_side *side, uint32_t block_size,
+static int raise_block_size(const struct backup_run *backup, struct server_side *side, uint32_t block_size,
                             struct error *err)
 {
         char block[16];
@@ -68,7 +68,7 @@ static int raise_block_size(const struct backup *backup, struct server_side *sid
                 page, backup->job->database, page);
 }
 
-static int configure(struct backup *backup, struct server_side *side, struct error *err)
+static int backup_configure(struct backup_run *backup, struct server_side *side, struct error *err)
 {
         const struct server_job *job = backup->job;
         /* Restores ask a tape for its smallest blocks, and other databases may follow on it. */
@@ -179,7 +179,7 @@ static int settle_write(struct channel *channel, struct slot *slot, bool *alone,
 }
 
 /* Fills the next buffers with the device's part and sends them, until everything is sent or something fails. */
-static int write_part(struct channel *channel, struct backup *backup, struct error *err)
+static int write_part(struct channel *channel, struct backup_run *backup, struct error *err)
 {
         const struct server_part *part = &backup->info.parts[channel->index];
         uint32_t max = channel->side->shape.max_transfer;
@@ -194,9 +194,9 @@ static int write_part(struct channel *channel, struct backup *backup, struct err
                         return 0;
                 if (settle_write(channel, slot, &alone, err) < 0)
                         return -1;
-                if ((at == 0 && fault("backup.first_write", backup->job, err) < 0) ||
+                if ((at == 0 && backup_fault("backup.first_write", backup->job, err) < 0) ||
                     (at < part->length / 2 && at + size >= part->length / 2 &&
-                     fault("backup.middle", backup->job, err) < 0))
+                     backup_fault("backup.middle", backup->job, err) < 0))
                         return -1;
                 if (image_read(backup->image, part->offset + at, slot->command.buffer, size, err) < 0)
                         return -1;
@@ -224,7 +224,7 @@ static int finish_writes(struct channel *channel, struct error *err)
 }
 
 /* Complete says that the whole backup has been sent, so it waits until every device has flushed. */
-static int serve(struct channel *channel, struct backup *backup, struct error *err)
+static int backup_serve(struct channel *channel, struct backup_run *backup, struct error *err)
 {
         struct server_side *side = channel->side;
 
@@ -235,7 +235,7 @@ static int serve(struct channel *channel, struct backup *backup, struct error *e
                 return 0;
         if (sqlite_write_mark(channel, err) < 0)
                 return -1;
-        if (fault("backup.flush", backup->job, err) < 0 || channel_control(channel, VDC_Flush, err) < 0)
+        if (backup_fault("backup.flush", backup->job, err) < 0 || channel_control(channel, VDC_Flush, err) < 0)
                 return -1;
         if (!side_meet(side))
                 return 0;
@@ -244,11 +244,11 @@ static int serve(struct channel *channel, struct backup *backup, struct error *e
         return 0;
 }
 
-static void serve_device(struct channel *channel, void *backup_at)
+static void backup_serve_device(struct channel *channel, void *backup_at)
 {
         struct error err = ERROR_INIT;
 
-        if (serve(channel, backup_at, &err) < 0)
+        if (backup_serve(channel, backup_at, &err) < 0)
                 side_fail(channel->side, &err);
 }
 
@@ -266,25 +266,26 @@ int sqlite_backup(struct server_side *side, char note[ERROR_MESSAGE_MAX], struct
                 .cancelled = side_is_aborted,
                 .context = side,
         };
-        struct backup backup = { .job = job };
+        struct backup_run backup = { .job = job };
 
         /* A restore that died may have taken the database away. */
         target_sweep(job->database);
-        if (fault("backup.open", job, err) < 0 || image_open(&options, &image, err) < 0 ||
-            fault("backup.locked", job, err) < 0)
+        if (backup_fault("backup.open", job, err) < 0 || image_open(&options, &image, err) < 0 ||
+            backup_fault("backup.locked", job, err) < 0)
                 return -1;
         backup.image = image;
-        describe(&backup, job->device_count);
+        backup_describe(&backup, job->device_count);
         side_set_total(side, backup.info.size, backup.info.page_size);
         if (job->checksum && image_verify(image, err) < 0)
                 return -1;
-        if (configure(&backup, side, err) < 0 || image_start(image, backup.info.parts, job->device_count, err) < 0 ||
-            side_transfer(side, serve_device, &backup, err) < 0)
+        if (backup_configure(&backup, side, err) < 0 ||
+            image_start(image, backup.info.parts, job->device_count, err) < 0 ||
+            side_transfer(side, backup_serve_device, &backup, err) < 0)
                 return -1;
         image_note(image, note);
         if (image_check(image, err) < 0)
                 return -1;
         if (side_is_aborted(side))
                 return side_raise(side, VD_E_ABORT, "finish", err);
-        return fault("backup.verdict", job, err);
+        return backup_fault("backup.verdict", job, err);
 }

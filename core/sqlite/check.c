@@ -11,7 +11,7 @@
 
 enum { PROGRESS_STEPS = 100000 }; /* of SQLite's machine between two looks at an abort */
 
-static int check_shape(int fd, const char *shown, bool *ret_empty, struct error *err)
+static int check_database_shape(int fd, const char *shown, bool *ret_empty, struct error *err)
 {
         uint8_t bytes[SQLITE_HEADER_SIZE] = { 0 };
         struct sqlite_header header;
@@ -89,7 +89,7 @@ int check_database(const char *path, int fd, enum server_check check, const stru
         CLEANUP(db_closep) sqlite3 *db = NULL;
         bool empty = false;
 
-        if (check_shape(fd, shown, &empty, err) < 0)
+        if (check_database_shape(fd, shown, &empty, err) < 0)
                 return -1;
         if (check == SERVER_CHECK_NONE || empty)
                 return 0;

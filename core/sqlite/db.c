@@ -18,7 +18,7 @@ struct db_failure {
 };
 
 /* Extended codes first: the first row that matches the code, or its low byte, is taken. */
-static const struct db_failure failures[] = {
+static const struct db_failure db_failures[] = {
         { SQLITE_READONLY_ROLLBACK, ERR_FAILED,
           "has an interrupted transaction to roll back, which needs write access: run this as its owner" },
         { SQLITE_READONLY_RECOVERY, ERR_FAILED,
@@ -54,9 +54,9 @@ int db_raise(struct error *err, sqlite3 *db, int result, const char *path)
         /* SQLite has one code for whatever keeps it from opening a file; the plain reason is the better message. */
         if ((result & 0xff) == SQLITE_CANTOPEN && access(path, R_OK) < 0)
                 return error_raise_errno(err, errno, "cannot open the database '%s'", path);
-        for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++)
-                if (failures[i].result == result || failures[i].result == (result & 0xff))
-                        return error_raise(err, failures[i].code, "'%s' %s", path, failures[i].words);
+        for (size_t i = 0; i < sizeof db_failures / sizeof db_failures[0]; i++)
+                if (db_failures[i].result == result || db_failures[i].result == (result & 0xff))
+                        return error_raise(err, db_failures[i].code, "'%s' %s", path, db_failures[i].words);
         if ((result & 0xff) == SQLITE_IOERR && sys_errno)
                 return error_raise_errno(err, sys_errno, "input or output on '%s' failed", path);
         return error_raise(err, (result & 0xff) == SQLITE_IOERR ? ERR_IO : ERR_FAILED, "SQLite fails on '%s': %s", path,
@@ -169,7 +169,7 @@ int db_exec(sqlite3 *db, const char *sql)
         return sqlite3_exec(db, sql, /* callback= */ NULL, /* context= */ NULL, /* errmsg= */ NULL);
 }
 
-static int first_row(sqlite3 *db, const char *sql, sqlite3_stmt **ret_statement)
+static int db_first_row(sqlite3 *db, const char *sql, sqlite3_stmt **ret_statement)
 {
         int result = sqlite3_prepare_v2(db, sql, -1, ret_statement, /* tail= */ NULL);
 
@@ -182,7 +182,7 @@ static int first_row(sqlite3 *db, const char *sql, sqlite3_stmt **ret_statement)
 int db_number(sqlite3 *db, const char *sql, sqlite3_int64 *ret_number)
 {
         sqlite3_stmt *statement = NULL;
-        int result = first_row(db, sql, &statement);
+        int result = db_first_row(db, sql, &statement);
 
         if (result == SQLITE_ROW)
                 *ret_number = sqlite3_column_int64(statement, 0);
@@ -193,7 +193,7 @@ int db_number(sqlite3 *db, const char *sql, sqlite3_int64 *ret_number)
 int db_text(sqlite3 *db, const char *sql, char *text, size_t size)
 {
         sqlite3_stmt *statement = NULL;
-        int result = first_row(db, sql, &statement);
+        int result = db_first_row(db, sql, &statement);
 
         if (result == SQLITE_ROW) {
                 const unsigned char *column = sqlite3_column_text(statement, 0);

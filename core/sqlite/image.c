@@ -13,7 +13,7 @@
 #include "core/sqlite/spool.h"
 
 enum {
-        LOG_LOOK_MS = 250, /* how often the keeper looks at the log's size: nobody tells when a log grows */
+        LOG_LOOK_MS = 250, /* how often the spooler looks at the log's size: nobody tells when a log grows */
         SPOOL_CHUNK = 1048576,
 };
 
@@ -38,7 +38,7 @@ struct image {
 
         /* Under `lock`: */
         pthread_mutex_t lock;
-        pthread_cond_t changed; /* everything was read, the keeper shall stop, or it is done */
+        pthread_cond_t changed; /* everything was read, the spooler shall stop, or it is done */
         bool spool_first;       /* no time to hold the lock at all: readers wait until everything is spooled */
         struct server_part parts[VDS_DEVICES_MAX];
         uint64_t marks[VDS_DEVICES_MAX]; /* read so far: offset in the image */
@@ -46,15 +46,15 @@ struct image {
         uint32_t unread_parts;
         bool stop;
         uint64_t log_peak;
-        struct error failure; /* of the keeper: the rest cannot be read any more */
+        struct error failure; /* of the spooler: the rest cannot be read any more */
 
-        pthread_t keeper;
-        bool has_keeper;
+        pthread_t spooler;
+        bool has_spooler;
 };
 
-/* ---- the keeper ---- */
+/* ---- the spooler ---- */
 
-static uint64_t mark_of(struct image *image, uint32_t part)
+static uint64_t image_mark(struct image *image, uint32_t part)
 {
         uint64_t mark;
 
@@ -64,12 +64,12 @@ static uint64_t mark_of(struct image *image, uint32_t part)
         return mark;
 }
 
-static uint64_t part_end(const struct image *image, uint32_t part)
+static uint64_t image_part_end(const struct image *image, uint32_t part)
 {
         return image->parts[part].offset + image->parts[part].length;
 }
 
-static int copy_range(struct image *image, uint8_t *buffer, uint64_t offset, size_t size, struct error *err)
+static int spooler_copy(struct image *image, uint8_t *buffer, uint64_t offset, size_t size, struct error *err)
 {
         if (sqlite_source_read(image->source, buffer, size, offset, err) < 0)
                 return -1;
@@ -77,44 +77,44 @@ static int copy_range(struct image *image, uint8_t *buffer, uint64_t offset, siz
 }
 
 /* After a clone only the pages whose newest content lies in the log are left to copy. */
-static int overlay_clone(struct image *image, uint8_t *buffer, struct error *err)
+static int spooler_overlay_clone(struct image *image, uint8_t *buffer, struct error *err)
 {
         uint32_t page = sqlite_source_next_overlaid(image->source, 1);
 
         for (; page != 0; page = sqlite_source_next_overlaid(image->source, page + 1))
-                if (copy_range(image, buffer, (uint64_t)(page - 1) * image->page_size, image->page_size, err) < 0)
+                if (spooler_copy(image, buffer, (uint64_t)(page - 1) * image->page_size, image->page_size, err) < 0)
                         return -1;
         return 0;
 }
 
 /* Copies what the devices have not read; they go on reading meanwhile, so the mark is looked at before each chunk. */
-static int copy_unread(struct image *image, uint8_t *buffer, struct error *err)
+static int spooler_copy_unread(struct image *image, uint8_t *buffer, struct error *err)
 {
         for (uint32_t i = 0; i < image->part_count; i++) {
-                uint64_t mark = mark_of(image, i);
+                uint64_t mark = image_mark(image, i);
 
-                if (spool_reserve(&image->spool, mark, part_end(image, i) - mark, err) < 0)
+                if (spool_reserve(&image->spool, mark, image_part_end(image, i) - mark, err) < 0)
                         return -1;
         }
         for (uint32_t i = 0; i < image->part_count; i++) {
-                uint64_t end = part_end(image, i);
-                uint64_t at = mark_of(image, i);
+                uint64_t end = image_part_end(image, i);
+                uint64_t at = image_mark(image, i);
 
                 while (at < end) {
                         size_t size = end - at < SPOOL_CHUNK ? (size_t)(end - at) : SPOOL_CHUNK;
                         uint64_t mark;
 
-                        if (copy_range(image, buffer, at, size, err) < 0)
+                        if (spooler_copy(image, buffer, at, size, err) < 0)
                                 return -1;
                         at += size;
-                        mark = mark_of(image, i);
+                        mark = image_mark(image, i);
                         at = mark > at ? mark : at;
                 }
         }
         return 0;
 }
 
-static int spool_rest(struct image *image, struct error *err)
+static int spooler_run(struct image *image, struct error *err)
 {
         CLEANUP(freep) uint8_t *buffer = malloc(SPOOL_CHUNK);
         int sys_errno = fault_point("spool.begin");
@@ -125,14 +125,15 @@ static int spool_rest(struct image *image, struct error *err)
                 return error_raise_errno(err, ENOMEM, "cannot spool '%s'", image->path);
         if (spool_create(&image->spool, image->spool_dir, err) < 0)
                 return -1;
-        if ((spool_clone(&image->spool, image->path) ? overlay_clone : copy_unread)(image, buffer, err) < 0)
+        if ((spool_clone(&image->spool, image->path) ? spooler_overlay_clone : spooler_copy_unread)(image, buffer,
+                                                                                                    err) < 0)
                 return -1;
         sys_errno = fault_point("spool.done");
         return sys_errno ? error_raise_errno(err, sys_errno, "cannot spool '%s'", image->path) : 0;
 }
 
 /* Waits until everything was read or the image is closed (false), or a bound is met (true). Called under the lock. */
-static bool wait_for_bound(struct image *image)
+static bool spooler_wait(struct image *image)
 {
         bool blocks_writers = sqlite_source_blocks_writers(image->source);
 
@@ -161,10 +162,10 @@ static bool wait_for_bound(struct image *image)
 
 /* Nothing is read from the database any more: what is left comes from the spool if a bound was met. Closes it in any
  * case. */
-static void give_up_source(struct image *image, bool bound_met)
+static void spooler_give_up_source(struct image *image, bool bound_met)
 {
         struct error err = ERROR_INIT;
-        bool spooled = bound_met && spool_rest(image, &err) == 0;
+        bool spooled = bound_met && spooler_run(image, &err) == 0;
 
         pthread_mutex_lock(&image->lock);
         error_keep_first(&image->failure, &err);
@@ -184,34 +185,34 @@ static void give_up_source(struct image *image, bool bound_met)
         pthread_mutex_unlock(&image->lock);
 }
 
-static void *keeper_main(void *image_at)
+static void *spooler_main(void *image_at)
 {
         struct image *image = image_at;
         bool met;
 
         pthread_mutex_lock(&image->lock);
-        met = wait_for_bound(image);
+        met = spooler_wait(image);
         pthread_mutex_unlock(&image->lock);
-        give_up_source(image, met);
+        spooler_give_up_source(image, met);
         return NULL;
 }
 
 /* ---- opening and closing ---- */
 
-static void init_locks(struct image *image)
+static void image_init_locks(struct image *image)
 {
         pthread_rwlockattr_t attr;
 
         pthread_mutex_init(&image->lock, NULL);
         pthread_cond_init(&image->changed, NULL);
-        /* Readers come without a pause; the keeper shall not wait for one. */
+        /* Readers come without a pause; the spooler shall not wait for one. */
         pthread_rwlockattr_init(&attr);
         pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
         pthread_rwlock_init(&image->exchange, &attr);
         pthread_rwlockattr_destroy(&attr);
 }
 
-static int keep_names(struct image *image, const char *spool_dir, struct error *err)
+static int image_keep_names(struct image *image, const char *spool_dir, struct error *err)
 {
         image->path = strdup(sqlite_source_path(image->source));
         image->spool_dir = strdup(spool_dir ? spool_dir : sqlite_source_path(image->source));
@@ -236,7 +237,7 @@ int image_open(const struct image_options *options, struct image **ret_image, st
 
         if (!image)
                 return error_raise_errno(err, ENOMEM, "cannot open the database '%s'", options->path);
-        init_locks(image);
+        image_init_locks(image);
         image->spool = (struct spool)SPOOL_INIT;
         if (sqlite_source_open(options->path, options->immutable, &patience, &image->source, err) < 0)
                 return -1;
@@ -247,22 +248,22 @@ int image_open(const struct image_options *options, struct image **ret_image, st
         image->page_size = sqlite_source_page_size(image->source);
         image->size = sqlite_source_size(image->source);
         image->st = *sqlite_source_stat(image->source);
-        if (keep_names(image, options->spool_dir, err) < 0)
+        if (image_keep_names(image, options->spool_dir, err) < 0)
                 return -1;
         *ret_image = take_ptr(&image);
         return 0;
 }
 
-static void stop_keeper(struct image *image)
+static void stop_spooler(struct image *image)
 {
-        if (!image->has_keeper)
+        if (!image->has_spooler)
                 return;
         pthread_mutex_lock(&image->lock);
         image->stop = true;
         pthread_cond_broadcast(&image->changed);
         pthread_mutex_unlock(&image->lock);
-        pthread_join(image->keeper, NULL);
-        image->has_keeper = false;
+        pthread_join(image->spooler, NULL);
+        image->has_spooler = false;
 }
 
 void image_closep(struct image **image_at)
@@ -272,7 +273,7 @@ void image_closep(struct image **image_at)
         *image_at = NULL;
         if (!image)
                 return;
-        stop_keeper(image);
+        stop_spooler(image);
         sqlite_source_closep(&image->source);
         spool_deinit(&image->spool);
         pthread_rwlock_destroy(&image->exchange);
@@ -323,17 +324,17 @@ int image_start(struct image *image, const struct server_part *parts, uint32_t c
                 return 0;
         image->spool_first = image->unread_parts > 0 && sqlite_source_blocks_writers(image->source) &&
                              deadline_passed(image->lock_deadline);
-        result = pthread_create(&image->keeper, NULL, keeper_main, image);
+        result = pthread_create(&image->spooler, NULL, spooler_main, image);
         if (result)
                 return error_raise_errno(err, result, "cannot start the thread that watches the lock of '%s'",
                                          image->path);
-        image->has_keeper = true;
+        image->has_spooler = true;
         return 0;
 }
 
 /* ---- reading ---- */
 
-static int fetch(struct image *image, uint64_t offset, void *buffer, size_t size, struct error *err)
+static int image_fetch(struct image *image, uint64_t offset, void *buffer, size_t size, struct error *err)
 {
         int result = -1;
 
@@ -355,13 +356,14 @@ static int fetch(struct image *image, uint64_t offset, void *buffer, size_t size
 }
 
 /* The part that the range continues; negative when there is none. */
-static int part_at(struct image *image, uint64_t offset, size_t size)
+static int image_part_at(struct image *image, uint64_t offset, size_t size)
 {
         int found = -1;
 
         pthread_mutex_lock(&image->lock);
         for (uint32_t i = 0; i < image->part_count && found < 0; i++)
-                if (image->marks[i] == offset && offset < part_end(image, i) && part_end(image, i) - offset >= size)
+                if (image->marks[i] == offset && offset < image_part_end(image, i) &&
+                    image_part_end(image, i) - offset >= size)
                         found = (int)i;
         pthread_mutex_unlock(&image->lock);
         return found;
@@ -370,7 +372,7 @@ static int part_at(struct image *image, uint64_t offset, size_t size)
 int image_read(struct image *image, uint64_t offset, void *buffer, size_t size, struct error *err)
 {
         struct error own = ERROR_INIT;
-        int part = part_at(image, offset, size);
+        int part = image_part_at(image, offset, size);
 
         if (part < 0)
                 return error_raise(err, ERR_PROTOCOL, "'%s' was to be read out of order", image->path);
@@ -378,13 +380,13 @@ int image_read(struct image *image, uint64_t offset, void *buffer, size_t size, 
         while (image->spool_first)
                 pthread_cond_wait(&image->changed, &image->lock);
         pthread_mutex_unlock(&image->lock);
-        if (fetch(image, offset, buffer, size, &own) < 0) {
+        if (image_fetch(image, offset, buffer, size, &own) < 0) {
                 error_keep_first(err, &own);
                 return -1;
         }
         pthread_mutex_lock(&image->lock);
         image->marks[part] = offset + size;
-        if (image->marks[part] == part_end(image, (uint32_t)part) && --image->unread_parts == 0)
+        if (image->marks[part] == image_part_end(image, (uint32_t)part) && --image->unread_parts == 0)
                 pthread_cond_broadcast(&image->changed);
         pthread_mutex_unlock(&image->lock);
         return 0;
@@ -394,7 +396,7 @@ int image_check(struct image *image, struct error *err)
 {
         int result = 0;
 
-        stop_keeper(image);
+        stop_spooler(image);
         if (error_is_set(&image->failure)) {
                 *err = image->failure;
                 return -1;

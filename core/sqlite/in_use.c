@@ -13,13 +13,13 @@
 #include "core/sqlite/replace.h"
 
 /* Which inodes to look for. */
-struct wanted {
+struct inode_set {
         dev_t dev;
         ino_t ino[FORMAT_FILES];
         int count;
 };
 
-static int raise_used(const struct target *target, long pid, struct error *err)
+static int target_raise_used(const struct target *target, long pid, struct error *err)
 {
         char comm_path[64];
         CLEANUP(freep) char *comm = NULL;
@@ -37,7 +37,7 @@ static int raise_used(const struct target *target, long pid, struct error *err)
                            comm);
 }
 
-static bool process_has(const char *pid, const struct wanted *wanted)
+static bool process_has(const char *pid, const struct inode_set *wanted)
 {
         CLEANUP(dir_closep) DIR *dir = NULL;
         char path[64];
@@ -57,7 +57,7 @@ static bool process_has(const char *pid, const struct wanted *wanted)
 }
 
 /* Another process that has one of the files open, as far as we may look; 0 when none is seen. */
-static long find_process(const struct wanted *wanted)
+static long find_process(const struct inode_set *wanted)
 {
         CLEANUP(dir_closep) DIR *dir = opendir("/proc");
         long own = (long)getpid();
@@ -92,7 +92,7 @@ static long find_holder(int fd)
 
 int replace_check_unused(const struct target *target, const char *name, struct error *err)
 {
-        struct wanted wanted = { 0 };
+        struct inode_set wanted = { 0 };
         long holder;
 
         for (int i = 0; i < FORMAT_FILES; i++) {
@@ -107,7 +107,7 @@ int replace_check_unused(const struct target *target, const char *name, struct e
         }
         holder = find_process(&wanted);
         if (holder > 0)
-                return raise_used(target, holder, err);
+                return target_raise_used(target, holder, err);
         for (int i = 0; i < FORMAT_FILES; i++) {
                 char sibling[NAME_MAX + 1];
                 CLEANUP(fd_closep) int fd = -1;
@@ -117,7 +117,7 @@ int replace_check_unused(const struct target *target, const char *name, struct e
                 fd = openat(target->folder_fd, sibling, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
                 holder = fd >= 0 ? find_holder(fd) : 0;
                 if (holder != 0)
-                        return raise_used(target, holder, err);
+                        return target_raise_used(target, holder, err);
         }
         return 0;
 }

@@ -30,7 +30,7 @@ uint64_t sqlite_input_size(const struct sqlite_input *input)
 /* ---- the parts ---- */
 
 /* Looks at the first bytes of the first device that has any. Under the lock. */
-static int learn_header(struct sqlite_input *input, const struct VDS_Command *command, struct error *err)
+static int input_learn_header(struct sqlite_input *input, const struct VDS_Command *command, struct error *err)
 {
         struct server_side *side = input->side;
         struct sqlite_header header;
@@ -53,7 +53,7 @@ static int learn_header(struct sqlite_input *input, const struct VDS_Command *co
 }
 
 /* Whether the bytes that this device begins with are the image's first. Under the lock. */
-static bool is_first(const struct sqlite_input *input, uint32_t device)
+static bool input_is_first(const struct sqlite_input *input, uint32_t device)
 {
         for (uint32_t i = 0; i < device; i++)
                 if (input->told ? input->parts[i].length > 0 : !input->empty[i])
@@ -61,7 +61,7 @@ static bool is_first(const struct sqlite_input *input, uint32_t device)
         return true;
 }
 
-static bool others_are_empty(const struct sqlite_input *input)
+static bool input_others_are_empty(const struct sqlite_input *input)
 {
         for (uint32_t i = 0; i < input->side->channel_count; i++)
                 if (!input->empty[i])
@@ -70,7 +70,7 @@ static bool others_are_empty(const struct sqlite_input *input)
 }
 
 /* With a device's first read: learns the parts from it, or waits until another device has. */
-static int meet(struct sqlite_input *input, uint32_t device, const struct VDS_Command *command, struct error *err)
+static int input_meet(struct sqlite_input *input, uint32_t device, const struct VDS_Command *command, struct error *err)
 {
         struct server_side *side = input->side;
         bool header_is_here;
@@ -79,12 +79,12 @@ static int meet(struct sqlite_input *input, uint32_t device, const struct VDS_Co
         pthread_mutex_lock(&side->lock);
         input->empty[device] = command->bytesTransferred == 0;
         pthread_cond_broadcast(&side->met);
-        while (!input->known && !side_is_failing(side) && !(command->bytesTransferred && is_first(input, device)) &&
-               !others_are_empty(input))
+        while (!input->known && !side_is_failing(side) &&
+               !(command->bytesTransferred && input_is_first(input, device)) && !input_others_are_empty(input))
                 pthread_cond_wait(&side->met, &side->lock);
-        header_is_here = command->bytesTransferred > 0 && input->page_size == 0 && is_first(input, device);
+        header_is_here = command->bytesTransferred > 0 && input->page_size == 0 && input_is_first(input, device);
         if (header_is_here && !side_is_failing(side))
-                rc = learn_header(input, command, err);
+                rc = input_learn_header(input, command, err);
         if (rc == 0)
                 input->known = true;
         pthread_cond_broadcast(&side->met);
@@ -94,7 +94,8 @@ static int meet(struct sqlite_input *input, uint32_t device, const struct VDS_Co
 
 /* ---- one device ---- */
 
-static int store(struct sqlite_input *input, uint32_t device, const struct VDS_Command *command, struct error *err)
+static int input_store(struct sqlite_input *input, uint32_t device, const struct VDS_Command *command,
+                       struct error *err)
 {
         const struct server_part *part = &input->parts[device];
         uint64_t at = input->sizes[device];
@@ -111,8 +112,8 @@ static int store(struct sqlite_input *input, uint32_t device, const struct VDS_C
 }
 
 /* Looks at one completed read. 1: more to come, 0: that was the end, negative: failed. */
-static int take_read(struct channel *channel, struct sqlite_input *input, const struct VDS_Command *command,
-                     struct error *err)
+static int input_take_read(struct channel *channel, struct sqlite_input *input, const struct VDS_Command *command,
+                           struct error *err)
 {
         bool positioned = channel->side->shape.features & VDF_RandomAccess;
         uint64_t *size = &input->sizes[channel->index];
@@ -125,18 +126,18 @@ static int take_read(struct channel *channel, struct sqlite_input *input, const 
                 return error_raise(err, ERR_PROTOCOL,
                                    "the client answered a read with an impossible number of bytes (%d)",
                                    (int)command->bytesTransferred);
-        if (*size == 0 && meet(input, channel->index, command, err) < 0)
+        if (*size == 0 && input_meet(input, channel->index, command, err) < 0)
                 return -1;
         if (side_is_failing(channel->side))
                 return 0;
-        if (store(input, channel->index, command, err) < 0)
+        if (input_store(input, channel->index, command, err) < 0)
                 return -1;
         return sqlite_is_end(command->completionCode) ? 0 : 1;
 }
 
 /* On a medium of several sets nothing at all is no empty set but the end of the medium. */
-static int check_part(const struct channel *channel, const struct sqlite_input *input, int32_t last_code,
-                      struct error *err)
+static int input_check_part(const struct channel *channel, const struct sqlite_input *input, int32_t last_code,
+                            struct error *err)
 {
         const struct server_part *part = &input->parts[channel->index];
         uint64_t size = input->sizes[channel->index];
@@ -151,7 +152,7 @@ static int check_part(const struct channel *channel, const struct sqlite_input *
 }
 
 /* Keeps as many reads outstanding as there are buffers; they come back in order. */
-static int serve(struct channel *channel, struct sqlite_input *input, struct error *err)
+static int input_serve(struct channel *channel, struct sqlite_input *input, struct error *err)
 {
         uint32_t size = channel->side->shape.max_transfer;
         struct slot *slot = NULL;
@@ -166,7 +167,7 @@ static int serve(struct channel *channel, struct sqlite_input *input, struct err
                 slot = channel_next(channel);
                 if (side_is_failing(channel->side))
                         return 0;
-                more = take_read(channel, input, &slot->command, err);
+                more = input_take_read(channel, input, &slot->command, err);
                 if (more > 0) {
                         channel_send(channel, slot, VDC_Read, size, asked);
                         asked += size;
@@ -179,22 +180,22 @@ static int serve(struct channel *channel, struct sqlite_input *input, struct err
         channel_drain(channel);
         if (side_is_failing(channel->side))
                 return 0;
-        if (check_part(channel, input, slot->command.completionCode, err) < 0)
+        if (input_check_part(channel, input, slot->command.completionCode, err) < 0)
                 return -1;
         return sqlite_is_tape(channel->side) ? channel_control(channel, VDC_ClearError, err) : 0;
 }
 
-static void serve_device(struct channel *channel, void *input_at)
+static void input_serve_device(struct channel *channel, void *input_at)
 {
         struct error err = ERROR_INIT;
 
-        if (serve(channel, input_at, &err) < 0)
+        if (input_serve(channel, input_at, &err) < 0)
                 side_fail(channel->side, &err);
 }
 
 int sqlite_input_run(struct sqlite_input *input, struct error *err)
 {
-        if (side_transfer(input->side, serve_device, input, err) < 0)
+        if (side_transfer(input->side, input_serve_device, input, err) < 0)
                 return -1;
         side_set_total(input->side, sqlite_input_size(input), input->page_size);
         return 0;

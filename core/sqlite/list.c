@@ -259,7 +259,8 @@ struct listing {
 };
 
 /* What the first read of a set brought. 1: a set, 0: nothing was there, negative: failed. */
-static int look(struct channel *channel, const struct VDS_Command *command, struct found_set *set, struct error *err)
+static int found_set_look(struct channel *channel, const struct VDS_Command *command, struct found_set *set,
+                          struct error *err)
 {
         struct sqlite_header header;
 
@@ -283,7 +284,7 @@ static int look(struct channel *channel, const struct VDS_Command *command, stru
 }
 
 /* Reads the beginning of the set that the device stands at. */
-static int read_set(struct channel *channel, struct listing *listing, uint32_t file, struct error *err)
+static int listing_read_set(struct channel *channel, struct listing *listing, uint32_t file, struct error *err)
 {
         struct slot *slot = channel_next(channel);
         uint32_t size = channel->side->shape.block_size;
@@ -293,7 +294,7 @@ static int read_set(struct channel *channel, struct listing *listing, uint32_t f
         channel_send(channel, slot, VDC_Read, size, /* position= */ 0);
         channel_drain(channel);
         set.ended = slot->command.completionCode == ERROR_FILEMARK_DETECTED;
-        rc = look(channel, &slot->command, &set, err);
+        rc = found_set_look(channel, &slot->command, &set, err);
         if (rc > 0)
                 listing->sets[listing->count++] = set;
         if (rc < 0 || slot->command.completionCode == ERROR_SUCCESS)
@@ -302,7 +303,7 @@ static int read_set(struct channel *channel, struct listing *listing, uint32_t f
 }
 
 /* To the next set, unless reading has gone over the mark already. 1: there, 0: there is none. */
-static int next_set(struct channel *channel, bool mark_was_read, struct error *err)
+static int listing_next_set(struct channel *channel, bool mark_was_read, struct error *err)
 {
         const struct VDS_Command *command;
 
@@ -316,7 +317,7 @@ static int next_set(struct channel *channel, bool mark_was_read, struct error *e
         return channel_raise(channel, command, err);
 }
 
-static int list_sets(struct channel *channel, struct listing *listing, struct error *err)
+static int listing_read(struct channel *channel, struct listing *listing, struct error *err)
 {
         const struct server_job *job = channel->side->job;
         bool all = job->verb == SERVER_HEADERONLY && job->file == 0 && sqlite_is_tape(channel->side);
@@ -326,9 +327,9 @@ static int list_sets(struct channel *channel, struct listing *listing, struct er
         if (sqlite_seek_read(channel, err) < 0)
                 return -1;
         do {
-                rc = read_set(channel, listing, file++, err);
+                rc = listing_read_set(channel, listing, file++, err);
                 if (rc > 0 && all)
-                        rc = next_set(channel, listing->sets[listing->count - 1].ended, err);
+                        rc = listing_next_set(channel, listing->sets[listing->count - 1].ended, err);
         } while (all && rc > 0 && listing->count < SETS_MAX);
         if (rc < 0)
                 return -1;
@@ -337,15 +338,15 @@ static int list_sets(struct channel *channel, struct listing *listing, struct er
         return sqlite_raise_no_set(channel->side, channel_name(channel), err);
 }
 
-static void serve_device(struct channel *channel, void *listing_at)
+static void listing_serve_device(struct channel *channel, void *listing_at)
 {
         struct error err = ERROR_INIT;
 
-        if (list_sets(channel, listing_at, &err) < 0)
+        if (listing_read(channel, listing_at, &err) < 0)
                 side_fail(channel->side, &err);
 }
 
-static int publish(struct server_side *side, const struct listing *listing, struct error *err)
+static int listing_publish(struct server_side *side, const struct listing *listing, struct error *err)
 {
         const struct column *columns = tables[side->job->verb].columns;
         size_t count = tables[side->job->verb].count;
@@ -376,7 +377,7 @@ int sqlite_list(struct server_side *side, char note[ERROR_MESSAGE_MAX], struct e
         if (!listing)
                 return error_no_memory(err);
         if (sqlite_check_file(side, err) < 0 || sqlite_configure_read(side, err) < 0 ||
-            side_transfer(side, serve_device, listing, err) < 0)
+            side_transfer(side, listing_serve_device, listing, err) < 0)
                 return -1;
-        return publish(side, listing, err);
+        return listing_publish(side, listing, err);
 }

@@ -24,7 +24,7 @@ static int replace_fault(const char *point, const struct target *target, struct 
 
 /* ---- a free name ---- */
 
-static int move_in(const struct replacement *replacement, struct error *err)
+static int replace_move_in(const struct replacement *replacement, struct error *err)
 {
         struct target *target = replacement->target;
         char path[PATH_MAX];
@@ -54,14 +54,14 @@ int replace_new(const struct replacement *replacement, struct error *err)
 
         if (target_lock(replacement->target, replacement->patience, err) < 0)
                 return -1;
-        result = move_in(replacement, err);
+        result = replace_move_in(replacement, err);
         target_unlock(replacement->target);
         return result;
 }
 
 /* ---- in place ---- */
 
-static int raise_in_place(sqlite3 *db, int result, const struct target *target, struct error *err)
+static int in_place_raise(sqlite3 *db, int result, const struct target *target, struct error *err)
 {
         if (db_is_busy(result))
                 return error_raise(err, ERR_BUSY, "'%s' is in use, so it cannot be replaced now: try again later",
@@ -73,7 +73,7 @@ static int raise_in_place(sqlite3 *db, int result, const struct target *target, 
         return db_raise(err, db, result, target->path);
 }
 
-static int open_target(const struct replacement *replacement, sqlite3 **ret_db, struct error *err)
+static int in_place_open(const struct replacement *replacement, sqlite3 **ret_db, struct error *err)
 {
         const struct target *target = replacement->target;
         CLEANUP(db_closep) sqlite3 *db = NULL;
@@ -86,7 +86,7 @@ static int open_target(const struct replacement *replacement, sqlite3 **ret_db, 
                 return error_raise(err, ERR_FAILED, "'%s' cannot be written to: run this as its owner", target->path);
         result = db_number(db, "PRAGMA schema_version", &ignored);
         if (result != SQLITE_OK)
-                return raise_in_place(db, result, target, err);
+                return in_place_raise(db, result, target, err);
         *ret_db = take_ptr(&db);
         return 0;
 }
@@ -98,14 +98,14 @@ int replace_probe_in_place(const struct replacement *replacement, struct error *
         CLEANUP(db_closep) sqlite3 *db = NULL;
         struct error own = ERROR_INIT;
 
-        if (open_target(&at_once, &db, &own) == 0 || own.code == ERR_BUSY)
+        if (in_place_open(&at_once, &db, &own) == 0 || own.code == ERR_BUSY)
                 return 0;
         error_keep_first(err, &own);
         return -1;
 }
 
 /* In WAL mode the page size is fixed. Leaving it needs the database for ourselves. */
-static int leave_wal(sqlite3 *db, const struct replacement *replacement, struct error *err)
+static int in_place_leave_wal(sqlite3 *db, const struct replacement *replacement, struct error *err)
 {
         char mode[16] = "";
         int attempt = 0;
@@ -117,7 +117,7 @@ static int leave_wal(sqlite3 *db, const struct replacement *replacement, struct 
                         return 0;
         } while ((result == SQLITE_OK || db_is_busy(result)) && db_wait(replacement->patience, attempt++));
         if (result != SQLITE_OK && !db_is_busy(result))
-                return raise_in_place(db, result, replacement->target, err);
+                return in_place_raise(db, result, replacement->target, err);
         return error_raise(
                 err, ERR_BUSY,
                 "'%s' is open elsewhere and in WAL mode with another page size than the backup's: close it there "
@@ -126,7 +126,7 @@ static int leave_wal(sqlite3 *db, const struct replacement *replacement, struct 
 }
 
 /* A failure at a fault point, as SQLite would have it. */
-static int fault_result(const char *point)
+static int in_place_fault(const char *point)
 {
         int sys_errno = fault_point(point);
 
@@ -135,7 +135,7 @@ static int fault_result(const char *point)
 
 /* Copies the pages, all in one transaction that the first step begins. The step that copies the last page commits, so
  * that one has nothing else to do, and an abort is heard right before it. Returns SQLITE_DONE, or what went wrong. */
-static int copy_pages(sqlite3_backup *backup, const struct db_patience *patience)
+static int in_place_copy_pages(sqlite3_backup *backup, const struct db_patience *patience)
 {
         int pages = 0;
 
@@ -148,29 +148,29 @@ static int copy_pages(sqlite3_backup *backup, const struct db_patience *patience
                 if (db_is_busy(result) && db_is_cancelled(patience))
                         result = SQLITE_INTERRUPT;
                 if (result == SQLITE_OK && pages == 0)
-                        result = fault_result("replace.begun");
+                        result = in_place_fault("replace.begun");
                 if (result == SQLITE_OK && left <= 1)
-                        result = fault_result("replace.copied");
+                        result = in_place_fault("replace.copied");
                 if (result != SQLITE_OK)
                         return result;
                 pages = left <= 1 ? 1 : left - 1 < COPY_PAGES ? left - 1 : COPY_PAGES;
         }
 }
 
-static int copy_over(sqlite3 *from, sqlite3 *to, const struct replacement *replacement, struct error *err)
+static int in_place_copy(sqlite3 *from, sqlite3 *to, const struct replacement *replacement, struct error *err)
 {
         sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
         sqlite3_int64 ignored;
         int result;
 
         if (!backup)
-                return raise_in_place(to, sqlite3_extended_errcode(to), replacement->target, err);
-        result = copy_pages(backup, replacement->patience);
+                return in_place_raise(to, sqlite3_extended_errcode(to), replacement->target, err);
+        result = in_place_copy_pages(backup, replacement->patience);
         /* Finishing what is not done rolls back: other connections never see a part of it. */
         sqlite3_backup_finish(backup);
         if (result == SQLITE_DONE)
                 return 0;
-        raise_in_place(to, result, replacement->target, err);
+        in_place_raise(to, result, replacement->target, err);
         /* Except after a failed write: then SQLite trusts its memory no more, and the next read, of whatever
          * connection, plays the journal back. Nobody else may come for long, so that is us. */
         db_number(to, "PRAGMA schema_version", &ignored);
@@ -188,7 +188,7 @@ int replace_in_place(const struct replacement *replacement, struct error *err)
         bool rejoin = false;
         int result;
 
-        if (open_target(replacement, &to, err) < 0 ||
+        if (in_place_open(replacement, &to, err) < 0 ||
             target_staged_path(replacement->target, replacement->staged, &path, err) < 0 ||
             db_open(path, DB_IMMUTABLE, /* patience= */ NULL, &from, err) < 0)
                 return -1;
@@ -196,17 +196,17 @@ int replace_in_place(const struct replacement *replacement, struct error *err)
         if (result == SQLITE_OK)
                 result = db_text(to, "PRAGMA journal_mode", mode, sizeof mode);
         if (result != SQLITE_OK)
-                return raise_in_place(to, result, replacement->target, err);
+                return in_place_raise(to, result, replacement->target, err);
         result = db_number(from, "PRAGMA page_size", &from_size);
         if (result != SQLITE_OK)
                 return db_raise(err, from, result, path);
         if (strcmp(mode, "wal") == 0 && from_size != to_size) {
-                if (leave_wal(to, replacement, err) < 0)
+                if (in_place_leave_wal(to, replacement, err) < 0)
                         return -1;
                 rejoin = true;
         }
         db_exec(to, "PRAGMA synchronous=FULL");
-        result = copy_over(from, to, replacement, err);
+        result = in_place_copy(from, to, replacement, err);
         /* What it was before, whether the copy succeeded or not.
          * A busy database can be switched by its owner as well. */
         if (rejoin)
@@ -217,7 +217,7 @@ int replace_in_place(const struct replacement *replacement, struct error *err)
 /* ---- aside ---- */
 
 /* Notes the old database's coming name where a sweep will find it. */
-static int mark(const struct target *target, const char *aside, struct staged *marker, struct error *err)
+static int aside_mark(const struct target *target, const char *aside, struct staged *marker, struct error *err)
 {
         if (target_stage(target, "aside", marker, err) < 0)
                 return -1;
@@ -228,9 +228,9 @@ static int mark(const struct target *target, const char *aside, struct staged *m
 }
 
 /* Does `act` for each of the target's files, and notes in *done which ones it was done for. */
-static int each_file(const struct target *target, const char *aside,
-                     int (*act)(const struct target *target, const char *old_name, const char *aside_name),
-                     unsigned *done)
+static int aside_each_file(const struct target *target, const char *aside,
+                           int (*act)(const struct target *target, const char *old_name, const char *aside_name),
+                           unsigned *done)
 {
         for (int i = 0; i < FORMAT_FILES; i++) {
                 char old_name[NAME_MAX + 1];
@@ -246,14 +246,14 @@ static int each_file(const struct target *target, const char *aside,
         return 0;
 }
 
-static int link_file(const struct target *target, const char *old_name, const char *aside_name)
+static int aside_link(const struct target *target, const char *old_name, const char *aside_name)
 {
         return linkat(target->folder_fd, old_name, target->folder_fd, aside_name, 0);
 }
 
 /* Only while the file is still the one that was linked: somebody who takes no notice of our lock may have put another
  * one there, and that has no second name. */
-static int unlink_file(const struct target *target, const char *old_name, const char *aside_name)
+static int aside_unlink(const struct target *target, const char *old_name, const char *aside_name)
 {
         struct stat old_st;
         struct stat aside_st;
@@ -268,16 +268,16 @@ static int unlink_file(const struct target *target, const char *old_name, const 
         return unlinkat(target->folder_fd, old_name, 0);
 }
 
-static int rename_file(const struct target *target, const char *old_name, const char *aside_name)
+static int aside_rename(const struct target *target, const char *old_name, const char *aside_name)
 {
         return fd_rename_noreplace(target->folder_fd, old_name, target->folder_fd, aside_name);
 }
 
 /* The old names go in the order of the files, the database first: nobody shall find it without its log. *made tells
  * which of the new names are ours. */
-static int move_aside(const struct target *target, const char *aside, unsigned *made, struct error *err)
+static int aside_move(const struct target *target, const char *aside, unsigned *made, struct error *err)
 {
-        bool linked = each_file(target, aside, link_file, made) == 0;
+        bool linked = aside_each_file(target, aside, aside_link, made) == 0;
         unsigned unlinked = 0;
 
         if (!linked && errno != EPERM && errno != EOPNOTSUPP && errno != EMLINK && errno != ENOSYS && errno != EINVAL)
@@ -288,13 +288,13 @@ static int move_aside(const struct target *target, const char *aside, unsigned *
         }
         if (replace_fault("aside.linked", target, err) < 0)
                 return -1;
-        if ((linked ? each_file(target, aside, unlink_file, &unlinked) : each_file(target, aside, rename_file, made)) <
-            0)
+        if ((linked ? aside_each_file(target, aside, aside_unlink, &unlinked)
+                    : aside_each_file(target, aside, aside_rename, made)) < 0)
                 return error_raise_errno(err, errno, "cannot rename '%s' to '%s'", target->path, aside);
         return replace_fault("aside.unlinked", target, err);
 }
 
-static bool is_free(const struct target *target, const char *name)
+static bool aside_is_free(const struct target *target, const char *name)
 {
         for (int i = 0; i < FORMAT_FILES; i++) {
                 char sibling[NAME_MAX + 1];
@@ -308,7 +308,7 @@ static bool is_free(const struct target *target, const char *name)
 }
 
 /* NAME.replaced-DATE, or with a number behind it where that exists. */
-static int choose_name(const struct target *target, char aside[NAME_MAX + 1], struct error *err)
+static int aside_choose_name(const struct target *target, char aside[NAME_MAX + 1], struct error *err)
 {
         char date[32];
         time_t now = time(NULL);
@@ -323,7 +323,7 @@ static int choose_name(const struct target *target, char aside[NAME_MAX + 1], st
                         length += snprintf(name + length, sizeof name - (size_t)length, ".%d", i);
                 if ((size_t)length + strlen(format_suffixes[FORMAT_JOURNAL]) > NAME_MAX)
                         return error_raise_errno(err, ENAMETOOLONG, "cannot rename '%s'", target->path);
-                if (!is_free(target, name))
+                if (!aside_is_free(target, name))
                         continue;
                 memcpy(aside, name, (size_t)length + 1);
                 return 0;
@@ -331,17 +331,17 @@ static int choose_name(const struct target *target, char aside[NAME_MAX + 1], st
         return error_raise_errno(err, EEXIST, "cannot rename '%s'", target->path);
 }
 
-static int exchange(const struct replacement *replacement, const char *aside, struct error *err)
+static int aside_exchange(const struct replacement *replacement, const char *aside, struct error *err)
 {
         struct target *target = replacement->target;
         unsigned made = 0;
-        int result = move_aside(target, aside, &made, err);
+        int result = aside_move(target, aside, &made, err);
 
         /* Whoever opened it since the first look has it open still. */
         if (result == 0)
                 result = replace_check_unused(target, aside, err);
         if (result == 0)
-                result = move_in(replacement, err);
+                result = replace_move_in(replacement, err);
         if (result < 0 && made)
                 target_put_back(target, aside, made);
         return result;
@@ -358,11 +358,11 @@ static int replace_aside_locked(const struct replacement *replacement, struct er
         if (target_look(target, err) < 0)
                 return -1;
         if (!target_first(target, path))
-                return move_in(replacement, err);
-        if (replace_check_unused(target, target->name, err) < 0 || choose_name(target, aside, err) < 0)
+                return replace_move_in(replacement, err);
+        if (replace_check_unused(target, target->name, err) < 0 || aside_choose_name(target, aside, err) < 0)
                 return -1;
-        if (mark(target, aside, &marker, err) == 0)
-                result = exchange(replacement, aside, err);
+        if (aside_mark(target, aside, &marker, err) == 0)
+                result = aside_exchange(replacement, aside, err);
         staged_deinit(&marker);
         if (result == 0)
                 snprintf(replacement->note, ERROR_MESSAGE_MAX, "the database that was there is now '%.700s/%s'",

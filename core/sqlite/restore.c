@@ -15,7 +15,7 @@
 #include "core/sqlite/replace.h"
 #include "core/sqlite/target.h"
 
-struct restore {
+struct restore_run {
         const struct server_job *job;
         struct target target;
         struct staged staged;
@@ -32,7 +32,7 @@ static int restore_fault(const char *point, const struct server_job *job, struct
 
 /* ---- before any data ---- */
 
-static void restore_deinit(struct restore *restore)
+static void restore_deinit(struct restore_run *restore)
 {
         staged_deinit(&restore->staged);
         target_deinit(&restore->target);
@@ -40,7 +40,7 @@ static void restore_deinit(struct restore *restore)
 
 /* Refuses what could not be put into place at the end.
  * Nothing has been read yet, so nothing is lost but the attempt. */
-static int restore_check_target(struct restore *restore, struct error *err)
+static int restore_check_target(struct restore_run *restore, struct error *err)
 {
         struct target *target = &restore->target;
         const struct replacement replacement = { .target = target };
@@ -90,7 +90,7 @@ int sqlite_configure_read(struct server_side *side, struct error *err)
 
 static int restore_store(void *restore_at, uint64_t offset, const void *data, size_t size, struct error *err)
 {
-        const struct restore *restore = restore_at;
+        const struct restore_run *restore = restore_at;
 
         if (fd_pwrite_full(restore->staged.fd, data, size, (off_t)offset) < 0)
                 return error_raise_errno(err, errno, "cannot write the restored database in the folder '%s'",
@@ -98,7 +98,7 @@ static int restore_store(void *restore_at, uint64_t offset, const void *data, si
         return 0;
 }
 
-static int restore_transfer(struct restore *restore, struct error *err)
+static int restore_transfer(struct restore_run *restore, struct error *err)
 {
         sqlite_input_init(&restore->input, restore->side);
         restore->input.store = restore_store;
@@ -108,7 +108,7 @@ static int restore_transfer(struct restore *restore, struct error *err)
 
 /* ---- after the data ---- */
 
-static int restore_check(const struct restore *restore, enum server_check check, const struct db_patience *patience,
+static int restore_check(const struct restore_run *restore, enum server_check check, const struct db_patience *patience,
                          const char *shown, struct error *err)
 {
         CLEANUP(freep) char *path = NULL;
@@ -120,7 +120,7 @@ static int restore_check(const struct restore *restore, enum server_check check,
 
 /* As recorded, as far as permitted: only root may give a file away. Else as the old database was, or as files are made
  * here. */
-static void restore_dress(const struct restore *restore)
+static void restore_dress(const struct restore_run *restore)
 {
         const struct server_job *job = restore->job;
         const struct stat *old = restore->target.exists[0] ? &restore->target.st : NULL;
@@ -133,7 +133,7 @@ static void restore_dress(const struct restore *restore)
         staged_dress(&restore->staged, uid, gid, mode);
 }
 
-static int restore_finish(struct restore *restore, struct server_side *side, struct db_patience *patience,
+static int restore_finish(struct restore_run *restore, struct server_side *side, struct db_patience *patience,
                           struct error *err)
 {
         const struct server_job *job = restore->job;
@@ -153,7 +153,7 @@ static int restore_finish(struct restore *restore, struct server_side *side, str
 }
 
 /* The way into place. A target that appeared since the first look is refused as it would have been then. */
-static int restore_put_into_place(struct restore *restore, const struct replacement *replacement, struct error *err)
+static int restore_put_into_place(struct restore_run *restore, const struct replacement *replacement, struct error *err)
 {
         static int (*const ways[])(const struct replacement *replacement, struct error *err) = {
                 [SERVER_REPLACE_NO] = replace_new,
@@ -170,7 +170,7 @@ static int restore_put_into_place(struct restore *restore, const struct replacem
 int sqlite_restore(struct server_side *side, char note[ERROR_MESSAGE_MAX], struct error *err)
 {
         CLEANUP(restore_deinit)
-        struct restore restore = { .job = side->job, .target = TARGET_INIT, .staged = STAGED_INIT, .side = side };
+        struct restore_run restore = { .job = side->job, .target = TARGET_INIT, .staged = STAGED_INIT, .side = side };
         struct db_patience patience = { .cancelled = side_is_aborted, .context = side };
         const struct replacement replacement = {
                 .target = &restore.target, .staged = &restore.staged, .patience = &patience, .note = note
@@ -202,7 +202,7 @@ static int verify_check_length(const struct sqlite_input *input, struct error *e
 }
 
 /* With CHECKSUM the database is put together in the spool folder for SQLite to look at. */
-static int verify_content(struct restore *restore, struct error *err)
+static int verify_content(struct restore_run *restore, struct error *err)
 {
         struct db_patience patience = { .cancelled = side_is_aborted, .context = restore->side };
 
@@ -211,7 +211,7 @@ static int verify_content(struct restore *restore, struct error *err)
         return side_is_aborted(restore->side) ? side_raise(restore->side, VD_E_ABORT, "finish", err) : 0;
 }
 
-static int verify_open_spool(struct restore *restore, struct error *err)
+static int verify_open_spool(struct restore_run *restore, struct error *err)
 {
         CLEANUP(freep) char *path = NULL;
 
@@ -226,7 +226,7 @@ static int verify_open_spool(struct restore *restore, struct error *err)
 int sqlite_verify(struct server_side *side, char note[ERROR_MESSAGE_MAX], struct error *err)
 {
         CLEANUP(restore_deinit)
-        struct restore restore = { .job = side->job, .target = TARGET_INIT, .staged = STAGED_INIT, .side = side };
+        struct restore_run restore = { .job = side->job, .target = TARGET_INIT, .staged = STAGED_INIT, .side = side };
         bool content = side->job->checksum;
 
         (void)note;

@@ -215,7 +215,7 @@ static int open_locked(struct sqlite_source *source, struct error *err)
 /* ---- opening an immutable file ---- */
 
 /* Page size and page count from the first page, by SQLite's rules. */
-static int parse_header(struct sqlite_source *source, const uint8_t bytes[SQLITE_HEADER_SIZE], struct error *err)
+static int source_parse_header(struct sqlite_source *source, const uint8_t bytes[SQLITE_HEADER_SIZE], struct error *err)
 {
         struct sqlite_header header;
 
@@ -298,7 +298,7 @@ static int open_immutable(struct sqlite_source *source, struct error *err)
         if (source->st.st_size == 0)
                 return 0;
         if (open_immutable_log(source, err) < 0 || read_file(source, header, sizeof header, 0, err) < 0 ||
-            parse_header(source, header, err) < 0)
+            source_parse_header(source, header, err) < 0)
                 return -1;
         if (source->generation.frames == 0)
                 return 0;
@@ -461,7 +461,7 @@ static int read_frame(struct sqlite_source *source, uint32_t frame, uint8_t *pag
 
 /* Reads only those of the pages whose newest content is not in the database file, each into its place in `buffer`, and
  * leaves the other bytes alone. Thread safe. */
-static int overlay(struct sqlite_source *source, void *buffer, size_t size, uint64_t offset, struct error *err)
+static int source_overlay(struct sqlite_source *source, void *buffer, size_t size, uint64_t offset, struct error *err)
 {
         uint32_t page_size = source->page_size;
         uint32_t first = (uint32_t)(offset / page_size) + 1;
@@ -499,7 +499,7 @@ int sqlite_source_read(struct sqlite_source *source, void *buffer, size_t size, 
                 return error_raise(err, ERR_PROTOCOL, "'%s' was to be read outside its pages", source->path);
         if (read_file(source, buffer, size, offset, err) < 0)
                 return -1;
-        return overlay(source, buffer, size, offset, err);
+        return source_overlay(source, buffer, size, offset, err);
 }
 
 int sqlite_source_verify(struct sqlite_source *source, struct error *err)

@@ -28,7 +28,7 @@ enum {
 };
 
 /* The log's running checksum over `size` bytes, a multiple of 8. */
-static void checksum(bool big_endian, const uint8_t *bytes, size_t size, uint32_t sum[2])
+static void wal_checksum(bool big_endian, const uint8_t *bytes, size_t size, uint32_t sum[2])
 {
         for (size_t i = 0; i < size; i += 8) {
                 sum[0] += (big_endian ? get_be32(bytes + i) : get_le32(bytes + i)) + sum[1];
@@ -196,7 +196,7 @@ static int recover_header(const struct wal_bytes *log, struct wal_generation *ge
                 return WAL_EMPTY;
         *ret_big_endian = magic & 1;
         sum[0] = sum[1] = 0;
-        checksum(*ret_big_endian, header, 24, sum);
+        wal_checksum(*ret_big_endian, header, 24, sum);
         if (sum[0] != get_be32(header + 24) || sum[1] != get_be32(header + 28))
                 return WAL_EMPTY;
         memcpy(generation->salt, header + 16, WAL_SALT_SIZE);
@@ -227,8 +227,8 @@ int wal_recover(const struct wal_bytes *log, uint64_t size, struct wal_generatio
                               wal_frame_offset(generation.page_size, frame), err) < 0)
                         return -1;
                 page = get_be32(frame_bytes);
-                checksum(big_endian, frame_bytes, 8, sum);
-                checksum(big_endian, frame_bytes + WAL_FRAME_HEADER_SIZE, generation.page_size, sum);
+                wal_checksum(big_endian, frame_bytes, 8, sum);
+                wal_checksum(big_endian, frame_bytes + WAL_FRAME_HEADER_SIZE, generation.page_size, sum);
                 if (page == 0 || memcmp(frame_bytes + 8, generation.salt, WAL_SALT_SIZE) != 0 ||
                     sum[0] != get_be32(frame_bytes + 16) || sum[1] != get_be32(frame_bytes + 20))
                         break;
