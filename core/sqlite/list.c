@@ -13,231 +13,146 @@ enum {
         BACKUP_TYPE_DATABASE = 1,
 };
 
-/* What the first bytes of a backup set say. */
+/* What the first bytes of a backup set say. Numbers that are negative, and texts that are NULL, are not known. */
 struct found_set {
-        uint32_t position;
-        bool empty; /* a database of no pages */
         bool ended; /* reading went over its mark */
-        uint32_t page_size;
-        uint64_t size; /* bytes; 0 with pages: not known */
-        uint32_t encoding;
-        uint32_t library; /* 3040001: SQLite 3.40.1 */
+        int64_t position;
+        int64_t page_size;
+        int64_t size;    /* bytes */
+        int64_t library; /* 3040001: SQLite 3.40.1 */
+        int64_t library_major;
+        int64_t library_minor;
+        int64_t library_build;
+        const char *encoding;
 };
 
-/* One column: its name, and how it is filled. NULL: nothing is known of it. */
+/* One column: its name, and where its values come from. */
 struct column {
         const char *name;
-        struct result_cell (*value)(const struct found_set *set);
+        enum { COLUMN_UNKNOWN, COLUMN_NUMBER, COLUMN_WORDS, COLUMN_FOUND_NUMBER, COLUMN_FOUND_WORDS } from;
+        int64_t number;
+        const char *words;
+        size_t at; /* in struct found_set */
 };
-
-/* ---- values ---- */
-
-static struct result_cell number(int64_t value)
-{
-        return (struct result_cell){ .kind = RESULT_NUMBER, .number = value };
-}
-
-static struct result_cell text(const char *value)
-{
-        return (struct result_cell){ .kind = RESULT_TEXT, .text = value };
-}
-
-static struct result_cell nothing(void)
-{
-        return (struct result_cell){ .kind = RESULT_NULL };
-}
-
-static struct result_cell zero(const struct found_set *set)
-{
-        (void)set;
-        return number(0);
-}
-
-static struct result_cell one(const struct found_set *set)
-{
-        (void)set;
-        return number(1);
-}
-
-static struct result_cell position(const struct found_set *set)
-{
-        return number(set->position);
-}
-
-static struct result_cell device_type(const struct found_set *set)
-{
-        (void)set;
-        return number(DEVICE_TYPE_VIRTUAL);
-}
-
-static struct result_cell backup_type(const struct found_set *set)
-{
-        (void)set;
-        return number(BACKUP_TYPE_DATABASE);
-}
-
-static struct result_cell backup_type_words(const struct found_set *set)
-{
-        (void)set;
-        return text("Database");
-}
-
-static struct result_cell size(const struct found_set *set)
-{
-        return set->size || set->empty ? number((int64_t)set->size) : nothing();
-}
-
-static struct result_cell page_size(const struct found_set *set)
-{
-        return set->page_size ? number(set->page_size) : nothing();
-}
-
-static struct result_cell library(const struct found_set *set)
-{
-        return set->library ? number(set->library) : nothing();
-}
-
-static struct result_cell library_major(const struct found_set *set)
-{
-        return set->library ? number(set->library / 1000000) : nothing();
-}
-
-static struct result_cell library_minor(const struct found_set *set)
-{
-        return set->library ? number(set->library / 1000 % 1000) : nothing();
-}
-
-static struct result_cell library_build(const struct found_set *set)
-{
-        return set->library ? number(set->library % 1000) : nothing();
-}
-
-static struct result_cell encoding(const struct found_set *set)
-{
-        static const char *const names[] = { NULL, "UTF-8", "UTF-16le", "UTF-16be" };
-
-        return set->encoding >= 1 && set->encoding <= 3 ? text(names[set->encoding]) : nothing();
-}
-
-static struct result_cell recovery_model(const struct found_set *set)
-{
-        (void)set;
-        return text("SIMPLE");
-}
-
-static struct result_cell logical_name(const struct found_set *set)
-{
-        (void)set;
-        return text("main");
-}
-
-static struct result_cell file_type(const struct found_set *set)
-{
-        (void)set;
-        return text("D");
-}
-
-static struct result_cell filegroup(const struct found_set *set)
-{
-        (void)set;
-        return text("PRIMARY");
-}
-
-static struct result_cell software(const struct found_set *set)
-{
-        (void)set;
-        return text("SQLite");
-}
 
 /* ---- SQL Server's columns, in its order ---- */
 
+#define UNKNOWN(name)                            \
+        {                                        \
+                name, COLUMN_UNKNOWN, 0, NULL, 0 \
+        }
+#define NUMBER(name, value)                         \
+        {                                           \
+                name, COLUMN_NUMBER, value, NULL, 0 \
+        }
+#define WORDS(name, value)                      \
+        {                                       \
+                name, COLUMN_WORDS, 0, value, 0 \
+        }
+#define FOUND(name, member)                                                            \
+        {                                                                              \
+                name, COLUMN_FOUND_NUMBER, 0, NULL, offsetof(struct found_set, member) \
+        }
+#define FOUND_WORDS(name, member)                                                     \
+        {                                                                             \
+                name, COLUMN_FOUND_WORDS, 0, NULL, offsetof(struct found_set, member) \
+        }
+
 static const struct column header_columns[] = {
-        { "BackupName", NULL },
-        { "BackupDescription", NULL },
-        { "BackupType", backup_type },
-        { "ExpirationDate", NULL },
-        { "Compressed", zero },
-        { "Position", position },
-        { "DeviceType", device_type },
-        { "UserName", NULL },
-        { "ServerName", NULL },
-        { "DatabaseName", NULL },
-        { "DatabaseVersion", library },
-        { "DatabaseCreationDate", NULL },
-        { "BackupSize", size },
-        { "FirstLSN", NULL },
-        { "LastLSN", NULL },
-        { "CheckpointLSN", NULL },
-        { "DatabaseBackupLSN", NULL },
-        { "BackupStartDate", NULL },
-        { "BackupFinishDate", NULL },
-        { "SortOrder", NULL },
-        { "CodePage", NULL },
-        { "UnicodeLocaleId", NULL },
-        { "UnicodeComparisonStyle", NULL },
-        { "CompatibilityLevel", NULL },
-        { "SoftwareVendorId", NULL },
-        { "SoftwareVersionMajor", library_major },
-        { "SoftwareVersionMinor", library_minor },
-        { "SoftwareVersionBuild", library_build },
-        { "MachineName", NULL },
-        { "Flags", zero },
-        { "BindingID", NULL },
-        { "RecoveryForkID", NULL },
-        { "Collation", encoding },
-        { "FamilyGUID", NULL },
-        { "HasBulkLoggedData", zero },
-        { "IsSnapshot", zero },
-        { "IsReadOnly", NULL },
-        { "IsSingleUser", zero },
-        { "HasBackupChecksums", zero },
-        { "IsDamaged", zero },
-        { "BeginsLogChain", zero },
-        { "HasIncompleteMetaData", zero },
-        { "IsForceOffline", zero },
-        { "IsCopyOnly", NULL },
-        { "FirstRecoveryForkID", NULL },
-        { "ForkPointLSN", NULL },
-        { "RecoveryModel", recovery_model },
-        { "DifferentialBaseLSN", NULL },
-        { "DifferentialBaseGUID", NULL },
-        { "BackupTypeDescription", backup_type_words },
-        { "BackupSetGUID", NULL },
-        { "CompressedBackupSize", size },
-        { "Containment", zero },
+        UNKNOWN("BackupName"),
+        UNKNOWN("BackupDescription"),
+        NUMBER("BackupType", BACKUP_TYPE_DATABASE),
+        UNKNOWN("ExpirationDate"),
+        NUMBER("Compressed", 0),
+        FOUND("Position", position),
+        NUMBER("DeviceType", DEVICE_TYPE_VIRTUAL),
+        UNKNOWN("UserName"),
+        UNKNOWN("ServerName"),
+        UNKNOWN("DatabaseName"),
+        FOUND("DatabaseVersion", library),
+        UNKNOWN("DatabaseCreationDate"),
+        FOUND("BackupSize", size),
+        UNKNOWN("FirstLSN"),
+        UNKNOWN("LastLSN"),
+        UNKNOWN("CheckpointLSN"),
+        UNKNOWN("DatabaseBackupLSN"),
+        UNKNOWN("BackupStartDate"),
+        UNKNOWN("BackupFinishDate"),
+        UNKNOWN("SortOrder"),
+        UNKNOWN("CodePage"),
+        UNKNOWN("UnicodeLocaleId"),
+        UNKNOWN("UnicodeComparisonStyle"),
+        UNKNOWN("CompatibilityLevel"),
+        UNKNOWN("SoftwareVendorId"),
+        FOUND("SoftwareVersionMajor", library_major),
+        FOUND("SoftwareVersionMinor", library_minor),
+        FOUND("SoftwareVersionBuild", library_build),
+        UNKNOWN("MachineName"),
+        NUMBER("Flags", 0),
+        UNKNOWN("BindingID"),
+        UNKNOWN("RecoveryForkID"),
+        FOUND_WORDS("Collation", encoding),
+        UNKNOWN("FamilyGUID"),
+        NUMBER("HasBulkLoggedData", 0),
+        NUMBER("IsSnapshot", 0),
+        UNKNOWN("IsReadOnly"),
+        NUMBER("IsSingleUser", 0),
+        NUMBER("HasBackupChecksums", 0),
+        NUMBER("IsDamaged", 0),
+        NUMBER("BeginsLogChain", 0),
+        NUMBER("HasIncompleteMetaData", 0),
+        NUMBER("IsForceOffline", 0),
+        UNKNOWN("IsCopyOnly"),
+        UNKNOWN("FirstRecoveryForkID"),
+        UNKNOWN("ForkPointLSN"),
+        WORDS("RecoveryModel", "SIMPLE"),
+        UNKNOWN("DifferentialBaseLSN"),
+        UNKNOWN("DifferentialBaseGUID"),
+        WORDS("BackupTypeDescription", "Database"),
+        UNKNOWN("BackupSetGUID"),
+        FOUND("CompressedBackupSize", size),
+        NUMBER("Containment", 0),
 };
 
 static const struct column file_columns[] = {
-        { "LogicalName", logical_name },
-        { "PhysicalName", NULL },
-        { "Type", file_type },
-        { "FileGroupName", filegroup },
-        { "Size", size },
-        { "MaxSize", NULL },
-        { "FileId", one },
-        { "CreateLSN", NULL },
-        { "DropLSN", NULL },
-        { "UniqueId", NULL },
-        { "ReadOnlyLSN", NULL },
-        { "ReadWriteLSN", NULL },
-        { "BackupSizeInBytes", size },
-        { "SourceBlockSize", page_size },
-        { "FileGroupId", one },
-        { "LogGroupGUID", NULL },
-        { "DifferentialBaseLSN", NULL },
-        { "DifferentialBaseGUID", NULL },
-        { "IsReadOnly", zero },
-        { "IsPresent", one },
-        { "TDEThumbprint", NULL },
-        { "SnapshotUrl", NULL },
+        WORDS("LogicalName", "main"),
+        UNKNOWN("PhysicalName"),
+        WORDS("Type", "D"),
+        WORDS("FileGroupName", "PRIMARY"),
+        FOUND("Size", size),
+        UNKNOWN("MaxSize"),
+        NUMBER("FileId", 1),
+        UNKNOWN("CreateLSN"),
+        UNKNOWN("DropLSN"),
+        UNKNOWN("UniqueId"),
+        UNKNOWN("ReadOnlyLSN"),
+        UNKNOWN("ReadWriteLSN"),
+        FOUND("BackupSizeInBytes", size),
+        FOUND("SourceBlockSize", page_size),
+        NUMBER("FileGroupId", 1),
+        UNKNOWN("LogGroupGUID"),
+        UNKNOWN("DifferentialBaseLSN"),
+        UNKNOWN("DifferentialBaseGUID"),
+        NUMBER("IsReadOnly", 0),
+        NUMBER("IsPresent", 1),
+        UNKNOWN("TDEThumbprint"),
+        UNKNOWN("SnapshotUrl"),
 };
 
 static const struct column label_columns[] = {
-        { "MediaName", NULL },           { "MediaSetId", NULL },       { "FamilyCount", one },
-        { "FamilySequenceNumber", one }, { "MediaFamilyId", NULL },    { "MediaSequenceNumber", one },
-        { "MediaLabelPresent", zero },   { "MediaDescription", NULL }, { "SoftwareName", software },
-        { "SoftwareVendorId", NULL },    { "MediaDate", NULL },        { "MirrorCount", one },
-        { "IsCompressed", zero },
+        UNKNOWN("MediaName"),
+        UNKNOWN("MediaSetId"),
+        NUMBER("FamilyCount", 1),
+        NUMBER("FamilySequenceNumber", 1),
+        UNKNOWN("MediaFamilyId"),
+        NUMBER("MediaSequenceNumber", 1),
+        NUMBER("MediaLabelPresent", 0),
+        UNKNOWN("MediaDescription"),
+        WORDS("SoftwareName", "SQLite"),
+        UNKNOWN("SoftwareVendorId"),
+        UNKNOWN("MediaDate"),
+        NUMBER("MirrorCount", 1),
+        NUMBER("IsCompressed", 0),
 };
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
@@ -245,7 +160,7 @@ static const struct column label_columns[] = {
 static const struct {
         const struct column *columns;
         size_t count;
-} tables[SERVER_VERBS] = {
+} listing_tables[SERVER_VERBS] = {
         [SERVER_HEADERONLY] = { header_columns, COUNT(header_columns) },
         [SERVER_FILELISTONLY] = { file_columns, COUNT(file_columns) },
         [SERVER_LABELONLY] = { label_columns, COUNT(label_columns) },
@@ -262,12 +177,13 @@ struct listing {
 static int found_set_look(struct channel *channel, const struct VDS_Command *command, struct found_set *set,
                           struct error *err)
 {
+        static const char *const encodings[] = { NULL, "UTF-8", "UTF-16le", "UTF-16be" };
         struct sqlite_header header;
 
         if (command->completionCode != ERROR_SUCCESS && !sqlite_is_end(command->completionCode))
                 return channel_raise(channel, command, err);
         if (command->bytesTransferred == 0) {
-                set->empty = true;
+                set->size = 0;
                 return command->completionCode == ERROR_FILEMARK_DETECTED || !sqlite_is_tape(channel->side);
         }
         if (command->bytesTransferred < SQLITE_HEADER_SIZE || command->bytesTransferred > command->size ||
@@ -277,9 +193,16 @@ static int found_set_look(struct channel *channel, const struct VDS_Command *com
                                    channel_name(channel));
         }
         set->page_size = header.page_size;
-        set->size = (uint64_t)header.pages * header.page_size;
-        set->encoding = header.encoding;
-        set->library = header.library;
+        if (header.pages > 0)
+                set->size = (int64_t)header.pages * header.page_size;
+        if (header.encoding < sizeof encodings / sizeof encodings[0])
+                set->encoding = encodings[header.encoding];
+        if (header.library > 0) {
+                set->library = header.library;
+                set->library_major = header.library / 1000000;
+                set->library_minor = header.library / 1000 % 1000;
+                set->library_build = header.library % 1000;
+        }
         return 1;
 }
 
@@ -288,7 +211,15 @@ static int listing_read_set(struct channel *channel, struct listing *listing, ui
 {
         struct slot *slot = channel_next(channel);
         uint32_t size = channel->side->shape.block_size;
-        struct found_set set = { .position = file };
+        struct found_set set = {
+                .position = file,
+                .page_size = -1,
+                .size = -1,
+                .library = -1,
+                .library_major = -1,
+                .library_minor = -1,
+                .library_build = -1,
+        };
         int rc;
 
         channel_send(channel, slot, VDC_Read, size, /* position= */ 0);
@@ -346,10 +277,23 @@ static void listing_serve_device(struct channel *channel, void *listing_at)
                 side_fail(channel->side, &err);
 }
 
+static struct result_cell column_cell(const struct column *column, const struct found_set *set)
+{
+        const void *at = (const char *)set + column->at;
+        int64_t number = column->from == COLUMN_FOUND_NUMBER ? *(const int64_t *)at : column->number;
+        const char *words = column->from == COLUMN_FOUND_WORDS ? *(const char *const *)at : column->words;
+
+        if (words)
+                return (struct result_cell){ .kind = RESULT_TEXT, .text = words };
+        if (number < 0 || column->from == COLUMN_UNKNOWN || column->from == COLUMN_FOUND_WORDS)
+                return (struct result_cell){ .kind = RESULT_NULL };
+        return (struct result_cell){ .kind = RESULT_NUMBER, .number = number };
+}
+
 static int listing_publish(struct server_side *side, const struct listing *listing, struct error *err)
 {
-        const struct column *columns = tables[side->job->verb].columns;
-        size_t count = tables[side->job->verb].count;
+        const struct column *columns = listing_tables[side->job->verb].columns;
+        size_t count = listing_tables[side->job->verb].count;
         const char *names[CELLS_MAX];
         CLEANUP(freep) struct result_cell *cells = calloc(count * listing->count, sizeof *cells);
         const struct result_set results = {
@@ -362,8 +306,7 @@ static int listing_publish(struct server_side *side, const struct listing *listi
                 names[i] = columns[i].name;
         for (size_t row = 0; row < listing->count; row++)
                 for (size_t i = 0; i < count; i++)
-                        if (columns[i].value)
-                                cells[row * count + i] = columns[i].value(&listing->sets[row]);
+                        cells[row * count + i] = column_cell(&columns[i], &listing->sets[row]);
         if (side->events->results)
                 side->events->results(&results, side->events->context);
         return 0;
