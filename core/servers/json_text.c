@@ -39,18 +39,6 @@ bool json_text_get(const json_t *value, char **ret_text)
         return *ret_text != NULL;
 }
 
-bool json_number_get(const json_t *object, const char *key, uint64_t max, uint64_t *number)
-{
-        const json_t *value = json_object_get(object, key);
-
-        if (!value)
-                return true;
-        if (!json_is_integer(value) || json_integer_value(value) < 0 || (uint64_t)json_integer_value(value) > max)
-                return false;
-        *number = (uint64_t)json_integer_value(value);
-        return true;
-}
-
 void json_text_printable(const char *text, char *ret_text, size_t size)
 {
         CLEANUP(freep) char *shown = text_escape(text, strlen(text));

@@ -21,8 +21,4 @@ bool json_text_get(const json_t *value, char **ret_text);
 /* Copies `text` as text_escape() makes it fit to show, cut to `size` at a whole character. */
 void json_text_printable(const char *text, char *ret_text, size_t size);
 
-/* A member that is a whole number from 0 to `max`; a missing member leaves *number as it is. False when it is anything
- * else. */
-bool json_number_get(const json_t *object, const char *key, uint64_t max, uint64_t *number);
-
 #endif

@@ -2,26 +2,17 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "core/base/cleanup.h"
+#include "core/base/sqlite_header.h"
+#include "core/servers/fields.h"
 #include "core/servers/json_text.h"
-
-static const uint64_t image_size_max = UINT64_C(1) << 48; /* 2^32 pages of 64 KiB */
-
-static void json_releasep(json_t **json)
-{
-        json_decref(*json);
-        *json = NULL;
-}
 
 /* ---- the verdict ---- */
 
 /* False when the text has no room for messages of that length. */
-static bool encode_cut(const struct server_report *report, size_t length, char text[VDS_TEXT_MAX])
+static bool report_encode_cut(const struct server_report *report, size_t length, char text[VDS_TEXT_MAX])
 {
         char message[ERROR_MESSAGE_MAX];
         char note[ERROR_MESSAGE_MAX];
@@ -42,7 +33,7 @@ void server_report_encode(const struct server_report *report, char text[VDS_TEXT
 {
         size_t length = ERROR_MESSAGE_MAX;
 
-        while (length > 1 && !encode_cut(report, length, text))
+        while (length > 1 && !report_encode_cut(report, length, text))
                 length /= 2;
         if (length <= 1)
                 snprintf(text, VDS_TEXT_MAX, "{\"code\":%d,\"message\":\"\",\"note\":\"\"}", (int)report->code);
@@ -68,77 +59,58 @@ void server_report_decode(const char *text, struct server_report *ret_report)
 
 /* ---- the description ---- */
 
-static json_t *parts_to_json(const struct server_info *info)
-{
-        json_t *parts = json_array();
-
-        for (uint32_t i = 0; parts && i < info->part_count; i++) {
-                json_t *part = json_pack("[I,I]", (json_int_t)info->parts[i].offset, (json_int_t)info->parts[i].length);
-
-                if (json_array_append_new(parts, part) < 0) {
-                        json_decref(parts);
-                        return NULL;
-                }
-        }
-        return parts;
-}
-
-/* Words about the set that the statement may carry. */
-static const struct {
-        const char *key;
-        size_t at;
-} words_fields[] = {
-        { "backup_name", offsetof(struct server_info, backup_name) },
-        { "description", offsetof(struct server_info, description) },
-        { "media_name", offsetof(struct server_info, media_name) },
-        { "media_description", offsetof(struct server_info, media_description) },
+static const struct field_spec info_fields[] = {
+        FIELD(server_info, kind, FIELD_NAME, 0, 0),
+        FIELD(server_info, version, FIELD_NAME, 0, 0),
+        FIELD(server_info, page_size, FIELD_NUMBER, 0, 65536),
+        FIELD(server_info, size, FIELD_NUMBER, 0, INT64_C(1) << 48), /* 2^32 pages of 64 KiB */
+        FIELD(server_info, uid, FIELD_NUMBER, 0, UINT32_MAX),
+        FIELD(server_info, gid, FIELD_NUMBER, 0, UINT32_MAX),
+        FIELD(server_info, mode, FIELD_NUMBER, 0, 07777),
+        FIELD(server_info, origin, FIELD_PATH, 0, 0),
+        FIELD(server_info, backup_name, FIELD_WORDS, 0, 0),
+        FIELD(server_info, description, FIELD_WORDS, 0, 0),
+        FIELD(server_info, media_name, FIELD_WORDS, 0, 0),
+        FIELD(server_info, media_description, FIELD_WORDS, 0, 0),
 };
 
-enum { WORDS_FIELDS = sizeof words_fields / sizeof words_fields[0] };
+enum { INFO_FIELDS = sizeof info_fields / sizeof info_fields[0] };
 
-static bool put_words(json_t *root, const struct server_info *info)
+json_t *server_parts_encode(const struct server_part *parts, uint32_t count)
 {
-        if (info->origin[0] && json_object_set_new(root, "origin", json_text_make(info->origin)) < 0)
-                return false;
-        for (size_t i = 0; i < WORDS_FIELDS; i++) {
-                const char *words = (const char *)info + words_fields[i].at;
+        CLEANUP(json_releasep) json_t *list = json_array();
 
-                if (words[0] && json_object_set_new(root, words_fields[i].key, json_string(words)) < 0)
-                        return false;
-        }
-        return true;
+        for (uint32_t i = 0; i < count; i++)
+                if (json_array_append_new(
+                            list, json_pack("[I,I]", (json_int_t)parts[i].offset, (json_int_t)parts[i].length)) < 0)
+                        return NULL;
+        return take_ptr(&list);
 }
 
-/* False for a member that is no string. */
-static bool get_words(const json_t *root, struct server_info *info)
+bool server_parts_decode(const json_t *value, struct server_part *parts)
 {
-        CLEANUP(freep) char *origin = NULL;
+        for (size_t i = 0; i < json_array_size(value); i++) {
+                const json_t *part = json_array_get(value, i);
+                const json_t *offset = json_array_get(part, 0);
+                const json_t *length = json_array_get(part, 1);
 
-        if (!json_text_get(json_object_get(root, "origin"), &origin) ||
-            (origin && strlen(origin) >= sizeof info->origin))
-                return false;
-        snprintf(info->origin, sizeof info->origin, "%s", origin ? origin : "");
-        for (size_t i = 0; i < WORDS_FIELDS; i++) {
-                const json_t *value = json_object_get(root, words_fields[i].key);
-
-                if (value && !json_is_string(value))
+                if (json_array_size(part) != 2 || !json_is_integer(offset) || !json_is_integer(length) ||
+                    json_integer_value(offset) < 0 || json_integer_value(length) < 0 ||
+                    json_integer_value(offset) > INT64_MAX - json_integer_value(length))
                         return false;
-                if (value)
-                        json_text_printable(json_string_value(value), (char *)info + words_fields[i].at,
-                                            SERVER_WORDS_MAX);
+                parts[i] = (struct server_part){ .offset = (uint64_t)json_integer_value(offset),
+                                                 .length = (uint64_t)json_integer_value(length) };
         }
         return true;
 }
 
 int server_info_encode(const struct server_info *info, char text[VDS_TEXT_MAX], struct error *err)
 {
-        CLEANUP(json_releasep)
-        json_t *root = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o}", "kind", info->kind, "version", info->version,
-                                 "page_size", (json_int_t)info->page_size, "size", (json_int_t)info->size, "uid",
-                                 (json_int_t)info->uid, "gid", (json_int_t)info->gid, "mode", (json_int_t)info->mode,
-                                 "parts", parts_to_json(info));
-        size_t size = root && put_words(root, info) ? json_dumpb(root, text, VDS_TEXT_MAX - 1, JSON_COMPACT) : 0;
+        CLEANUP(json_releasep) json_t *root = fields_encode(info_fields, INFO_FIELDS, info);
+        size_t size = 0;
 
+        if (root && json_object_set_new(root, "parts", server_parts_encode(info->parts, info->part_count)) == 0)
+                size = json_dumpb(root, text, VDS_TEXT_MAX - 1, JSON_COMPACT);
         if (size == 0)
                 return error_raise_errno(err, ENOMEM, "cannot describe the database to the client");
         if (size > VDS_TEXT_MAX - 1 && json_object_del(root, "origin") == 0)
@@ -149,69 +121,41 @@ int server_info_encode(const struct server_info *info, char text[VDS_TEXT_MAX], 
         return 0;
 }
 
-static bool decode_words(const json_t *root, const char *key, char *ret_text, size_t size)
-{
-        const char *words = json_string_value(json_object_get(root, key));
-
-        if (!words || words[0] == '\0' || strlen(words) >= size)
-                return false;
-        json_text_printable(words, ret_text, size);
-        return true;
-}
-
 /* Parts follow each other from 0 to the size, cut at page boundaries. */
-static bool decode_parts(const json_t *parts, struct server_info *info)
+static bool info_decode_parts(const json_t *parts, struct server_info *info)
 {
         uint64_t at = 0;
 
-        if (!json_is_array(parts) || json_array_size(parts) > VDS_DEVICES_MAX)
+        if (!json_is_array(parts) || json_array_size(parts) > VDS_DEVICES_MAX ||
+            !server_parts_decode(parts, info->parts))
                 return false;
         info->part_count = (uint32_t)json_array_size(parts);
         for (uint32_t i = 0; i < info->part_count; i++) {
-                const json_t *part = json_array_get(parts, i);
-                const json_t *offset = json_array_get(part, 0);
-                const json_t *length = json_array_get(part, 1);
+                const struct server_part *part = &info->parts[i];
 
-                if (json_array_size(part) != 2 || !json_is_integer(offset) || !json_is_integer(length) ||
-                    json_integer_value(offset) != (json_int_t)at || json_integer_value(length) < 0 ||
-                    (uint64_t)json_integer_value(length) > info->size - at)
+                if (part->offset != at || part->length > info->size - at ||
+                    (info->page_size && part->length % info->page_size != 0))
                         return false;
-                info->parts[i].offset = at;
-                info->parts[i].length = (uint64_t)json_integer_value(length);
-                if (info->page_size && info->parts[i].length % info->page_size != 0)
-                        return false;
-                at += info->parts[i].length;
+                at += part->length;
         }
-        return info->part_count == 0 ? true : at == info->size;
+        return info->part_count == 0 || at == info->size;
 }
 
-static bool page_size_is_sound(const struct server_info *info)
+static bool info_has_sound_page_size(const struct server_info *info)
 {
         if (info->page_size == 0)
                 return info->size == 0;
-        return info->page_size >= 512 && (info->page_size & (info->page_size - 1)) == 0 &&
-               info->size % info->page_size == 0;
+        return sqlite_is_page_size(info->page_size) && info->size % info->page_size == 0;
 }
 
 int server_info_decode(const char *text, struct server_info *ret_info, struct error *err)
 {
         CLEANUP(json_releasep) json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, /* error= */ NULL);
-        uint64_t page_size = 0, size = 0, uid = 0, gid = 0, mode = 0;
 
         *ret_info = (struct server_info){ 0 };
-        if (!json_is_object(root) || !decode_words(root, "kind", ret_info->kind, sizeof ret_info->kind) ||
-            !decode_words(root, "version", ret_info->version, sizeof ret_info->version) ||
-            !json_number_get(root, "page_size", 65536, &page_size) ||
-            !json_number_get(root, "size", image_size_max, &size) || !json_number_get(root, "uid", UINT32_MAX, &uid) ||
-            !json_number_get(root, "gid", UINT32_MAX, &gid) || !json_number_get(root, "mode", 07777, &mode) ||
-            !get_words(root, ret_info))
+        if (!json_is_object(root) || fields_decode(info_fields, INFO_FIELDS, root, ret_info))
                 return error_raise(err, ERR_PROTOCOL, "the server's description of the database is not understood");
-        ret_info->page_size = (uint32_t)page_size;
-        ret_info->size = size;
-        ret_info->uid = (uid_t)uid;
-        ret_info->gid = (gid_t)gid;
-        ret_info->mode = (mode_t)mode;
-        if (!page_size_is_sound(ret_info) || !decode_parts(json_object_get(root, "parts"), ret_info))
+        if (!info_has_sound_page_size(ret_info) || !info_decode_parts(json_object_get(root, "parts"), ret_info))
                 return error_raise(err, ERR_PROTOCOL, "the server's description of the database contradicts itself");
         return 0;
 }
