@@ -32,16 +32,16 @@ static void copy_words(char words[SERVER_WORDS_MAX], const char *text)
 static void backup_describe(struct backup_run *backup, uint32_t devices)
 {
         const struct server_job *job = backup->job;
-        const struct stat *st = image_stat(backup->image);
+        const struct sqlite_facts *facts = image_facts(backup->image);
 
         backup->info = (struct server_info){
                 .kind = "sqlite",
-                .page_size = image_page_size(backup->image),
-                .size = image_size(backup->image),
+                .page_size = facts->page_size,
+                .size = facts->size,
                 .part_count = devices,
-                .uid = st->st_uid,
-                .gid = st->st_gid,
-                .mode = st->st_mode & 07777,
+                .uid = facts->st.st_uid,
+                .gid = facts->st.st_gid,
+                .mode = facts->st.st_mode & 07777,
         };
         snprintf(backup->info.version, sizeof backup->info.version, "%s", sqlite3_libversion());
         if (strlen(job->database) < sizeof backup->info.origin)
@@ -95,13 +95,8 @@ static int backup_configure(struct backup_run *backup, struct server_side *side,
 
 /* ---- the data ---- */
 
-/* The warning zone of the medium: what a completion says was written is written, and there may be room for more. */
-static int clear_warning(struct channel *channel, struct error *err)
-{
-        return channel_control(channel, VDC_ClearError, err);
-}
-
-/* Writes what is left of a buffer with nothing else outstanding, past any number of warnings. */
+/* Writes what is left of a buffer with nothing else outstanding, past any number of warnings: in the warning zone of
+ * the medium what a completion says was written is written, and there may be room for more. */
 static int write_alone(struct channel *channel, uint8_t *buffer, uint32_t size, struct error *err)
 {
         while (size > 0) {
@@ -114,7 +109,7 @@ static int write_alone(struct channel *channel, uint8_t *buffer, uint32_t size, 
                     (command->completionCode == ERROR_SUCCESS && written != size) ||
                     written % channel->side->shape.block_size != 0)
                         return error_raise(err, ERR_IO, "the client took %u of %u bytes of a write", written, size);
-                if (command->completionCode == ERROR_END_OF_MEDIA && clear_warning(channel, err) < 0)
+                if (command->completionCode == ERROR_END_OF_MEDIA && channel_control(channel, VDC_ClearError, err) < 0)
                         return -1;
                 buffer += written;
                 size -= written;
@@ -139,7 +134,7 @@ static int check_write(struct channel *channel, const struct VDS_Command *comman
 static int pass_warning(struct channel *channel, struct error *err)
 {
         channel_drain(channel);
-        if (clear_warning(channel, err) < 0)
+        if (channel_control(channel, VDC_ClearError, err) < 0)
                 return -1;
         for (uint32_t i = 0; i < channel->depth; i++) {
                 struct VDS_Command *command = &channel->slots[(channel->next + i) % channel->depth].command;

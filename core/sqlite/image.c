@@ -20,10 +20,7 @@ enum {
 static const uint64_t log_worth_a_note = UINT64_C(1) << 30;
 
 struct image {
-        uint32_t page_size;
-        uint64_t size;
-        struct stat st;
-        char *path;
+        struct sqlite_facts facts; /* its path is the image's own */
         char *spool_dir;
         int64_t max_lock_ms;
         uint64_t max_wal;
@@ -82,7 +79,8 @@ static int spooler_overlay_clone(struct image *image, uint8_t *buffer, struct er
         uint32_t page = sqlite_source_next_overlaid(image->source, 1);
 
         for (; page != 0; page = sqlite_source_next_overlaid(image->source, page + 1))
-                if (spooler_copy(image, buffer, (uint64_t)(page - 1) * image->page_size, image->page_size, err) < 0)
+                if (spooler_copy(image, buffer, (uint64_t)(page - 1) * image->facts.page_size, image->facts.page_size,
+                                 err) < 0)
                         return -1;
         return 0;
 }
@@ -120,16 +118,16 @@ static int spooler_run(struct image *image, struct error *err)
         int sys_errno = fault_point("spool.begin");
 
         if (sys_errno)
-                return error_raise_errno(err, sys_errno, "cannot spool '%s'", image->path);
+                return error_raise_errno(err, sys_errno, "cannot spool '%s'", image->facts.path);
         if (!buffer)
-                return error_raise_errno(err, ENOMEM, "cannot spool '%s'", image->path);
+                return error_raise_errno(err, ENOMEM, "cannot spool '%s'", image->facts.path);
         if (spool_create(&image->spool, image->spool_dir, err) < 0)
                 return -1;
-        if ((spool_clone(&image->spool, image->path) ? spooler_overlay_clone : spooler_copy_unread)(image, buffer,
-                                                                                                    err) < 0)
+        if ((spool_clone(&image->spool, image->facts.path) ? spooler_overlay_clone : spooler_copy_unread)(image, buffer,
+                                                                                                          err) < 0)
                 return -1;
         sys_errno = fault_point("spool.done");
-        return sys_errno ? error_raise_errno(err, sys_errno, "cannot spool '%s'", image->path) : 0;
+        return sys_errno ? error_raise_errno(err, sys_errno, "cannot spool '%s'", image->facts.path) : 0;
 }
 
 /* Waits until everything was read or the image is closed (false), or a bound is met (true). Called under the lock. */
@@ -212,12 +210,15 @@ static void image_init_locks(struct image *image)
         pthread_rwlockattr_destroy(&attr);
 }
 
-static int image_keep_names(struct image *image, const char *spool_dir, struct error *err)
+static int image_keep_facts(struct image *image, const char *spool_dir, struct error *err)
 {
-        image->path = strdup(sqlite_source_path(image->source));
-        image->spool_dir = strdup(spool_dir ? spool_dir : sqlite_source_path(image->source));
-        if (!image->path || !image->spool_dir)
-                return error_raise_errno(err, ENOMEM, "cannot open '%s'", sqlite_source_path(image->source));
+        const struct sqlite_facts *facts = sqlite_source_facts(image->source);
+
+        image->facts = *facts;
+        image->facts.path = strdup(facts->path);
+        image->spool_dir = strdup(spool_dir ? spool_dir : facts->path);
+        if (!image->facts.path || !image->spool_dir)
+                return error_raise_errno(err, ENOMEM, "cannot open '%s'", facts->path);
         if (!spool_dir) {
                 char *slash = strrchr(image->spool_dir, '/');
 
@@ -245,10 +246,7 @@ int image_open(const struct image_options *options, struct image **ret_image, st
         image->lock_deadline = deadline_after_ms(options->max_lock_ms);
         image->max_wal = options->max_wal;
         image->immutable = options->immutable;
-        image->page_size = sqlite_source_page_size(image->source);
-        image->size = sqlite_source_size(image->source);
-        image->st = *sqlite_source_stat(image->source);
-        if (image_keep_names(image, options->spool_dir, err) < 0)
+        if (image_keep_facts(image, options->spool_dir, err) < 0)
                 return -1;
         *ret_image = take_ptr(&image);
         return 0;
@@ -279,29 +277,20 @@ void image_closep(struct image **image_at)
         pthread_rwlock_destroy(&image->exchange);
         pthread_cond_destroy(&image->changed);
         pthread_mutex_destroy(&image->lock);
-        free(image->path);
+        free(image->facts.path);
         free(image->spool_dir);
         free(image);
 }
 
-uint32_t image_page_size(const struct image *image)
+const struct sqlite_facts *image_facts(const struct image *image)
 {
-        return image->page_size;
-}
-
-uint64_t image_size(const struct image *image)
-{
-        return image->size;
-}
-
-const struct stat *image_stat(const struct image *image)
-{
-        return &image->st;
+        return &image->facts;
 }
 
 void image_cut(const struct image *image, uint32_t count, struct server_part *ret_parts)
 {
-        format_cut(image->page_size ? image->size / image->page_size : 0, image->page_size, count, ret_parts);
+        format_cut(image->facts.page_size ? image->facts.size / image->facts.page_size : 0, image->facts.page_size,
+                   count, ret_parts);
 }
 
 int image_verify(struct image *image, struct error *err)
@@ -327,7 +316,7 @@ int image_start(struct image *image, const struct server_part *parts, uint32_t c
         result = pthread_create(&image->spooler, NULL, spooler_main, image);
         if (result)
                 return error_raise_errno(err, result, "cannot start the thread that watches the lock of '%s'",
-                                         image->path);
+                                         image->facts.path);
         image->has_spooler = true;
         return 0;
 }
@@ -348,7 +337,7 @@ static int image_fetch(struct image *image, uint64_t offset, void *buffer, size_
                 if (error_is_set(&image->failure))
                         *err = image->failure;
                 else
-                        error_raise(err, ERR_PROTOCOL, "'%s' was to be read twice", image->path);
+                        error_raise(err, ERR_PROTOCOL, "'%s' was to be read twice", image->facts.path);
                 pthread_mutex_unlock(&image->lock);
         }
         pthread_rwlock_unlock(&image->exchange);
@@ -375,7 +364,7 @@ int image_read(struct image *image, uint64_t offset, void *buffer, size_t size, 
         int part = image_part_at(image, offset, size);
 
         if (part < 0)
-                return error_raise(err, ERR_PROTOCOL, "'%s' was to be read out of order", image->path);
+                return error_raise(err, ERR_PROTOCOL, "'%s' was to be read out of order", image->facts.path);
         pthread_mutex_lock(&image->lock);
         while (image->spool_first)
                 pthread_cond_wait(&image->changed, &image->lock);
@@ -394,16 +383,12 @@ int image_read(struct image *image, uint64_t offset, void *buffer, size_t size, 
 
 int image_check(struct image *image, struct error *err)
 {
-        int result = 0;
-
         stop_spooler(image);
         if (error_is_set(&image->failure)) {
                 *err = image->failure;
                 return -1;
         }
-        if (image->source)
-                result = sqlite_source_check_unchanged(image->source, err);
-        return result;
+        return image->source ? sqlite_source_check_unchanged(image->source, err) : 0;
 }
 
 bool image_was_spooled(struct image *image)
@@ -423,6 +408,6 @@ void image_note(struct image *image, char note[ERROR_MESSAGE_MAX])
         if (image->log_peak > log_worth_a_note)
                 snprintf(note, ERROR_MESSAGE_MAX,
                          "the write-ahead log of '%s' grew to %.1f GiB while it was backed up: --max-wal bounds that",
-                         image->path, (double)image->log_peak / (double)log_worth_a_note);
+                         image->facts.path, (double)image->log_peak / (double)log_worth_a_note);
         pthread_mutex_unlock(&image->lock);
 }

@@ -3,7 +3,7 @@
  *
  * image_open() fixes the state, image_size() and image_page_size() tell the shape, image_start() says which ranges will
  * be read in order by whom, then any number of threads call image_read(), each through one range from its start to its
- * end. A keeper thread watches how long writers have waited, or how far the log has grown: when the bound is met, it
+ * end. A spooler thread watches how long writers have waited, or how far the log has grown: when the bound is met, it
  * copies what is still unread to a spool file, lets go of the database, and reading continues from there. It also lets
  * go as soon as everything has been read.
  */
@@ -13,11 +13,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/stat.h>
 
 #include "core/base/error.h"
 #include "core/servers/server.h"
-#include "core/sqlite/db.h"
+#include "core/sqlite/source.h"
 
 struct image;
 
@@ -34,12 +33,10 @@ struct image_options {
 
 int image_open(const struct image_options *options, struct image **ret_image, struct error *err);
 
-/* Stops the keeper, closes the database if it is still open, frees. For CLEANUP(). */
+/* Stops the spooler, closes the database if it is still open, frees. For CLEANUP(). */
 void image_closep(struct image **image);
 
-uint32_t image_page_size(const struct image *image); /* 0 for an empty database */
-uint64_t image_size(const struct image *image);
-const struct stat *image_stat(const struct image *image);
+const struct sqlite_facts *image_facts(const struct image *image);
 
 /* Cuts the image at page boundaries into `count` contiguous parts. */
 void image_cut(const struct image *image, uint32_t count, struct server_part *ret_parts);
@@ -48,7 +45,7 @@ void image_cut(const struct image *image, uint32_t count, struct server_part *re
  * image_start(). ERR_DAMAGED with what it found. */
 int image_verify(struct image *image, struct error *err);
 
-/* Announces the parts that will be read, and starts the keeper. Once. */
+/* Announces the parts that will be read, and starts the spooler. Once. */
 int image_start(struct image *image, const struct server_part *parts, uint32_t count, struct error *err);
 
 /* Reads whole pages inside one part, at the place where the last read of that part ended. Thread safe. */

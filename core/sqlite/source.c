@@ -23,9 +23,7 @@ enum {
 };
 
 struct sqlite_source {
-        char *path;
-        struct stat st;
-        uint32_t page_size;
+        struct sqlite_facts facts;
         uint32_t pages;
         bool wal;                         /* under SQLite's locks in WAL mode */
         struct wal_generation generation; /* frames 0: everything is in the database file */
@@ -60,7 +58,7 @@ static int read_through_sqlite(struct sqlite_source *source, sqlite3_file *file,
         pthread_mutex_unlock(&source->lock);
         if (result == SQLITE_OK || result == SQLITE_IOERR_SHORT_READ)
                 return 0;
-        return error_raise_errno(err, sys_errno ? sys_errno : EIO, "cannot read the database '%s'", source->path);
+        return error_raise_errno(err, sys_errno ? sys_errno : EIO, "cannot read the database '%s'", source->facts.path);
 }
 
 static int read_through_fd(struct sqlite_source *source, int fd, void *buffer, size_t size, uint64_t offset,
@@ -69,7 +67,7 @@ static int read_through_fd(struct sqlite_source *source, int fd, void *buffer, s
         ssize_t n = fd_pread_full(fd, buffer, size, (off_t)offset);
 
         if (n < 0)
-                return error_raise_errno(err, errno, "cannot read the database '%s'", source->path);
+                return error_raise_errno(err, errno, "cannot read the database '%s'", source->facts.path);
         memset((char *)buffer + n, 0, size - (size_t)n);
         return 0;
 }
@@ -123,7 +121,7 @@ static int take_log(struct sqlite_source *source, struct error *err)
         int result = map_index(source, &region);
 
         if (result != SQLITE_OK)
-                return db_raise(err, NULL, result, source->path);
+                return db_raise(err, NULL, result, source->facts.path);
         if (wal_index_header(region, &source->generation) != WAL_OK)
                 return WAL_AGAIN;
         result = wal_walk(&log, &source->generation, &source->map, err);
@@ -145,9 +143,9 @@ static int take_sizes(struct sqlite_source *source, struct error *err)
         if (result == SQLITE_OK)
                 result = db_number(source->db, "PRAGMA page_size", &page_size);
         if (result != SQLITE_OK)
-                return db_raise(err, source->db, result, source->path);
+                return db_raise(err, source->db, result, source->facts.path);
         source->pages = (uint32_t)pages;
-        source->page_size = pages ? (uint32_t)page_size : 0;
+        source->facts.page_size = pages ? (uint32_t)page_size : 0;
         return 0;
 }
 
@@ -164,7 +162,7 @@ static int take_snapshot(struct sqlite_source *source, struct error *err)
         if (result == SQLITE_OK)
                 result = db_text(source->db, "PRAGMA journal_mode", mode, sizeof mode);
         if (result != SQLITE_OK)
-                return db_raise(err, source->db, result, source->path);
+                return db_raise(err, source->db, result, source->facts.path);
         source->wal = strcmp(mode, "wal") == 0;
         sqlite3_file_control(source->db, "main", SQLITE_FCNTL_FILE_POINTER, &source->file);
         sqlite3_file_control(source->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &source->log);
@@ -175,7 +173,7 @@ static int take_snapshot(struct sqlite_source *source, struct error *err)
         result = take_log(source, err);
         if (result != WAL_OK || source->generation.frames == 0)
                 return result;
-        if (source->generation.page_size != source->page_size)
+        if (source->generation.page_size != source->facts.page_size)
                 return WAL_AGAIN;
         source->pages = source->generation.pages;
         return WAL_OK;
@@ -190,15 +188,15 @@ static void pause_ms(long milliseconds)
 
 static int open_locked(struct sqlite_source *source, struct error *err)
 {
-        if (db_open(source->path, DB_READ_WRITE, &source->patience, &source->db, err) < 0)
+        if (db_open(source->facts.path, DB_READ_WRITE, &source->patience, &source->db, err) < 0)
                 return -1;
         /* Without a memory map SQLite reads with pread, so our reads need no fetch and release. */
         db_exec(source->db, "PRAGMA mmap_size=0");
         for (int attempt = 0; attempt < SNAPSHOT_ATTEMPTS; attempt++) {
                 int result = take_snapshot(source, err);
 
-                if (result == WAL_OK && !source->wal && stat(source->path, &source->st) < 0)
-                        return error_raise_errno(err, errno, "cannot open the database '%s'", source->path);
+                if (result == WAL_OK && !source->wal && stat(source->facts.path, &source->facts.st) < 0)
+                        return error_raise_errno(err, errno, "cannot open the database '%s'", source->facts.path);
                 if (result != WAL_AGAIN)
                         return result;
                 wal_map_deinit(&source->map);
@@ -209,7 +207,7 @@ static int open_locked(struct sqlite_source *source, struct error *err)
         }
         return error_raise(err, ERR_BUSY,
                            "the write-ahead log of '%s' is restarted too often to be read: try again later",
-                           source->path);
+                           source->facts.path);
 }
 
 /* ---- opening an immutable file ---- */
@@ -220,11 +218,11 @@ static int source_parse_header(struct sqlite_source *source, const uint8_t bytes
         struct sqlite_header header;
 
         if (!sqlite_header_parse(bytes, &header))
-                return db_raise(err, NULL, SQLITE_NOTADB, source->path);
-        source->page_size = header.page_size;
-        source->pages = (uint32_t)(((uint64_t)source->st.st_size + header.page_size - 1) / header.page_size);
+                return db_raise(err, NULL, SQLITE_NOTADB, source->facts.path);
+        source->facts.page_size = header.page_size;
+        source->pages = (uint32_t)(((uint64_t)source->facts.st.st_size + header.page_size - 1) / header.page_size);
         if (source->generation.frames == 0 && header.pages > source->pages)
-                return db_raise(err, NULL, SQLITE_CORRUPT, source->path);
+                return db_raise(err, NULL, SQLITE_CORRUPT, source->facts.path);
         if (header.pages != 0)
                 source->pages = header.pages;
         return 0;
@@ -237,8 +235,8 @@ static int open_sibling(const struct sqlite_source *source, int file, int *ret_f
         CLEANUP(freep) char *path = NULL;
         CLEANUP(fd_closep) int fd = -1;
 
-        if (asprintf(&path, "%s%s", source->path, format_suffixes[file]) < 0)
-                return error_raise_errno(err, ENOMEM, "cannot open '%s%s'", source->path, format_suffixes[file]);
+        if (asprintf(&path, "%s%s", source->facts.path, format_suffixes[file]) < 0)
+                return error_raise_errno(err, ENOMEM, "cannot open '%s%s'", source->facts.path, format_suffixes[file]);
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd < 0 && errno == ENOENT)
                 return 0;
@@ -263,13 +261,13 @@ static int refuse_hot_journal(const struct sqlite_source *source, struct error *
         if (result <= 0)
                 return result;
         if (fd_pread_full(fd, start, sizeof start, 0) < 0)
-                return error_raise_errno(err, errno, "cannot read '%s-journal'", source->path);
+                return error_raise_errno(err, errno, "cannot read '%s-journal'", source->facts.path);
         if (memcmp(start, magic, sizeof magic) != 0)
                 return 0;
         return error_raise(err, ERR_FAILED,
                            "'%s' has an interrupted transaction to roll back ('%s-journal'): open it once without "
                            "--immutable",
-                           source->path, source->path);
+                           source->facts.path, source->facts.path);
 }
 
 static int open_immutable_log(struct sqlite_source *source, struct error *err)
@@ -287,24 +285,25 @@ static int open_immutable(struct sqlite_source *source, struct error *err)
 {
         uint8_t header[SQLITE_HEADER_SIZE];
 
-        source->file_fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (source->file_fd < 0 || fstat(source->file_fd, &source->st) < 0)
-                return error_raise_errno(err, errno, "cannot open the database '%s'", source->path);
-        if (!S_ISREG(source->st.st_mode))
-                return error_raise(err, ERR_FAILED, "'%s' is not a regular file, so it is no database", source->path);
+        source->file_fd = open(source->facts.path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (source->file_fd < 0 || fstat(source->file_fd, &source->facts.st) < 0)
+                return error_raise_errno(err, errno, "cannot open the database '%s'", source->facts.path);
+        if (!S_ISREG(source->facts.st.st_mode))
+                return error_raise(err, ERR_FAILED, "'%s' is not a regular file, so it is no database",
+                                   source->facts.path);
         if (refuse_hot_journal(source, err) < 0)
                 return -1;
         /* SQLite takes a database of no bytes for empty, whatever log lies beside it. */
-        if (source->st.st_size == 0)
+        if (source->facts.st.st_size == 0)
                 return 0;
         if (open_immutable_log(source, err) < 0 || read_file(source, header, sizeof header, 0, err) < 0 ||
             source_parse_header(source, header, err) < 0)
                 return -1;
         if (source->generation.frames == 0)
                 return 0;
-        if (source->generation.page_size != source->page_size)
+        if (source->generation.page_size != source->facts.page_size)
                 return error_raise(err, ERR_FAILED, "'%s-wal' does not belong to '%s': their page sizes differ",
-                                   source->path, source->path);
+                                   source->facts.path, source->facts.path);
         source->pages = source->generation.pages;
         return 0;
 }
@@ -321,13 +320,13 @@ static int check_locked_file(const struct sqlite_source *source, struct error *e
 {
         struct stat now;
 
-        if (stat(source->path, &now) < 0 || now.st_ino != source->st.st_ino || now.st_dev != source->st.st_dev ||
-            is_unchanged(&source->st, &now))
+        if (stat(source->facts.path, &now) < 0 || now.st_ino != source->facts.st.st_ino ||
+            now.st_dev != source->facts.st.st_dev || is_unchanged(&source->facts.st, &now))
                 return 0;
         return error_raise(err, ERR_FAILED,
                            "'%s' was written to past SQLite's locks while it was read, so what was read is no image of "
                            "it: look what copies or cuts that file",
-                           source->path);
+                           source->facts.path);
 }
 
 int sqlite_source_check_unchanged(struct sqlite_source *source, struct error *err)
@@ -338,11 +337,11 @@ int sqlite_source_check_unchanged(struct sqlite_source *source, struct error *er
                 return check_locked_file(source, err);
         if (source->file_fd < 0)
                 return 0;
-        if (fstat(source->file_fd, &now) == 0 && is_unchanged(&source->st, &now) &&
+        if (fstat(source->file_fd, &now) == 0 && is_unchanged(&source->facts.st, &now) &&
             (source->log_fd < 0 || (fstat(source->log_fd, &now) == 0 && is_unchanged(&source->log_st, &now))))
                 return 0;
         return error_raise(err, ERR_FAILED, "'%s' was written to while it was read: back it up without --immutable",
-                           source->path);
+                           source->facts.path);
 }
 
 /* ---- opening and closing ---- */
@@ -361,11 +360,12 @@ int sqlite_source_open(const char *path, bool immutable, const struct db_patienc
         if (path[0] != '/')
                 return error_raise(err, ERR_USAGE, "'%s' is not an absolute path", path);
         /* SQLite resolves links too: its log and journal lie beside the file itself. */
-        source->path = realpath(path, NULL);
-        if (!source->path || stat(source->path, &source->st) < 0)
+        source->facts.path = realpath(path, NULL);
+        if (!source->facts.path || stat(source->facts.path, &source->facts.st) < 0)
                 return error_raise_errno(err, errno, "cannot open the database '%s'", path);
         if ((immutable ? open_immutable : open_locked)(source, err) < 0)
                 return -1;
+        source->facts.size = (uint64_t)source->facts.page_size * source->pages;
         *ret_source = take_ptr(&source);
         return 0;
 }
@@ -402,28 +402,13 @@ void sqlite_source_closep(struct sqlite_source **source_at)
         fd_closep(&source->log_fd);
         wal_map_deinit(&source->map);
         pthread_mutex_destroy(&source->lock);
-        free(source->path);
+        free(source->facts.path);
         free(source);
 }
 
-uint32_t sqlite_source_page_size(const struct sqlite_source *source)
+const struct sqlite_facts *sqlite_source_facts(const struct sqlite_source *source)
 {
-        return source->page_size;
-}
-
-uint64_t sqlite_source_size(const struct sqlite_source *source)
-{
-        return (uint64_t)source->page_size * source->pages;
-}
-
-const char *sqlite_source_path(const struct sqlite_source *source)
-{
-        return source->path;
-}
-
-const struct stat *sqlite_source_stat(const struct sqlite_source *source)
-{
-        return &source->st;
+        return &source->facts;
 }
 
 bool sqlite_source_blocks_writers(const struct sqlite_source *source)
@@ -452,9 +437,9 @@ uint64_t sqlite_source_log_size(struct sqlite_source *source)
 static int read_frame(struct sqlite_source *source, uint32_t frame, uint8_t *page, struct error *err)
 {
         const struct wal_bytes log = log_bytes(source);
-        uint64_t at = wal_frame_offset(source->page_size, frame) + WAL_FRAME_HEADER_SIZE;
+        uint64_t at = wal_frame_offset(source->facts.page_size, frame) + WAL_FRAME_HEADER_SIZE;
 
-        if (read_log(source, page, source->page_size, at, err) < 0)
+        if (read_log(source, page, source->facts.page_size, at, err) < 0)
                 return -1;
         return wal_frame_is_current(&log, &source->generation, frame, err);
 }
@@ -463,7 +448,7 @@ static int read_frame(struct sqlite_source *source, uint32_t frame, uint8_t *pag
  * leaves the other bytes alone. Thread safe. */
 static int source_overlay(struct sqlite_source *source, void *buffer, size_t size, uint64_t offset, struct error *err)
 {
-        uint32_t page_size = source->page_size;
+        uint32_t page_size = source->facts.page_size;
         uint32_t first = (uint32_t)(offset / page_size) + 1;
         uint64_t end = first + (uint64_t)size / page_size;
 
@@ -494,9 +479,9 @@ int sqlite_source_read(struct sqlite_source *source, void *buffer, size_t size, 
 {
         if (size == 0)
                 return 0;
-        if (offset % source->page_size != 0 || size % source->page_size != 0 || size > INT_MAX ||
-            size > sqlite_source_size(source) || offset > sqlite_source_size(source) - size)
-                return error_raise(err, ERR_PROTOCOL, "'%s' was to be read outside its pages", source->path);
+        if (offset % source->facts.page_size != 0 || size % source->facts.page_size != 0 || size > INT_MAX ||
+            size > source->facts.size || offset > source->facts.size - size)
+                return error_raise(err, ERR_PROTOCOL, "'%s' was to be read outside its pages", source->facts.path);
         if (read_file(source, buffer, size, offset, err) < 0)
                 return -1;
         return source_overlay(source, buffer, size, offset, err);
@@ -505,6 +490,8 @@ int sqlite_source_read(struct sqlite_source *source, void *buffer, size_t size, 
 int sqlite_source_verify(struct sqlite_source *source, struct error *err)
 {
         if (!source->db)
-                return error_raise(err, ERR_USAGE, "the content of '%s' cannot be checked without locks", source->path);
-        return check_content(source->db, SERVER_CHECK_QUICK, &source->patience, "the database", source->path, err);
+                return error_raise(err, ERR_USAGE, "the content of '%s' cannot be checked without locks",
+                                   source->facts.path);
+        return check_content(source->db, SERVER_CHECK_QUICK, &source->patience, "the database", source->facts.path,
+                             err);
 }

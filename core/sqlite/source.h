@@ -20,6 +20,14 @@
 
 struct sqlite_source;
 
+/* What is known of the state from the beginning. */
+struct sqlite_facts {
+        char *path;         /* symbolic links resolved */
+        uint32_t page_size; /* 0 for an empty database */
+        uint64_t size;      /* bytes of the image */
+        struct stat st;
+};
+
 /* Opens the database at the absolute `path`. `patience` bounds the wait for locks, and only that call uses it. With
  * `immutable` no lock is taken: the caller swears that nobody writes. */
 int sqlite_source_open(const char *path, bool immutable, const struct db_patience *patience,
@@ -29,10 +37,8 @@ int sqlite_source_open(const char *path, bool immutable, const struct db_patienc
  * them. For CLEANUP(). */
 void sqlite_source_closep(struct sqlite_source **source);
 
-uint32_t sqlite_source_page_size(const struct sqlite_source *source); /* 0 for an empty database */
-uint64_t sqlite_source_size(const struct sqlite_source *source);      /* bytes of the image */
-const char *sqlite_source_path(const struct sqlite_source *source);   /* symbolic links resolved */
-const struct stat *sqlite_source_stat(const struct sqlite_source *source);
+/* The source's, as long as it is open. */
+const struct sqlite_facts *sqlite_source_facts(const struct sqlite_source *source);
 
 /* Whether the source keeps writers out for as long as it is open: true in rollback mode. */
 bool sqlite_source_blocks_writers(const struct sqlite_source *source);

@@ -141,7 +141,7 @@ uint8_t *sandbox_image(const struct image_options *options, size_t *ret_size)
 
         if (image_open(options, &image, &err) < 0)
                 fail_msg("%s", err.message);
-        *ret_size = (size_t)image_size(image);
+        *ret_size = (size_t)image_facts(image)->size;
         bytes = malloc(*ret_size + 1);
         assert_non_null(bytes);
         image_cut(image, 3, parts);

@@ -439,7 +439,7 @@ static void past_the_lock_byte_page(void **state)
         assert_int_equal(ftruncate(fd, (off_t)pages * page_size), 0);
         assert_int_equal(pwrite(fd, "behind", 6, (INT64_C(1) << 30) + page_size), 6);
         assert_int_equal(image_open(&options, &image, &err), 0);
-        assert_int_equal(image_size(image), (uint64_t)pages * page_size);
+        assert_int_equal(image_facts(image)->size, (uint64_t)pages * page_size);
         parts[0] = (struct server_part){ .offset = 0, .length = page_size };
         parts[1] = (struct server_part){ .offset = (UINT64_C(1) << 30) - page_size, .length = 16 * page_size };
         assert_int_equal(image_start(image, parts, 2, &err), 0);
@@ -516,7 +516,7 @@ static int check_after(void **state, const char *name, void (*harm)(const char *
         sandbox_fill(db, 100, 1000);
         sqlite3_close(db);
         assert_int_equal(image_open(&options, &image, err), 0);
-        whole.length = image_size(image);
+        whole.length = image_facts(image)->size;
         bytes = malloc(whole.length);
         assert_non_null(bytes);
         assert_int_equal(image_start(image, &whole, 1, err), 0);

@@ -78,7 +78,7 @@ static void the_lock_is_let_go_once_all_is_read(void **state)
 
         sandbox_fill(db, 100, 1000);
         assert_int_equal(image_open(&options, &image, &err), 0);
-        bytes = malloc(image_size(image));
+        bytes = malloc(image_facts(image)->size);
         image_cut(image, 1, &part);
         assert_int_equal(image_start(image, &part, 1, &err), 0);
         read_part(image, &part, bytes);
