@@ -3,7 +3,7 @@
  *
  * sqlite_source_open() begins a read transaction and fixes the state; sqlite_source_read() gives its pages from any
  * thread, from the database file and the write-ahead log; sqlite_source_close() ends the transaction. Why that state is
- * consistent is argued in core/servers/README.md. The database's content is never changed, and nothing is checkpointed.
+ * consistent is argued in core/sqlite/README.md. The database's content is never changed, and nothing is checkpointed.
  *
  * All reads go through SQLite's own handles: closing a descriptor of ours on the database would drop every lock that
  * this process holds on it. Only an immutable source, which holds no locks, has descriptors of its own.
