@@ -117,5 +117,5 @@ ssize_t intake_some(struct intake *intake, void *buffer, size_t size, struct err
 
 ssize_t intake_full(struct intake *intake, void *buffer, size_t size, struct error *err)
 {
-        return READ_FULL(size, done, intake_some(intake, (char *)buffer + done, size - done, err));
+        return READ_FULL(size, intake_some(intake, (char *)buffer + done, size - done, err));
 }

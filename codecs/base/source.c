@@ -27,7 +27,7 @@ ssize_t source_read(struct source *source, void *buffer, size_t size, struct err
 
 ssize_t source_read_full(struct source *source, void *buffer, size_t size, struct error *err)
 {
-        return READ_FULL(size, done, source_read(source, (char *)buffer + done, size - done, err));
+        return READ_FULL(size, source_read(source, (char *)buffer + done, size - done, err));
 }
 
 bool source_ready(struct source *source)

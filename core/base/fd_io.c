@@ -44,7 +44,7 @@ ssize_t fd_read_some(int fd, void *buffer, size_t size, const atomic_bool *cance
 
 ssize_t fd_read_full(int fd, void *buffer, size_t size, const atomic_bool *cancel)
 {
-        return READ_FULL(size, done, fd_read_some(fd, (char *)buffer + done, size - done, cancel));
+        return READ_FULL(size, fd_read_some(fd, (char *)buffer + done, size - done, cancel));
 }
 
 static ssize_t pread_some(int fd, void *buffer, size_t size, off_t offset)
@@ -59,7 +59,7 @@ static ssize_t pread_some(int fd, void *buffer, size_t size, off_t offset)
 
 ssize_t fd_pread_full(int fd, void *buffer, size_t size, off_t offset)
 {
-        return READ_FULL(size, done, pread_some(fd, (char *)buffer + done, size - done, offset + (off_t)done));
+        return READ_FULL(size, pread_some(fd, (char *)buffer + done, size - done, offset + (off_t)done));
 }
 
 int fd_pwrite_full(int fd, const void *buffer, size_t size, off_t offset)

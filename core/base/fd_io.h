@@ -17,8 +17,9 @@
 #include "core/base/error.h"
 
 /* Reads until `size` bytes are there or the input ends. `some` is an expression that reads at most `size - done` bytes
- * behind the first `done`, and yields how many it read, 0 at the end or -1. Yields the bytes in all, or -1. */
-#define READ_FULL(size, done, some)                    \
+ * behind the first `done` (size_t, the macro's), and yields how many it read, 0 at the end or -1. Yields the bytes in
+ * all, or -1. */
+#define READ_FULL(size, some)                          \
         ({                                             \
                 size_t done = 0;                       \
                 ssize_t step_ = 1;                     \

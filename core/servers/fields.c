@@ -1,5 +1,6 @@
 #include "core/servers/fields.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,7 +71,7 @@ static bool field_decode_bytes(const json_t *value, const struct field_spec *fie
         }
         if (text && strlen(text) >= field->size)
                 return false;
-        strcpy(at, text ? text : "");
+        snprintf(at, field->size, "%s", text ? text : "");
         return true;
 }
 
