@@ -20,13 +20,13 @@ struct fault {
         unsigned reached;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct fault faults[FAULTS_MAX];
 static size_t fault_count;
 static int parsed;
 static const char *own_role = "client";
 
-static void parse_one(char *item, struct fault *fault)
+static void fault_parse_one(char *item, struct fault *fault)
 {
         char *role = strchr(item, '#');
         char *at;
@@ -46,7 +46,7 @@ static void parse_one(char *item, struct fault *fault)
         fault->at = at ? (unsigned)strtoul(at, NULL, 10) : 1;
 }
 
-static void parse(void)
+static void fault_parse(void)
 {
         const char *text = getenv("VDIPIPE_FAULT");
         char copy[1024];
@@ -58,10 +58,10 @@ static void parse(void)
         snprintf(copy, sizeof copy, "%s", text);
         for (char *item = strtok_r(copy, ",", &save); item && fault_count < FAULTS_MAX;
              item = strtok_r(NULL, ",", &save))
-                parse_one(item, &faults[fault_count++]);
+                fault_parse_one(item, &faults[fault_count++]);
 }
 
-static void announce(const char *name)
+static void fault_announce(const char *name)
 {
         const char *fd_text = getenv("VDIPIPE_FAULT_FD");
         char line[FAULT_TEXT_MAX + 1];
@@ -71,12 +71,12 @@ static void announce(const char *name)
                 abort();
 }
 
-static int act(const struct fault *fault)
+static int fault_act(const struct fault *fault)
 {
         if (strcmp(fault->action, "kill") == 0)
                 kill(getpid(), SIGKILL);
         if (strcmp(fault->action, "stop") == 0) {
-                announce(fault->name);
+                fault_announce(fault->name);
                 kill(getpid(), SIGSTOP);
                 return 0;
         }
@@ -89,19 +89,19 @@ int fault_point(const char *name)
 {
         int hit = -1;
 
-        pthread_mutex_lock(&lock);
+        pthread_mutex_lock(&fault_lock);
         if (!parsed)
-                parse();
+                fault_parse();
         for (size_t i = 0; i < fault_count && hit < 0; i++) {
                 if (faults[i].role[0] && strcmp(faults[i].role, own_role) != 0)
                         continue;
                 if (strcmp(faults[i].action, "name") == 0)
-                        announce(name);
+                        fault_announce(name);
                 else if (strcmp(faults[i].name, name) == 0 && ++faults[i].reached == faults[i].at)
                         hit = (int)i;
         }
-        pthread_mutex_unlock(&lock);
-        return hit < 0 ? 0 : act(&faults[hit]);
+        pthread_mutex_unlock(&fault_lock);
+        return hit < 0 ? 0 : fault_act(&faults[hit]);
 }
 
 void fault_role(const char *role)

@@ -13,14 +13,14 @@ void json_releasep(json_t **json)
         *json = NULL;
 }
 
-static int64_t field_load(const struct field_spec *field, const void *at)
+static int64_t fields_load(const struct field_spec *field, const void *at)
 {
         return field->size == 1   ? *(const uint8_t *)at
                : field->size == 4 ? *(const uint32_t *)at
                                   : *(const int64_t *)at;
 }
 
-static void field_store(const struct field_spec *field, void *at, int64_t number)
+static void fields_store(const struct field_spec *field, void *at, int64_t number)
 {
         if (field->size == 1)
                 *(uint8_t *)at = (uint8_t)number;
@@ -30,11 +30,11 @@ static void field_store(const struct field_spec *field, void *at, int64_t number
                 *(int64_t *)at = number;
 }
 
-static json_t *field_encode(const struct field_spec *field, const void *at)
+static json_t *fields_encode_one(const struct field_spec *field, const void *at)
 {
-        switch (field->kind) {
+        switch (field->type) {
         case FIELD_NUMBER:
-                return json_integer(field_load(field, at));
+                return json_integer(fields_load(field, at));
         case FIELD_BYTES:
                 return json_text_make(*(const char *const *)at);
         case FIELD_PATH:
@@ -50,21 +50,22 @@ json_t *fields_encode(const struct field_spec *fields, size_t count, const void 
 
         for (size_t i = 0; i < count; i++) {
                 const char *at = (const char *)object + fields[i].at;
-                bool optional = fields[i].kind == FIELD_PATH || fields[i].kind == FIELD_WORDS;
+                bool optional = fields[i].type == FIELD_PATH || fields[i].type == FIELD_WORDS;
 
-                if (!(optional && !*at) && json_object_set_new(root, fields[i].key, field_encode(&fields[i], at)) < 0)
+                if (!(optional && !*at) &&
+                    json_object_set_new(root, fields[i].key, fields_encode_one(&fields[i], at)) < 0)
                         return NULL;
         }
         return take_ptr(&root);
 }
 
-static bool field_decode_bytes(const json_t *value, const struct field_spec *field, void *at)
+static bool fields_decode_bytes(const json_t *value, const struct field_spec *field, void *at)
 {
         CLEANUP(freep) char *text = NULL;
 
         if (!json_text_get(value, &text))
                 return false;
-        if (field->kind == FIELD_BYTES) {
+        if (field->type == FIELD_BYTES) {
                 free(*(char **)at);
                 *(char **)at = take_ptr(&text);
                 return true;
@@ -75,41 +76,41 @@ static bool field_decode_bytes(const json_t *value, const struct field_spec *fie
         return true;
 }
 
-static bool field_decode_words(const json_t *value, const struct field_spec *field, void *at)
+static bool fields_decode_words(const json_t *value, const struct field_spec *field, void *at)
 {
         const char *words = json_string_value(value);
 
-        if (field->kind == FIELD_NAME ? !words || !*words || strlen(words) >= field->size : value && !words)
+        if (field->type == FIELD_NAME ? !words || !*words || strlen(words) >= field->size : value && !words)
                 return false;
         if (words)
                 json_text_printable(words, at, field->size);
         return true;
 }
 
-static bool field_decode(const json_t *value, const struct field_spec *field, void *at)
+static bool fields_decode_one(const json_t *value, const struct field_spec *field, void *at)
 {
         json_int_t number = json_integer_value(value);
 
-        switch (field->kind) {
+        switch (field->type) {
         case FIELD_NUMBER:
                 if (!value)
                         return true;
                 if (!json_is_integer(value) || number < field->min || number > field->max)
                         return false;
-                field_store(field, at, number);
+                fields_store(field, at, number);
                 return true;
         case FIELD_BYTES:
         case FIELD_PATH:
-                return field_decode_bytes(value, field, at);
+                return fields_decode_bytes(value, field, at);
         default:
-                return field_decode_words(value, field, at);
+                return fields_decode_words(value, field, at);
         }
 }
 
 const char *fields_decode(const struct field_spec *fields, size_t count, const json_t *root, void *object)
 {
         for (size_t i = 0; i < count; i++)
-                if (!field_decode(json_object_get(root, fields[i].key), &fields[i], (char *)object + fields[i].at))
+                if (!fields_decode_one(json_object_get(root, fields[i].key), &fields[i], (char *)object + fields[i].at))
                         return fields[i].key;
         return NULL;
 }

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum field_kind {
+enum field_type {
         FIELD_NUMBER, /* integer of 1, 4 or 8 bytes from min to max; a missing one stays as it is */
         FIELD_BYTES,  /* char *, allocated; see json_text.h */
         FIELD_PATH,   /* char array: the same bytes; left out when "" */
@@ -22,14 +22,14 @@ enum field_kind {
 
 struct field_spec {
         const char *key;
-        enum field_kind kind;
+        enum field_type type;
         size_t at, size;
         int64_t min, max;
 };
 
-#define FIELD(object, member, kind, min, max)                                                                         \
+#define FIELD(object, member, type, min, max)                                                                         \
         {                                                                                                             \
-#member, kind, offsetof(struct object, member), sizeof(((struct object *)NULL)->member), (min), (max) \
+#member, type, offsetof(struct object, member), sizeof(((struct object *)NULL)->member), (min), (max) \
         }
 
 /* A new JSON object of these members of `object`; NULL when memory is short, or a FIELD_WORDS is no UTF-8. */

@@ -24,7 +24,7 @@ enum statement_verb server_statement_verb(enum server_verb verb)
 static const struct {
         enum statement_option option;
         size_t at;
-} texts[] = {
+} job_texts[] = {
         { OPTION_NAME, offsetof(struct server_job, backup_name) },
         { OPTION_DESCRIPTION, offsetof(struct server_job, description) },
         { OPTION_MEDIANAME, offsetof(struct server_job, media_name) },
@@ -35,7 +35,7 @@ static const struct {
 static const struct {
         enum statement_option option;
         size_t at;
-} numbers[] = {
+} job_numbers[] = {
         { OPTION_BLOCKSIZE, offsetof(struct server_job, block_size) },
         { OPTION_BUFFERCOUNT, offsetof(struct server_job, buffer_count) },
         { OPTION_MAXTRANSFERSIZE, offsetof(struct server_job, max_transfer) },
@@ -45,27 +45,28 @@ static const struct {
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
-static bool copy_text(char **to, const char *from)
+static bool job_copy_text(char **to, const char *from)
 {
         *to = from ? strdup(from) : NULL;
         return *to || !from;
 }
 
-static bool copy_names(struct server_job *job, const struct statement *statement)
+static bool job_copy_names(struct server_job *job, const struct statement *statement)
 {
-        bool sound = copy_text(&job->kind, "sqlite") && copy_text(&job->set_name, statement->devices[0]) &&
-                     copy_text(&job->database, statement->database) &&
-                     copy_text(&job->shown_database, statement->database);
+        bool sound = job_copy_text(&job->kind, "sqlite") && job_copy_text(&job->set_name, statement->devices[0]) &&
+                     job_copy_text(&job->database, statement->database) &&
+                     job_copy_text(&job->shown_database, statement->database);
 
         for (uint32_t i = 0; sound && i < statement->device_count; i++)
-                sound = copy_text(&job->devices[i], statement->devices[i]);
-        for (size_t i = 0; sound && i < COUNT(texts); i++)
-                sound = copy_text((char **)(void *)((char *)job + texts[i].at), statement->texts[texts[i].option]);
+                sound = job_copy_text(&job->devices[i], statement->devices[i]);
+        for (size_t i = 0; sound && i < COUNT(job_texts); i++)
+                sound = job_copy_text((char **)(void *)((char *)job + job_texts[i].at),
+                                      statement->texts[job_texts[i].option]);
         return sound;
 }
 
 /* Those that only list have no use for a second device. */
-static int check_device_count(const struct statement *statement, struct server_message *message)
+static int job_check_device_count(const struct statement *statement, struct server_message *message)
 {
         if (statement->device_count == 1 || statement->verb < STATEMENT_HEADERONLY)
                 return 0;
@@ -78,19 +79,19 @@ int server_job_from_statement(struct server_job *job, const struct statement *st
         const bool *given = statement->given;
 
         *job = (struct server_job){ 0 };
-        if (statement_check(statement, message) < 0 || check_device_count(statement, message) < 0)
+        if (statement_check(statement, message) < 0 || job_check_device_count(statement, message) < 0)
                 return -1;
         while (server_statement_verb(job->verb) != statement->verb)
                 job->verb++;
         job->device_count = statement->device_count;
-        if (!copy_names(job, statement)) {
+        if (!job_copy_names(job, statement)) {
                 server_message_make(message, MESSAGE_MEMORY);
                 return -1;
         }
-        for (size_t i = 0; i < COUNT(numbers); i++)
-                if (given[numbers[i].option])
-                        *(uint32_t *)(void *)((char *)job + numbers[i].at) =
-                                (uint32_t)statement->numbers[numbers[i].option];
+        for (size_t i = 0; i < COUNT(job_numbers); i++)
+                if (given[job_numbers[i].option])
+                        *(uint32_t *)(void *)((char *)job + job_numbers[i].at) =
+                                (uint32_t)statement->numbers[job_numbers[i].option];
         job->checksum = given[OPTION_CHECKSUM];
         job->overwrite = given[OPTION_INIT] || given[OPTION_FORMAT];
         job->replace = given[OPTION_REPLACE] ? SERVER_REPLACE_IN_PLACE : SERVER_REPLACE_NO;
@@ -163,14 +164,14 @@ static void put_options(struct statement_writer *writer, const struct server_job
                   job->verb == SERVER_RESTORE && job->check == SERVER_CHECK_NONE && !job->checksum },
         };
 
-        for (size_t i = 0; i < COUNT(numbers); i++)
-                statement_put_number(writer, numbers[i].option,
-                                     *(const uint32_t *)(const void *)((const char *)job + numbers[i].at));
+        for (size_t i = 0; i < COUNT(job_numbers); i++)
+                statement_put_number(writer, job_numbers[i].option,
+                                     *(const uint32_t *)(const void *)((const char *)job + job_numbers[i].at));
         for (size_t i = 0; i < COUNT(flags); i++)
                 statement_put_flag(writer, flags[i].option, flags[i].given);
-        for (size_t i = 0; i < COUNT(texts); i++)
-                statement_put_text(writer, texts[i].option,
-                                   *(char *const *)(const void *)((const char *)job + texts[i].at));
+        for (size_t i = 0; i < COUNT(job_texts); i++)
+                statement_put_text(writer, job_texts[i].option,
+                                   *(char *const *)(const void *)((const char *)job + job_texts[i].at));
 }
 
 char *server_job_statement(const struct server_job *job)

@@ -22,8 +22,8 @@ static const char *verb_name(enum server_verb verb)
                 (events)->message(&message_, (events)->context);                \
         } while (0)
 
-static void tell_failure(const struct server_job *job, const struct server_events *events, bool explained,
-                         const struct error *failure)
+static void server_tell_failure(const struct server_job *job, const struct server_events *events, bool explained,
+                                const struct error *failure)
 {
         struct server_message message;
 
@@ -34,7 +34,7 @@ static void tell_failure(const struct server_job *job, const struct server_event
         TELL(events, MESSAGE_TERMINATED, verb_name(job->verb));
 }
 
-static void tell_success(const struct server_side *side, const struct server_events *events, const char *note)
+static void server_tell_success(const struct server_side *side, const struct server_events *events, const char *note)
 {
         const struct server_job *job = side->job;
         double seconds = (double)(monotonic_ns() - side->began_ns) / 1e9;
@@ -76,9 +76,9 @@ int server_run(const struct server_kind *kind, const struct server_job *job, con
         side_end(&side, &failure, note);
         if (events && events->message) {
                 if (result == 0)
-                        tell_success(&side, events, note);
+                        server_tell_success(&side, events, note);
                 else
-                        tell_failure(job, events, side.explained, &failure);
+                        server_tell_failure(job, events, side.explained, &failure);
         }
         if (err)
                 *err = failure;
