@@ -211,6 +211,7 @@ int staged_sync_folder(int dir_fd)
 void staged_disown(struct staged *staged)
 {
         staged->name[0] = '\0';
+        staged->dir_fd = -1;
 }
 
 void staged_drop(const struct staged *staged)
