@@ -15,7 +15,7 @@
 /* What other servers will be called, so that nobody gets a file of that name instead. */
 static const char *const foreign_prefixes[] = { "mssql:", "@" };
 
-static int refuse_foreign(const char *text, struct error *err)
+static int database_refuse_foreign(const char *text, struct error *err)
 {
         for (size_t i = 0; i < sizeof foreign_prefixes / sizeof foreign_prefixes[0]; i++)
                 if (strncmp(text, foreign_prefixes[i], strlen(foreign_prefixes[i])) == 0)
@@ -25,7 +25,7 @@ static int refuse_foreign(const char *text, struct error *err)
         return 0;
 }
 
-static int parse_uri(const char *text, struct database *ret_database, struct error *err)
+static int database_parse_uri(const char *text, struct database *ret_database, struct error *err)
 {
         struct database database = { .kind = "mssql" };
 
@@ -41,7 +41,8 @@ static int parse_uri(const char *text, struct database *ret_database, struct err
 
 int database_parse(const char *text, struct database *ret_database, struct error *err)
 {
-        return mssql_uri_is(text) ? parse_uri(text, ret_database, err) : database_parse_file(text, ret_database, err);
+        return mssql_uri_is(text) ? database_parse_uri(text, ret_database, err)
+                                  : database_parse_file(text, ret_database, err);
 }
 
 int database_parse_file(const char *text, struct database *ret_database, struct error *err)
@@ -54,7 +55,7 @@ int database_parse_file(const char *text, struct database *ret_database, struct 
         const char *slash;
         char *full;
 
-        if (refuse_foreign(text, err) < 0)
+        if (database_refuse_foreign(text, err) < 0)
                 return -1;
         if (strncmp(text, prefix, sizeof prefix - 1) == 0)
                 path = text + sizeof prefix - 1;

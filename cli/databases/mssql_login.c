@@ -33,7 +33,7 @@ const struct opt_spec options_mssql_login[] = {
 };
 
 /* What the options say, or else the environment. */
-static struct secret_source password_source(const struct args *args)
+static struct secret_source login_password_source(const struct args *args)
 {
         struct secret_source source = { .name = "password",
                                         .question = "Password: ",
@@ -48,7 +48,7 @@ static struct secret_source password_source(const struct args *args)
         return source;
 }
 
-static int read_password(const struct secret_source *source, struct mssql_login *login, struct error *err)
+static int login_read_password(const struct secret_source *source, struct mssql_login *login, struct error *err)
 {
         char *password = NULL;
 
@@ -58,8 +58,8 @@ static int read_password(const struct secret_source *source, struct mssql_login 
         return 0;
 }
 
-static int check(const struct args *args, const struct mssql_uri *uri, const struct secret_source *source,
-                 bool from_stdin, struct error *err)
+static int login_check(const struct args *args, const struct mssql_uri *uri, const struct secret_source *source,
+                       bool from_stdin, struct error *err)
 {
         bool by_option = args->password_file || args->password_fd >= 0 || args->ask_password;
 
@@ -84,7 +84,7 @@ static int check(const struct args *args, const struct mssql_uri *uri, const str
 int mssql_login_load(const struct args *args, const struct mssql_uri *uri, bool from_stdin,
                      struct mssql_login *ret_login, struct error *err)
 {
-        struct secret_source source = password_source(args);
+        struct secret_source source = login_password_source(args);
 
         *ret_login = (struct mssql_login){ .host = uri->host,
                                            .port = uri->port,
@@ -93,7 +93,7 @@ int mssql_login_load(const struct args *args, const struct mssql_uri *uri, bool 
                                            .encryption = (enum mssql_encryption)args->encryption,
                                            .application = args->application_name,
                                            .timeout_ms = args->login_timeout_ms };
-        if (check(args, uri, &source, from_stdin, err) < 0)
+        if (login_check(args, uri, &source, from_stdin, err) < 0)
                 return -1;
-        return ret_login->user ? read_password(&source, ret_login, err) : 0;
+        return ret_login->user ? login_read_password(&source, ret_login, err) : 0;
 }

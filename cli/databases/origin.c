@@ -15,7 +15,7 @@ static const char *const system_folders[] = {
         "/etc", "/usr", "/boot", "/dev", "/proc", "/sys", "/run", "/bin", "/sbin", "/lib*",
 };
 
-static bool lies_below(const char *path, const char *folder)
+static bool origin_lies_below(const char *path, const char *folder)
 {
         size_t length = strlen(folder);
 
@@ -24,15 +24,15 @@ static bool lies_below(const char *path, const char *folder)
         return strncmp(path, folder, length) == 0 && (path[length] == '/' || !path[length]);
 }
 
-static bool in_system_folder(const char *path)
+static bool origin_is_system(const char *path)
 {
         for (size_t i = 0; i < sizeof system_folders / sizeof system_folders[0]; i++)
-                if (lies_below(path, system_folders[i]))
+                if (origin_lies_below(path, system_folders[i]))
                         return true;
         return false;
 }
 
-static bool made_here(const struct stream_info *info)
+static bool origin_is_here(const struct stream_info *info)
 {
         char machine[IDENT_MACHINE_SIZE];
         char host[IDENT_HOST_SIZE];
@@ -44,7 +44,7 @@ static bool made_here(const struct stream_info *info)
         return host[0] && strcmp(host, info->host) == 0;
 }
 
-static int ask_for_target(const char *input_hint, struct error *err, const char *why, const char *what)
+static int origin_ask_for_target(const char *input_hint, struct error *err, const char *why, const char *what)
 {
         return error_raise(err, ERR_USAGE, "%s%s; say where to restore to: vdipipe restore DB %s", why, what,
                            input_hint);
@@ -62,17 +62,18 @@ int origin_check(const struct stream_info *info, const struct config *config, co
                                    "vdipipe restore mssql://USER@localhost/DATABASE --recovery %s",
                                    info->origin, input_hint);
         if (!info || !info->origin || info->origin[0] != '/')
-                return ask_for_target(input_hint, err, "the backup does not say which file it was made from", "");
-        if (!made_here(info))
-                return ask_for_target(input_hint, err, "the backup was made on another machine: ", info->host);
+                return origin_ask_for_target(input_hint, err, "the backup does not say which file it was made from",
+                                             "");
+        if (!origin_is_here(info))
+                return origin_ask_for_target(input_hint, err, "the backup was made on another machine: ", info->host);
         copy = strdup(info->origin);
         folder = copy ? realpath(dirname(copy), NULL) : NULL;
         if (!folder)
-                return ask_for_target(input_hint, err, "the folder of the original is gone: ", info->origin);
-        if (in_system_folder(folder) && !config_names_path(config, info->origin))
-                return ask_for_target(input_hint, err, "the original lies in a system folder: ", info->origin);
+                return origin_ask_for_target(input_hint, err, "the folder of the original is gone: ", info->origin);
+        if (origin_is_system(folder) && !config_names_path(config, info->origin))
+                return origin_ask_for_target(input_hint, err, "the original lies in a system folder: ", info->origin);
         if (lstat(info->origin, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
-                return ask_for_target(input_hint, err,
-                                      "the original's name belongs to something else now: ", info->origin);
+                return origin_ask_for_target(input_hint, err,
+                                             "the original's name belongs to something else now: ", info->origin);
         return 0;
 }

@@ -68,7 +68,8 @@ bool coding_encrypts(const struct args *args)
 }
 
 /* An argument can be read by every process of the machine: what stands there is no secret any more. */
-static int check_no_secrets(const char *option, const struct string_list *values, const char *remedy, struct error *err)
+static int coding_check_no_secrets(const char *option, const struct string_list *values, const char *remedy,
+                                   struct error *err)
 {
         size_t size;
 
@@ -81,7 +82,7 @@ static int check_no_secrets(const char *option, const struct string_list *values
         return 0;
 }
 
-static int add_recipients(const struct args *args, struct age_recipients *recipients, struct error *err)
+static int coding_add_recipients(const struct args *args, struct age_recipients *recipients, struct error *err)
 {
         struct secret_source source = passphrase_source(args);
         CLEANUP(fd_closep) int own = -1;
@@ -104,7 +105,7 @@ static int add_recipients(const struct args *args, struct age_recipients *recipi
 }
 
 /* Appends to `text`, which has room for it. */
-static __attribute__((format(printf, 2, 3))) void append(char text[CODING_WORDS_MAX], const char *format, ...)
+static __attribute__((format(printf, 2, 3))) void coding_append(char text[CODING_WORDS_MAX], const char *format, ...)
 {
         size_t used = strlen(text);
         va_list args;
@@ -114,29 +115,31 @@ static __attribute__((format(printf, 2, 3))) void append(char text[CODING_WORDS_
         va_end(args);
 }
 
-static void summarise(struct coding *coding)
+static void coding_summarise(struct coding *coding)
 {
         size_t count = age_recipients_count(coding->recipients);
 
-        append(coding->summary, ", encrypted for ");
-        append(coding->json, ",\"recipients\":[");
+        coding_append(coding->summary, ", encrypted for ");
+        coding_append(coding->json, ",\"recipients\":[");
         for (size_t i = 0; i < count && i < CODING_RECIPIENTS_NAMED; i++) {
                 const char *text = age_recipients_text(coding->recipients, i);
 
-                append(coding->summary, "%s%s", i ? ", " : "", text);
-                append(coding->json, "%s\"%s\"", i ? "," : "", text);
+                coding_append(coding->summary, "%s%s", i ? ", " : "", text);
+                coding_append(coding->json, "%s\"%s\"", i ? "," : "", text);
         }
         if (count > CODING_RECIPIENTS_NAMED)
-                append(coding->summary, " and %zu more", count - CODING_RECIPIENTS_NAMED);
-        append(coding->json, "],\"recipient_count\":%zu", count);
+                coding_append(coding->summary, " and %zu more", count - CODING_RECIPIENTS_NAMED);
+        coding_append(coding->json, "],\"recipient_count\":%zu", count);
 }
 
 int coding_load_writing(const struct args *args, struct error *err)
 {
         struct secret_source source = passphrase_source(args);
 
-        if (check_no_secrets("recipient", &args->recipients, "give its public key: --recipient age1...", err) < 0 ||
-            check_no_secrets("recipients-file", &args->recipients_files, "give a file of public keys", err) < 0 ||
+        if (coding_check_no_secrets("recipient", &args->recipients, "give its public key: --recipient age1...", err) <
+                    0 ||
+            coding_check_no_secrets("recipients-file", &args->recipients_files, "give a file of public keys", err) <
+                    0 ||
             secret_source_check(&source, err) < 0)
                 return -1;
         if (!coding_encrypts(args))
@@ -152,13 +155,13 @@ int coding_load_writing(const struct args *args, struct error *err)
                 return error_no_memory(err);
         if (secrets_protect_memory(err) < 0)
                 return -1;
-        if (add_recipients(args, args->coding->recipients, err) < 0)
+        if (coding_add_recipients(args, args->coding->recipients, err) < 0)
                 return -1;
-        summarise(args->coding);
+        coding_summarise(args->coding);
         return 0;
 }
 
-static int add_identities(const struct args *args, struct age_identities *identities, struct error *err)
+static int coding_add_identities(const struct args *args, struct age_identities *identities, struct error *err)
 {
         struct secret_source source = passphrase_source(args);
         CLEANUP(fd_closep) int own = -1;
@@ -184,7 +187,8 @@ int coding_load_reading(const struct args *args, bool from_stdin, struct error *
 {
         struct secret_source source = passphrase_source(args);
 
-        if (check_no_secrets("identity", &args->identities, "give the file that holds it: --identity FILE", err) < 0 ||
+        if (coding_check_no_secrets("identity", &args->identities, "give the file that holds it: --identity FILE",
+                                    err) < 0 ||
             secret_source_check(&source, err) < 0)
                 return -1;
         if (!args->identities.count && !secret_source_given(&source))
@@ -198,7 +202,7 @@ int coding_load_reading(const struct args *args, bool from_stdin, struct error *
                 return error_no_memory(err);
         if (secrets_protect_memory(err) < 0)
                 return -1;
-        return add_identities(args, args->coding->identities, err);
+        return coding_add_identities(args, args->coding->identities, err);
 }
 
 void coding_forget(const struct args *args)

@@ -54,8 +54,8 @@ int input_open(struct input *input, const char *path, struct error *err)
         return 0;
 }
 
-static int start(struct input *input, const struct args *args, bool one_backup, const atomic_bool *cancel,
-                 struct error *err)
+static int input_recognise(struct input *input, const struct args *args, bool one_backup, const atomic_bool *cancel,
+                           struct error *err)
 {
         struct reader_options options = {
                 .name = input->name,
@@ -77,11 +77,11 @@ static int start(struct input *input, const struct args *args, bool one_backup, 
 
 int input_start(struct input *input, const struct args *args, const atomic_bool *cancel, struct error *err)
 {
-        return start(input, args, /* one_backup= */ false, cancel, err);
+        return input_recognise(input, args, /* one_backup= */ false, cancel, err);
 }
 
 /* A seekable stream is looked at from both ends before anything is served from it. */
-static int check_ends(const struct input *input, const struct args *args, struct error *err)
+static int input_check_ends(const struct input *input, const struct args *args, struct error *err)
 {
         struct stream_info info;
         struct stream_tail tail;
@@ -105,14 +105,14 @@ static int check_ends(const struct input *input, const struct args *args, struct
 int input_take(struct input *input, const char *path, const struct args *args, const atomic_bool *cancel,
                struct error *err)
 {
-        if (input_open(input, path, err) < 0 || check_ends(input, args, err) < 0)
+        if (input_open(input, path, err) < 0 || input_check_ends(input, args, err) < 0)
                 return -1;
-        return start(input, args, /* one_backup= */ true, cancel, err);
+        return input_recognise(input, args, /* one_backup= */ true, cancel, err);
 }
 
 /* Adds one input; NULL means standard input. */
-static int add(struct inputs *inputs, const char *path, const struct args *args, const atomic_bool *cancel,
-               struct error *err)
+static int inputs_add(struct inputs *inputs, const char *path, const struct args *args, const atomic_bool *cancel,
+                      struct error *err)
 {
         if (inputs->count == VDS_DEVICES_MAX)
                 return error_raise(err, ERR_USAGE, "more than %d inputs", VDS_DEVICES_MAX);
@@ -120,7 +120,7 @@ static int add(struct inputs *inputs, const char *path, const struct args *args,
 }
 
 /* The path behind an input, allocated; NULL when it is no file with a name. */
-static char *path_of(const struct input *input)
+static char *input_path(const struct input *input)
 {
         char link[64];
         char path[PATH_MAX];
@@ -137,26 +137,8 @@ static char *path_of(const struct input *input)
         return strdup(path);
 }
 
-/* A name in the folder, and how much it looks like that of the first input. */
-struct candidate {
-        char *path;
-        size_t alike;
-};
-
-struct candidates {
-        struct candidate *items;
-        size_t count;
-};
-
-static void candidates_deinit(struct candidates *candidates)
-{
-        for (size_t i = 0; i < candidates->count; i++)
-                free(candidates->items[i].path);
-        free(candidates->items);
-}
-
 /* Characters that two names have in common at either end. */
-static size_t alike(const char *a, const char *b)
+static size_t name_likeness(const char *a, const char *b)
 {
         size_t a_left = strlen(a), b_left = strlen(b), front = 0, back = 0;
 
@@ -167,59 +149,24 @@ static size_t alike(const char *a, const char *b)
         return front + back;
 }
 
-static int most_alike_first(const void *a, const void *b)
+static int name_most_alike_first(const void *a, const void *b, void *own_name)
 {
-        const struct candidate *x = a;
-        const struct candidate *y = b;
+        const char *x = (*(const struct dirent *const *)a)->d_name;
+        const char *y = (*(const struct dirent *const *)b)->d_name;
+        size_t i = name_likeness(x, own_name);
+        size_t j = name_likeness(y, own_name);
 
-        return x->alike != y->alike ? (x->alike < y->alike) - (x->alike > y->alike) : strcmp(x->path, y->path);
+        return i != j ? (i < j) - (i > j) : strcmp(x, y);
 }
 
-static int add_candidate(struct candidates *candidates, const char *folder, const char *name, const char *own_name,
-                         struct error *err)
+/* Partials of running backups begin with a dot. */
+static int name_is_shown(const struct dirent *entry)
 {
-        struct candidate *grown = reallocarray(candidates->items, candidates->count + 1, sizeof *grown);
-
-        if (!grown)
-                return error_no_memory(err);
-        candidates->items = grown;
-        grown += candidates->count;
-        grown->alike = alike(name, own_name);
-        if (asprintf(&grown->path, "%s/%s", folder, name) < 0)
-                return error_no_memory(err);
-        candidates->count++;
-        return 0;
-}
-
-/* The files beside the first input, those first that are named like it: each has to be opened to see what it is, which
- * with a passphrase takes a second. */
-static int find_candidates(const struct input *first, struct candidates *ret_candidates, struct error *err)
-{
-        CLEANUP(freep) char *own_path = path_of(first);
-        CLEANUP(freep) char *copy = own_path ? strdup(own_path) : NULL;
-        CLEANUP(dir_closep) DIR *dir = NULL;
-        const char *own_name = own_path && strrchr(own_path, '/') ? strrchr(own_path, '/') + 1 : own_path;
-        const char *folder;
-        struct dirent *entry;
-
-        if (!copy)
-                return 0;
-        folder = dirname(copy);
-        dir = opendir(folder);
-        while (dir && (entry = readdir(dir))) {
-                /* Partials of running backups begin with a dot. */
-                if (entry->d_name[0] == '.' || strcmp(entry->d_name, own_name) == 0)
-                        continue;
-                if (add_candidate(ret_candidates, folder, entry->d_name, own_name, err) < 0)
-                        return -1;
-        }
-        if (ret_candidates->count)
-                qsort(ret_candidates->items, ret_candidates->count, sizeof *ret_candidates->items, most_alike_first);
-        return 0;
+        return entry->d_name[0] != '.';
 }
 
 /* Whether the input holds a device of the set that was not seen yet. */
-static bool is_wanted(const struct input *input, const struct stream_info *set, const bool *seen)
+static bool input_is_wanted(const struct input *input, const struct stream_info *set, const bool *seen)
 {
         const struct stream_info *info = &input->reader->info;
 
@@ -227,21 +174,21 @@ static bool is_wanted(const struct input *input, const struct stream_info *set, 
 }
 
 /* Adds the file if it holds a device that is wanted; if its end is damaged, that is told in `damage` instead. */
-static void try_sibling(struct inputs *inputs, const char *path, const struct args *args, const atomic_bool *cancel,
-                        bool *seen, struct error *damage)
+static void inputs_try_sibling(struct inputs *inputs, const char *path, const struct args *args,
+                               const atomic_bool *cancel, bool *seen, struct error *damage)
 {
         struct input *input = &inputs->items[inputs->count];
         struct error ignored = ERROR_INIT;
         struct error ends = ERROR_INIT;
         struct stat st;
-        int rc;
 
         if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
                 return;
         if (input_open(input, path, &ignored) == 0) {
-                rc = check_ends(input, args, &ends);
-                if (start(input, args, /* one_backup= */ true, cancel, &ignored) == 0 &&
-                    is_wanted(input, &inputs->items[0].reader->info, seen)) {
+                int rc = input_check_ends(input, args, &ends);
+
+                if (input_recognise(input, args, /* one_backup= */ true, cancel, &ignored) == 0 &&
+                    input_is_wanted(input, &inputs->items[0].reader->info, seen)) {
                         if (rc == 0) {
                                 seen[input->reader->info.device] = true;
                                 inputs->count++;
@@ -253,30 +200,58 @@ static void try_sibling(struct inputs *inputs, const char *path, const struct ar
         input_deinit(input);
 }
 
-/* Adds the files of the same set that lie in the first one's folder. Names come from the file system alone. */
-static int add_siblings(struct inputs *inputs, const struct args *args, const atomic_bool *cancel, struct error *err)
+/* Tries the files beside the first input, `own_path`, those first that are named like it: each has to be opened to see
+ * what it is, which with a passphrase takes a second. Names come from the file system alone. */
+static int inputs_try_siblings(struct inputs *inputs, char *own_path, const struct args *args,
+                               const atomic_bool *cancel, struct error *damage, struct error *err)
 {
-        CLEANUP(candidates_deinit) struct candidates candidates = { 0 };
         const struct stream_info *set = &inputs->items[0].reader->info;
-        struct error damage = ERROR_INIT;
+        char *own_name = strrchr(own_path, '/') ? strrchr(own_path, '/') + 1 : own_path;
+        CLEANUP(freep) char *copy = strdup(own_path);
+        const char *folder = copy ? dirname(copy) : NULL;
         bool seen[VDS_DEVICES_MAX] = { false };
+        struct dirent **entries = NULL;
+        int count = folder ? scandir(folder, &entries, name_is_shown, NULL) : 0;
+        int rc = folder ? 0 : error_no_memory(err);
 
-        if (find_candidates(&inputs->items[0], &candidates, err) < 0)
-                return -1;
+        if (count > 0)
+                qsort_r(entries, (size_t)count, sizeof(struct dirent *), name_most_alike_first, own_name);
         seen[set->device] = true;
-        for (size_t i = 0; i < candidates.count && inputs->count < set->device_count; i++) {
-                if (cancel && atomic_load(cancel))
-                        return error_raise(err, ERR_ABORTED, "looking for the other files of the set was interrupted");
-                try_sibling(inputs, candidates.items[i].path, args, cancel, seen, &damage);
+        for (int i = 0; i < count; i++) {
+                CLEANUP(freep) char *path = NULL;
+
+                if (rc == 0 && inputs->count < set->device_count && strcmp(entries[i]->d_name, own_name) != 0) {
+                        if (cancel && atomic_load(cancel))
+                                rc = error_raise(err, ERR_ABORTED,
+                                                 "looking for the other files of the set was interrupted");
+                        else if (asprintf(&path, "%s/%s", folder, entries[i]->d_name) < 0)
+                                rc = error_no_memory(err);
+                        else
+                                inputs_try_sibling(inputs, path, args, cancel, seen, damage);
+                }
+                free(entries[i]);
         }
+        free(entries);
+        return rc;
+}
+
+/* Adds the files of the same set that lie in the first one's folder. */
+static int inputs_add_siblings(struct inputs *inputs, const struct args *args, const atomic_bool *cancel,
+                               struct error *err)
+{
+        CLEANUP(freep) char *own_path = input_path(&inputs->items[0]);
+        struct error damage = ERROR_INIT;
+
+        if (own_path && inputs_try_siblings(inputs, own_path, args, cancel, &damage, err) < 0)
+                return -1;
         /* A damaged copy counts only where no whole one lies beside it. */
-        if (inputs->count == set->device_count || !error_is_set(&damage))
+        if (inputs->count == inputs->items[0].reader->info.device_count || !error_is_set(&damage))
                 return 0;
-        *err = damage;
+        error_keep_first(err, &damage);
         return -1;
 }
 
-static int order_by_device(const void *a, const void *b)
+static int input_order_by_device(const void *a, const void *b)
 {
         const struct input *x = a;
         const struct input *y = b;
@@ -287,7 +262,7 @@ static int order_by_device(const void *a, const void *b)
 }
 
 /* Every input belongs to the first one's set, and none says what another says already. */
-static int check_membership(const struct inputs *inputs, struct error *err)
+static int inputs_check_membership(const struct inputs *inputs, struct error *err)
 {
         const struct input *first = &inputs->items[0];
 
@@ -312,7 +287,7 @@ static int check_membership(const struct inputs *inputs, struct error *err)
 }
 
 /* With the inputs sorted: names the first device that is not there. */
-static int check_complete(const struct inputs *inputs, struct error *err)
+static int inputs_check_complete(const struct inputs *inputs, struct error *err)
 {
         const struct stream_info *info = &inputs->items[0].reader->info;
         uint32_t missing = 0;
@@ -353,7 +328,7 @@ int inputs_check_extents(const struct inputs *inputs, struct error *err)
 }
 
 /* Raw stripes of a SQL Server say in their own headers which they are. */
-static bool all_stripes(const struct inputs *inputs)
+static bool inputs_all_stripes(const struct inputs *inputs)
 {
         for (uint32_t i = 0; i < inputs->count; i++) {
                 const struct reader *reader = inputs->items[i].reader;
@@ -364,18 +339,18 @@ static bool all_stripes(const struct inputs *inputs)
         return true;
 }
 
-static int check_set(struct inputs *inputs, struct error *err)
+static int inputs_check_set(struct inputs *inputs, struct error *err)
 {
         if (!inputs->items[0].reader->has_info) {
-                if (inputs->count > 1 && !all_stripes(inputs))
+                if (inputs->count > 1 && !inputs_all_stripes(inputs))
                         return error_raise(err, ERR_USAGE, "'%s' is no stream of a striped set; give one input",
                                            inputs->items[0].name);
                 return 0;
         }
-        if (check_membership(inputs, err) < 0)
+        if (inputs_check_membership(inputs, err) < 0)
                 return -1;
-        qsort(inputs->items, inputs->count, sizeof inputs->items[0], order_by_device);
-        return check_complete(inputs, err);
+        qsort(inputs->items, inputs->count, sizeof inputs->items[0], input_order_by_device);
+        return inputs_check_complete(inputs, err);
 }
 
 int inputs_open(struct inputs *inputs, const struct args *args, const atomic_bool *cancel, struct error *err)
@@ -383,17 +358,17 @@ int inputs_open(struct inputs *inputs, const struct args *args, const atomic_boo
         const struct reader *first;
 
         memset(inputs, 0, sizeof *inputs);
-        if (args->inputs.count == 0 && add(inputs, NULL, args, cancel, err) < 0)
+        if (args->inputs.count == 0 && inputs_add(inputs, NULL, args, cancel, err) < 0)
                 return -1;
         for (size_t i = 0; i < args->inputs.count; i++)
-                if (add(inputs, args->inputs.items[i], args, cancel, err) < 0)
+                if (inputs_add(inputs, args->inputs.items[i], args, cancel, err) < 0)
                         return -1;
         first = inputs->items[0].reader;
         if (inputs->count == 1 && first->has_info && first->info.device_count > 1 &&
-            add_siblings(inputs, args, cancel, err) < 0)
+            inputs_add_siblings(inputs, args, cancel, err) < 0)
                 return -1;
         pool_share(args->pool, inputs->count);
-        return check_set(inputs, err);
+        return inputs_check_set(inputs, err);
 }
 
 bool inputs_are_files(const struct inputs *inputs)
@@ -413,7 +388,7 @@ int inputs_restart(struct inputs *inputs, const struct args *args, const atomic_
                 memset(&input->facts, 0, sizeof input->facts);
                 if (lseek(input->fd, input->begin, SEEK_SET) < 0)
                         return error_raise_errno(err, errno, "'%s' cannot be read again", input->name);
-                if (start(input, args, /* one_backup= */ true, cancel, err) < 0)
+                if (input_recognise(input, args, /* one_backup= */ true, cancel, err) < 0)
                         return -1;
         }
         return 0;

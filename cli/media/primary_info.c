@@ -26,7 +26,7 @@ int primary_info_encode(const struct primary_info *info, char **ret_text, struct
 }
 
 /* A text that fits; where it has to be a UUID, one or none. */
-static bool take_text(const char *text, char *to, size_t size, bool uuid)
+static bool primary_info_copy(const char *text, char *to, size_t size, bool uuid)
 {
         if (strlen(text) >= size || (uuid && text[0] && (strlen(text) != size - 1 || !ident_is_uuid(text))))
                 return false;
@@ -34,7 +34,7 @@ static bool take_text(const char *text, char *to, size_t size, bool uuid)
         return true;
 }
 
-static bool take(json_t *root, struct primary_info *info)
+static bool primary_info_take(json_t *root, struct primary_info *info)
 {
         const char *set;
         const char *time;
@@ -47,9 +47,9 @@ static bool take(json_t *root, struct primary_info *info)
             json_unpack(root, "{s:s,s:s,s:s,s:s,s:I,s:I}", "set", &set, "time", &time, "source", &source, "personality",
                         &personality, "media_size", &media_size, "soft_mark_size", &soft_mark_size) < 0)
                 return false;
-        if (!set[0] || !take_text(set, info->set_id, sizeof info->set_id, /* uuid= */ true) ||
-            !take_text(time, info->time, sizeof info->time, /* uuid= */ false) ||
-            !take_text(source, info->source, sizeof info->source, /* uuid= */ true))
+        if (!set[0] || !primary_info_copy(set, info->set_id, sizeof info->set_id, /* uuid= */ true) ||
+            !primary_info_copy(time, info->time, sizeof info->time, /* uuid= */ false) ||
+            !primary_info_copy(source, info->source, sizeof info->source, /* uuid= */ true))
                 return false;
         if (media_size < 0 || soft_mark_size < 0 || soft_mark_size > UINT32_MAX)
                 return false;
@@ -69,7 +69,7 @@ int primary_info_decode(const char *text, struct primary_info *ret_info, struct 
         bool sound;
 
         memset(ret_info, 0, sizeof *ret_info);
-        sound = take(root, ret_info);
+        sound = primary_info_take(root, ret_info);
         json_decref(root);
         return sound ? 0 : error_raise(err, ERR_PROTOCOL, "the set was not made by 'vdipipe create'");
 }

@@ -1,17 +1,16 @@
 #include "cli/media/recording.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { FIRST_SIZE = 1 << 18 };
 
 struct recording {
         struct source source;
         const char *name;
         size_t limit;
+        FILE *memory; /* writes to the two below */
         char *bytes;
         size_t size;
-        size_t capacity;
         size_t given; /* of them, since the replay began */
         bool replaying;
         bool ended; /* the source inside has come to its end */
@@ -22,31 +21,19 @@ static struct recording *recording_of(struct source *source)
         return (struct recording *)source;
 }
 
-static int keep(struct recording *recording, const void *bytes, size_t size, struct error *err)
+static int recording_keep(struct recording *recording, const void *bytes, size_t size, struct error *err)
 {
-        size_t capacity = recording->capacity ? recording->capacity : FIRST_SIZE;
-        char *grown;
-
         if (recording->size + size > recording->limit)
                 return error_raise(err, ERR_USAGE,
                                    "the server wants to see more than the first %zu MiB of %s before it restores; give "
                                    "the backup as a file: -i FILE",
                                    recording->limit >> 20, recording->name);
-        while (capacity < recording->size + size)
-                capacity *= 2;
-        if (capacity > recording->capacity) {
-                grown = realloc(recording->bytes, capacity);
-                if (!grown)
-                        return error_no_memory(err);
-                recording->bytes = grown;
-                recording->capacity = capacity;
-        }
-        memcpy(recording->bytes + recording->size, bytes, size);
-        recording->size += size;
+        if (fwrite(bytes, 1, size, recording->memory) != size || fflush(recording->memory) != 0)
+                return error_no_memory(err);
         return 0;
 }
 
-static ssize_t replay(struct recording *recording, void *buffer, size_t size)
+static ssize_t recording_give(struct recording *recording, void *buffer, size_t size)
 {
         size_t left = recording->size - recording->given;
         size_t part = left < size ? left : size;
@@ -62,12 +49,12 @@ static ssize_t recording_read(struct source *source, void *buffer, size_t size, 
         ssize_t n;
 
         if (recording->replaying && recording->given < recording->size)
-                return replay(recording, buffer, size);
+                return recording_give(recording, buffer, size);
         if (recording->ended)
                 return 0;
         n = source_read(source->next, buffer, size, err);
         recording->ended = n == 0;
-        if (n > 0 && !recording->replaying && keep(recording, buffer, (size_t)n, err) < 0)
+        if (n > 0 && !recording->replaying && recording_keep(recording, buffer, (size_t)n, err) < 0)
                 return -1;
         return n;
 }
@@ -82,6 +69,7 @@ static bool recording_ready(struct source *source)
 
 static void recording_free(struct source *source)
 {
+        fclose(recording_of(source)->memory);
         free(recording_of(source)->bytes);
         free(source);
 }
@@ -100,6 +88,11 @@ int recording_begin(struct source **source, const char *name, size_t limit, stru
         if (!recording)
                 return error_no_memory(err);
         recording->source = (struct source){ .ops = &recording_ops, .next = *source };
+        recording->memory = open_memstream(&recording->bytes, &recording->size);
+        if (!recording->memory) {
+                free(recording);
+                return error_no_memory(err);
+        }
         recording->name = name;
         recording->limit = limit;
         *source = &recording->source;

@@ -9,7 +9,7 @@
 
 enum { PUMP_SIZE = 1 << 20 };
 
-static int begin(struct reading *reading, const struct args *args, const char *verb, struct error *err)
+static int reading_begin(struct reading *reading, const struct args *args, const char *verb, struct error *err)
 {
         memset(reading, 0, sizeof *reading);
         if (progress_init(&reading->progress, args, verb, err) < 0)
@@ -20,7 +20,7 @@ static int begin(struct reading *reading, const struct args *args, const char *v
         return 0;
 }
 
-static void end(struct reading *reading)
+static void reading_end(struct reading *reading)
 {
         if (reading->supervisor)
                 supervisor_leave(reading->supervisor, &reading->worker);
@@ -54,7 +54,7 @@ int reading_pump(struct reading *reading, struct input *input, struct stage *sin
 }
 
 /* The failures so far: what is to be returned, and the last one's words, which the caller prints. */
-static void add_failure(struct error *failures, const struct error *own)
+static void reading_add_failure(struct error *failures, const struct error *own)
 {
         enum err_code first = failures->code;
 
@@ -65,7 +65,8 @@ static void add_failure(struct error *failures, const struct error *own)
                 failures->code = first;
 }
 
-static void run_all(struct reading *reading, const struct args *args, reading_function each, struct error *failures)
+static void reading_run_all(struct reading *reading, const struct args *args, reading_function each,
+                            struct error *failures)
 {
         const struct string_list *lists[] = { &args->operands, &args->inputs };
 
@@ -75,7 +76,7 @@ static void run_all(struct reading *reading, const struct args *args, reading_fu
 
                         if (each(reading, args, lists[l]->items[i], &own) == 0)
                                 continue;
-                        add_failure(failures, &own);
+                        reading_add_failure(failures, &own);
                         if (supervisor_check(reading->supervisor, /* err= */ NULL) < 0)
                                 return;
                 }
@@ -88,17 +89,17 @@ int reading_run(const struct args *args, const char *verb, reading_function each
         struct reading reading;
 
         if (coding_load_reading(args, args->operands.count + args->inputs.count == 0, err) < 0 ||
-            begin(&reading, args, verb, err) < 0)
+            reading_begin(&reading, args, verb, err) < 0)
                 return -1;
         reading.context = context;
         if (args->operands.count + args->inputs.count == 0)
                 each(&reading, args, NULL, &failures);
         else
-                run_all(&reading, args, each, &failures);
+                reading_run_all(&reading, args, each, &failures);
         /* A failure after a cancellation is the cancellation's. */
         if (error_is_set(&failures))
                 supervisor_check(reading.supervisor, &failures);
-        end(&reading);
+        reading_end(&reading);
         if (!error_is_set(&failures))
                 return 0;
         *err = failures;

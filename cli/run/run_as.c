@@ -39,7 +39,7 @@ struct run_as {
 /* ---- who ---- */
 
 /* NULL where --run-as is not given, or names who we are. */
-static int find_user(const struct args *args, const struct passwd **ret_user, struct error *err)
+static int run_as_find_user(const struct args *args, const struct passwd **ret_user, struct error *err)
 {
         const struct passwd *user;
 
@@ -65,11 +65,11 @@ int run_as_check(const struct args *args, struct error *err)
 {
         const struct passwd *user;
 
-        return find_user(args, &user, err);
+        return run_as_find_user(args, &user, err);
 }
 
 /* All of the user's rights and none of root's: where a way back is left open, that is a failure. */
-static int become(const struct passwd *user, struct error *err)
+static int run_as_become(const struct passwd *user, struct error *err)
 {
         if (initgroups(user->pw_name, user->pw_gid) < 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
             setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
@@ -83,7 +83,7 @@ static int become(const struct passwd *user, struct error *err)
 /* ---- the keeper ---- */
 
 /* No core, no secret and no end of a pipe is to live on here. */
-static void keep_nothing_else(const struct args *args, const char **secret)
+static void run_as_forget(const struct args *args, const char **secret)
 {
         CLEANUP(fd_closep) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         sigset_t all;
@@ -98,12 +98,12 @@ static void keep_nothing_else(const struct args *args, const char **secret)
                 dup2(null, i);
 }
 
-static void keep(const struct args *args, const char **secret, struct stage *const *files, size_t count, int fd)
+static void run_as_keep(const struct args *args, const char **secret, struct stage *const *files, size_t count, int fd)
 {
         char order = 0;
         ssize_t got;
 
-        keep_nothing_else(args, secret);
+        run_as_forget(args, secret);
         do
                 got = recv(fd, &order, sizeof order, 0);
         while (got < 0 && errno == EINTR);
@@ -119,8 +119,8 @@ static void keep(const struct args *args, const char **secret, struct stage *con
         _exit(0);
 }
 
-static int start_keeper(const struct args *args, const char **secret, struct stage *const *files, size_t count,
-                        struct run_as **ret_run_as, struct error *err)
+static int run_as_start_keeper(const struct args *args, const char **secret, struct stage *const *files, size_t count,
+                               struct run_as **ret_run_as, struct error *err)
 {
         CLEANUP(freep) struct run_as *run_as = calloc(1, sizeof *run_as);
         int pair[2];
@@ -134,7 +134,7 @@ static int start_keeper(const struct args *args, const char **secret, struct sta
         run_as->keeper = fork();
         if (run_as->keeper == 0) {
                 close(pair[0]);
-                keep(args, secret, files, count, pair[1]);
+                run_as_keep(args, secret, files, count, pair[1]);
         }
         run_as->pidfd = run_as->keeper > 0 ? fd_pidfd_open(run_as->keeper) : -1;
         if (run_as->pidfd < 0)
@@ -160,15 +160,15 @@ int run_as_begin(const struct args *args, const char **secret, struct stage *con
         bool published = false;
 
         *ret_run_as = NULL;
-        if (find_user(args, &user, err) < 0)
+        if (run_as_find_user(args, &user, err) < 0)
                 return -1;
         for (size_t i = 0; i < count; i++)
                 published = published || file_sink_fd(files[i]) >= 0;
         if (!user)
                 return 0;
-        if (published && start_keeper(args, secret, files, count, ret_run_as, err) < 0)
+        if (published && run_as_start_keeper(args, secret, files, count, ret_run_as, err) < 0)
                 return -1;
-        if (become(user, err) == 0)
+        if (run_as_become(user, err) == 0)
                 return 0;
         run_as_end(take_ptr(ret_run_as));
         return -1;
@@ -180,7 +180,7 @@ int run_as_keeper_fd(const struct run_as *run_as)
 }
 
 /* Returns 1 when `fd` is ready, 0 when the time is up. Interruptions are for waits that can be broken off. */
-static bool await(int fd, int64_t timeout_ms)
+static bool run_as_await(int fd, int64_t timeout_ms)
 {
         struct deadline deadline = deadline_after_ms(timeout_ms);
         struct pollfd pollfd = { .fd = fd, .events = POLLIN };
@@ -200,7 +200,7 @@ int run_as_publish(struct run_as *run_as, struct stage *const *files, size_t cou
         if (!run_as)
                 return file_sink_publish(files, count, err);
         if (send(run_as->fd, &order, sizeof order, MSG_NOSIGNAL) == (ssize_t)sizeof order &&
-            !await(run_as->fd, run_as->patience_ms))
+            !run_as_await(run_as->fd, run_as->patience_ms))
                 return error_raise(err, ERR_TIMEOUT,
                                    "putting the files in place took longer than %g s "
                                    "(--stall-timeout); look whether they are there",
@@ -224,7 +224,7 @@ void run_as_end(struct run_as *run_as)
         if (!run_as)
                 return;
         fd_closep(&run_as->fd);
-        if (run_as->pidfd >= 0 && await(run_as->pidfd, KEEPER_GRACE_MS))
+        if (run_as->pidfd >= 0 && run_as_await(run_as->pidfd, KEEPER_GRACE_MS))
                 waitpid(run_as->keeper, NULL, 0);
         fd_closep(&run_as->pidfd);
         free(run_as);

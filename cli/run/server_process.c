@@ -29,7 +29,7 @@ enum {
 /* The terminal's signals reach the child too; it leaves the decision to its parent. */
 static const int parents_signals[] = { SIGINT, SIGHUP, SIGQUIT };
 
-static int job_to_memfd(const struct server_job *job, struct error *err)
+static int server_job_to_memfd(const struct server_job *job, struct error *err)
 {
         CLEANUP(freep) char *json = NULL;
         CLEANUP(fd_closep) int fd = -1;
@@ -43,7 +43,7 @@ static int job_to_memfd(const struct server_job *job, struct error *err)
 }
 
 /* Moves a descriptor out of the way of the child's. */
-static int lift(int *fd)
+static int server_lift_fd(int *fd)
 {
         CLEANUP(fd_closep) int low = *fd;
 
@@ -51,8 +51,8 @@ static int lift(int *fd)
         return *fd < 0 ? -1 : 0;
 }
 
-static void prepare_spawn(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, int job_fd,
-                          int connection_fd)
+static void server_prepare_spawn(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, int job_fd,
+                                 int connection_fd)
 {
         sigset_t mask;
 
@@ -81,7 +81,7 @@ int server_process_start(struct server_process *process, const struct server_job
         static char command[] = "__server";
         char parent[24];
         char *argv[] = { name, command, parent, NULL };
-        CLEANUP(fd_closep) int job_fd = job_to_memfd(job, err);
+        CLEANUP(fd_closep) int job_fd = server_job_to_memfd(job, err);
         CLEANUP(fd_closep) int client_fd = -1;
         CLEANUP(fd_closep) int server_fd = -1;
         posix_spawn_file_actions_t actions;
@@ -91,10 +91,11 @@ int server_process_start(struct server_process *process, const struct server_job
 
         if (job_fd < 0)
                 return -1;
-        if (vds_connection_pair(&client_fd, &server_fd) != NOERROR || lift(&job_fd) < 0 || lift(&server_fd) < 0)
+        if (vds_connection_pair(&client_fd, &server_fd) != NOERROR || server_lift_fd(&job_fd) < 0 ||
+            server_lift_fd(&server_fd) < 0)
                 return error_raise_errno(err, errno, "making a connection to the server process");
         snprintf(parent, sizeof parent, "%ld", (long)getpid());
-        prepare_spawn(&actions, &attributes, job_fd, server_fd);
+        server_prepare_spawn(&actions, &attributes, job_fd, server_fd);
         rc = posix_spawn(&process->pid, "/proc/self/exe", &actions, &attributes, argv, environ);
         posix_spawn_file_actions_destroy(&actions);
         posix_spawnattr_destroy(&attributes);
@@ -152,15 +153,15 @@ bool server_process_ended(void *process_at, struct error *reason)
 }
 
 /* The engine notices the parent's death and the work unwinds by itself; this only bounds how long that may take. */
-static void end_soon(int signal_number)
+static void server_end_soon(int signal_number)
 {
         (void)signal_number;
         alarm(LAST_GRACE_S);
 }
 
-static void settle_signals(void)
+static void server_settle_signals(void)
 {
-        struct sigaction action = { .sa_handler = end_soon, .sa_flags = SA_RESTART };
+        struct sigaction action = { .sa_handler = server_end_soon, .sa_flags = SA_RESTART };
         sigset_t none;
 
         for (size_t i = 0; i < sizeof parents_signals / sizeof parents_signals[0]; i++)
@@ -179,7 +180,7 @@ int server_process_main(const char *parent_pid, struct error *err)
         size_t size;
         int rc;
 
-        settle_signals();
+        server_settle_signals();
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() != (pid_t)strtol(parent_pid, NULL, 10))
                 return error_raise(err, ERR_PEER_DIED, "the client ended before its server began");

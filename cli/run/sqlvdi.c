@@ -22,7 +22,7 @@ const char *sqlvdi_path(const struct args *args)
 }
 
 /* Is one of this process's groups? */
-static bool in_group(gid_t group)
+static bool sqlvdi_in_group(gid_t group)
 {
         int count = getgroups(0, NULL);
         CLEANUP(freep) gid_t *groups = NULL;
@@ -44,7 +44,7 @@ int sqlvdi_check_user(struct error *err)
         const char *remedy = geteuid() == 0 ? "add --run-as " SQLVDI_ACCOUNT
                                             : "run as " SQLVDI_ACCOUNT ", or as root with --run-as " SQLVDI_ACCOUNT;
 
-        if (!account || account->pw_uid == geteuid() || (group && in_group(group->gr_gid)))
+        if (!account || account->pw_uid == geteuid() || (group && sqlvdi_in_group(group->gr_gid)))
                 return 0;
         account = getpwuid(geteuid());
         return error_raise(err, ERR_USAGE,

@@ -54,13 +54,13 @@ static void interrupt_handler(int signal_number)
         (void)signal_number;
 }
 
-static void wake(struct supervisor *supervisor)
+static void supervisor_wake(struct supervisor *supervisor)
 {
         eventfd_write(supervisor->wake_fd, 1);
 }
 
-/* With the lock held: the first reason counts. */
-static void cancel(struct supervisor *supervisor, const struct error *reason)
+/* With the lock held. */
+static void supervisor_cancel_now(struct supervisor *supervisor, const struct error *reason)
 {
         error_keep_first(&supervisor->reason, reason);
         if (!supervisor->cancelled_since_ns)
@@ -70,7 +70,15 @@ static void cancel(struct supervisor *supervisor, const struct error *reason)
                 engine_signal_abort(supervisor->engine);
 }
 
-static void take_signal(struct supervisor *supervisor)
+/* The same for a reason in words. */
+#define supervisor_cancel_for(supervisor, code, ...)         \
+        do {                                                 \
+                struct error reason_ = ERROR_INIT;           \
+                error_raise(&reason_, code, __VA_ARGS__);    \
+                supervisor_cancel_now(supervisor, &reason_); \
+        } while (0)
+
+static void supervisor_take_signal(struct supervisor *supervisor)
 {
         struct signalfd_siginfo info;
         struct error reason = ERROR_INIT;
@@ -78,11 +86,11 @@ static void take_signal(struct supervisor *supervisor)
         if (read(supervisor->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
                 return;
         signals_raise((int)info.ssi_signo, &reason);
-        cancel(supervisor, &reason);
+        supervisor_cancel_now(supervisor, &reason);
 }
 
 /* A server that ends other than well leaves nobody behind who would take a blocked worker's bytes. */
-static void take_server_end(struct supervisor *supervisor)
+static void supervisor_take_server_end(struct supervisor *supervisor)
 {
         struct error reason = ERROR_INIT;
 
@@ -90,34 +98,27 @@ static void take_server_end(struct supervisor *supervisor)
         if (!supervisor->server_joined && supervisor->engine)
                 engine_signal_abort(supervisor->engine);
         if (supervisor->server_ended(supervisor->server_context, &reason))
-                cancel(supervisor, &reason);
+                supervisor_cancel_now(supervisor, &reason);
 }
 
-static void take_keeper_end(struct supervisor *supervisor)
+static void supervisor_take_keeper_end(struct supervisor *supervisor)
 {
-        struct error reason = ERROR_INIT;
-
         supervisor->keeper_fd = -1;
-        error_raise(&reason, ERR_FAILED, "the process that keeps the files for --run-as was killed");
-        cancel(supervisor, &reason);
+        supervisor_cancel_for(supervisor, ERR_FAILED, "the process that keeps the files for --run-as was killed");
 }
 
 /* A thread in a library cannot be ended, and with it neither can those that wait for it: after a while the process is.
  * What it wrote has no end that a reader would accept, and nobody holds its locks. */
-static void look_for_lost_calls(struct supervisor *supervisor)
+static void supervisor_look_for_lost_calls(struct supervisor *supervisor)
 {
         int64_t inside_ms = supervisor->engine ? engine_inside_ms(supervisor->engine) : 0;
-        struct error reason = ERROR_INIT;
 
         if (inside_ms < LIBRARY_MS)
                 return;
-        if (!supervisor->cancelled_since_ns && inside_ms * 1000000 >= supervisor->stall_timeout_ns) {
-                error_raise(&reason, ERR_TIMEOUT,
-                            "nothing came back from the library of the devices for %g s "
-                            "(--stall-timeout)",
-                            (double)supervisor->stall_timeout_ns / 1e9);
-                cancel(supervisor, &reason);
-        }
+        if (!supervisor->cancelled_since_ns && inside_ms * 1000000 >= supervisor->stall_timeout_ns)
+                supervisor_cancel_for(supervisor, ERR_TIMEOUT,
+                                      "nothing came back from the library of the devices for %g s (--stall-timeout)",
+                                      (double)supervisor->stall_timeout_ns / 1e9);
         if (!supervisor->cancelled_since_ns ||
             monotonic_ns() - supervisor->cancelled_since_ns < (int64_t)LIBRARY_MS * 1000000)
                 return;
@@ -126,26 +127,24 @@ static void look_for_lost_calls(struct supervisor *supervisor)
         _exit(exit_status(&supervisor->reason));
 }
 
-static void look_for_stalls(struct supervisor *supervisor)
+static void supervisor_look_for_stalls(struct supervisor *supervisor)
 {
         int64_t now = monotonic_ns();
 
         for (struct worker *worker = supervisor->workers; worker; worker = worker->next) {
                 int64_t since = atomic_load(&worker->busy_since);
-                struct error reason = ERROR_INIT;
 
-                if (!since || now - since < supervisor->stall_timeout_ns)
-                        continue;
-                error_raise(&reason, ERR_TIMEOUT, "%s%s%s: nothing moved for %g s (--stall-timeout)", worker->doing,
-                            worker->what[0] ? " " : "", worker->what, (double)supervisor->stall_timeout_ns / 1e9);
-                cancel(supervisor, &reason);
+                if (since && now - since >= supervisor->stall_timeout_ns)
+                        supervisor_cancel_for(supervisor, ERR_TIMEOUT,
+                                              "%s%s%s: nothing moved for %g s (--stall-timeout)", worker->doing,
+                                              worker->what[0] ? " " : "", worker->what,
+                                              (double)supervisor->stall_timeout_ns / 1e9);
         }
 }
 
 /* Of a device that nobody took no worker knows: whoever was to attach may never have come. */
-static void look_for_absence(struct supervisor *supervisor)
+static void supervisor_look_for_absence(struct supervisor *supervisor)
 {
-        struct error reason = ERROR_INIT;
         int64_t now = monotonic_ns();
         uint32_t device;
 
@@ -155,16 +154,14 @@ static void look_for_absence(struct supervisor *supervisor)
         }
         if (!supervisor->absent_since_ns)
                 supervisor->absent_since_ns = now;
-        if (now - supervisor->absent_since_ns < supervisor->stall_timeout_ns)
-                return;
-        error_raise(&reason, ERR_TIMEOUT,
-                    "nobody served device %u within %g s (--stall-timeout); that is for 'vdipipe attach', or for "
-                    "another FILE here",
-                    device + 1, (double)supervisor->stall_timeout_ns / 1e9);
-        cancel(supervisor, &reason);
+        if (now - supervisor->absent_since_ns >= supervisor->stall_timeout_ns)
+                supervisor_cancel_for(supervisor, ERR_TIMEOUT,
+                                      "nobody served device %u within %g s (--stall-timeout); that is for "
+                                      "'vdipipe attach', or for another FILE here",
+                                      device + 1, (double)supervisor->stall_timeout_ns / 1e9);
 }
 
-static bool any_busy(const struct supervisor *supervisor)
+static bool supervisor_any_busy(const struct supervisor *supervisor)
 {
         for (const struct worker *worker = supervisor->workers; worker; worker = worker->next)
                 if (atomic_load(&worker->busy_since))
@@ -174,65 +171,61 @@ static bool any_busy(const struct supervisor *supervisor)
 
 /* An abort by others wakes who waits for commands, not who is blocked on a file. A server that is watched says more by
  * its end, and gets time for it. */
-static void look_for_abort(struct supervisor *supervisor)
+static void supervisor_look_for_abort(struct supervisor *supervisor)
 {
         int64_t patience_ms = supervisor->server_fd >= 0 ? SERVER_ABORT_MS : ABORT_MS;
-        struct error reason = ERROR_INIT;
-        enum vds_abort_reason why;
         int64_t now = monotonic_ns();
 
         if (!supervisor->serving || !supervisor->engine || atomic_load(&supervisor->cancel))
                 return;
-        why = engine_abort_reason(supervisor->engine);
-        if (why == VDS_ABORT_NONE)
+        if (engine_abort_reason(supervisor->engine) == VDS_ABORT_NONE)
                 return;
         if (!supervisor->aborted_since_ns)
                 supervisor->aborted_since_ns = now;
-        if (now - supervisor->aborted_since_ns < patience_ms * 1000000 || !any_busy(supervisor))
-                return;
-        error_raise(&reason, ERR_ABORTED, "the device set was aborted: %s", engine_abort_text(supervisor->engine));
-        cancel(supervisor, &reason);
+        if (now - supervisor->aborted_since_ns >= patience_ms * 1000000 && supervisor_any_busy(supervisor))
+                supervisor_cancel_for(supervisor, ERR_ABORTED, "the device set was aborted: %s",
+                                      engine_abort_text(supervisor->engine));
 }
 
-static void interrupt_workers(struct supervisor *supervisor)
+static void supervisor_interrupt(struct supervisor *supervisor)
 {
         for (struct worker *worker = supervisor->workers; worker; worker = worker->next)
                 pthread_kill(worker->thread, INTERRUPT_SIGNAL);
 }
 
 /* With the lock held, after poll: what happened, and what time brought. */
-static void handle(struct supervisor *supervisor, const struct pollfd *fds)
+static void supervisor_handle(struct supervisor *supervisor, const struct pollfd *fds)
 {
         eventfd_t ignored;
 
         if (fds[0].revents)
-                take_signal(supervisor);
+                supervisor_take_signal(supervisor);
         if (fds[1].revents)
                 eventfd_read(supervisor->wake_fd, &ignored);
         if (fds[2].revents && fds[2].fd == supervisor->server_fd)
-                take_server_end(supervisor);
+                supervisor_take_server_end(supervisor);
         if (fds[3].revents && fds[3].fd == supervisor->keeper_fd)
-                take_keeper_end(supervisor);
-        look_for_stalls(supervisor);
-        look_for_lost_calls(supervisor);
-        look_for_absence(supervisor);
-        look_for_abort(supervisor);
+                supervisor_take_keeper_end(supervisor);
+        supervisor_look_for_stalls(supervisor);
+        supervisor_look_for_lost_calls(supervisor);
+        supervisor_look_for_absence(supervisor);
+        supervisor_look_for_abort(supervisor);
         if (atomic_load(&supervisor->cancel))
-                interrupt_workers(supervisor);
+                supervisor_interrupt(supervisor);
 }
 
 /* Without the watch nobody could end us, so the operation ends now;
  * workers are still interrupted by the next rounds. */
-static void cancel_for_errno(struct supervisor *supervisor, int sys_errno)
+static void supervisor_cancel_for_errno(struct supervisor *supervisor, int sys_errno)
 {
         struct error reason = ERROR_INIT;
 
         error_raise_errno(&reason, sys_errno, "watching for signals");
-        cancel(supervisor, &reason);
-        interrupt_workers(supervisor);
+        supervisor_cancel_now(supervisor, &reason);
+        supervisor_interrupt(supervisor);
 }
 
-static void *watch(void *argument)
+static void *supervisor_main(void *argument)
 {
         struct supervisor *supervisor = argument;
 
@@ -256,9 +249,9 @@ static void *watch(void *argument)
                 rc = poll(fds, 4, atomic_load(&supervisor->cancel) ? INTERRUPT_MS : TICK_MS);
                 pthread_mutex_lock(&supervisor->lock);
                 if (rc >= 0)
-                        handle(supervisor, fds);
+                        supervisor_handle(supervisor, fds);
                 else if (errno != EINTR)
-                        cancel_for_errno(supervisor, errno);
+                        supervisor_cancel_for_errno(supervisor, errno);
                 pthread_mutex_unlock(&supervisor->lock);
                 progress_tick(supervisor->progress, /* last= */ false);
         }
@@ -294,7 +287,7 @@ int supervisor_start(int64_t stall_timeout_ms, struct progress *progress, struct
         supervisor->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         rc = supervisor->signal_fd < 0 || supervisor->wake_fd < 0
                      ? errno
-                     : pthread_create(&supervisor->thread, NULL, watch, supervisor);
+                     : pthread_create(&supervisor->thread, NULL, supervisor_main, supervisor);
         if (rc) {
                 supervisor_free(supervisor);
                 return error_raise_errno(err, rc, "starting the supervising thread");
@@ -310,7 +303,7 @@ void supervisor_stop(struct supervisor *supervisor)
         pthread_mutex_lock(&supervisor->lock);
         supervisor->stopping = true;
         pthread_mutex_unlock(&supervisor->lock);
-        wake(supervisor);
+        supervisor_wake(supervisor);
         pthread_join(supervisor->thread, NULL);
         progress_tick(supervisor->progress, /* last= */ true);
         supervisor_free(supervisor);
@@ -345,7 +338,7 @@ void supervisor_watch_server(struct supervisor *supervisor, int fd, supervised_e
         supervisor->server_ended = ended;
         supervisor->server_context = context;
         pthread_mutex_unlock(&supervisor->lock);
-        wake(supervisor);
+        supervisor_wake(supervisor);
 }
 
 void supervisor_watch_keeper(struct supervisor *supervisor, int fd)
@@ -353,7 +346,7 @@ void supervisor_watch_keeper(struct supervisor *supervisor, int fd)
         pthread_mutex_lock(&supervisor->lock);
         supervisor->keeper_fd = fd;
         pthread_mutex_unlock(&supervisor->lock);
-        wake(supervisor);
+        supervisor_wake(supervisor);
 }
 
 void supervisor_server_joined(struct supervisor *supervisor)
@@ -402,7 +395,7 @@ bool supervisor_is_busy(struct supervisor *supervisor)
         bool busy;
 
         pthread_mutex_lock(&supervisor->lock);
-        busy = any_busy(supervisor);
+        busy = supervisor_any_busy(supervisor);
         pthread_mutex_unlock(&supervisor->lock);
         return busy;
 }
@@ -410,9 +403,9 @@ bool supervisor_is_busy(struct supervisor *supervisor)
 void supervisor_cancel(struct supervisor *supervisor, const struct error *reason)
 {
         pthread_mutex_lock(&supervisor->lock);
-        cancel(supervisor, reason);
+        supervisor_cancel_now(supervisor, reason);
         pthread_mutex_unlock(&supervisor->lock);
-        wake(supervisor);
+        supervisor_wake(supervisor);
 }
 
 int supervisor_check(const struct supervisor *supervisor, struct error *err)

@@ -12,7 +12,7 @@
 static const char first_byte = '{';
 
 /* Looks without blocking: a fifo's reader may not be there yet. */
-static int check_replaceable(const char *path, struct error *err)
+static int tracing_check_replaceable(const char *path, struct error *err)
 {
         CLEANUP(fd_closep) int fd = -1;
         struct stat st;
@@ -33,7 +33,7 @@ int tracing_open(const char *path, const char *side, struct trace **ret_trace, s
         *ret_trace = NULL;
         if (!path)
                 return 0;
-        if (check_replaceable(path, err) < 0)
+        if (tracing_check_replaceable(path, err) < 0)
                 return -1;
         if (trace_open(path, side, ret_trace, err) < 0) {
                 if (err)
