@@ -9,17 +9,17 @@
 #include "cli/media/coding.h"
 #include "cli/command.h"
 #include "cli/media/inputs.h"
-#include "cli/run/member.h"
+#include "cli/run/foreign.h"
 #include "cli/media/outputs.h"
 #include "cli/run/set_options.h"
 #include "codecs/codecs.h"
 #include "core/base/cleanup.h"
 
-static int check_args(const struct args *args, struct error *err)
+static int attach_check_args(const struct args *args, struct error *err)
 {
         if (args->operands.count != 2)
                 return error_raise(err, ERR_USAGE, "which device of which set? vdipipe attach NAME DEVICE -o FILE");
-        if (member_check_args(args, err) < 0)
+        if (foreign_check_args(args, err) < 0)
                 return -1;
         if (args->outputs.count + args->inputs.count > 1)
                 return error_raise(err, ERR_USAGE, "one process serves one device here, and takes one file");
@@ -27,7 +27,7 @@ static int check_args(const struct args *args, struct error *err)
 }
 
 /* 0 when the text is no number. */
-static uint32_t number_of(const char *text, uint32_t max)
+static uint32_t attach_number_of(const char *text, uint32_t max)
 {
         char *end;
         unsigned long number = strtoul(text, &end, 10);
@@ -37,21 +37,21 @@ static uint32_t number_of(const char *text, uint32_t max)
 
 /* A device goes by the name that the statement gives it; a number is a place in the clause,
  * unless it is such a name. */
-static int find_device(struct member *member, const char *text, uint32_t *ret_device, struct error *err)
+static int attach_find_device(struct member *member, const char *text, uint32_t *ret_device, struct error *err)
 {
-        const struct args *args = member->serving.args;
-        uint32_t count = member->serving.config.deviceCount;
-        uint32_t number = number_of(text, count);
+        const struct args *args = member->args;
+        uint32_t count = member->config.deviceCount;
+        uint32_t number = attach_number_of(text, count);
 
         for (uint32_t i = 0; i < count; i++) {
                 char name[VDS_NAME_MAX + 1];
-                int rc = engine_device_name(member->serving.engine, i, args->open_timeout_ms, name);
+                int rc = engine_device_name(member->engine, i, args->open_timeout_ms, name);
 
                 *ret_device = i;
                 if (rc == NOERROR && strcmp(name, text) == 0)
                         return 0;
                 if (rc == VD_E_ABORT)
-                        return member_raise_reason(member, err);
+                        return -1;
                 if (rc != NOERROR && rc != VD_E_TIMEOUT)
                         return error_raise(err, ERR_PROTOCOL, "device %u: %s", i + 1, vds_result_name(rc));
                 if (rc == VD_E_TIMEOUT)
@@ -66,7 +66,7 @@ static int find_device(struct member *member, const char *text, uint32_t *ret_de
         return 0;
 }
 
-static int check_input(const char *path, struct error *err)
+static int attach_check_input(const char *path, struct error *err)
 {
         struct input input;
         int rc = input_open(&input, path, err);
@@ -77,9 +77,9 @@ static int check_input(const char *path, struct error *err)
 
 /* What can be known of the file before the set is: that it can be read, or made. Only a regular file's: others notice
  * who opens them. The file of a name with {device} or {date} in it is looked at when these are known. */
-static int check_file(const struct member *member, struct error *err)
+static int attach_check_file(const struct member *member, struct error *err)
 {
-        const struct args *args = member->serving.args;
+        const struct args *args = member->args;
         const char *output = args->outputs.count ? args->outputs.items[0] : NULL;
         const char *input = args->inputs.count ? args->inputs.items[0] : NULL;
         struct stat st;
@@ -89,43 +89,47 @@ static int check_file(const struct member *member, struct error *err)
         if (!path || (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
                 return 0;
         if (input)
-                return check_input(input, err);
+                return attach_check_input(input, err);
         if (strchr(output, '{') || strncmp(output, "/dev/", 5) == 0 || strncmp(output, "/proc/", 6) == 0)
                 return 0;
         return file_sink_new(output, member->primary.set_id, FILE_EXISTING_KEPT, /* cancel= */ NULL, &probe, err);
 }
 
-static int attach(struct member *member, char **name, struct error *err)
+static int attach_serve(struct member *member, struct error *err)
 {
-        const struct args *args = member->serving.args;
+        const struct args *args = member->args;
+        const char *input = args->inputs.count ? args->inputs.items[0] : NULL;
         char date[32];
         const struct output_words words = { .db = member->set_name, .type = "full", .date = date };
         uint32_t device = 0;
+        char *path = NULL;
+        int rc;
 
-        if (check_file(member, err) < 0)
+        if (attach_check_file(member, err) < 0 || member_join(member, err) < 0)
                 return -1;
-        if (member_join(member, err) < 0 || find_device(member, args->operands.items[1], &device, err) < 0)
-                return serving_failed(&member->serving, err);
+        if (attach_find_device(member, args->operands.items[1], &device, err) < 0)
+                return member_fail(member, err);
         outputs_date(member->primary.time, date);
-        if (args->outputs.count && outputs_expand(args->outputs.items[0], &words, device + 1, name, err) < 0)
-                return -1;
-        if (member_add_volume(member, device, member->serving.config.deviceCount,
-                              args->inputs.count ? args->inputs.items[0] : *name, err) < 0)
-                return -1;
-        return member_serve(member, err);
+        if (input && !(path = strdup(input)))
+                return error_no_memory(err);
+        rc = input ? member_add_volume(member, device, member->config.deviceCount, path, err)
+                   : member_add_output(member, device, member->config.deviceCount,
+                                       args->outputs.count ? args->outputs.items[0] : NULL, &words, err);
+        return rc < 0 ? -1 : member_serve(member, err);
 }
 
 static int run_attach(const struct args *args, struct error *err)
 {
-        CLEANUP(freep) char *name = NULL;
-        struct member member;
+        struct member member = { .args = NULL };
         int rc;
 
-        if (check_args(args, err) < 0 || member_load_keys(args, err) < 0)
+        if (attach_check_args(args, err) < 0)
                 return -1;
-        rc = member_open(&member, args, "attach", err);
+        rc = foreign_open(&member, args, "attach", err);
         if (rc == 0)
-                rc = attach(&member, &name, err);
+                rc = attach_serve(&member, err);
+        if (rc == 0)
+                foreign_summarise(&member);
         member_close(&member, err);
         return rc < 0 ? error_prefix(err, "attach '%s' %s: ", args->operands.items[0], args->operands.items[1]) : 0;
 }

@@ -1,16 +1,14 @@
 /*
  * create.c - a device set under a name of the user's, for a server that somebody else starts
  */
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/media/coding.h"
 #include "cli/command.h"
-#include "cli/run/member.h"
+#include "cli/run/foreign.h"
 #include "cli/media/outputs.h"
 #include "cli/run/set_options.h"
-#include "core/base/cleanup.h"
 
 static const struct opt_choice personalities[] = {
         { "pipe", PERSONALITY_PIPE },
@@ -32,7 +30,7 @@ static const struct opt_spec create_options[] = {
         { .type = OPT_END },
 };
 
-static int check_tape_args(const struct args *args, struct error *err)
+static int create_check_tape_args(const struct args *args, struct error *err)
 {
         if (args->media_size || args->soft_mark_size || args->append)
                 return error_raise(err, ERR_USAGE, "%s goes with --features tape",
@@ -42,9 +40,9 @@ static int check_tape_args(const struct args *args, struct error *err)
         return 0;
 }
 
-static int check_personality(const struct args *args, struct error *err)
+static int create_check_personality(const struct args *args, struct error *err)
 {
-        if (args->personality != PERSONALITY_TAPE && check_tape_args(args, err) < 0)
+        if (args->personality != PERSONALITY_TAPE && create_check_tape_args(args, err) < 0)
                 return -1;
         if (args->soft_mark_size & (args->soft_mark_size - 1))
                 return error_raise(err, ERR_USAGE, "--soft-marks %lld is not a power of two",
@@ -64,7 +62,7 @@ static int check_personality(const struct args *args, struct error *err)
         return 0;
 }
 
-static int check_files(const struct args *args, struct error *err)
+static int create_check_files(const struct args *args, struct error *err)
 {
         size_t count = args->outputs.count + args->inputs.count;
 
@@ -85,13 +83,13 @@ static int check_files(const struct args *args, struct error *err)
         return outputs_check_stdout(args, err);
 }
 
-static int check_args(const struct args *args, struct error *err)
+static int create_check_args(const struct args *args, struct error *err)
 {
         if (args->operands.count != 1)
                 return error_raise(err, ERR_USAGE, "which name is the set to have? vdipipe create NAME -o FILE");
-        if (member_check_args(args, err) < 0 || check_files(args, err) < 0)
+        if (foreign_check_args(args, err) < 0 || create_check_files(args, err) < 0)
                 return -1;
-        return check_personality(args, err);
+        return create_check_personality(args, err);
 }
 
 /* One pattern with {device} in it names the files of all devices. */
@@ -100,9 +98,9 @@ static bool names_all(const struct string_list *files)
         return files->count == 1 && strstr(files->items[0], "{device}");
 }
 
-static int add_volumes(struct member *member, char **names, struct error *err)
+static int create_add_volumes(struct member *member, struct error *err)
 {
-        const struct args *args = member->serving.args;
+        const struct args *args = member->args;
         const struct string_list *files = member->writes ? &args->outputs : &args->inputs;
         uint32_t count = (uint32_t)args->devices;
         char date[32];
@@ -111,36 +109,32 @@ static int add_volumes(struct member *member, char **names, struct error *err)
         outputs_date(member->primary.time, date);
         if (!files->count)
                 return count == 1 ? member_add_volume(member, 0, 1, /* path= */ NULL, err) : 0;
-        for (uint32_t i = 0; i < count && (names_all(files) || i < files->count); i++) {
-                if (outputs_expand(files->items[names_all(files) ? 0 : i], &words, i + 1, &names[i], err) < 0)
+        for (uint32_t i = 0; i < count && (names_all(files) || i < files->count); i++)
+                if (member_add_output(member, i, count, files->items[names_all(files) ? 0 : i], &words, err) < 0)
                         return -1;
-                if (member_add_volume(member, i, count, names[i], err) < 0)
-                        return -1;
-        }
         return 0;
 }
 
 static int run_create(const struct args *args, struct error *err)
 {
-        struct member member;
-        char *names[VDS_DEVICES_MAX] = { NULL };
+        struct member member = { .args = NULL };
         int rc;
 
-        if (check_args(args, err) < 0 || member_load_keys(args, err) < 0)
+        if (create_check_args(args, err) < 0)
                 return -1;
-        rc = member_open(&member, args, "create", err);
+        rc = foreign_open(&member, args, "create", err);
         member.primary.personality = (enum personality)args->personality;
         member.primary.media_size = (uint64_t)args->media_size;
         member.primary.soft_mark_size = (uint32_t)args->soft_mark_size;
         if (rc == 0)
-                rc = add_volumes(&member, names, err);
+                rc = create_add_volumes(&member, err);
         if (rc == 0)
                 rc = member_create(&member, (uint32_t)args->devices, err);
         if (rc == 0)
                 rc = member_serve(&member, err);
+        if (rc == 0)
+                foreign_summarise(&member);
         member_close(&member, err);
-        for (size_t i = 0; i < VDS_DEVICES_MAX; i++)
-                free(names[i]);
         return rc < 0 ? error_prefix(err, "create '%s': ", args->operands.items[0]) : 0;
 }
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/run/serving.h"
+#include "cli/run/member.h"
 #include "cli/text/json.h"
 #include "codecs/stream/json.h"
 #include "core/base/cleanup.h"
@@ -233,7 +233,7 @@ void set_view_print_status(const struct vds_status *status, FILE *out)
         print_line(out, "state", vds_set_state_name(status->state));
         if (status->abort_reason != VDS_ABORT_NONE)
                 print_line(out, "aborted_because", vds_abort_text(status->abort_reason));
-        print_line(out, "verdict", serving_verdict_name(status->verdict));
+        print_line(out, "verdict", verdict_name(status->verdict));
         print_line(out, "age", set_view_age(status->age_ms, age));
         print_line(out, "primary", pid_text(status->primary_pid, pid));
         print_line(out, "server", pid_text(status->server_pid, pid));
@@ -333,7 +333,7 @@ json_t *set_view_status_json(const struct vds_status *status)
         json_object_set_new(object, "devices", devices);
         if (status->abort_reason != VDS_ABORT_NONE)
                 json_object_set_new(object, "aborted_because", json_string(vds_abort_text(status->abort_reason)));
-        json_object_set_new(object, "verdict", json_string(serving_verdict_name(status->verdict)));
+        json_object_set_new(object, "verdict", json_string(verdict_name(status->verdict)));
         put_words(object, "primary_info", status->primary_info);
         put_words(object, "server_info", status->server_info);
         json_object_set_new(object, "oldest_ms", age_json(oldest_command_ms(status)));

@@ -6,13 +6,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cli/databases/backup.h"
+#include "cli/databases/mssql.h"
 #include "cli/databases/mssql_options.h"
-#include "cli/databases/operation_mssql.h"
-#include "cli/databases/server_options.h"
 #include "codecs/codecs.h"
 #include "core/base/cleanup.h"
-#include "core/mssql/history.h"
 #include "core/tsql/lexer.h"
 
 const struct opt_spec options_backup_mssql[] = {
@@ -29,10 +26,10 @@ const struct opt_spec options_backup_mssql[] = {
         { .type = OPT_END },
 };
 
-enum { STATS_PERCENT = 5, LABEL_MAX = 128, DESCRIPTION_MAX = 255 /* characters */ };
+enum { LABEL_MAX = 128, DESCRIPTION_MAX = 255 /* characters */ };
 
 /* What the options, or the administrator's statement, come to. */
-struct plan {
+struct backup_plan {
         enum mssql_backup_type type;
         bool copy_only;
         bool checksum;
@@ -40,7 +37,7 @@ struct plan {
 };
 
 /* The streams bear the name of the URI's database, so it has to be theirs. What a variable holds is not known here. */
-static int check_name(const struct sql_token *token, const char *database, struct error *err)
+static int plan_check_name(const struct sql_token *token, const char *database, struct error *err)
 {
         if (token->kind == SQL_END || token->kind == SQL_NUMBER || token->kind == SQL_SIGN || token->text[0] == '@' ||
             strcasecmp(token->text, database) == 0)
@@ -50,7 +47,7 @@ static int check_name(const struct sql_token *token, const char *database, struc
 }
 
 /* A statement's words tell what it does; whatever else it says is the administrator's affair. */
-static int read_sql(const char *sql, const char *database, struct plan *plan, struct error *err)
+static int plan_from_sql(const char *sql, const char *database, struct backup_plan *plan, struct error *err)
 {
         struct server_message message;
         struct sql_lexer lexer;
@@ -67,7 +64,7 @@ static int read_sql(const char *sql, const char *database, struct plan *plan, st
                         plan->type = MSSQL_LOG;
                 if (expected && !placed) {
                         other = (struct error)ERROR_INIT;
-                        check_name(&lexer.token, database, &other);
+                        plan_check_name(&lexer.token, database, &other);
                 }
                 expected = backup && (sql_token_is(&lexer.token, "LOG") || sql_token_is(&lexer.token, "DATABASE"));
                 named = named || expected;
@@ -88,7 +85,7 @@ static int read_sql(const char *sql, const char *database, struct plan *plan, st
         return error_is_set(&other) ? -1 : 0;
 }
 
-static int check_sql_alone(const struct args *args, struct error *err)
+static int plan_check_sql_alone(const struct args *args, struct error *err)
 {
         static const char *const others[] = {
                 "type",     "copy-only",   "no-copy-only", "file",       "filegroup",    "label",
@@ -102,7 +99,7 @@ static int check_sql_alone(const struct args *args, struct error *err)
         return 0;
 }
 
-static int plan_by_options(const struct args *args, struct plan *plan, struct error *err)
+static int plan_from_options(const struct args *args, struct backup_plan *plan, struct error *err)
 {
         plan->type = args->type < 0 ? MSSQL_FULL : (enum mssql_backup_type)args->type;
         if (mssql_options_choose(args, "copy-only", args->copy_only, "no-copy-only", args->no_copy_only,
@@ -121,15 +118,15 @@ static int plan_by_options(const struct args *args, struct plan *plan, struct er
         return 0;
 }
 
-static int make_plan(const struct args *args, const char *database, struct plan *plan, struct error *err)
+static int plan_make(const struct args *args, const char *database, struct backup_plan *plan, struct error *err)
 {
-        *plan = (struct plan){ .type = MSSQL_FULL };
+        *plan = (struct backup_plan){ .type = MSSQL_FULL };
         if (!args->sql)
-                return plan_by_options(args, plan, err);
-        return check_sql_alone(args, err) < 0 ? -1 : read_sql(args->sql, database, plan, err);
+                return plan_from_options(args, plan, err);
+        return plan_check_sql_alone(args, err) < 0 ? -1 : plan_from_sql(args->sql, database, plan, err);
 }
 
-static int refuse_risk(const char *output, struct error *err)
+static int plan_refuse_risk(const char *output, struct error *err)
 {
         return error_raise(
                 err, ERR_USAGE,
@@ -138,111 +135,84 @@ static int refuse_risk(const char *output, struct error *err)
                 output);
 }
 
-static void describe_kind(struct backup *backup, const struct plan *plan)
+static void plan_describe(struct operation *operation, const struct backup_plan *plan)
 {
         static const char *const names[] = {
                 [MSSQL_FULL] = "full", [MSSQL_DIFF] = "differential", [MSSQL_LOG] = "log"
         };
 
-        backup->type = mssql_backup_type_name(plan->type);
-        snprintf(backup->kind, sizeof backup->kind, " (%s%s)", names[plan->type], plan->copy_only ? ", copy-only" : "");
+        operation->type = mssql_backup_type_name(plan->type);
+        snprintf(operation->type_in_words, sizeof operation->type_in_words, " (%s%s)", names[plan->type],
+                 plan->copy_only ? ", copy-only" : "");
 }
 
-static int check(struct backup *backup, struct error *err)
+int mssql_check_backup(struct operation *operation, struct error *err)
 {
-        const struct args *args = backup->args;
-        struct plan plan;
+        const struct args *args = operation->args;
+        struct backup_plan plan;
 
-        if (!backup->database.uri.database)
-                return error_raise(err, ERR_USAGE, "'%s' names no database; append /DATABASE", backup->database.origin);
-        if (make_plan(args, backup->database.uri.database, &plan, err) < 0)
+        if (!operation->database.uri.database)
+                return error_raise(err, ERR_USAGE, "'%s' names no database; append /DATABASE",
+                                   operation->database.origin);
+        if (plan_make(args, operation->database.uri.database, &plan, err) < 0)
                 return -1;
         if (mssql_options_check_length("label", args->label, LABEL_MAX, err) < 0 ||
             mssql_options_check_length("description", args->description, DESCRIPTION_MAX, err) < 0)
                 return -1;
         if (plan.cuts_log && !args->output && !args->accept_pipe_risk)
-                return refuse_risk("standard output", err);
+                return plan_refuse_risk("standard output", err);
         if (args->accept_pipe_risk && args_was_given(args, "accept-pipe-risk") && !plan.cuts_log)
                 return error_raise(err, ERR_USAGE,
                                    "--accept-pipe-risk is for a log backup that cuts the log; this one "
                                    "does not");
-        describe_kind(backup, &plan);
+        plan_describe(operation, &plan);
         if (!args->sql)
-                backup->label = args->label;
+                operation->label = args->label;
         return 0;
 }
 
-static char *make_statement(const struct backup *backup, const struct plan *plan)
+static char *plan_statement(const struct backup_plan *plan, const struct operation *operation)
 {
-        const struct args *args = backup->args;
-        const struct mssql_devices devices = operation_mssql_devices(&backup->operation);
+        const struct args *args = operation->args;
+        const struct mssql_devices devices = mssql_devices(operation);
         const struct mssql_backup statement = {
                 .type = plan->type,
-                .target.database = backup->database.uri.database,
-                .target.files = args->files.items,
-                .target.file_count = args->files.count,
-                .target.filegroups = args->filegroups.items,
-                .target.filegroup_count = args->filegroups.count,
+                .target = mssql_target(operation),
                 .name = args->label,
                 .description = args->description,
                 .checksum = plan->checksum,
                 .copy_only = plan->copy_only,
-                .stats = STATS_PERCENT,
+                .stats = MSSQL_STATS_PERCENT,
         };
 
         return mssql_backup_statement(&statement, &devices);
 }
 
 /* A fifo or a device keeps nothing, either. */
-static int check_files(const struct backup *backup, const struct plan *plan, struct error *err)
+static int plan_check_files(const struct backup_plan *plan, const struct member *member, struct error *err)
 {
-        const struct outputs *outputs = &backup->outputs;
-
-        if (!plan->cuts_log || backup->args->accept_pipe_risk || outputs->to_stdout)
-                return 0;
-        for (uint32_t i = 0; i < outputs->count; i++)
-                if (file_sink_fd(outputs->sinks[i]) < 0)
-                        return refuse_risk(outputs->names[i], err);
+        for (uint32_t i = 0; plan->cuts_log && !member->args->accept_pipe_risk && i < member->volume_count; i++)
+                if (member->volumes[i].path && file_sink_fd(member->volumes[i].file) < 0)
+                        return plan_refuse_risk(member->volumes[i].path, err);
         return 0;
 }
 
-static int use(struct backup *backup, struct error *err)
+int mssql_begin_backup(struct operation *operation, struct error *err)
 {
-        const struct args *args = backup->args;
-        struct operation *operation = &backup->operation;
+        const struct args *args = operation->args;
         struct mssql_devices devices;
-        struct plan plan;
+        struct backup_plan plan;
         char *sql = NULL;
 
-        if (make_plan(args, backup->database.uri.database, &plan, err) < 0 || check_files(backup, &plan, err) < 0 ||
-            operation_use_mssql(operation, &backup->login, err) < 0 ||
-            operation_name_devices(operation, (uint32_t)args->devices, err) < 0)
+        if (plan_make(args, operation->database.uri.database, &plan, err) < 0 ||
+            plan_check_files(&plan, &operation->member, err) < 0 || mssql_begin(operation, err) < 0 ||
+            member_name_devices(&operation->member, (uint32_t)args->devices, err) < 0)
                 return -1;
-        devices = operation_mssql_devices(operation);
+        devices = mssql_devices(operation);
         if (!args->sql)
-                sql = make_statement(backup, &plan);
+                sql = plan_statement(&plan, operation);
         else if (mssql_expand_statement(args->sql, &devices, &sql, err) < 0)
                 return -1;
-        return operation_mssql_send(operation,
-                                    plan.type == MSSQL_LOG ? STATEMENT_BACKUP_LOG : STATEMENT_BACKUP_DATABASE, sql,
-                                    /* rows= */ NULL, err);
+        return mssql_tell(operation, plan.type == MSSQL_LOG ? STATEMENT_BACKUP_LOG : STATEMENT_BACKUP_DATABASE, sql,
+                          /* rows= */ NULL, err);
 }
-
-/* Without the record a chain can still be restored, but not be put in order from the files alone. */
-static void succeeded(struct backup *backup)
-{
-        struct operation *operation = &backup->operation;
-        struct mssql_backup_record record;
-        struct error err = ERROR_INIT;
-        int rc = mssql_history_find(operation_mssql_connection(operation), operation->devices[0], &record, &err);
-
-        if (rc == 0)
-                backup->report_json = mssql_record_encode(&record);
-        else
-                snprintf(operation->note, sizeof operation->note,
-                         "backup of '%s': the streams do not tell its place in the chain of backups: %s",
-                         backup->database.name,
-                         rc < 0 ? err.message : "the server's msdb has no record of it, or this login may not read it");
-}
-
-const struct backup_server backup_mssql = { .check = check, .use = use, .succeeded = succeeded };

@@ -9,10 +9,8 @@
 
 #include "cli/media/coding.h"
 #include "cli/message.h"
-#include "cli/databases/mssql_options.h"
-#include "cli/databases/operation_mssql.h"
+#include "cli/databases/mssql.h"
 #include "cli/media/recording.h"
-#include "cli/databases/restore.h"
 #include "core/base/cleanup.h"
 
 const struct opt_spec options_restore_mssql[] = {
@@ -40,59 +38,63 @@ const struct opt_spec options_restore_mssql[] = {
 };
 
 enum {
-        STATS_PERCENT = 5,
         LIST_TRANSFER = 65536, /* bytes; a server that looks for a list reads no more ahead than it has buffers */
         RECORDED_MAX = 64 << 20,
 };
 
+/* The clause's items, each of which lies in a text "LOGICAL\0PATH". */
 struct moves {
         struct mssql_move *items;
+        char **texts;
         size_t count;
-        char **owned; /* the texts made here, to be freed */
-        size_t owned_count;
 };
 
 /* ---- options ---- */
 
-/* What is to be printed instead of restored; STATEMENT_RESTORE_DATABASE: nothing. */
-static enum statement_verb look_of(const struct args *args)
+/* What is to be printed instead of restored. */
+struct look {
+        size_t offset; /* of its flag */
+        const char *option;
+        enum statement_verb verb;
+};
+
+static const struct look looks[] = {
+        { offsetof(struct args, verify_only), "verify-only", STATEMENT_VERIFYONLY },
+        { offsetof(struct args, header_only), "header-only", STATEMENT_HEADERONLY },
+        { offsetof(struct args, filelist_only), "filelist-only", STATEMENT_FILELISTONLY },
+        { offsetof(struct args, label_only), "label-only", STATEMENT_LABELONLY },
+};
+
+/* The first one that is asked for; NULL: none is, something is to be restored. */
+static const struct look *look_of(const struct args *args)
 {
-        return args->verify_only     ? STATEMENT_VERIFYONLY
-               : args->header_only   ? STATEMENT_HEADERONLY
-               : args->filelist_only ? STATEMENT_FILELISTONLY
-               : args->label_only    ? STATEMENT_LABELONLY
-                                     : STATEMENT_RESTORE_DATABASE;
+        for (size_t i = 0; i < sizeof looks / sizeof looks[0]; i++)
+                if (*(const bool *)((const char *)args + looks[i].offset))
+                        return &looks[i];
+        return NULL;
 }
 
-static bool is_look(const struct args *args)
-{
-        return look_of(args) != STATEMENT_RESTORE_DATABASE;
-}
-
-static int check_look(const struct args *args, struct error *err)
+static int look_check(const struct look *look, const struct args *args, struct error *err)
 {
         static const char *const others[] = {
                 "recovery", "norecovery", "standby",      "move", "move-to",   "stop-at",
                 "replace",  "type",       "no-preverify", "file", "filegroup", "dry-run"
         };
-        const char *look = args->verify_only     ? "verify-only"
-                           : args->header_only   ? "header-only"
-                           : args->filelist_only ? "filelist-only"
-                                                 : "label-only";
 
         if (args->verify_only + args->header_only + args->filelist_only + args->label_only > 1)
                 return error_raise(err, ERR_USAGE,
                                    "--verify-only, --header-only, --filelist-only and --label-only exclude each other");
         for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
                 if (args_was_given(args, others[i]))
-                        return error_raise(err, ERR_USAGE, "--%s restores nothing; leave --%s out", look, others[i]);
+                        return error_raise(err, ERR_USAGE, "--%s restores nothing; leave --%s out", look->option,
+                                           others[i]);
         if (!args->verify_only && args_was_given(args, "checksum"))
-                return error_raise(err, ERR_USAGE, "--%s checks nothing; leave --checksum out", look);
+                return error_raise(err, ERR_USAGE, "--%s checks nothing; leave --checksum out", look->option);
         return 0;
 }
 
 /* "YYYY-MM-DDThh:mm:ss", with a blank for the T, or with a fraction of a second. */
-static bool is_time(const char *text)
+static bool restore_is_time(const char *text)
 {
         static const char form[] = "dddd-dd-ddTdd:dd:dd";
         size_t i;
@@ -108,7 +110,7 @@ static bool is_time(const char *text)
         return !text[i];
 }
 
-static const char *equals_of(const char *move)
+static const char *move_equals(const char *move)
 {
         /* A logical name may have a '=' of its own; a path begins with a slash. */
         const char *equals = strstr(move, "=/");
@@ -116,7 +118,7 @@ static const char *equals_of(const char *move)
         return equals ? equals : strchr(move, '=');
 }
 
-static int check_values(const struct args *args, struct error *err)
+static int restore_check_values(const struct args *args, struct error *err)
 {
         if (args->recovery + args->norecovery + (args->standby != NULL) != 1)
                 return error_raise(err, ERR_USAGE,
@@ -126,10 +128,10 @@ static int check_values(const struct args *args, struct error *err)
                 return error_raise(err, ERR_USAGE, "SQL Server cannot put a database aside; give --replace alone");
         if (args->no_preverify && args->replace == SERVER_REPLACE_NO && args_was_given(args, "no-preverify"))
                 return error_raise(err, ERR_USAGE, "--no-preverify goes with --replace");
-        if (args->stop_at && !is_time(args->stop_at))
+        if (args->stop_at && !restore_is_time(args->stop_at))
                 return error_raise(err, ERR_USAGE, "--stop-at takes YYYY-MM-DDThh:mm:ss, not '%s'", args->stop_at);
         for (size_t i = 0; i < args->moves.count; i++) {
-                const char *equals = equals_of(args->moves.items[i]);
+                const char *equals = move_equals(args->moves.items[i]);
 
                 if (!equals || equals == args->moves.items[i] || !equals[1])
                         return error_raise(err, ERR_USAGE, "--move takes LOGICAL=PATH, not '%s'", args->moves.items[i]);
@@ -137,30 +139,30 @@ static int check_values(const struct args *args, struct error *err)
         return 0;
 }
 
-static int check(struct restore *restore, struct error *err)
+int mssql_check_restore(struct operation *operation, struct error *err)
 {
-        const struct args *args = restore->args;
+        const struct args *args = operation->args;
 
-        if (is_look(args))
-                return check_look(args, err);
+        if (look_of(args))
+                return look_check(look_of(args), args, err);
         if (args_was_given(args, "json"))
                 return error_raise(err, ERR_USAGE, "--json goes with --header-only, --filelist-only or --label-only");
-        if (!restore->database.uri.database)
+        if (!operation->database.uri.database)
                 return error_raise(err, ERR_USAGE, "'%s' names no database; append /DATABASE",
-                                   restore->database.origin);
-        return check_values(args, err);
+                                   operation->database.origin);
+        return restore_check_values(args, err);
 }
 
-static int check_target(struct restore *restore, struct error *err)
+int mssql_check_target(struct operation *operation, struct error *err)
 {
-        const struct stream_info *info = inputs_info(&restore->inputs);
-        const struct args *args = restore->args;
+        const struct stream_info *info = inputs_info(&operation->inputs);
+        const struct args *args = operation->args;
 
         if (info && strcmp(info->server_kind, "sqlite") == 0)
                 return error_raise(err, ERR_USAGE,
                                    "the backup is of a SQLite database, and no SQL Server can read it; give a path");
-        if (!is_look(args) && args->replace != SERVER_REPLACE_NO && !args->no_preverify &&
-            !inputs_are_files(&restore->inputs))
+        if (!look_of(args) && args->replace != SERVER_REPLACE_NO && !args->no_preverify &&
+            !inputs_are_files(&operation->inputs))
                 return error_raise(err, ERR_USAGE,
                                    "SQL Server gives the old database up before the whole backup is read, and what "
                                    "comes from a pipe cannot be checked first; give -i FILE, or --no-preverify");
@@ -169,79 +171,66 @@ static int check_target(struct restore *restore, struct error *err)
 
 /* ---- the statement ---- */
 
-static enum statement_verb verb_of(const struct restore *restore)
+static enum statement_verb restore_verb(const struct operation *operation)
 {
-        const struct stream_info *info = inputs_info(&restore->inputs);
-        const struct args *args = restore->args;
+        const struct stream_info *info = inputs_info(&operation->inputs);
+        const struct args *args = operation->args;
         bool log = args->type >= 0 ? args->type == MSSQL_LOG : info && strcmp(info->type, "log") == 0;
 
-        if (is_look(args))
-                return look_of(args);
+        if (look_of(args))
+                return look_of(args)->verb;
         return log ? STATEMENT_RESTORE_LOG : STATEMENT_RESTORE_DATABASE;
 }
 
 static void moves_deinit(struct moves *moves)
 {
-        for (size_t i = 0; i < moves->owned_count; i++)
-                free(moves->owned[i]);
-        free(moves->owned);
+        for (size_t i = 0; i < moves->count; i++)
+                free(moves->texts[i]);
+        free(moves->texts);
         free(moves->items);
 }
 
-/* `text` is allocated, and the moves' from here on. */
-static bool own(struct moves *moves, char *text)
+/* `text`, "LOGICAL\0PATH" and allocated, is the moves' from here on; NULL: memory was short for it. */
+static int moves_add(struct moves *moves, char *text, struct error *err)
 {
-        char **owned = text ? realloc(moves->owned, (moves->owned_count + 1) * sizeof *owned) : NULL;
+        struct mssql_move *items = text ? reallocarray(moves->items, moves->count + 1, sizeof *items) : NULL;
+        char **texts;
 
-        if (!owned) {
+        if (items)
+                moves->items = items;
+        texts = items ? reallocarray(moves->texts, moves->count + 1, sizeof *texts) : NULL;
+        if (!texts) {
                 free(text);
-                return false;
-        }
-        moves->owned = owned;
-        owned[moves->owned_count++] = text;
-        return true;
-}
-
-static int add_move(struct moves *moves, char *logical, char *path, struct error *err)
-{
-        bool owned = own(moves, logical);
-        struct mssql_move *items;
-
-        /* Both are the moves' in any case. */
-        owned = own(moves, path) && owned;
-        items = owned ? realloc(moves->items, (moves->count + 1) * sizeof *items) : NULL;
-        if (!items)
                 return error_no_memory(err);
-        moves->items = items;
-        items[moves->count++] = (struct mssql_move){ .logical = logical, .path = path };
+        }
+        moves->texts = texts;
+        texts[moves->count] = text;
+        items[moves->count++] = (struct mssql_move){ .logical = text, .path = text + strlen(text) + 1 };
         return 0;
 }
 
-static int take_moves(const struct args *args, struct moves *moves, struct error *err)
+static int moves_take(const struct args *args, struct moves *moves, struct error *err)
 {
         for (size_t i = 0; i < args->moves.count; i++) {
-                const char *text = args->moves.items[i];
-                const char *equals = equals_of(text);
+                char *text = strdup(args->moves.items[i]);
 
-                if (add_move(moves, strndup(text, (size_t)(equals - text)), strdup(equals + 1), err) < 0)
+                if (text)
+                        text[move_equals(text) - text] = '\0';
+                if (moves_add(moves, text, err) < 0)
                         return -1;
         }
         return 0;
 }
 
-static char *make_statement(const struct restore *restore, enum statement_verb verb, const struct moves *moves)
+static char *restore_statement(const struct operation *operation, enum statement_verb verb, const struct moves *moves)
 {
-        const struct args *args = restore->args;
-        const struct stream_info *info = inputs_info(&restore->inputs);
-        struct mssql_devices devices = operation_mssql_devices(&restore->operation);
+        const struct args *args = operation->args;
+        const struct stream_info *info = inputs_info(&operation->inputs);
+        struct mssql_devices devices = mssql_devices(operation);
         CLEANUP(freep) char *stop_at = args->stop_at ? strdup(args->stop_at) : NULL;
         struct mssql_restore statement = {
                 .verb = verb,
-                .target.database = restore->database.uri.database,
-                .target.files = args->files.items,
-                .target.file_count = args->files.count,
-                .target.filegroups = args->filegroups.items,
-                .target.filegroup_count = args->filegroups.count,
+                .target = mssql_target(operation),
                 .recovery = args->recovery     ? MSSQL_RECOVERY
                             : args->norecovery ? MSSQL_NORECOVERY
                                                : MSSQL_STANDBY,
@@ -250,8 +239,8 @@ static char *make_statement(const struct restore *restore, enum statement_verb v
                 .move_count = moves->count,
                 .replace = args->replace != SERVER_REPLACE_NO,
                 /* Said to a backup without checksums it is an error; left out it checks those that there are. */
-                .checksum = args->checksum && (!is_look(args) || args->verify_only) && verb != STATEMENT_FILELISTONLY,
-                .stats = STATS_PERCENT,
+                .checksum = args->checksum && (!look_of(args) || args->verify_only) && verb != STATEMENT_FILELISTONLY,
+                .stats = MSSQL_STATS_PERCENT,
         };
 
         if (stop_at) {
@@ -266,52 +255,49 @@ static char *make_statement(const struct restore *restore, enum statement_verb v
 }
 
 /* Sends the statement and serves it the first `count` inputs. */
-static int execute(struct restore *restore, enum statement_verb verb, const struct moves *moves, uint32_t count,
-                   struct rows *rows, struct error *err)
+static int restore_execute(struct operation *operation, enum statement_verb verb, const struct moves *moves,
+                           uint32_t count, struct rows *rows, struct error *err)
 {
-        struct operation *operation = &restore->operation;
-
-        if (operation_name_devices(operation, count, err) < 0 ||
-            operation_mssql_send(operation, verb, make_statement(restore, verb, moves), rows, err) < 0 ||
-            operation_connect(operation, err) < 0)
+        if (member_name_devices(&operation->member, count, err) < 0 ||
+            mssql_tell(operation, verb, restore_statement(operation, verb, moves), rows, err) < 0)
                 return -1;
-        return restore_transfer(restore, count, err);
+        return operation_serve_inputs(operation, count, err);
 }
 
 /* ---- --replace and --move-to look at the backup first ---- */
 
-static int read_to_end(struct restore *restore, const struct input *input, struct error *err)
+static int restore_read_to_end(struct operation *operation, const struct input *input, struct error *err)
 {
         enum { SIZE = 1 << 20 };
         CLEANUP(freep) void *buffer = malloc(SIZE);
-        struct serving *serving = &restore->operation.serving;
+        struct member *member = &operation->member;
         ssize_t n = 1;
 
         if (!buffer)
                 return error_no_memory(err);
         while (n > 0) {
-                if (supervisor_check(serving->supervisor, err) < 0)
+                if (supervisor_check(member->supervisor, err) < 0)
                         return -1;
-                worker_begin(&serving->worker);
+                worker_begin(&member->worker);
                 n = source_read(input->reader->source, buffer, SIZE, err);
-                worker_end(&serving->worker);
+                worker_end(&member->worker);
         }
         return n < 0 ? -1 : 0;
 }
 
-static int restart(struct restore *restore, struct error *err)
+static int restore_restart(struct operation *operation, struct error *err)
 {
-        return inputs_restart(&restore->inputs, restore->args,
-                              supervisor_cancel_flag(restore->operation.serving.supervisor), err);
+        return inputs_restart(&operation->inputs, operation->args, supervisor_cancel_flag(operation->member.supervisor),
+                              err);
 }
 
-static int preverify(struct restore *restore, struct error *err)
+static int restore_preverify(struct operation *operation, struct error *err)
 {
         message_verbose("reading the whole backup before the old database is given up");
-        for (uint32_t i = 0; i < restore->inputs.count; i++)
-                if (read_to_end(restore, &restore->inputs.items[i], err) < 0)
+        for (uint32_t i = 0; i < operation->inputs.count; i++)
+                if (restore_read_to_end(operation, &operation->inputs.items[i], err) < 0)
                         return -1;
-        return restart(restore, err);
+        return restore_restart(operation, err);
 }
 
 /* The last part of a path as either kind of system writes it. */
@@ -325,40 +311,41 @@ static const char *base_name(const char *path)
         return slash ? slash + 1 : path;
 }
 
-static const struct mssql_move *find_move(const struct moves *moves, const char *logical)
+static bool moves_have(const struct moves *moves, const char *logical)
 {
         for (size_t i = 0; i < moves->count; i++)
                 if (strcasecmp(moves->items[i].logical, logical) == 0)
-                        return &moves->items[i];
-        return NULL;
+                        return true;
+        return false;
 }
 
-static int move_file(const char *folder, const char *logical, const char *physical, struct moves *moves,
-                     struct error *err)
+static int moves_add_file(struct moves *moves, const char *folder, const char *logical, const char *physical,
+                          struct error *err)
 {
-        size_t length = strlen(folder);
-        char *path = NULL;
+        bool slash = *folder && folder[strlen(folder) - 1] == '/';
+        char *text = NULL;
+        const char *path;
 
         if (!logical)
                 return error_raise(err, ERR_PROTOCOL, "the server's list of files has no names");
-        if (!physical)
-                physical = logical;
-        if (find_move(moves, logical))
+        if (moves_have(moves, logical))
                 return 0;
-        if (asprintf(&path, "%s%s%s", folder, length && folder[length - 1] == '/' ? "" : "/", base_name(physical)) < 0)
+        if (asprintf(&text, "%s%c%s%s%s", logical, '\0', folder, slash ? "" : "/",
+                     base_name(physical ? physical : logical)) < 0)
                 return error_no_memory(err);
+        path = text + strlen(text) + 1;
         for (size_t i = 0; i < moves->count; i++) {
                 if (strcmp(moves->items[i].path, path) != 0)
                         continue;
                 error_raise(err, ERR_USAGE, "files '%s' and '%s' would both become '%s'; give --move for one of them",
                             moves->items[i].logical, logical, path);
-                free(path);
+                free(text);
                 return -1;
         }
-        return add_move(moves, strdup(logical), path, err);
+        return moves_add(moves, text, err);
 }
 
-static int move_all(const struct args *args, const struct rows *rows, struct moves *moves, struct error *err)
+static int moves_add_all(const struct args *args, const struct rows *rows, struct moves *moves, struct error *err)
 {
         size_t named = moves->count;
 
@@ -379,46 +366,48 @@ static int move_all(const struct args *args, const struct rows *rows, struct mov
                                            moves->items[i].logical);
         }
         for (size_t row = 0; row < rows->row_count; row++)
-                if (move_file(args->move_to, rows_cell(rows, row, "LogicalName"), rows_cell(rows, row, "PhysicalName"),
-                              moves, err) < 0)
+                if (moves_add_file(moves, args->move_to, rows_cell(rows, row, "LogicalName"),
+                                   rows_cell(rows, row, "PhysicalName"), err) < 0)
                         return -1;
         return 0;
 }
 
 /* One stream of a striped set is enough for the list, and all that the statement takes. */
-static int list_files(struct restore *restore, struct moves *moves, struct error *err)
+static int restore_list_files(struct operation *operation, struct moves *moves, struct error *err)
 {
-        struct input *first = &restore->inputs.items[0];
-        bool files = inputs_are_files(&restore->inputs);
-        struct rows rows = { 0 };
+        struct input *first = &operation->inputs.items[0];
+        bool files = inputs_are_files(&operation->inputs);
+        struct rows rows = { .array = NULL };
         int rc = files ? 0 : recording_begin(&first->reader->source, first->name, RECORDED_MAX, err);
 
+        operation->member.keeps_keys = true;
         if (rc == 0)
-                rc = execute(restore, STATEMENT_FILELISTONLY, moves, 1, &rows, err);
-        operation_leave(&restore->operation);
+                rc = restore_execute(operation, STATEMENT_FILELISTONLY, moves, 1, &rows, err);
+        operation->member.keeps_keys = false;
+        member_leave(&operation->member);
         if (rc == 0)
-                rc = move_all(restore->args, &rows, moves, err);
+                rc = moves_add_all(operation->args, &rows, moves, err);
         rows_deinit(&rows);
         if (rc < 0)
                 return -1;
-        atomic_store(&restore->operation.serving.progress.done, 0);
+        atomic_store(&operation->member.progress.done, 0);
         if (files)
-                return restart(restore, err);
+                return restore_restart(operation, err);
         recording_replay(first->reader->source);
         return 0;
 }
 
 /* What is there is only given up with --replace; without it SQL Server itself would sometimes do so. */
-static int check_existing(struct restore *restore, struct error *err)
+static int restore_check_existing(struct operation *operation, struct error *err)
 {
         struct mssql_database *databases = NULL;
         size_t count = 0;
         bool exists = false;
 
-        if (mssql_databases(operation_mssql_connection(&restore->operation), &databases, &count, err) < 0)
+        if (mssql_databases(mssql_connection(operation), &databases, &count, err) < 0)
                 return error_prefix(err, "the server does not tell which databases it has: ");
         for (size_t i = 0; i < count; i++)
-                exists = exists || (strcasecmp(databases[i].name, restore->database.uri.database) == 0 &&
+                exists = exists || (strcasecmp(databases[i].name, operation->database.uri.database) == 0 &&
                                     strcasecmp(databases[i].state, "RESTORING") != 0);
         mssql_databases_free(databases, count);
         if (!exists)
@@ -428,93 +417,87 @@ static int check_existing(struct restore *restore, struct error *err)
 
 /* ---- the restore ---- */
 
-static int show_plan(struct restore *restore, struct error *err)
+int mssql_show_restore(struct operation *operation, struct error *err)
 {
         CLEANUP(freep) char *sql = NULL;
         struct moves moves = { 0 };
-        int rc = take_moves(restore->args, &moves, err);
+        int rc = moves_take(operation->args, &moves, err);
 
         if (rc == 0)
-                rc = operation_name_devices(&restore->operation, restore->inputs.count, err);
+                rc = member_name_devices(&operation->member, operation->inputs.count, err);
         if (rc == 0)
-                sql = make_statement(restore, verb_of(restore), &moves);
+                sql = restore_statement(operation, restore_verb(operation), &moves);
         moves_deinit(&moves);
         if (rc < 0 || !sql)
                 return rc < 0 ? -1 : error_no_memory(err);
-        message_notice("would send to '%s': %s%s%s", restore->database.origin, sql,
-                       restore->args->move_to ? "; with all files moved to " : "",
-                       restore->args->move_to ? restore->args->move_to : "");
+        message_notice("would send to '%s': %s%s%s", operation->database.origin, sql,
+                       operation->args->move_to ? "; with all files moved to " : "",
+                       operation->args->move_to ? operation->args->move_to : "");
         return 0;
 }
 
-static void summarise(const struct restore *restore, enum statement_verb verb)
+static void restore_summarise(const struct operation *operation, enum statement_verb verb)
 {
-        const struct args *args = restore->args;
-        char amount[64];
+        const struct args *args = operation->args;
+        char size[32];
+        double seconds = progress_done(&operation->member.progress, size);
 
-        restore_amount(restore, amount);
         if (verb == STATEMENT_VERIFYONLY)
-                message_summary("SQL Server finds the backup valid%s", amount);
-        else if (!is_look(args))
-                message_summary("restore of '%s'%s%s", restore->database.name, amount,
+                message_summary("SQL Server finds the backup valid: %s in %.1f s", size, seconds);
+        else if (!look_of(args))
+                message_summary("restore of '%s': %s in %.1f s%s", operation->database.name, size, seconds,
                                 args->recovery ? "" : ", which waits for further backups");
 }
 
-static int run_look(struct restore *restore, struct error *err)
+static int restore_look(struct operation *operation, struct error *err)
 {
-        enum statement_verb verb = verb_of(restore);
+        enum statement_verb verb = restore_verb(operation);
         const struct moves none = { 0 };
-        struct rows rows = { 0 };
+        struct rows rows = { .array = NULL };
         int rc;
 
-        coding_forget(restore->args);
-        rc = execute(restore, verb, &none, verb == STATEMENT_VERIFYONLY ? restore->inputs.count : 1, &rows, err);
+        coding_forget(operation->args);
+        rc = restore_execute(operation, verb, &none, verb == STATEMENT_VERIFYONLY ? operation->inputs.count : 1, &rows,
+                             err);
         if (rc == 0)
-                rc = rows_print(&rows, restore->args->json, stdout, err);
+                rc = rows_print(&rows, operation->args->json, stdout, err);
         rows_deinit(&rows);
         return rc;
 }
 
-static int run_restore(struct restore *restore, struct error *err)
+static int restore_whole(struct operation *operation, struct error *err)
 {
-        const struct args *args = restore->args;
-        enum statement_verb verb = verb_of(restore);
+        const struct args *args = operation->args;
+        enum statement_verb verb = restore_verb(operation);
         bool over = args->replace != SERVER_REPLACE_NO;
         bool whole = verb == STATEMENT_RESTORE_DATABASE && args->type != MSSQL_DIFF && !args->files.count &&
                      !args->filegroups.count;
-        const struct stream_info *info = inputs_info(&restore->inputs);
+        const struct stream_info *info = inputs_info(&operation->inputs);
         struct moves moves = { 0 };
         int rc = 0;
 
         if (whole && !over && !(info && strcmp(info->type, "diff") == 0))
-                rc = check_existing(restore, err);
+                rc = restore_check_existing(operation, err);
         if (rc == 0 && over && !args->no_preverify)
-                rc = preverify(restore, err);
+                rc = restore_preverify(operation, err);
         if (rc == 0)
-                rc = take_moves(args, &moves, err);
+                rc = moves_take(args, &moves, err);
         if (rc == 0 && args->move_to)
-                rc = list_files(restore, &moves, err);
+                rc = restore_list_files(operation, &moves, err);
         coding_forget(args);
         if (rc == 0)
-                rc = execute(restore, verb, &moves, restore->inputs.count, /* rows= */ NULL, err);
+                rc = restore_execute(operation, verb, &moves, operation->inputs.count, /* rows= */ NULL, err);
         moves_deinit(&moves);
         return rc;
 }
 
-static int run(struct restore *restore, struct error *err)
+int mssql_run_restore(struct operation *operation, struct error *err)
 {
-        int rc = operation_use_mssql(&restore->operation, &restore->login, err);
+        int rc = mssql_begin(operation, err);
 
         if (rc == 0)
-                rc = is_look(restore->args) ? run_look(restore, err) : run_restore(restore, err);
+                rc = look_of(operation->args) ? restore_look(operation, err) : restore_whole(operation, err);
         if (rc == 0)
-                summarise(restore, verb_of(restore));
+                restore_summarise(operation, restore_verb(operation));
         return rc;
 }
-
-const struct restore_server restore_mssql = {
-        .check = check,
-        .check_target = check_target,
-        .show_plan = show_plan,
-        .run = run,
-};

@@ -4,7 +4,7 @@
 #define ERROR_BROKEN_PIPE 109L
 
 /* Any of these negotiated features admits the command; one that is not here needs none. */
-static const uint32_t admitted_by[VDC_Complete + 1] = {
+static const uint32_t media_admitted_by[VDC_Complete + 1] = {
         [VDC_Rewind] = VDF_Rewind,
         [VDC_WriteMark] = VDF_FileMarks,
         [VDC_SkipMarks] = VDF_FileMarks,
@@ -17,17 +17,40 @@ static const uint32_t admitted_by[VDC_Complete + 1] = {
         [VDC_Complete] = VDF_CompleteEnabled,
 };
 
+/* Whether the command leaves such a medium as it is, and is answered with *ret_code. */
+static bool media_is_closed_to(const struct media *media, int32_t code, long *ret_code, struct error *err)
+{
+        bool writes = code == VDC_Write || code == VDC_WriteMark;
+
+        *ret_code = ERROR_SUCCESS;
+        if ((!media->read_only && !media->complete) || (!writes && code != VDC_Flush && code != VDC_Complete))
+                return false;
+        if (writes && media->read_only) {
+                *ret_code = ERROR_WRITE_PROTECT;
+        } else if (writes) {
+                error_raise(err, ERR_PROTOCOL, "the server sent data after it had said that all was sent");
+                *ret_code = ERROR_NOT_SUPPORTED;
+        }
+        return true;
+}
+
 long media_execute(struct media *media, const struct VDC_Command *command, struct media_outcome *outcome,
                    struct error *err)
 {
+        struct media_call call = { .command = command, .outcome = outcome, .err = err };
         int32_t code = command->commandCode;
+        long answer;
 
         *outcome = (struct media_outcome){ .bytes = 0 };
-        if (code < 0 || code > VDC_Complete || !media->ops->commands[code])
+        if (code < 0 || code > VDC_Complete || !media->commands[code])
                 return ERROR_NOT_SUPPORTED;
-        if (admitted_by[code] && !(media->features & admitted_by[code]))
+        if (media_admitted_by[code] && !(media->features & media_admitted_by[code]))
                 return ERROR_NOT_SUPPORTED;
-        return media->ops->commands[code](media, command, outcome, err);
+        media->used = media->used || (code >= VDC_Read && code <= VDC_SkipBlocks && code != VDC_ClearError);
+        if (media_is_closed_to(media, code, &answer, err))
+                return answer;
+        media->complete = media->complete || code == VDC_Complete;
+        return media->commands[code](media, &call);
 }
 
 long media_code_of_error(const struct error *err)
@@ -46,18 +69,9 @@ long media_code_of_error(const struct error *err)
         }
 }
 
-long media_nothing_to_do(struct media *media, const struct VDC_Command *command, struct media_outcome *outcome,
-                         struct error *err)
+long media_nothing_to_do(struct media *media, struct media_call *call)
 {
         (void)media;
-        (void)command;
-        (void)outcome;
-        (void)err;
+        (void)call;
         return ERROR_SUCCESS;
-}
-
-long media_refuse_late(struct error *err)
-{
-        error_raise(err, ERR_PROTOCOL, "the server sent data after it had said that all was sent");
-        return ERROR_NOT_SUPPORTED;
 }

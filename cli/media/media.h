@@ -32,21 +32,27 @@ struct media_outcome {
         int64_t position; /* of GetPosition and SetPosition */
 };
 
-/* Executes a command; returns its completion code. *outcome is zero at entry. */
-typedef long media_command(struct media *media, const struct VDC_Command *command, struct media_outcome *outcome,
-                           struct error *err);
-
-struct media_ops {
-        media_command *commands[VDC_Complete + 1]; /* by command code; NULL: not supported */
+/* A command, and what it comes to. */
+struct media_call {
+        const struct VDC_Command *command;
+        struct media_outcome *outcome; /* zero at entry */
+        struct error *err;
 };
 
+/* Executes a command; returns its completion code. */
+typedef long media_command(struct media *media, struct media_call *call);
+
 struct media {
-        const struct media_ops *ops;
-        uint32_t features; /* as negotiated: a command that they do not admit is not supported, either */
+        media_command *const *commands; /* by command code, up to VDC_Complete; NULL: not supported */
+        uint32_t features;              /* as negotiated: a command that they do not admit is not supported, either */
+        bool read_only;
+        bool used;     /* transferred to or from, or positioned */
+        bool complete; /* the server has said that all was sent; nothing is written any more */
 };
 
 /* Executes what the medium knows and the negotiated features admit; ERROR_NOT_SUPPORTED for the rest, which is no
- * failure. */
+ * failure. A medium that is read only refuses to be written to, and so does one that is complete, where it is a failure
+ * of the server's. */
 long media_execute(struct media *media, const struct VDC_Command *command, struct media_outcome *outcome,
                    struct error *err);
 
@@ -54,7 +60,6 @@ long media_execute(struct media *media, const struct VDC_Command *command, struc
 struct media_pipe {
         struct media media;
         struct stage *stage;   /* backup; borrowed */
-        bool complete;         /* backup: the server has said that all is sent */
         struct source *source; /* restore; borrowed */
         uint8_t ahead;         /* restore: the byte after those handed out, read to learn whether the end has come */
         int has_ahead;
@@ -71,9 +76,6 @@ void media_pipe_init_read(struct media_pipe *pipe, uint32_t features, struct sou
 struct media_tape {
         struct media media;
         struct tape *tape; /* borrowed */
-        bool read_only;
-        bool used;     /* transferred to or from, or positioned */
-        bool complete; /* the server has said that all is sent */
 };
 
 void media_tape_init(struct media_tape *media, uint32_t features, struct tape *tape, bool read_only);
@@ -82,15 +84,10 @@ void media_tape_init(struct media_tape *media, uint32_t features, struct tape *t
 struct media_disk {
         struct media media;
         struct disk *disk; /* borrowed */
-        bool read_only;
-        bool complete;
         uint64_t position;
 };
 
 void media_disk_init(struct media_disk *media, uint32_t features, struct disk *disk, bool read_only);
-
-/* The server wrote after it had said that all was sent: raises that. */
-long media_refuse_late(struct error *err);
 
 /* A command that succeeds by itself. */
 media_command media_nothing_to_do;

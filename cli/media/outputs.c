@@ -11,7 +11,7 @@
 #include "core/base/cleanup.h"
 #include "core/sqlite/format.h"
 
-static const char *word_of(const char *name, size_t length, const struct output_words *words, const char *device)
+static const char *output_word(const char *name, size_t length, const struct output_words *words, const char *device)
 {
         const struct {
                 const char *name;
@@ -48,7 +48,7 @@ int outputs_expand(const char *pattern, const struct output_words *words, uint32
                         fputc(*pattern++, out);
                         continue;
                 }
-                word = word_of(pattern + 1, (size_t)(end - pattern - 1), words, number);
+                word = output_word(pattern + 1, (size_t)(end - pattern - 1), words, number);
                 if (!word) {
                         error_raise(err, ERR_USAGE,
                                     "'%.*s' is no placeholder of an output name; there are {db} {date} {type} {device}",
@@ -94,7 +94,7 @@ int outputs_check_stdout(const struct args *args, struct error *err)
         return 0;
 }
 
-static int check_one_device(const struct args *args, struct error *err)
+static int outputs_check_one(const struct args *args, struct error *err)
 {
         if (args->devices == 1)
                 return outputs_check_stdout(args, err);
@@ -109,7 +109,7 @@ int outputs_check(const struct args *args, struct error *err)
         CLEANUP(freep) char *name = NULL;
 
         if (!args->output)
-                return check_one_device(args, err);
+                return outputs_check_one(args, err);
         if (args->devices > 1 && !strstr(args->output, "{device}"))
                 return error_raise(err, ERR_USAGE,
                                    "%lld devices need as many files; put {device} into the name: -o '%s.{device}'",
@@ -122,7 +122,7 @@ int outputs_check(const struct args *args, struct error *err)
 }
 
 /* Whether both paths name one file, also one that is yet to be made. */
-static bool same_file(const char *a, const char *b)
+static bool output_is_same_file(const char *a, const char *b)
 {
         CLEANUP(freep) char *a_folder = strdup(a);
         CLEANUP(freep) char *b_folder = strdup(b);
@@ -138,14 +138,14 @@ static bool same_file(const char *a, const char *b)
 }
 
 /* An output that would overwrite what is being backed up. */
-static int check_apart(const char *output, const char *shown, const char *database, struct error *err)
+static int output_check_apart(const char *output, const char *shown, const char *database, struct error *err)
 {
         for (enum format_file i = FORMAT_DATABASE; database && i < FORMAT_FILES; i++) {
                 CLEANUP(freep) char *file = format_file_path(database, i);
 
                 if (!file)
                         return error_no_memory(err);
-                if (same_file(output, file))
+                if (output_is_same_file(output, file))
                         return error_raise(err, ERR_USAGE,
                                            "'%s' belongs to the database itself; choose another name for its backup",
                                            shown);
@@ -153,37 +153,13 @@ static int check_apart(const char *output, const char *shown, const char *databa
         return 0;
 }
 
-int outputs_open(struct outputs *outputs, const struct args *args, const struct output_words *words, const char *set_id,
-                 const atomic_bool *cancel, struct error *err)
+int outputs_name(const char *pattern, const struct output_words *words, uint32_t device, char **ret_path,
+                 struct error *err)
 {
-        enum file_existing existing = args->force         ? FILE_EXISTING_REPLACED
-                                      : args->devices > 1 ? FILE_EXISTING_KEPT
-                                                          : FILE_EXISTING_KEPT_FORCE_HELPS;
-
-        outputs->to_stdout = !args->output;
-        if (!args->output && check_apart("/proc/self/fd/1", "standard output", words->source, err) < 0)
+        *ret_path = NULL;
+        if (!pattern)
+                return output_check_apart("/proc/self/fd/1", "standard output", words->source, err);
+        if (outputs_expand(pattern, words, device, ret_path, err) < 0)
                 return -1;
-        for (uint32_t i = 0; i < (uint32_t)args->devices; i++) {
-                outputs->count = i + 1;
-                if (!args->output) {
-                        outputs->names[i] = strdup("standard output");
-                        if (fd_sink_new(STDOUT_FILENO, outputs->names[i], cancel, &outputs->sinks[i], err) < 0)
-                                return -1;
-                        continue;
-                }
-                if (outputs_expand(args->output, words, i + 1, &outputs->names[i], err) < 0 ||
-                    check_apart(outputs->names[i], outputs->names[i], words->source, err) < 0 ||
-                    file_sink_new(outputs->names[i], set_id, existing, cancel, &outputs->sinks[i], err) < 0)
-                        return -1;
-        }
-        return 0;
-}
-
-void outputs_deinit(struct outputs *outputs)
-{
-        for (uint32_t i = 0; i < outputs->count; i++) {
-                stage_free(outputs->sinks[i]);
-                free(outputs->names[i]);
-        }
-        memset(outputs, 0, sizeof *outputs);
+        return output_check_apart(*ret_path, *ret_path, words->source, err);
 }

@@ -4,21 +4,10 @@
 #ifndef VDIPIPE_CLI_MEDIA_OUTPUTS_H
 #define VDIPIPE_CLI_MEDIA_OUTPUTS_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "cli/args.h"
-#include "codecs/codecs.h"
 #include "core/base/error.h"
-#include "core/vds/abi.h"
-
-struct outputs {
-        uint32_t count;
-        struct stage *sinks[VDS_DEVICES_MAX]; /* ends of the chains; owned by the chain once one is built on them */
-        char *names[VDS_DEVICES_MAX];         /* for messages */
-        bool to_stdout;
-};
 
 /* What the placeholders of a name pattern stand for. */
 struct output_words {
@@ -42,10 +31,9 @@ int outputs_check(const struct args *args, struct error *err);
 /* Whether standard output may take data: no terminal, and not where progress is written. */
 int outputs_check_stdout(const struct args *args, struct error *err);
 
-/* Opens the sink of every device. */
-int outputs_open(struct outputs *outputs, const struct args *args, const struct output_words *words, const char *set_id,
-                 const atomic_bool *cancel, struct error *err);
-
-void outputs_deinit(struct outputs *outputs);
+/* The path of a device's output, allocated: `pattern` expanded; NULL: standard output. ERR_USAGE when it is a file of
+ * the database that is being read. *ret_path is the caller's in any case. */
+int outputs_name(const char *pattern, const struct output_words *words, uint32_t device, char **ret_path,
+                 struct error *err);
 
 #endif

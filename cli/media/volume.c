@@ -1,17 +1,18 @@
 #include "cli/media/volume.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/media/coding.h"
 
-static const struct volume_ops *const personalities[PERSONALITY_COUNT] = {
+static const struct volume_ops *const volume_personalities[PERSONALITY_COUNT] = {
         [PERSONALITY_PIPE] = &volume_pipe_ops,
         [PERSONALITY_TAPE] = &volume_tape_ops,
         [PERSONALITY_DISK] = &volume_disk_ops,
 };
 
 /* A stream that says which device it carries can stand behind no other. */
-static int check_place(const struct volume *volume, struct error *err)
+static int volume_check_place(const struct volume *volume, struct error *err)
 {
         const struct stream_info *info = volume->writes ? NULL : volume->ops->info(volume);
 
@@ -24,7 +25,7 @@ static int check_place(const struct volume *volume, struct error *err)
 int volume_open(struct volume *volume, const atomic_bool *cancel, struct error *err)
 {
         volume->input.fd = -1;
-        volume->ops = personalities[volume->primary->personality];
+        volume->ops = volume_personalities[volume->primary->personality];
         if (!volume->path && volume->primary->personality != PERSONALITY_PIPE)
                 return error_raise(err, ERR_USAGE, "a %s needs a file: -o FILE, or -i FILE",
                                    personality_name(volume->primary->personality));
@@ -33,9 +34,17 @@ int volume_open(struct volume *volume, const atomic_bool *cancel, struct error *
                                    "a %s is not encrypted: it is written and read at positions, and age has none; "
                                    "encrypt its file afterwards",
                                    personality_name(volume->primary->personality));
-        if (volume->ops->open(volume, cancel, err) < 0)
+        if ((volume->writes ? volume->ops->create : volume->ops->read)(volume, cancel, err) < 0)
                 return -1;
-        return check_place(volume, err);
+        return volume_check_place(volume, err);
+}
+
+void volume_borrow(struct volume *volume, const struct input *input)
+{
+        volume->ops = &volume_pipe_ops;
+        volume->path = input->name;
+        volume->input = *input;
+        volume->borrowed = true;
 }
 
 int volume_configure(struct volume *volume, const struct VDConfig *config, const struct stream_info *info,
@@ -69,9 +78,9 @@ struct reader_options volume_reader_options(const struct volume *volume, const a
         };
 }
 
-int volume_finish(struct volume *volume, struct error *err)
+int volume_finish(struct volume *volume, const char *report_json, struct error *err)
 {
-        return volume->writes ? volume->ops->finish(volume, err) : 0;
+        return volume->writes ? volume->ops->finish(volume, report_json, err) : 0;
 }
 
 int volume_complete(struct volume *volume, struct error *err)
@@ -79,15 +88,14 @@ int volume_complete(struct volume *volume, struct error *err)
         return volume->writes ? volume->ops->complete(volume, err) : 0;
 }
 
-int volumes_publish(struct volume *volumes, uint32_t count, struct error *err)
+size_t volumes_files(const struct volume *volumes, uint32_t count, struct stage **files)
 {
-        struct stage *files[VDS_DEVICES_MAX];
         size_t file_count = 0;
 
         for (uint32_t i = 0; i < count; i++)
                 if (volumes[i].file)
                         files[file_count++] = volumes[i].file;
-        return file_count ? file_sink_publish(files, file_count, err) : 0;
+        return file_count;
 }
 
 void volume_abort(struct volume *volume, const char *reason)
@@ -98,8 +106,10 @@ void volume_abort(struct volume *volume, const char *reason)
 
 void volume_deinit(struct volume *volume)
 {
-        if (volume->ops)
+        if (volume->ops && !volume->borrowed)
                 volume->ops->free(volume);
+        if (!volume->borrowed)
+                free(volume->path);
         memset(volume, 0, sizeof *volume);
         volume->input.fd = -1;
 }

@@ -24,12 +24,13 @@ struct volume;
 
 /* What one personality does for the functions below. */
 struct volume_ops {
-        int (*open)(struct volume *volume, const atomic_bool *cancel, struct error *err);
+        int (*create)(struct volume *volume, const atomic_bool *cancel, struct error *err);
+        int (*read)(struct volume *volume, const atomic_bool *cancel, struct error *err);
         int (*configure)(struct volume *volume, const struct VDConfig *config, const struct stream_info *info,
                          const atomic_bool *cancel, struct error *err);
         const struct stream_info *(*info)(const struct volume *volume); /* of what is read; NULL: it says nothing */
         int (*complete)(struct volume *volume, struct error *err);
-        int (*finish)(struct volume *volume, struct error *err);
+        int (*finish)(struct volume *volume, const char *report_json, struct error *err);
         void (*abort)(struct volume *volume, const char *reason);
         void (*free)(struct volume *volume);
 };
@@ -41,7 +42,8 @@ struct volume {
         uint32_t device;       /* from 0 */
         uint32_t device_count; /* of the set */
         bool writes;
-        const char *path; /* NULL: standard output; reading, it is needed */
+        char *path; /* NULL: standard output; reading, it is needed. The volume's, with a name that is borrowed the
+                       input's */
         enum file_existing existing;
 
         const struct volume_ops *ops;
@@ -51,6 +53,7 @@ struct volume {
         /* of the personality */
         struct stage *chain;
         struct input input;
+        bool borrowed; /* the input and the path are somebody else's */
         struct tape *tape;
         struct disk *disk;
         union {
@@ -60,8 +63,11 @@ struct volume {
         } as;
 };
 
-/* Opens the file, or makes a new one that has no name yet. The path is copied by nobody. */
+/* Opens the file, or makes a new one that has no name yet. */
 int volume_open(struct volume *volume, const atomic_bool *cancel, struct error *err);
+
+/* Instead: a pipe-like volume that reads an input which was opened already, and outlives the volume. */
+void volume_borrow(struct volume *volume, const struct input *input);
 
 /* Makes the medium. `info` is the header of a stream that is to be written. */
 int volume_configure(struct volume *volume, const struct VDConfig *config, const struct stream_info *info,
@@ -73,14 +79,15 @@ const char *volume_name(const struct volume *volume);
 /* The id of the backup that is being read; "" when the file does not say. */
 const char *volume_source(const struct volume *volume);
 
-/* The server has said success; everything is on disk, or where the descriptor leads. */
-int volume_finish(struct volume *volume, struct error *err);
+/* The server has said success; everything is on disk, or where the descriptor leads. `report_json`, what the server
+ * reports of the backup, stands at the stream's end; NULL: nothing. */
+int volume_finish(struct volume *volume, const char *report_json, struct error *err);
 
 /* The server has said nothing: everything is on disk, and the stream lacks the verdict. */
 int volume_complete(struct volume *volume, struct error *err);
 
-/* Gives all files their names, or none. */
-int volumes_publish(struct volume *volumes, uint32_t count, struct error *err);
+/* The files that are to be published, into `files`, which has room for all of them. Returns how many there are. */
+size_t volumes_files(const struct volume *volumes, uint32_t count, struct stage **files);
 
 void volume_abort(struct volume *volume, const char *reason);
 void volume_deinit(struct volume *volume);

@@ -17,18 +17,18 @@ void describe_time(char text[32])
         strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
-static void copy_text(char *dst, size_t size, const char *src)
+static void describe_copy(char *dst, size_t size, const char *src)
 {
         snprintf(dst, size, "%s", src);
 }
 
 /* What the user named, or else what the server says of its database and of the backup. */
-static int copy_names(const struct backup_parties *parties, struct stream_info *info)
+static int describe_names(const struct member *member, struct stream_info *info)
 {
-        const struct server_info *server = parties->server;
-        const char *database = parties->database;
-        const char *origin = parties->origin;
-        const char *label = parties->label ? parties->label : server ? server->backup_name : NULL;
+        const struct server_info *server = member->has_info ? &member->info : NULL;
+        const char *database = member->database;
+        const char *origin = member->origin;
+        const char *label = member->label ? member->label : server ? server->backup_name : NULL;
 
         if (!*origin && server && server->origin[0] == '/') {
                 origin = server->origin;
@@ -44,21 +44,21 @@ static int copy_names(const struct backup_parties *parties, struct stream_info *
         return info->database && info->origin ? 0 : -1;
 }
 
-int describe_backup(const struct backup_parties *parties, struct stream_info *ret_info, struct error *err)
+int describe_backup(const struct member *member, struct stream_info *ret_info, struct error *err)
 {
-        const struct server_info *server = parties->server;
+        const struct server_info *server = member->has_info ? &member->info : NULL;
         struct stream_info *info = ret_info;
 
         memset(info, 0, sizeof *info);
-        copy_text(info->set_id, sizeof info->set_id, parties->set_id);
-        copy_text(info->time, sizeof info->time, parties->time);
+        describe_copy(info->set_id, sizeof info->set_id, member->primary.set_id);
+        describe_copy(info->time, sizeof info->time, member->primary.time);
         ident_host(info->host);
         ident_machine(info->machine);
-        copy_text(info->tool_version, sizeof info->tool_version, VDIPIPE_VERSION);
-        copy_text(info->server_kind, sizeof info->server_kind, server ? server->kind : foreign_kind);
-        copy_text(info->server_version, sizeof info->server_version, server ? server->version : "");
-        copy_text(info->type, sizeof info->type, parties->type ? parties->type : "full");
-        if (copy_names(parties, info) < 0)
+        describe_copy(info->tool_version, sizeof info->tool_version, VDIPIPE_VERSION);
+        describe_copy(info->server_kind, sizeof info->server_kind, server ? server->kind : foreign_kind);
+        describe_copy(info->server_version, sizeof info->server_version, server ? server->version : "");
+        describe_copy(info->type, sizeof info->type, member->type ? member->type : "full");
+        if (describe_names(member, info) < 0)
                 return error_no_memory(err);
         if (server)
                 info->total_size = server->size;
@@ -69,20 +69,20 @@ int describe_backup(const struct backup_parties *parties, struct stream_info *re
                 info->gid = server->gid;
                 info->mode = server->mode;
         }
-        info->device_count = parties->config->deviceCount;
-        info->features = parties->config->features;
-        info->block_size = parties->config->blockSize;
-        info->alignment = parties->config->alignment;
-        info->max_transfer = parties->config->maxTransferSize;
+        info->device_count = member->config.deviceCount;
+        info->features = member->config.features;
+        info->block_size = member->config.blockSize;
+        info->alignment = member->config.alignment;
+        info->max_transfer = member->config.maxTransferSize;
         return 0;
 }
 
-void describe_device(const struct backup_parties *parties, uint32_t device, struct stream_info *info)
+void describe_device(const struct member *member, uint32_t device, struct stream_info *info)
 {
-        const struct server_info *server = parties->server;
+        const struct server_info *server = member->has_info ? &member->info : NULL;
 
         info->device = device;
-        info->has_extent = server && server->part_count == parties->config->deviceCount;
+        info->has_extent = server && server->part_count == member->config.deviceCount;
         if (!info->has_extent)
                 return;
         info->part_offset = server->parts[device].offset;

@@ -21,11 +21,11 @@ static const int64_t draw_interval_ns[] = {
         [PROGRESS_JSON] = NS_PER_S,
 };
 
-static struct progress *bar_on_screen;
+static struct progress *progress_on_screen;
 
 /* Waits for nobody but up to `patience_ms`: whoever does not read our progress must not keep the supervisor from its
  * work. A line is shorter than PIPE_BUF, so a pipe that is ready takes it whole. */
-static void write_if_ready(int fd, const char *text, size_t size, int patience_ms)
+static void progress_write(int fd, const char *text, size_t size, int patience_ms)
 {
         struct pollfd ready = { .fd = fd, .events = POLLOUT };
 
@@ -33,12 +33,12 @@ static void write_if_ready(int fd, const char *text, size_t size, int patience_m
                 fd_write_full(fd, text, size, /* cancel= */ NULL);
 }
 
-static void clear_bar(void)
+static void progress_clear_bar(void)
 {
         static const char erase[] = "\r\033[K";
 
-        if (bar_on_screen)
-                write_if_ready(bar_on_screen->fd, erase, sizeof erase - 1, 0);
+        if (progress_on_screen)
+                progress_write(progress_on_screen->fd, erase, sizeof erase - 1, 0);
 }
 
 int progress_init(struct progress *progress, const struct args *args, const char *verb, struct error *err)
@@ -67,8 +67,8 @@ int progress_init(struct progress *progress, const struct args *args, const char
                         progress->mode = PROGRESS_NEVER;
         }
         if (progress->bar) {
-                bar_on_screen = progress;
-                message_set_line_clearer(clear_bar);
+                progress_on_screen = progress;
+                message_set_line_clearer(progress_clear_bar);
         }
         return 0;
 }
@@ -91,6 +91,12 @@ void progress_format_bytes(uint64_t bytes, char text[32])
         snprintf(text, 32, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
 }
 
+double progress_done(const struct progress *progress, char size[32])
+{
+        progress_format_bytes(atomic_load(&progress->done), size);
+        return (double)(monotonic_ns() - progress->started_ns) / NS_PER_S;
+}
+
 void progress_set_note(struct progress *progress, const char *note)
 {
         size_t used = 0;
@@ -104,7 +110,7 @@ void progress_set_note(struct progress *progress, const char *note)
         pthread_mutex_unlock(&progress->lock);
 }
 
-static void take_note(struct progress *progress, char note[PROGRESS_NOTE_MAX])
+static void progress_take_note(struct progress *progress, char note[PROGRESS_NOTE_MAX])
 {
         pthread_mutex_lock(&progress->lock);
         memcpy(note, progress->note, sizeof progress->note);
@@ -112,15 +118,15 @@ static void take_note(struct progress *progress, char note[PROGRESS_NOTE_MAX])
 }
 
 /* How much of the whole there is, as far as that is known: of the bytes, or as the server says. Negative: not known. */
-static double share_of(const struct progress *progress, uint64_t done, uint64_t total)
+static double progress_share(const struct progress *progress, uint64_t done, uint64_t total)
 {
         return total ? 100.0 * (double)done / (double)total : atomic_load(&progress->percent);
 }
 
-static void format_people(struct progress *progress, uint64_t done, uint64_t total, double seconds, char *line,
-                          size_t size)
+static void progress_format_people(struct progress *progress, uint64_t done, uint64_t total, double seconds, char *line,
+                                   size_t size)
 {
-        double share = share_of(progress, done, total);
+        double share = progress_share(progress, done, total);
         char share_text[16] = "";
         char done_text[32];
         char total_text[32];
@@ -132,19 +138,19 @@ static void format_people(struct progress *progress, uint64_t done, uint64_t tot
         progress_format_bytes(seconds > 0 ? (uint64_t)((double)done / seconds) : 0, rate_text);
         if (share >= 0)
                 snprintf(share_text, sizeof share_text, "%3.0f %%, ", share);
-        take_note(progress, note);
+        progress_take_note(progress, note);
         snprintf(line, size, "%s: %s%s%s%s, %s/s%s%s", progress->verb, share_text, done_text, total ? " of " : "",
                  total ? total_text : "", rate_text, note[0] ? "; " : "", note);
 }
 
-static int format_json(struct progress *progress, uint64_t done, uint64_t total, double seconds, bool last, char *line,
-                       size_t size)
+static int progress_format_json(struct progress *progress, uint64_t done, uint64_t total, double seconds, bool last,
+                                char *line, size_t size)
 {
         int percent = atomic_load(&progress->percent);
         char percent_text[32] = "";
         char note[PROGRESS_NOTE_MAX];
 
-        take_note(progress, note);
+        progress_take_note(progress, note);
         if (percent >= 0)
                 snprintf(percent_text, sizeof percent_text, "\"percent\":%d,", percent);
         return snprintf(line, size,
@@ -154,7 +160,7 @@ static int format_json(struct progress *progress, uint64_t done, uint64_t total,
                         last ? "true" : "false");
 }
 
-static void draw(struct progress *progress, bool last)
+static void progress_draw(struct progress *progress, bool last)
 {
         uint64_t done = atomic_load_explicit(&progress->done, memory_order_relaxed);
         uint64_t total = atomic_load_explicit(&progress->total, memory_order_relaxed);
@@ -164,12 +170,12 @@ static void draw(struct progress *progress, bool last)
         int length;
 
         if (progress->mode == PROGRESS_JSON) {
-                length = format_json(progress, done, total, seconds, last, line, sizeof line);
+                length = progress_format_json(progress, done, total, seconds, last, line, sizeof line);
         } else {
-                format_people(progress, done, total, seconds, text, sizeof text);
+                progress_format_people(progress, done, total, seconds, text, sizeof text);
                 length = snprintf(line, sizeof line, progress->bar ? "\r\033[K%s" : "%s\n", text);
         }
-        write_if_ready(progress->fd, line, (size_t)length, last ? LAST_LINE_MS : 0);
+        progress_write(progress->fd, line, (size_t)length, last ? LAST_LINE_MS : 0);
 }
 
 void progress_tick(struct progress *progress, bool last)
@@ -179,13 +185,13 @@ void progress_tick(struct progress *progress, bool last)
         if (progress->mode == PROGRESS_NEVER)
                 return;
         if (last && progress->bar) {
-                clear_bar();
-                bar_on_screen = NULL;
+                progress_clear_bar();
+                progress_on_screen = NULL;
                 message_set_line_clearer(NULL);
                 return;
         }
         if (!last && now - progress->drawn_ns < draw_interval_ns[progress->mode])
                 return;
         progress->drawn_ns = now;
-        draw(progress, last);
+        progress_draw(progress, last);
 }

@@ -43,6 +43,9 @@ void progress_set_note(struct progress *progress, const char *note);
 /* Draws if it is time to; `last` draws in any case, and ends a bar's line. */
 void progress_tick(struct progress *progress, bool last);
 
+/* How much there was, as progress_format_bytes() has it; returns how many seconds it took until now. */
+double progress_done(const struct progress *progress, char size[32]);
+
 /* Bytes for people: "12.3 MB". Fits 32 bytes. */
 void progress_format_bytes(uint64_t bytes, char text[32]);
 

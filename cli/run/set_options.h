@@ -14,7 +14,7 @@ extern const struct opt_spec options_group[];
 /* The engine's options for these arguments; texts belong to *args. */
 struct vds_options set_options(const struct args *args);
 
-/* Whether the group of --group exists: ERR_USAGE if not. 0 when none was given. */
+/* Whether a server could agree to the set's shape, and the group of --group exists: ERR_USAGE if not. */
 int set_options_check(const struct args *args, struct error *err);
 
 #endif

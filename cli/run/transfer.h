@@ -7,24 +7,12 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include "cli/media/media.h"
-#include "cli/run/progress.h"
-#include "cli/run/supervise.h"
-#include "core/sqlvdi/engine.h"
-#include "core/vds/trace.h"
+#include "cli/run/member.h"
 
-struct transfer {
+struct device_transfer {
         /* set before transfer_start() */
-        struct engine *engine;
-        uint32_t device;         /* from 0, in the server's order */
-        const char *device_name; /* NULL: what the server calls it */
-        struct media *media;
-        const char *doing; /* for stall messages: "writing to" */
-        const char *what;  /* and "standard output" */
-        struct supervisor *supervisor;
-        struct progress *progress;
-        struct trace *trace; /* NULL: none */
-        bool secondary;      /* a device that cannot be opened here is no reason to end the whole set */
+        struct member *member;
+        const struct volume *volume; /* has its medium */
 
         /* owned by the thread until transfer_join() */
         char name[VDS_NAME_MAX + 1]; /* of the device; "" until it is known */
@@ -36,9 +24,10 @@ struct transfer {
         struct error err; /* our own failure, if any: of the medium, or of the protocol */
 };
 
-int transfer_start(struct transfer *transfer, struct error *err);
+/* The devices are served by a thread each. */
+int transfer_start(struct device_transfer *transfer, struct error *err);
 
 /* Returns when the device is closed, aborted or failed. Does nothing if it was not started. */
-void transfer_join(struct transfer *transfer);
+void transfer_join(struct device_transfer *transfer);
 
 #endif

@@ -1,14 +1,16 @@
-#include "cli/databases/session_watch.h"
+#include "cli/databases/statement_watch.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/eventfd.h>
 
 #include "cli/message.h"
+#include "core/base/cleanup.h"
 #include "core/base/deadline.h"
 
 enum {
@@ -19,12 +21,10 @@ enum {
         CLOSE_MS = 10000,    /* from the statement's success to the end of the devices */
 };
 
-struct session_watch {
+struct statement_watch {
+        struct member *member;    /* borrowed */
         struct mssql_login login; /* the password is borrowed */
         int session;
-        int64_t timeout_ms;
-        struct progress *progress;
-        struct supervisor *supervisor;
         pthread_t thread;
         _Atomic uint64_t signs;
         _Atomic int64_t ended_ns; /* when the statement succeeded; 0: it has not */
@@ -32,10 +32,10 @@ struct session_watch {
         struct mssql *connection; /* the second one, the watching thread's own; NULL: none yet */
         bool hopeless;            /* it could not be had */
 
-        pthread_mutex_t lock;
-        pthread_cond_t changed;
+        int stop_fd; /* readable once it is to stop */
         atomic_bool stopping;
-        char words[SESSION_WORDS_MAX];
+        pthread_mutex_t lock; /* of the words */
+        char words[MEMBER_WORDS_MAX];
 };
 
 /* What the watching thread remembers. */
@@ -47,7 +47,7 @@ struct silence {
         int64_t asked_ns;
 };
 
-static void set_words(struct session_watch *watch, const char *words)
+static void watch_set_words(struct statement_watch *watch, const char *words)
 {
         bool new_words;
 
@@ -57,27 +57,27 @@ static void set_words(struct session_watch *watch, const char *words)
         pthread_mutex_unlock(&watch->lock);
         if (!new_words)
                 return;
-        progress_set_note(watch->progress, words);
+        progress_set_note(&watch->member->progress, words);
         if (*words)
                 message_verbose("the server is silent; %s", words);
 }
 
-static void describe(const struct session_watch *watch, const struct mssql_activity *activity,
-                     char words[SESSION_WORDS_MAX])
+static void watch_describe(const struct statement_watch *watch, const struct mssql_activity *activity,
+                           char words[MEMBER_WORDS_MAX])
 {
         char blocked[64] = "";
 
         if (!activity->found) {
-                snprintf(words, SESSION_WORDS_MAX, "session %d has no request that this login may see", watch->session);
+                snprintf(words, MEMBER_WORDS_MAX, "session %d has no request that this login may see", watch->session);
                 return;
         }
         if (activity->blocked_by)
                 snprintf(blocked, sizeof blocked, ", blocked by session %d", activity->blocked_by);
-        snprintf(words, SESSION_WORDS_MAX, "session %d is %s in %s%s%s%s", watch->session, activity->status,
+        snprintf(words, MEMBER_WORDS_MAX, "session %d is %s in %s%s%s%s", watch->session, activity->status,
                  activity->command, activity->wait_type[0] ? ", waiting for " : "", activity->wait_type, blocked);
 }
 
-static struct mssql *connection_of(struct session_watch *watch)
+static struct mssql *watch_connect(struct statement_watch *watch)
 {
         struct error err = ERROR_INIT;
 
@@ -89,11 +89,11 @@ static struct mssql *connection_of(struct session_watch *watch)
         return watch->hopeless ? NULL : watch->connection;
 }
 
-static void ask(struct session_watch *watch, struct silence *silence)
+static void watch_ask(struct statement_watch *watch, struct silence *silence)
 {
-        struct mssql *connection = connection_of(watch);
+        struct mssql *connection = watch_connect(watch);
         struct mssql_activity activity;
-        char words[SESSION_WORDS_MAX];
+        char words[MEMBER_WORDS_MAX];
         struct error err = ERROR_INIT;
 
         if (!connection)
@@ -105,26 +105,26 @@ static void ask(struct session_watch *watch, struct silence *silence)
                 mssql_close(connection);
                 return;
         }
-        describe(watch, &activity, words);
-        set_words(watch, words);
+        watch_describe(watch, &activity, words);
+        watch_set_words(watch, words);
         if (activity.found && activity.percent > silence->percent) {
                 silence->percent = activity.percent;
                 silence->since_ns = monotonic_ns();
         }
 }
 
-static void give_up(struct session_watch *watch)
+static void watch_give_up(struct statement_watch *watch)
 {
         struct error reason = ERROR_INIT;
-        char words[SESSION_WORDS_MAX];
+        char words[MEMBER_WORDS_MAX];
 
-        session_watch_words(watch, words);
+        statement_watch_words(watch, words);
         error_raise(&reason, ERR_TIMEOUT, "nothing was heard of the server for %g s (--server-timeout)%s%s",
-                    (double)watch->timeout_ms / 1000, words[0] ? "; " : "", words);
-        supervisor_cancel(watch->supervisor, &reason);
+                    (double)watch->member->args->server_timeout_ms / 1000, words[0] ? "; " : "", words);
+        supervisor_cancel(watch->member->supervisor, &reason);
 }
 
-static void look_for_end(struct session_watch *watch)
+static void watch_look_for_end(struct statement_watch *watch)
 {
         struct error reason = ERROR_INIT;
         int64_t ended_ns = atomic_load(&watch->ended_ns);
@@ -132,87 +132,61 @@ static void look_for_end(struct session_watch *watch)
         if (!ended_ns || monotonic_ns() - ended_ns < (int64_t)CLOSE_MS * 1000000)
                 return;
         error_raise(&reason, ERR_PROTOCOL, "the server said success without having closed the devices");
-        supervisor_cancel(watch->supervisor, &reason);
+        supervisor_cancel(watch->member->supervisor, &reason);
 }
 
-static void look(struct session_watch *watch, struct silence *silence)
+static void watch_look(struct statement_watch *watch, struct silence *silence)
 {
-        uint64_t bytes = atomic_load(&watch->progress->done);
+        uint64_t bytes = atomic_load(&watch->member->progress.done);
         uint64_t signs = atomic_load(&watch->signs);
         int64_t now = monotonic_ns();
 
-        if (bytes != silence->bytes || signs != silence->signs || supervisor_is_busy(watch->supervisor)) {
+        if (bytes != silence->bytes || signs != silence->signs || supervisor_is_busy(watch->member->supervisor)) {
                 silence->bytes = bytes;
                 silence->signs = signs;
                 silence->since_ns = now;
-                set_words(watch, "");
+                watch_set_words(watch, "");
                 return;
         }
         if (now - silence->since_ns >= (int64_t)SILENCE_MS * 1000000 &&
             now - silence->asked_ns >= (int64_t)ASK_EVERY_MS * 1000000) {
-                ask(watch, silence);
+                watch_ask(watch, silence);
                 silence->asked_ns = monotonic_ns();
         }
-        if (watch->timeout_ms && monotonic_ns() - silence->since_ns >= watch->timeout_ms * 1000000) {
+        if (watch->member->args->server_timeout_ms &&
+            monotonic_ns() - silence->since_ns >= watch->member->args->server_timeout_ms * 1000000) {
                 /* An answer that is not the newest is better than none. */
                 if (silence->asked_ns < silence->since_ns)
-                        ask(watch, silence);
-                give_up(watch);
+                        watch_ask(watch, silence);
+                watch_give_up(watch);
         }
-}
-
-static bool wait_for_stop(struct session_watch *watch)
-{
-        struct timespec until;
-        bool stopping;
-
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += LOOK_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        pthread_mutex_lock(&watch->lock);
-        while (!watch->stopping && pthread_cond_timedwait(&watch->changed, &watch->lock, &until) != ETIMEDOUT)
-                ;
-        stopping = watch->stopping;
-        pthread_mutex_unlock(&watch->lock);
-        return stopping;
 }
 
 static void *watch_main(void *context)
 {
-        struct session_watch *watch = context;
+        struct statement_watch *watch = context;
+        struct pollfd stop = { .fd = watch->stop_fd, .events = POLLIN };
         struct silence silence = { .since_ns = monotonic_ns() };
 
-        while (!wait_for_stop(watch)) {
-                look_for_end(watch);
-                look(watch, &silence);
+        while (poll(&stop, 1, LOOK_MS) <= 0) {
+                watch_look_for_end(watch);
+                watch_look(watch, &silence);
         }
         return NULL;
 }
 
-static void init_lock(struct session_watch *watch)
-{
-        pthread_condattr_t attributes;
-
-        pthread_condattr_init(&attributes);
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-        pthread_mutex_init(&watch->lock, NULL);
-        pthread_cond_init(&watch->changed, &attributes);
-        pthread_condattr_destroy(&attributes);
-}
-
-static void watch_free(struct session_watch *watch)
+static void watch_free(struct statement_watch *watch)
 {
         mssql_close(watch->connection);
-        pthread_cond_destroy(&watch->changed);
+        fd_closep(&watch->stop_fd);
         pthread_mutex_destroy(&watch->lock);
         free(watch);
 }
 
-int session_watch_start(const struct mssql_login *login, int session, int64_t timeout_ms, struct progress *progress,
-                        struct supervisor *supervisor, struct session_watch **ret_watch, struct error *err)
+int statement_watch_start(const struct mssql_login *login, int session, struct member *member,
+                          struct statement_watch **ret_watch, struct error *err)
 {
-        struct session_watch *watch = calloc(1, sizeof *watch);
+        struct statement_watch *watch = calloc(1, sizeof *watch);
         int rc;
 
         if (!watch)
@@ -222,11 +196,10 @@ int session_watch_start(const struct mssql_login *login, int session, int64_t ti
                 watch->login.timeout_ms = ASK_LOGIN_MS;
         watch->login.end = &watch->stopping;
         watch->session = session;
-        watch->timeout_ms = timeout_ms;
-        watch->progress = progress;
-        watch->supervisor = supervisor;
-        init_lock(watch);
-        rc = pthread_create(&watch->thread, NULL, watch_main, watch);
+        watch->member = member;
+        pthread_mutex_init(&watch->lock, NULL);
+        watch->stop_fd = eventfd(0, EFD_CLOEXEC);
+        rc = watch->stop_fd < 0 ? errno : pthread_create(&watch->thread, NULL, watch_main, watch);
         if (rc) {
                 watch_free(watch);
                 return error_raise_errno(err, rc, "starting the thread that watches the session");
@@ -235,35 +208,33 @@ int session_watch_start(const struct mssql_login *login, int session, int64_t ti
         return 0;
 }
 
-void session_watch_stop(struct session_watch *watch)
+void statement_watch_stop(struct statement_watch *watch)
 {
         if (!watch)
                 return;
-        pthread_mutex_lock(&watch->lock);
         atomic_store(&watch->stopping, true);
-        pthread_cond_signal(&watch->changed);
-        pthread_mutex_unlock(&watch->lock);
+        eventfd_write(watch->stop_fd, 1);
         pthread_join(watch->thread, NULL);
-        progress_set_note(watch->progress, "");
+        progress_set_note(&watch->member->progress, "");
         watch_free(watch);
 }
 
-void session_watch_statement_ended(struct session_watch *watch)
+void statement_watch_ended(struct statement_watch *watch)
 {
         atomic_store(&watch->ended_ns, monotonic_ns());
 }
 
-void session_watch_note(struct session_watch *watch)
+void statement_watch_note(struct statement_watch *watch)
 {
         atomic_fetch_add(&watch->signs, 1);
 }
 
-void session_watch_words(struct session_watch *watch, char words[SESSION_WORDS_MAX])
+void statement_watch_words(struct statement_watch *watch, char words[MEMBER_WORDS_MAX])
 {
         words[0] = '\0';
         if (!watch)
                 return;
         pthread_mutex_lock(&watch->lock);
-        memcpy(words, watch->words, SESSION_WORDS_MAX);
+        memcpy(words, watch->words, MEMBER_WORDS_MAX);
         pthread_mutex_unlock(&watch->lock);
 }
