@@ -24,7 +24,7 @@ struct run_as;
 int run_as_check(const struct args *args, struct error *err);
 
 /* Once the outputs are open and the keys loaded, and before the set is made. `files` are the chains of `count` outputs
- * as outputs_open() left them (none for a restore), which stay the caller's. Afterwards this process is USER, and what
+ * as volumes_files() has them (none for a restore), which stay the caller's. Afterwards this process is USER, and what
  * it creates is for USER and his group, and the files' folders are the keeper's. The keeper forgets the keys and
  * *secret, of secret_new(); NULL: there is none. *ret_run_as is NULL where --run-as is not given or is the present
  * user. */
