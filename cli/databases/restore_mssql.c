@@ -377,7 +377,7 @@ static int restore_list_files(struct operation *operation, struct moves *moves, 
 {
         struct input *first = &operation->inputs.items[0];
         bool files = inputs_are_files(&operation->inputs);
-        struct rows rows = { .array = NULL };
+        struct rows rows = { 0 };
         int rc = files ? 0 : recording_begin(&first->reader->source, first->name, RECORDED_MAX, err);
 
         operation->member.keeps_keys = true;
@@ -453,7 +453,7 @@ static int restore_look(struct operation *operation, struct error *err)
 {
         enum statement_verb verb = restore_verb(operation);
         const struct moves none = { 0 };
-        struct rows rows = { .array = NULL };
+        struct rows rows = { 0 };
         int rc;
 
         coding_forget(operation->args);

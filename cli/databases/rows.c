@@ -22,7 +22,20 @@ void rows_deinit(struct rows *rows)
 
 static bool rows_take_names(struct rows *rows, const struct mssql_row *row)
 {
-        return json_array_size(rows->array);
+        size_t count = row->count;
+
+        if (count == 0 || count > ROWS_COLUMNS_MAX)
+                return false;
+        rows->names = calloc(count, sizeof *rows->names);
+        if (!rows->names)
+                return false;
+        rows->column_count = count;
+        for (size_t i = 0; i < count; i++) {
+                rows->names[i] = strdup(row->names[i]);
+                if (!rows->names[i])
+                        return false;
+        }
+        return true;
 }
 
 /* All cells of a row are there, or none. */
@@ -50,8 +63,6 @@ static bool rows_take_cells(struct rows *rows, const struct mssql_row *row)
 
 void rows_add(struct rows *rows, const struct mssql_row *row)
 {
-        json_t *object;
-
         if (rows->failed)
                 return;
         if (!rows->names && !rows_take_names(rows, row))
@@ -68,23 +79,13 @@ const char *rows_cell(const struct rows *rows, size_t row, const char *name)
         return NULL;
 }
 
-static const char *rows_shown(const json_t *value)
-{
-        return json_is_null(value) ? "NULL" : json_string_value(value);
-}
-
 /* One value a line; text that came from a backup is escaped, as in any table. */
 static void rows_print_list(const struct rows *rows, FILE *out)
 {
         static const struct table_column columns[] = { { .head = "COLUMN" }, { .head = "VALUE" } };
-        json_t *row;
-        size_t i;
 
-        json_array_foreach(rows->array, i, row)
-        {
+        for (size_t row = 0; row < rows->row_count; row++) {
                 struct table table;
-                const char *key;
-                json_t *value;
 
                 table_init(&table, columns, 2);
                 for (size_t i = 0; i < rows->column_count; i++) {
@@ -93,7 +94,7 @@ static void rows_print_list(const struct rows *rows, FILE *out)
                         table_add(&table, rows->names[i]);
                         table_add(&table, cell ? cell : "NULL");
                 }
-                if (i)
+                if (row)
                         fputc('\n', out);
                 table_print(&table, out);
                 table_deinit(&table);

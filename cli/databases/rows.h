@@ -4,7 +4,6 @@
 #ifndef VDIPIPE_CLI_DATABASES_ROWS_H
 #define VDIPIPE_CLI_DATABASES_ROWS_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -31,8 +30,6 @@ void rows_deinit(struct rows *rows);
 
 /* Adds a row; as the member of struct mssql_events, with the rows as context. */
 void rows_add(struct rows *rows, const struct mssql_row *row);
-
-size_t rows_count(const struct rows *rows);
 
 /* The cell in the column of that name, in any letter case; NULL when it is NULL, or there is no such column. */
 const char *rows_cell(const struct rows *rows, size_t row, const char *name);

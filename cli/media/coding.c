@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "cli/text/secrets.h"
+#include "codecs/stream/stream.h"
 #include "core/base/cleanup.h"
 
 const struct opt_spec options_writing[] = {

@@ -15,6 +15,7 @@
 #include "codecs/stream/record.h"
 #include "codecs/drives/tape.h"
 #include "codecs/stream/stream.h"
+#include "core/base/bytes.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 #include "fuzz.h"

@@ -16,6 +16,7 @@
 #include "codecs/stream/record.h"
 #include "codecs/drives/tape.h"
 #include "codecs/stream/stream.h"
+#include "core/base/bytes.h"
 #include "core/base/fd_io.h"
 
 enum { BLOCK = 512, STEPS = 26 };
