@@ -13,7 +13,6 @@
 enum {
         TDS_HEADER = 8,
         LOGIN_MESSAGE_MAX = (128 << 10) - 1, /* bytes, as the protocol has it */
-        QUEUE_MAX = 16,                      /* requests that wait while one is answered */
         LINGER_MS = 1000,                    /* until the refused client has read why */
 };
 
@@ -76,21 +75,24 @@ void tds_connection_shutdown(struct tds_connection *connection)
 
 bool tds_input_has_room(const struct tds_connection *connection)
 {
-        return connection->input.count < QUEUE_MAX && connection->input.bytes <= TDS_REQUEST_MAX;
+        const struct tds_input *input = &connection->input;
+        size_t bytes = 0;
+
+        for (size_t i = 0; i < input->count; i++)
+                bytes += input->queue[i]->size;
+        return input->count < TDS_QUEUE_MAX && bytes <= TDS_REQUEST_MAX;
 }
 
 struct tds_message *tds_input_take(struct tds_connection *connection)
 {
         struct tds_input *input = &connection->input;
-        struct tds_message *message = input->first;
+        struct tds_message *oldest = input->queue[0];
 
-        if (!message)
+        if (input->count == 0)
                 return NULL;
-        input->first = message->next;
         input->count--;
-        input->bytes -= message->size;
-        message->next = NULL;
-        return message;
+        memmove(input->queue, input->queue + 1, input->count * sizeof(struct tds_message *));
+        return oldest;
 }
 
 static size_t packet_length(const uint8_t *packet)
@@ -169,17 +171,6 @@ static int message_grow(struct tds_message *message, size_t size, size_t limit, 
         return 0;
 }
 
-static void input_queue(struct tds_input *input)
-{
-        struct tds_message **end = &input->first;
-
-        while (*end)
-                end = &(*end)->next;
-        input->count++;
-        input->bytes += input->partial->size;
-        *end = take_ptr(&input->partial);
-}
-
 static enum tds_input_event input_finish_packet(struct tds_connection *connection, struct error *err)
 {
         struct tds_input *input = &connection->input;
@@ -209,7 +200,7 @@ static enum tds_input_event input_finish_packet(struct tds_connection *connectio
         if (!(status & TDS_STATUS_END))
                 return TDS_INPUT_NOTHING;
         input->partial->status |= status & TDS_STATUS_IGNORE;
-        input_queue(input);
+        input->queue[input->count++] = take_ptr(&input->partial);
         return TDS_INPUT_MESSAGE;
 }
 

@@ -37,8 +37,9 @@ enum tds_packet_status {
 #define TDS_VERSION_7_2 0x72000000u
 #define TDS_VERSION_7_4 0x74000000u
 
+enum { TDS_QUEUE_MAX = 16 }; /* requests that wait while one is answered */
+
 struct tds_message {
-        struct tds_message *next;
         uint8_t type;
         uint8_t status; /* of the first packet, with TDS_STATUS_IGNORE of the last */
         uint8_t *body;
@@ -49,9 +50,8 @@ struct tds_message {
 struct tds_input {
         size_t have; /* bytes of the packet */
         struct tds_message *partial;
-        struct tds_message *first; /* complete ones */
+        struct tds_message *queue[TDS_QUEUE_MAX]; /* complete ones, the oldest first */
         size_t count;
-        size_t bytes; /* of the complete ones */
         size_t limit; /* bytes of a message */
         uint8_t packet[TDS_PACKET_MAX];
 };
@@ -95,7 +95,8 @@ enum tds_input_event {
         TDS_INPUT_PASSED, /* the deadline */
 };
 
-/* Takes what has arrived, up to the next event, without waiting; and with waiting, until there is one. */
+/* Takes what has arrived, up to the next event, without waiting; and with waiting, until there is one. Both only while
+ * there is room. */
 enum tds_input_event tds_input_step(struct tds_connection *connection, struct error *err);
 enum tds_input_event tds_input_await(struct tds_connection *connection, struct error *err);
 
