@@ -38,21 +38,6 @@ static void result_deinit(struct result *result)
         free(result->texts);
 }
 
-static bool type_is_text(int type)
-{
-        static const int types[] = { SYBCHAR, SYBVARCHAR, SYBTEXT, SYBNVARCHAR, SYBNTEXT };
-
-        for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-                if (types[i] == type)
-                        return true;
-        return false;
-}
-
-static bool type_is_moment(int type)
-{
-        return type == SYBDATETIME || type == SYBDATETIME4 || type == SYBMSDATETIME2 || type == SYBMSDATETIMEOFFSET;
-}
-
 /* The library words times as the user's locale has it, which nobody can read back. */
 static char *value_moment_text(DBPROCESS *process, int type, const BYTE *data)
 {
@@ -84,11 +69,21 @@ static char *value_text(DBPROCESS *process, int column)
         DBINT size = dblib.dbdatlen(process, column);
         int type = dblib.dbcoltype(process, column);
 
-        if (type_is_text(type))
+        switch (type) {
+        case SYBCHAR:
+        case SYBVARCHAR:
+        case SYBTEXT:
+        case SYBNVARCHAR:
+        case SYBNTEXT:
                 return strndup((const char *)data, (size_t)size);
-        if (type_is_moment(type))
+        case SYBDATETIME:
+        case SYBDATETIME4:
+        case SYBMSDATETIME2:
+        case SYBMSDATETIMEOFFSET:
                 return value_moment_text(process, type, data);
-        return value_converted_text(process, type, data, size);
+        default:
+                return value_converted_text(process, type, data, size);
+        }
 }
 
 static int result_read_row(DBPROCESS *process, struct result *result)

@@ -82,19 +82,16 @@ static char *read_bit(const struct tds_wire_value *value)
 
 static char *read_float(const struct tds_wire_value *value)
 {
-        uint64_t bits = value->size == 4 || value->size == 8 ? wire_number(value->bytes, value->size) : 0;
+        uint64_t bits = value->size <= sizeof bits ? wire_number(value->bytes, value->size) : 0;
         uint32_t low_bits = (uint32_t)bits;
         double number;
         float real;
 
-        if (value->size == 4) {
-                memcpy(&real, &low_bits, sizeof real);
-                return printed("%.*g", FLT_DIG, (double)real);
-        }
-        if (value->size != 8)
-                return wrong_size();
         memcpy(&number, &bits, sizeof number);
-        return printed("%.*g", DBL_DIG, number);
+        memcpy(&real, &low_bits, sizeof real);
+        if (value->size == sizeof real)
+                return printed("%.*g", FLT_DIG, (double)real);
+        return value->size == sizeof number ? printed("%.*g", DBL_DIG, number) : wrong_size();
 }
 
 /* A whole number with its last `scale` digits behind a point. */
