@@ -397,7 +397,7 @@ int mssql_open(const struct mssql_login *login, const struct mssql_events *event
 {
         struct mssql *connection;
         struct mssql_events version_events = { .row = version_read };
-        DBPROCESS *process;
+        DBPROCESS *process = NULL;
 
         if (mssql_library_check(err) < 0)
                 return -1;
