@@ -154,7 +154,7 @@ static bool encode_guid(const struct tds_value *value, uint8_t *bytes, size_t si
 }
 
 /* What the wire has for each type; all but texts have one byte of length before a value, 0 for NULL. */
-static const struct wire {
+static const struct column_wire {
         uint8_t type;
         uint8_t size;
         encode_fn *encode; /* NULL: a text */
@@ -180,7 +180,7 @@ static uint16_t column_units(uint32_t version, const struct tds_column *column)
 
 void tds_put_type(struct tds_token *token, uint32_t version, const struct tds_column *column)
 {
-        const struct wire *wire = &wires[column->type];
+        const struct column_wire *wire = &wires[column->type];
 
         tds_put_number(token, wire->type, 1);
         if (column->type == TDS_TYPE_TEXT) {
@@ -227,7 +227,7 @@ static void value_send_text(struct tds_connection *connection, uint16_t limit, c
 
 void tds_send_value(struct tds_connection *connection, const struct tds_column *column, const struct tds_value *value)
 {
-        const struct wire *wire = &wires[column->type];
+        const struct column_wire *wire = &wires[column->type];
         uint8_t bytes[32] = { wire->size };
         bool is_null = value->is_null || (wire->needs_text && !value->text);
 
