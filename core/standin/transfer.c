@@ -137,13 +137,7 @@ static void transfer_on_abortable(void (*abort_run)(void *run), void *run, void 
         pthread_mutex_unlock(&session->lock);
 }
 
-static int fault_disconnect(struct standin_transfer *transfer, struct error *err)
-{
-        tds_break(transfer->session->tds);
-        return error_raise(err, ERR_ABORTED, "the connection was broken");
-}
-
-static int fault_deafen(struct standin_transfer *transfer, struct error *err)
+static void transfer_be_deaf(struct standin_transfer *transfer)
 {
         struct standin_session *session = transfer->session;
 
@@ -151,16 +145,6 @@ static int fault_deafen(struct standin_transfer *transfer, struct error *err)
         session->is_deaf = true;
         pthread_mutex_unlock(&session->lock);
         standin_wait_end(session, STANDIN_END_CLOSED);
-        return error_raise(err, ERR_ABORTED, "the connection was closed");
-}
-
-/* While the data moves, the device set's abort has to end it too; then, only the session can. */
-static int fault_hang(struct standin_transfer *transfer, bool moving, struct error *err)
-{
-        if (moving)
-                return SERVER_HOLD;
-        standin_wait_end(transfer->session, STANDIN_END_CANCELLED);
-        return error_raise(err, ERR_ABORTED, "the statement was cancelled");
 }
 
 static int transfer_make_fault(struct standin_transfer *transfer, enum standin_fault fault, bool moving,
@@ -170,11 +154,17 @@ static int transfer_make_fault(struct standin_transfer *transfer, enum standin_f
         case STANDIN_FAIL_AFTER_DATA:
                 return error_raise(err, ERR_IO, "the stand-in server was told to fail after the data");
         case STANDIN_DISCONNECT:
-                return fault_disconnect(transfer, err);
+                tds_break(transfer->session->tds);
+                return error_raise(err, ERR_ABORTED, "the connection was broken");
         case STANDIN_HANG:
-                return fault_hang(transfer, moving, err);
+                /* While the data moves, the device set's abort has to end it too; then, only the session can. */
+                if (moving)
+                        return SERVER_HOLD;
+                standin_wait_end(transfer->session, STANDIN_END_CANCELLED);
+                return error_raise(err, ERR_ABORTED, "the statement was cancelled");
         case STANDIN_DEAF:
-                return fault_deafen(transfer, err);
+                transfer_be_deaf(transfer);
+                return error_raise(err, ERR_ABORTED, "the connection was closed");
         case STANDIN_CRASH:
                 kill(getpid(), SIGKILL);
                 return 0;
