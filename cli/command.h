@@ -36,8 +36,8 @@ struct command {
 extern const struct command *const commands[];
 
 /* For every command of such a list that is for people. */
-#define COMMANDS_EACH_SHOWN(each, list)                                     \
-        for (const struct command *const *each = (list); *(each); (each)++) \
+#define COMMANDS_EACH_SHOWN(each, list)                    \
+        for (__auto_type each = (list); *(each); (each)++) \
                 if (!(*(each))->hidden)
 
 /* NULL when there is none of that name. */

@@ -117,7 +117,8 @@ static int append_item(struct string_list *list, const char *item, struct error 
 
 static int append_given(struct args *args, const struct opt_spec *spec, struct error *err)
 {
-        const struct opt_spec **given = reallocarray(args->given, args->given_count + 1, sizeof *given);
+        const struct opt_spec **given =
+                reallocarray(args->given, args->given_count + 1, sizeof(const struct opt_spec *));
 
         if (!given)
                 return error_no_memory(err);

@@ -65,8 +65,9 @@ struct opt_spec {
         int64_t fallback;
 };
 
-/* The place of a member of struct args, which has to be of that type. */
-#define OPT_PLACE(c_type, member) (offsetof(struct args, member) + _Generic(((struct args *)NULL)->member, c_type : 0))
+/* The place of a member of struct args, which has to be of that type: else an array has no length. */
+#define OPT_IS(c_type, member)    __builtin_types_compatible_p(__typeof__(((struct args *)NULL)->member), c_type)
+#define OPT_PLACE(c_type, member) (offsetof(struct args, member) + sizeof(char[OPT_IS(c_type, member) ? 1 : -1]) - 1)
 
 /* The members of a row without its braces; `kind` and `about` are the last words of an enum opt_type and opt_group. */
 #define OPT_FIELDS(kind, about, its_name, its_letter, its_value, place, lowest, highest, words, its_help) \
@@ -99,7 +100,7 @@ struct opt_spec {
 /* For every row of every table of the list, in their order; `table` is the list's cursor. */
 #define OPTIONS_EACH(spec, tables)                                            \
         for (const struct opt_spec *const *table = (tables); *table; table++) \
-                for (const struct opt_spec *spec = *table; (spec)->type != OPT_END; (spec)++)
+                for (__auto_type spec = *table; (spec)->type != OPT_END; (spec)++)
 
 /* The heading over the options of a group: "Time-outs". "": it has none. */
 const char *options_heading(enum opt_group group);
