@@ -35,10 +35,10 @@ struct command {
 /* Ends with a NULL pointer; in the order in which help lists them. */
 extern const struct command *const commands[];
 
-/* For every command of such a list that is for people. */
-#define COMMANDS_EACH_SHOWN(each, list)                    \
-        for (__auto_type each = (list); *(each); (each)++) \
-                if (!(*(each))->hidden)
+/* For every `command` of such a list that is for people. */
+#define COMMANDS_EACH_SHOWN(list)                                                \
+        for (const struct command *const *command = (list); *command; command++) \
+                if (!(*command)->hidden)
 
 /* NULL when there is none of that name. */
 const struct command *command_find(const char *name);

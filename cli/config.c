@@ -167,7 +167,7 @@ static const struct opt_spec *config_find_option(const struct parse *parse, cons
         if (is_for_command_line(key))
                 return NULL;
         spec = options_find(parse->tables, key, strlen(key));
-        COMMANDS_EACH_SHOWN(command, parse->config->all)
+        COMMANDS_EACH_SHOWN(parse->config->all)
                 spec = spec ? spec : options_find((*command)->options, key, strlen(key));
         return spec;
 }
@@ -177,8 +177,8 @@ static int raise_unknown_key(struct parse *parse, const char *key)
         struct nearest nearest = nearest_to(key, strlen(key));
 
         nearest_try(&nearest, database_key);
-        COMMANDS_EACH_SHOWN(command, parse->config->all)
-                OPTIONS_EACH(spec, (*command)->options)
+        COMMANDS_EACH_SHOWN(parse->config->all)
+                OPTIONS_EACH((*command)->options)
                         if (!is_for_command_line(spec->name))
                                 nearest_try(&nearest, spec->name);
         return fault(parse,
@@ -472,7 +472,7 @@ const char *config_files(const struct config *config)
 int config_apply(const struct config *config, const char *section, const struct opt_spec *const *tables,
                  struct args *args, struct error *err)
 {
-        OPTIONS_EACH(spec, tables) {
+        OPTIONS_EACH(tables) {
                 const struct config_entry *entry = section ? config_lookup(config, section, spec->name) : NULL;
 
                 if (!entry)

@@ -134,7 +134,7 @@ static int fail_unknown_command(const char *name)
         struct nearest nearest = nearest_to(name, strlen(name));
         struct error err = ERROR_INIT;
 
-        COMMANDS_EACH_SHOWN(command, commands)
+        COMMANDS_EACH_SHOWN(commands)
                 nearest_try(&nearest, (*command)->name);
         error_raise(&err, ERR_USAGE, "unknown command '%s'%s", name, nearest_hint(&nearest, ""));
         return fail_with_usage("", &err);

@@ -222,7 +222,7 @@ int options_set_from_file(const struct opt_spec *spec, const char *value, struct
 
 const struct opt_spec *options_find(const struct opt_spec *const *tables, const char *name, size_t size)
 {
-        OPTIONS_EACH(spec, tables)
+        OPTIONS_EACH(tables)
                 if (strlen(spec->name) == size && memcmp(spec->name, name, size) == 0)
                         return spec;
         return NULL;
@@ -230,7 +230,7 @@ const struct opt_spec *options_find(const struct opt_spec *const *tables, const 
 
 static const struct opt_spec *find_letter(const struct opt_spec *const *tables, char letter)
 {
-        OPTIONS_EACH(spec, tables)
+        OPTIONS_EACH(tables)
                 if (spec->letter == letter)
                         return spec;
         return NULL;
@@ -270,18 +270,25 @@ static int take_option(struct command_line *line, const struct opt_spec *spec, c
         return set_value(spec, attached ? attached : line->argv[++line->at], args, err);
 }
 
+static int raise_unknown_option(const struct opt_spec *const *tables, const char *name, size_t length,
+                                struct error *err)
+{
+        struct nearest nearest = nearest_to(name, length);
+
+        OPTIONS_EACH(tables)
+                nearest_try(&nearest, spec->name);
+        return error_raise(err, ERR_USAGE, "unknown option '--%.*s'%s", (int)length, name,
+                           nearest_hint(&nearest, "--"));
+}
+
 static int parse_long(struct command_line *line, const char *name, struct error *err)
 {
         size_t length = strcspn(name, "=");
         const struct opt_spec *spec = options_find(line->tables, name, length);
-        struct nearest nearest = nearest_to(name, length);
 
         if (spec)
                 return take_option(line, spec, name[length] ? name + length + 1 : NULL, err);
-        OPTIONS_EACH(candidate, line->tables)
-                nearest_try(&nearest, candidate->name);
-        return error_raise(err, ERR_USAGE, "unknown option '--%.*s'%s", (int)length, name,
-                           nearest_hint(&nearest, "--"));
+        return raise_unknown_option(line->tables, name, length, err);
 }
 
 static int parse_letters(struct command_line *line, const char *letters, struct error *err)

@@ -97,10 +97,10 @@ struct opt_spec {
 #define OPTION_SECONDS(about, its_name, member, lowest, highest, its_help) \
         OPT_ROW(SECONDS, about, its_name, 0, "SECONDS", OPT_PLACE(int64_t, member), lowest, highest, NULL, its_help)
 
-/* For every row of every table of the list, in their order; `table` is the list's cursor. */
-#define OPTIONS_EACH(spec, tables)                                            \
+/* For every row `spec` of every table of the list, in their order. */
+#define OPTIONS_EACH(tables)                                                  \
         for (const struct opt_spec *const *table = (tables); *table; table++) \
-                for (__auto_type spec = *table; (spec)->type != OPT_END; (spec)++)
+                for (const struct opt_spec *spec = *table; spec->type != OPT_END; spec++)
 
 /* The heading over the options of a group: "Time-outs". "": it has none. */
 const char *options_heading(enum opt_group group);

@@ -26,7 +26,7 @@ void render_overview(FILE *out)
               out);
         for (enum command_topic topic = 0; topic < TOPICS; topic++) {
                 fprintf(out, "%s%s:\n", topic ? "\n" : "", topic_headings[topic]);
-                COMMANDS_EACH_SHOWN(command, commands)
+                COMMANDS_EACH_SHOWN(commands)
                         if ((*command)->topic == topic)
                                 fprintf(out, "  %-15s %s\n", (*command)->name, (*command)->summary);
         }
@@ -91,7 +91,7 @@ static void print_groups(FILE *out, const struct opt_spec *const *tables, bool h
         for (enum opt_group group = 0; group < OPT_GROUPS; group++) {
                 const char *heading = options_heading(group);
 
-                OPTIONS_EACH(spec, tables) {
+                OPTIONS_EACH(tables) {
                         if (spec->group != group)
                                 continue;
                         if (headed && *heading)
@@ -106,7 +106,7 @@ static bool has_many(const struct opt_spec *const *tables)
 {
         size_t count = 0;
 
-        OPTIONS_EACH(spec, tables)
+        OPTIONS_EACH(tables)
                 count++;
         return count > UNGROUPED_MAX;
 }
@@ -163,12 +163,12 @@ void render_man(FILE *out)
                 ".TH VDIPIPE 1 \"\" \"vdipipe %s\"\n.SH NAME\nvdipipe \\- back databases up through the Virtual "
                 "Device Interface, and restore them\n.SH SYNOPSIS\n",
                 VDIPIPE_VERSION);
-        COMMANDS_EACH_SHOWN(command, commands) {
+        COMMANDS_EACH_SHOWN(commands) {
                 fprintf(out, ".B vdipipe %s\n", (*command)->name);
                 man_text(out, (*command)->operands);
                 fputs("\n.br\n", out);
         }
-        COMMANDS_EACH_SHOWN(command, commands) {
+        COMMANDS_EACH_SHOWN(commands) {
                 fprintf(out, ".SH \"VDIPIPE %s\"\n", (*command)->name);
                 man_text(out, (*command)->text);
                 fputc('\n', out);
@@ -190,14 +190,14 @@ static void print_word(FILE *out, const struct opt_spec *spec)
                 special ? options_heading(spec->group) : "", special ? ": " : "", spec->help);
 }
 
-void render_words(FILE *out, const struct command *command)
+void render_words(FILE *out, const struct command *of)
 {
-        if (!command) {
-                COMMANDS_EACH_SHOWN(each, commands)
-                        fprintf(out, "%s\t%s\n", (*each)->name, (*each)->summary);
+        if (!of) {
+                COMMANDS_EACH_SHOWN(commands)
+                        fprintf(out, "%s\t%s\n", (*command)->name, (*command)->summary);
                 return;
         }
-        print_groups(out, command->options, /* headed= */ false, /* print_heading= */ NULL, print_word);
+        print_groups(out, of->options, /* headed= */ false, /* print_heading= */ NULL, print_word);
 }
 
 void render_version(FILE *out)

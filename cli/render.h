@@ -17,9 +17,9 @@ void render_help(FILE *out, const struct command *command);
 /* The whole manual in man(7) form. */
 void render_man(FILE *out);
 
-/* Words that may follow: commands, or the options of `command`, one a line,
+/* Words that may follow: commands, or the options of `of`, one a line,
  * with a tab and the description behind each. */
-void render_words(FILE *out, const struct command *command);
+void render_words(FILE *out, const struct command *of);
 
 /* "vdipipe 0.1.0" and the versions of the libraries in use. */
 void render_version(FILE *out);

@@ -222,7 +222,7 @@ static void tables_are_sound(void **state)
                 const struct opt_spec *all[64];
                 size_t count = 0;
 
-                OPTIONS_EACH(spec, (*command)->options)
+                OPTIONS_EACH((*command)->options)
                         all[count++] = spec;
                 for (size_t i = 0; i < count; i++) {
                         assert_non_null(all[i]->help);
