@@ -82,7 +82,7 @@ static void the_lock_is_let_go_once_all_is_read(void **state)
         image_cut(image, 1, &part);
         assert_int_equal(image_start(image, &part, 1, &err), 0);
         read_part(image, &part, bytes);
-        /* Waits for the keeper, at most; fails if the lock stays. */
+        /* Waits for the spooler, at most; fails if the lock stays. */
         sandbox_exec(db, "DELETE FROM t");
         assert_false(image_was_spooled(image));
         sqlite3_close(db);

@@ -452,6 +452,37 @@ static void group_that_is_not_permitted_loses_its_rights(void **state)
         scene_clear(&scene, state);
 }
 
+/* Whoever owns the folder can put another file under the staged one's name. */
+static void exchanged_file_is_not_published(void **state)
+{
+        static int (*const ways[])(const struct replacement *, struct error *) = { replace_new, replace_in_place,
+                                                                                   replace_aside };
+        const char *target = sandbox_path(state, "e.db");
+
+        for (int i = 0; i < 3; i++) {
+                struct scene scene;
+                struct error err = ERROR_INIT;
+                char *path;
+
+                if (i == 1)
+                        make_old(target, "DELETE", 10);
+                scene_set(&scene, state, "e.db", 30, 4096);
+                assert_int_equal(target_staged_path(&scene.target, &scene.staged, &path, &err), 0);
+                assert_int_equal(unlink(path), 0);
+                sandbox_copy(sandbox_path(state, "made.db"), path);
+                assert_int_equal(ways[i](&scene.replacement, &err), -1);
+                assert_int_equal(err.code, ERR_FAILED);
+                assert_non_null(strstr(err.message, "somebody removed its staged file"));
+                assert_int_equal(unlink(path), 0);
+                free(path);
+                scene_clear(&scene, state);
+                if (i == 0)
+                        assert_false(sandbox_exists(target));
+                else
+                        assert_int_equal(count_rows(target), 10);
+        }
+}
+
 static void aside_refuses_an_open_database(void **state)
 {
         const char *path = sandbox_path(state, "open.db");
@@ -614,6 +645,7 @@ int main(void)
                 SANDBOX_TEST(locked_folder_is_waited_for_and_named),
                 SANDBOX_TEST(only_names_that_were_given_are_taken_back),
                 SANDBOX_TEST(group_that_is_not_permitted_loses_its_rights),
+                SANDBOX_TEST(exchanged_file_is_not_published),
                 SANDBOX_TEST(aside_refuses_an_open_database),
                 SANDBOX_TEST(sweep_puts_back_what_a_dead_run_took),
                 SANDBOX_TEST(sweep_takes_only_what_is_ours),
