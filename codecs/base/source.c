@@ -5,16 +5,18 @@
 
 void *source_make(size_t size, const struct source_ops *ops, struct source *next, const char *label, struct error *err)
 {
-        char *copy = strdup(label);
-        struct source *source = copy ? calloc(1, size) : NULL;
+        struct source *source = calloc(1, size);
 
-        if (!source) {
-                free(copy);
+        if (source && label)
+                source->label = strdup(label);
+        if (!source || (label && !source->label)) {
+                free(source);
                 source_free(next);
                 error_no_memory(err);
                 return NULL;
         }
-        *source = (struct source){ .ops = ops, .next = next, .label = copy };
+        source->ops = ops;
+        source->next = next;
         return source;
 }
 

@@ -42,7 +42,7 @@ struct source {
 };
 
 /* A source of `size` bytes, which begin with struct source and are 0 behind it. `next` is owned from here on, also on
- * failure; `label` is copied. NULL: out of memory, and err says so. */
+ * failure; `label` is copied, or NULL. NULL: out of memory, and err says so. */
 void *source_make(size_t size, const struct source_ops *ops, struct source *next, const char *label, struct error *err);
 
 ssize_t source_read(struct source *source, void *buffer, size_t size, struct error *err);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -15,7 +14,6 @@ enum { PIPE_ROOM = 1 << 20, WAIT_SLICE_MS = 1000 };
 struct fd_source {
         struct source source;
         int fd;
-        char *label;
         const atomic_bool *cancel;
 };
 
@@ -48,8 +46,8 @@ static ssize_t fd_source_read(struct source *source, void *buffer, size_t size, 
         if (n >= 0)
                 return n;
         if (errno == ECANCELED)
-                return error_raise(err, ERR_ABORTED, "reading %s was interrupted", fds->label);
-        return error_raise_errno(err, errno, "cannot read %s", fds->label);
+                return error_raise(err, ERR_ABORTED, "reading %s was interrupted", fds->source.label);
+        return error_raise_errno(err, errno, "cannot read %s", fds->source.label);
 }
 
 static bool fd_source_ready(struct source *source)
@@ -59,38 +57,25 @@ static bool fd_source_ready(struct source *source)
         return poll(&poller, 1, 0) > 0;
 }
 
-static void fd_source_free(struct source *source)
-{
-        struct fd_source *fds = (struct fd_source *)source;
-
-        free(fds->label);
-        free(fds);
-}
-
 static const struct source_ops fd_source_ops = {
         .name = "descriptor",
         .read = fd_source_read,
         .ready = fd_source_ready,
-        .free = fd_source_free,
 };
 
 int fd_source_new(int fd, const char *label, const atomic_bool *cancel, struct source **ret_source, struct error *err)
 {
-        struct fd_source *fds = calloc(1, sizeof *fds);
-        struct stat status;
+        struct fd_source *fds;
+        struct stat status = { 0 };
 
-        if (!fds)
-                return error_no_memory(err);
-        *fds = (struct fd_source){ .source.ops = &fd_source_ops, .fd = fd, .label = strdup(label), .cancel = cancel };
-        if (!fds->label) {
-                free(fds);
-                return error_no_memory(err);
-        }
-        if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode)) {
-                fd_source_free(&fds->source);
+        if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode))
                 return error_raise(err, ERR_USAGE, "%s is a directory", label);
-        }
-        if (fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) && fcntl(fd, F_GETPIPE_SZ) < PIPE_ROOM)
+        fds = source_make(sizeof *fds, &fd_source_ops, /* next= */ NULL, label, err);
+        if (!fds)
+                return -1;
+        fds->fd = fd;
+        fds->cancel = cancel;
+        if (S_ISFIFO(status.st_mode) && fcntl(fd, F_GETPIPE_SZ) < PIPE_ROOM)
                 (void)fcntl(fd, F_SETPIPE_SZ, PIPE_ROOM);
         *ret_source = &fds->source;
         return 0;
@@ -123,28 +108,19 @@ static bool peek_source_ready(struct source *source)
         return peek->end > peek->start || source_ready(source->next);
 }
 
-static void peek_source_free(struct source *source)
-{
-        free(source);
-}
-
 static const struct source_ops peek_source_ops = {
         .name = "bytes looked at",
         .read = peek_source_read,
         .ready = peek_source_ready,
-        .free = peek_source_free,
 };
 
 int peek_source_new(struct source *next, const uint8_t *bytes, size_t size, struct source **ret_source,
                     struct error *err)
 {
-        struct peek_source *peek = calloc(1, sizeof *peek);
+        struct peek_source *peek = source_make(sizeof *peek, &peek_source_ops, next, /* label= */ NULL, err);
 
-        if (!peek) {
-                source_free(next);
-                return error_no_memory(err);
-        }
-        peek->source = (struct source){ .ops = &peek_source_ops, .next = next };
+        if (!peek)
+                return -1;
         memcpy(peek->bytes, bytes, size);
         peek->end = size;
         *ret_source = &peek->source;

@@ -7,7 +7,6 @@
 
 struct raw_source {
         struct source source;
-        char *label;
         uint8_t header[SQLITE_HEADER_SIZE];
         size_t header_used;
         uint32_t page_size; /* 0: the header is not there yet */
@@ -21,7 +20,7 @@ static int raw_parse_header(struct raw_source *raw, struct error *err)
 
         if (!sqlite_header_parse(raw->header, &header))
                 return error_raise(err, ERR_DAMAGED, "%s is damaged at byte %d: no page size of a SQLite database",
-                                   raw->label, SQLITE_PAGE_SIZE_AT);
+                                   raw->source.label, SQLITE_PAGE_SIZE_AT);
         raw->page_size = header.page_size;
         raw->expected = (uint64_t)header.pages * header.page_size;
         return 0;
@@ -35,15 +34,15 @@ static int raw_check_end(const struct raw_source *raw, struct error *err)
         if (raw->page_size == 0)
                 return error_raise(err, ERR_DAMAGED,
                                    "%s ends at byte %llu inside the header of a SQLite database: it was cut off",
-                                   raw->label, position);
+                                   raw->source.label, position);
         if (raw->position < raw->expected)
                 return error_raise(err, ERR_DAMAGED,
                                    "%s ends at byte %llu, but the SQLite database has %llu bytes: it was cut off",
-                                   raw->label, position, (unsigned long long)raw->expected);
+                                   raw->source.label, position, (unsigned long long)raw->expected);
         if (raw->position % raw->page_size != 0)
                 return error_raise(err, ERR_DAMAGED,
                                    "%s ends at byte %llu inside a page of a SQLite database: it was cut off",
-                                   raw->label, position);
+                                   raw->source.label, position);
         return 0;
 }
 
@@ -59,15 +58,15 @@ static int raw_take(struct raw_source *raw, const uint8_t *bytes, size_t size, s
                 return -1;
         if (raw->expected > 0 && raw->position > raw->expected)
                 return error_raise(err, ERR_DAMAGED,
-                                   "%s is damaged at byte %llu: something follows the SQLite database", raw->label,
-                                   (unsigned long long)raw->expected);
+                                   "%s is damaged at byte %llu: something follows the SQLite database",
+                                   raw->source.label, (unsigned long long)raw->expected);
         return 0;
 }
 
 int sqlite_image_check(const uint8_t *head, size_t head_size, uint64_t size, const char *label, struct error *err)
 {
         CLEANUP(freep) char *copy = strdup(label);
-        struct raw_source raw = { .label = copy };
+        struct raw_source raw = { .source.label = copy };
 
         if (!copy)
                 return error_no_memory(err);
@@ -89,32 +88,17 @@ static ssize_t raw_source_read(struct source *source, void *buffer, size_t size,
         return raw_take(raw, buffer, (size_t)n, err) < 0 ? -1 : n;
 }
 
-static void raw_source_free(struct source *source)
-{
-        struct raw_source *raw = (struct raw_source *)source;
-
-        free(raw->label);
-        free(raw);
-}
-
 static const struct source_ops raw_source_ops = {
         .name = "raw SQLite image",
         .read = raw_source_read,
-        .free = raw_source_free,
 };
 
 int sqlite_source_new(struct source *next, const char *label, struct source **ret_source, struct error *err)
 {
-        struct raw_source *raw = calloc(1, sizeof *raw);
+        struct raw_source *raw = source_make(sizeof *raw, &raw_source_ops, next, label, err);
 
-        if (raw)
-                raw->label = strdup(label);
-        if (!raw || !raw->label) {
-                free(raw);
-                source_free(next);
-                return error_no_memory(err);
-        }
-        raw->source = (struct source){ .ops = &raw_source_ops, .next = next };
+        if (!raw)
+                return -1;
         *ret_source = &raw->source;
         return 0;
 }
