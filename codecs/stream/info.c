@@ -18,13 +18,13 @@ enum {
         TRANSFER_MAX = 4 << 20,
 };
 
-enum field_kind {
+enum info_kind {
         FIELD_TEXT,   /* char array */
         FIELD_OWNED,  /* char * */
         FIELD_NUMBER, /* uint32_t or uint64_t */
 };
 
-enum field_group {
+enum info_group {
         GROUP_ALWAYS,
         GROUP_OWNER,  /* only with has_owner: all of the group or none */
         GROUP_EXTENT, /* only with has_extent */
@@ -34,8 +34,8 @@ enum field_group {
 #define AT(member) offsetof(struct stream_info, member), sizeof(((struct stream_info *)0)->member)
 static const struct info_field {
         const char *name;
-        enum field_kind kind;
-        enum field_group group;
+        enum info_kind kind;
+        enum info_group group;
         bool required;
         size_t offset;
         size_t size;
@@ -108,7 +108,7 @@ int stream_info_copy(struct stream_info *dst, const struct stream_info *src, str
         return error_no_memory(err);
 }
 
-static bool group_present(const struct stream_info *info, enum field_group group)
+static bool group_present(const struct stream_info *info, enum info_group group)
 {
         if (group == GROUP_OWNER)
                 return info->has_owner;
@@ -222,7 +222,7 @@ static int info_get_fields(const json_t *root, struct stream_info *info, const c
 }
 
 /* One member of a group is enough to demand the others. */
-static bool has_any(const json_t *root, enum field_group group)
+static bool has_any(const json_t *root, enum info_group group)
 {
         for (size_t i = 0; i < FIELD_COUNT; i++)
                 if (info_fields[i].group == group && json_object_get(root, info_fields[i].name))
