@@ -189,7 +189,7 @@ static int info_get_field(const json_t *root, const struct info_field *field, st
                 if (field->kind == FIELD_OWNED)
                         *field_owned(field, info) = take_ptr(&text);
                 else if (strlen(text) < field->size)
-                        strcpy(at, text);
+                        memcpy(at, text, strlen(text) + 1);
                 else
                         return -EINVAL;
                 return 1;

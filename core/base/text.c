@@ -134,8 +134,8 @@ int text_from_hex(const char *hex, char **ret_text)
         text = calloc(length / 2 + 1, 1);
         if (!text)
                 return -ENOMEM;
-        for (size_t i = 0; i < length; i++)
-                text[i / 2] = (char)(text[i / 2] << 4 | text_hex_digit(hex[i]));
+        for (size_t i = 0; i < length / 2; i++)
+                text[i] = (char)(text_hex_digit(hex[2 * i]) * 16 + text_hex_digit(hex[2 * i + 1]));
         if (strlen(text) < length / 2) { /* a NUL inside */
                 free(text);
                 return -EINVAL;
