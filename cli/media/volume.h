@@ -42,8 +42,7 @@ struct volume {
         uint32_t device;       /* from 0 */
         uint32_t device_count; /* of the set */
         bool writes;
-        char *path; /* NULL: standard output; reading, it is needed. The volume's, with a name that is borrowed the
-                       input's */
+        char *path; /* owned, if not borrowed; NULL: standard output; reading, it is needed */
         enum file_existing existing;
 
         const struct volume_ops *ops;

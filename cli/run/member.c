@@ -63,9 +63,9 @@ int member_add_volume(struct member *member, uint32_t device, uint32_t device_co
                                                 : FILE_EXISTING_KEPT,
         };
         pool_share(args->pool, member->volume_count);
-        if (volume_open(volume, member_cancel_flag(member), err) < 0)
+        if (volume_open(volume, member_cancel_flag(member), err) < 0 || member_check_source(member, volume, err) < 0)
                 return member_fail(member, err);
-        return member_check_source(member, volume, err);
+        return 0;
 }
 
 int member_add_output(struct member *member, uint32_t device, uint32_t device_count, const char *pattern,
@@ -76,7 +76,7 @@ int member_add_output(struct member *member, uint32_t device, uint32_t device_co
         if (outputs_name(pattern, words, device + 1, &path, err) == 0)
                 return member_add_volume(member, device, device_count, path, err);
         free(path);
-        return -1;
+        return member_fail(member, err);
 }
 
 void member_set_inputs(struct member *member, const struct inputs *inputs, uint32_t count)
@@ -211,10 +211,8 @@ static int member_finish(struct member *member, struct error *err)
 
 int member_serve(struct member *member, struct error *err)
 {
-        if (member_check_direction(member, err) < 0)
-                return -1;
-        if (member_configure_volumes(member, err) < 0 || member_transfer(member, err) < 0 ||
-            member->server->await_success(member, err) < 0)
+        if (member_check_direction(member, err) < 0 || member_configure_volumes(member, err) < 0 ||
+            member_transfer(member, err) < 0 || member->server->await_success(member, err) < 0)
                 return member_fail(member, err);
         /* It has said success; how it ends matters no more. */
         supervisor_watch_server(member->supervisor, -1, NULL, NULL);

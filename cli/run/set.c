@@ -174,12 +174,12 @@ int member_join(struct member *member, struct error *err)
         char text[VDS_TEXT_MAX] = "";
 
         member->secondary = true;
-        if (set_find(member, err) < 0)
+        if (set_find(member, err) < 0 ||
+            (vds_client_primary_info(engine_vds(member->engine), text) == NOERROR &&
+             primary_info_decode(text, &member->primary, err) < 0) ||
+            set_configure(member, err) < 0)
                 return member_fail(member, err);
-        if (vds_client_primary_info(engine_vds(member->engine), text) == NOERROR &&
-            primary_info_decode(text, &member->primary, err) < 0)
-                return -1;
-        return set_configure(member, err) < 0 ? member_fail(member, err) : 0;
+        return 0;
 }
 
 void member_leave(struct member *member)
