@@ -142,9 +142,9 @@ static int64_t smaller(int64_t a, int64_t b)
         return a < b ? a : b;
 }
 
-/* Fills what both verbs have in common; the job belongs to the member's part. */
-static int sqlite_begin(struct operation *operation, enum server_verb verb, uint32_t devices,
-                        struct server_job **ret_job, struct error *err)
+/* Chooses this server, and fills what both verbs have in common. The job belongs to the member's part. NULL: failed. */
+static struct server_job *sqlite_begin(struct operation *operation, enum server_verb verb, uint32_t devices,
+                                       struct error *err)
 {
         const struct args *args = operation->args;
         struct member *member = &operation->member;
@@ -152,13 +152,13 @@ static int sqlite_begin(struct operation *operation, enum server_verb verb, uint
         struct server_job *job;
 
         if (!part)
-                return error_no_memory(err);
+                return error_no_memory(err), NULL;
         part->process.pidfd = -1;
         member->part = part;
         member->server = &operation_sqlite.server;
         if (member_name_devices(member, devices, err) < 0)
-                return -1;
-        job = *ret_job = &part->job;
+                return NULL;
+        job = &part->job;
         job->verb = verb;
         job->kind = strdup("sqlite");
         job->database = strdup(operation->database.path);
@@ -166,10 +166,10 @@ static int sqlite_begin(struct operation *operation, enum server_verb verb, uint
         for (; job->device_count < devices; job->device_count++) {
                 job->devices[job->device_count] = strdup(member->devices[job->device_count]);
                 if (!job->devices[job->device_count])
-                        return error_no_memory(err);
+                        return error_no_memory(err), NULL;
         }
         if (!job->kind || !job->database || !job->set_name)
-                return error_no_memory(err);
+                return error_no_memory(err), NULL;
         job->client_is_parent = true;
         job->block_size = (uint32_t)args->block_size;
         job->buffer_count = (uint32_t)args->buffer_count;
@@ -177,7 +177,7 @@ static int sqlite_begin(struct operation *operation, enum server_verb verb, uint
         job->checksum = args->checksum;
         /* The server's own words about a lock come before the client loses patience. */
         job->busy_timeout_ms = smaller(BUSY_TIMEOUT_MS, args->open_timeout_ms / 2);
-        return 0;
+        return job;
 }
 
 /* ---- backup ---- */
@@ -196,9 +196,9 @@ static int sqlite_check_backup(struct operation *operation, struct error *err)
 static int sqlite_begin_backup(struct operation *operation, struct error *err)
 {
         const struct args *args = operation->args;
-        struct server_job *job;
+        struct server_job *job = sqlite_begin(operation, SERVER_BACKUP, (uint32_t)args->devices, err);
 
-        if (sqlite_begin(operation, SERVER_BACKUP, (uint32_t)args->devices, &job, err) < 0)
+        if (!job)
                 return -1;
         job->max_lock_ms = args->max_lock_ms;
         job->max_wal = (uint64_t)args->max_wal;
@@ -260,9 +260,9 @@ static int sqlite_begin_restore(struct operation *operation, const struct stream
 {
         const struct args *args = operation->args;
         const struct inputs *inputs = &operation->inputs;
-        struct server_job *job;
+        struct server_job *job = sqlite_begin(operation, SERVER_RESTORE, inputs->count, err);
 
-        if (sqlite_begin(operation, SERVER_RESTORE, inputs->count, &job, err) < 0)
+        if (!job)
                 return -1;
         job->replace = (enum server_replace)args->replace;
         job->check = (enum server_check)args->check;
