@@ -5,16 +5,40 @@
 #include <stdio.h>
 #include <string.h>
 
+static void raise_words(struct error *err, enum err_code code, int sys_errno, const char *format, va_list args)
+{
+        char text[128];
+        size_t used;
+
+        err->code = code;
+        err->sys_errno = sys_errno;
+        vsnprintf(err->message, sizeof err->message, format, args);
+        used = strlen(err->message);
+        if (sys_errno)
+                snprintf(err->message + used, sizeof err->message - used, ": %s",
+                         strerror_r(sys_errno, text, sizeof text));
+}
+
 int error_raise(struct error *err, enum err_code code, const char *format, ...)
+{
+        va_list args;
+
+        if (!err || error_is_set(err))
+                return -1;
+        va_start(args, format);
+        raise_words(err, code, 0, format, args);
+        va_end(args);
+        return -1;
+}
+
+int error_replace(struct error *err, enum err_code code, const char *format, ...)
 {
         va_list args;
 
         if (!err)
                 return -1;
-        err->code = code;
-        err->sys_errno = 0;
         va_start(args, format);
-        vsnprintf(err->message, sizeof err->message, format, args);
+        raise_words(err, code, 0, format, args);
         va_end(args);
         return -1;
 }
@@ -39,18 +63,12 @@ static enum err_code class_of_errno(int sys_errno)
 int error_raise_errno(struct error *err, int sys_errno, const char *format, ...)
 {
         va_list args;
-        char text[128];
-        size_t used;
 
-        if (!err)
+        if (!err || error_is_set(err))
                 return -1;
-        err->code = class_of_errno(sys_errno);
-        err->sys_errno = sys_errno;
         va_start(args, format);
-        vsnprintf(err->message, sizeof err->message, format, args);
+        raise_words(err, class_of_errno(sys_errno), sys_errno, format, args);
         va_end(args);
-        used = strlen(err->message);
-        snprintf(err->message + used, sizeof err->message - used, ": %s", strerror_r(sys_errno, text, sizeof text));
         return -1;
 }
 

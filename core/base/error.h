@@ -48,10 +48,14 @@ struct error {
                 .code = ERR_NONE \
         }
 
-/* Sets *err (replacing what was there) and returns -1, so that `return error_raise(...)` reads as one step. */
+/* Sets *err, unless it holds an error already: the first cause is the one to report. Returns -1, so that `return
+ * error_raise(...)` reads as one step. */
 int error_raise(struct error *err, enum err_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* The same for a failed system call: appends ": " and the text of `sys_errno`, and picks the class from it
+/* The same, but what was there goes: for whoever knows better than what was called. */
+int error_replace(struct error *err, enum err_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* error_raise() for a failed system call: appends ": " and the text of `sys_errno`, and picks the class from it
  * (ENOSPC and EDQUOT give ERR_NO_SPACE, EPIPE gives ERR_PIPE, ENOMEM gives ERR_MEMORY, anything else ERR_IO). */
 int error_raise_errno(struct error *err, int sys_errno, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -56,10 +56,28 @@ static void the_first_error_is_kept(void **state)
         (void)state;
         error_raise(&second, ERR_IO, "one");
         error_keep_first(&first, &second);
-        error_raise(&second, ERR_BUSY, "two");
+        error_replace(&second, ERR_BUSY, "two");
         error_keep_first(&first, &second);
         assert_int_equal(first.code, ERR_IO);
         assert_string_equal(first.message, "one");
+}
+
+static void raising_again_keeps_what_is_there(void **state)
+{
+        struct error err = ERROR_INIT;
+
+        (void)state;
+        error_raise_errno(&err, EIO, "one");
+        assert_int_equal(error_raise(&err, ERR_BUSY, "two"), -1);
+        assert_int_equal(error_raise_errno(&err, ENOSPC, "three"), -1);
+        assert_int_equal(error_no_memory(&err), -1);
+        assert_int_equal(err.code, ERR_IO);
+        assert_int_equal(err.sys_errno, EIO);
+        assert_string_equal(err.message, "one: Input/output error");
+        assert_int_equal(error_replace(&err, ERR_BUSY, "%s", "two"), -1);
+        assert_int_equal(err.code, ERR_BUSY);
+        assert_int_equal(err.sys_errno, 0);
+        assert_string_equal(err.message, "two");
 }
 
 static void a_long_message_is_cut_not_overrun(void **state)
@@ -83,6 +101,7 @@ int main(void)
                 cmocka_unit_test(errno_picks_the_class),
                 cmocka_unit_test(prefix_keeps_the_class),
                 cmocka_unit_test(the_first_error_is_kept),
+                cmocka_unit_test(raising_again_keeps_what_is_there),
                 cmocka_unit_test(a_long_message_is_cut_not_overrun),
         };
 
