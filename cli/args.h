@@ -4,8 +4,7 @@
  * Filled from the option tables (options.h) on top of args_init()'s defaults, and passed to the command, so that a
  * command can be run twice in one process. Strings point into argv or the configuration.
  */
-#ifndef VDIPIPE_CLI_ARGS_H
-#define VDIPIPE_CLI_ARGS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -156,5 +155,3 @@ bool args_was_given(const struct args *args, const char *name);
 
 /* The absolute path of the folder that --OPTION names, allocated. ERR_USAGE when it is none. */
 int args_find_folder(const char *option, const char *path, char **ret_path, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * command.h - a subcommand: its words, its option tables, and the function that runs it
  */
-#ifndef VDIPIPE_CLI_COMMAND_H
-#define VDIPIPE_CLI_COMMAND_H
+#pragma once
 
 #include "cli/args.h"
 #include "cli/options.h"
@@ -75,5 +74,3 @@ extern const struct opt_spec options_files[];       /* files behind devices */
 extern const struct opt_spec options_threads[];     /* how much the codecs work at a time */
 extern const struct opt_spec options_json[];        /* output for programs */
 extern const struct opt_spec options_streams[];     /* streams given as files */
-
-#endif

@@ -7,8 +7,7 @@
  *
  * Not thread safe while it is read; afterwards it does not change.
  */
-#ifndef VDIPIPE_CLI_CONFIG_H
-#define VDIPIPE_CLI_CONFIG_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -71,5 +70,3 @@ const char *config_files(const struct config *config);
  * else of [defaults]. *args must not outlive the configuration. */
 int config_apply(const struct config *config, const char *section, const struct opt_spec *const *tables,
                  struct args *args, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * exit_status.h - the only mapping from classes of failure to exit statuses
  */
-#ifndef VDIPIPE_CLI_EXIT_STATUS_H
-#define VDIPIPE_CLI_EXIT_STATUS_H
+#pragma once
 
 #include "core/base/error.h"
 
@@ -11,5 +10,3 @@ int exit_status(const struct error *err);
 
 /* The statuses with their meaning, for help and the manual: "0  done\n1  failed\n...". */
 extern const char exit_status_text[];
-
-#endif

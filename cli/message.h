@@ -3,8 +3,7 @@
  *
  * Thread safe: each message is one write.
  */
-#ifndef VDIPIPE_CLI_MESSAGE_H
-#define VDIPIPE_CLI_MESSAGE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -33,5 +32,3 @@ void message_say(enum message_kind kind, const char *format, ...) __attribute__(
 
 /* Removes a progress bar that stands on the terminal's line before the next message; set by progress.c. */
 void message_set_line_clearer(void (*clear)(void));
-
-#endif

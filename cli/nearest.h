@@ -4,8 +4,7 @@
  * A word is near when it takes few changes (a letter more, less, another, or two exchanged; one for each three
  * letters), or when it goes on where the typed one ended.
  */
-#ifndef VDIPIPE_CLI_NEAREST_H
-#define VDIPIPE_CLI_NEAREST_H
+#pragma once
 
 #include <stddef.h>
 
@@ -25,5 +24,3 @@ void nearest_try(struct nearest *nearest, const char *word);
 
 /* " (did you mean 'PREFIXword'?)", or "" when no word is near. Belongs to *nearest. */
 const char *nearest_hint(struct nearest *nearest, const char *prefix);
-
-#endif

@@ -5,8 +5,7 @@
  * configuration and the check of which server understands an option all read them. A row is written with one of the
  * OPTION_ macros, which also hold the member's type against what the option stores.
  */
-#ifndef VDIPIPE_CLI_OPTIONS_H
-#define VDIPIPE_CLI_OPTIONS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -122,5 +121,3 @@ int options_set_from_file(const struct opt_spec *spec, const char *value, struct
 /* "512", "64K", "1.5M": exposed for tests. */
 int options_parse_size(const char *text, int64_t *ret_bytes);
 int options_parse_seconds(const char *text, int64_t *ret_ms);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * render.h - help, the manual page and completion words, all read from the command and option tables
  */
-#ifndef VDIPIPE_CLI_RENDER_H
-#define VDIPIPE_CLI_RENDER_H
+#pragma once
 
 #include <stdio.h>
 
@@ -23,5 +22,3 @@ void render_words(FILE *out, const struct command *of);
 
 /* "vdipipe 0.1.0" and the versions of the libraries in use. */
 void render_version(FILE *out);
-
-#endif

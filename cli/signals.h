@@ -1,8 +1,7 @@
 /*
  * signals.h - the signals that end this program, once it has cleaned up
  */
-#ifndef VDIPIPE_CLI_SIGNALS_H
-#define VDIPIPE_CLI_SIGNALS_H
+#pragma once
 
 #include <signal.h>
 #include <stdbool.h>
@@ -15,5 +14,3 @@ void signals_that_end(sigset_t *set, bool with_quit);
 
 /* Makes *err "ended by signal N", whatever it was before: all else is the signal's consequence. Returns -1. */
 int signals_raise(int number, struct error *err);
-
-#endif

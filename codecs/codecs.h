@@ -3,8 +3,7 @@
  *
  * The ends of chains and the vdi stream's writer come with it; encryption is codecs/age/age.h.
  */
-#ifndef VDIPIPE_CODECS_CODECS_H
-#define VDIPIPE_CODECS_CODECS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,5 +34,3 @@ void reader_freep(struct reader **reader);
 
 /* NULL when no vdi stream is among the layers, or its end has not been reached. */
 const struct stream_tail *reader_tail(const struct reader *reader);
-
-#endif

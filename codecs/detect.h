@@ -1,8 +1,7 @@
 /*
  * detect.h - which layer is this, from its first bytes
  */
-#ifndef VDIPIPE_CODECS_DETECT_H
-#define VDIPIPE_CODECS_DETECT_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -15,5 +14,3 @@ enum { DETECT_SIZE = 64 };
 /* Returns 0 with *ret_kind, or -1 with an error that says what the bytes are, as far as that is known, and what to do.
  * `size` is less than DETECT_SIZE only where the input is shorter. */
 int detect_layer(const uint8_t *bytes, size_t size, const char *label, enum layer_kind *ret_kind, struct error *err);
-
-#endif

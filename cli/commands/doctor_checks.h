@@ -1,13 +1,10 @@
 /*
  * doctor_checks.h - what is looked at; each group says what it finds by doctor_say()
  */
-#ifndef VDIPIPE_CLI_COMMANDS_DOCTOR_CHECKS_H
-#define VDIPIPE_CLI_COMMANDS_DOCTOR_CHECKS_H
+#pragma once
 
 #include "cli/commands/doctor_report.h"
 
 void doctor_engine(struct doctor *doctor);    /* where sets meet, and whether one can be made */
 void doctor_system(struct doctor *doctor);    /* limits, memory, folders, the clock */
 void doctor_sqlserver(struct doctor *doctor); /* its library, its account, its shared memory, FreeTDS */
-
-#endif

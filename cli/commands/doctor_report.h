@@ -3,8 +3,7 @@
  *
  * What is right is said as well, since it tells which folder, which library, which limit is meant.
  */
-#ifndef VDIPIPE_CLI_COMMANDS_DOCTOR_REPORT_H
-#define VDIPIPE_CLI_COMMANDS_DOCTOR_REPORT_H
+#pragma once
 
 #include <jansson.h>
 
@@ -27,5 +26,3 @@ struct doctor {
 /* What was looked at, and one line: what was found, and with anything but DOCTOR_OK the remedy behind a semicolon. */
 void doctor_say(struct doctor *doctor, enum doctor_level level, const char *check, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
-
-#endif

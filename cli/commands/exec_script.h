@@ -1,8 +1,7 @@
 /*
  * exec_script.h - 'exec --script FILE NAME': a server that does what a script says
  */
-#ifndef VDIPIPE_CLI_COMMANDS_EXEC_SCRIPT_H
-#define VDIPIPE_CLI_COMMANDS_EXEC_SCRIPT_H
+#pragma once
 
 #include "cli/args.h"
 #include "cli/options.h"
@@ -11,5 +10,3 @@ extern const struct opt_spec options_script[];
 
 /* Runs args->script against the set that the operand names, and reports. */
 int exec_script(const struct args *args, struct error *err);
-
-#endif

@@ -4,8 +4,7 @@
  * From start to stop, SIGINT, SIGTERM and SIGHUP (those that were not ignored) abort the run instead of ending the
  * process. Start before any other thread, stop when none is left.
  */
-#ifndef VDIPIPE_CLI_COMMANDS_EXEC_SIGNALS_H
-#define VDIPIPE_CLI_COMMANDS_EXEC_SIGNALS_H
+#pragma once
 
 #include "core/base/error.h"
 
@@ -21,5 +20,3 @@ void exec_signals_set_abort(struct exec_signals *signals, void (*abort_run)(void
 void exec_signals_check(struct exec_signals *signals, struct error *err);
 
 void exec_signals_stop(struct exec_signals *signals);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * Files are gathered by backup set, whose devices must all be there, and sets by database. Not thread safe.
  */
-#ifndef VDIPIPE_CLI_COMMANDS_INFO_SEQUENCE_H
-#define VDIPIPE_CLI_COMMANDS_INFO_SEQUENCE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,5 +26,3 @@ int backup_sequence_add(struct backup_sequence *sequence, const char *file, cons
 /* Writes what restores each database, and what does not: tables, or one JSON object a line. ERR_FAILED when a database
  * has no full backup, a backup waits for one that is missing, or lacks a device. */
 int backup_sequence_print(const struct backup_sequence *sequence, bool json, FILE *out, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * observing.h - looking at sets of other processes
  */
-#ifndef VDIPIPE_CLI_COMMANDS_OBSERVING_H
-#define VDIPIPE_CLI_COMMANDS_OBSERVING_H
+#pragma once
 
 #include "cli/args.h"
 #include "core/base/deadline.h"
@@ -19,5 +18,3 @@ int observing_failed(const char *name, int result, struct error *err);
  * (VD_E_INVALID: there is still none), and fills *ret_status when that is NOERROR. */
 int observing_wait(const struct vds_options *options, const char *name, struct deadline deadline,
                    struct vds_status *ret_status);
-
-#endif

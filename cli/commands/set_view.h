@@ -4,8 +4,7 @@
  * Names and texts in a status come from other processes: they are escaped in text, and names that are no UTF-8 become
  * the member name_hex in JSON. Thread safe: no state.
  */
-#ifndef VDIPIPE_CLI_COMMANDS_SET_VIEW_H
-#define VDIPIPE_CLI_COMMANDS_SET_VIEW_H
+#pragma once
 
 #include <jansson.h>
 #include <stdint.h>
@@ -31,5 +30,3 @@ json_t *set_view_config_json(const struct VDConfig *config);
 
 /* "7s", "3m12s", "2h05m", "4d03h"; "" for a negative time. Returns `text`. */
 const char *set_view_age(int64_t ms, char text[SET_VIEW_AGE_SIZE]);
-
-#endif

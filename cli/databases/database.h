@@ -1,8 +1,7 @@
 /*
  * database.h - what a DB argument names: a SQLite file, or a database of a SQL Server
  */
-#ifndef VDIPIPE_CLI_DATABASES_DATABASE_H
-#define VDIPIPE_CLI_DATABASES_DATABASE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,5 +41,3 @@ void database_deinit(struct database *database);
 
 /* Whether the file, or one of the siblings that SQLite would take for part of it, exists. */
 bool database_exists(const char *path);
-
-#endif

@@ -4,8 +4,7 @@
  * The set is made first, then the statement is sent, on a thread of its own; its end, not the devices', decides
  * success, and the server has to confirm it: by message 3014 (VERIFYONLY: 3262), a backup else by its record in msdb.
  */
-#ifndef VDIPIPE_CLI_DATABASES_MSSQL_H
-#define VDIPIPE_CLI_DATABASES_MSSQL_H
+#pragma once
 
 #include "cli/databases/operation.h"
 #include "cli/databases/rows.h"
@@ -38,5 +37,3 @@ int mssql_check_restore(struct operation *operation, struct error *err);
 int mssql_check_target(struct operation *operation, struct error *err);
 int mssql_show_restore(struct operation *operation, struct error *err);
 int mssql_run_restore(struct operation *operation, struct error *err);
-
-#endif

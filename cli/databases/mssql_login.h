@@ -4,8 +4,7 @@
  * A password is never an argument: it comes from a file, a descriptor or the terminal, or from the file that
  * VDIPIPE_PASSWORD_FILE names. Without a user the login is Kerberos's. Used from the main thread.
  */
-#ifndef VDIPIPE_CLI_DATABASES_MSSQL_LOGIN_H
-#define VDIPIPE_CLI_DATABASES_MSSQL_LOGIN_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -22,5 +21,3 @@ extern const struct opt_spec options_mssql_login[];
  * call secrets_forget(&ret_login->password). */
 int mssql_login_load(const struct args *args, const struct mssql_uri *uri, bool from_stdin,
                      struct mssql_login *ret_login, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * mssql_options.h - options of statements for a SQL Server
  */
-#ifndef VDIPIPE_CLI_DATABASES_MSSQL_OPTIONS_H
-#define VDIPIPE_CLI_DATABASES_MSSQL_OPTIONS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,5 +19,3 @@ int mssql_options_choose(const struct args *args, const char *yes_name, bool yes
 
 /* Whether the text (NULL is allowed) has `limit` characters at most. */
 int mssql_options_check_length(const char *option, const char *text, size_t limit, struct error *err);
-
-#endif

@@ -6,8 +6,7 @@
  *
  * From the main thread.
  */
-#ifndef VDIPIPE_CLI_DATABASES_OPERATION_H
-#define VDIPIPE_CLI_DATABASES_OPERATION_H
+#pragma once
 
 #include "cli/args.h"
 #include "cli/databases/database.h"
@@ -75,5 +74,3 @@ int operation_become_user(struct operation *operation, struct error *err);
 
 /* Serves the first `count` inputs by a set of its own, whose devices are named. */
 int operation_serve_inputs(struct operation *operation, uint32_t count, struct error *err);
-
-#endif

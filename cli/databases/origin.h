@@ -1,8 +1,7 @@
 /*
  * origin.h - may a restore without DB go back to where the backup came from?
  */
-#ifndef VDIPIPE_CLI_DATABASES_ORIGIN_H
-#define VDIPIPE_CLI_DATABASES_ORIGIN_H
+#pragma once
 
 #include "cli/config.h"
 #include "codecs/stream/info.h"
@@ -13,5 +12,3 @@
  * ERR_USAGE with the command to type. `input_hint` is how that command names the input: "< FILE". */
 int origin_check(const struct stream_info *info, const struct config *config, const char *input_hint,
                  struct error *err);
-
-#endif

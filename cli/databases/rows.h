@@ -1,8 +1,7 @@
 /*
  * rows.h - the rows that a SQL Server answers with, kept as text, and printed
  */
-#ifndef VDIPIPE_CLI_DATABASES_ROWS_H
-#define VDIPIPE_CLI_DATABASES_ROWS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,5 +35,3 @@ const char *rows_cell(const struct rows *rows, size_t row, const char *name);
 
 /* A table, or, of rows that are too wide for one, a line for each value. */
 int rows_print(const struct rows *rows, bool json, FILE *out, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * server_options.h - which options are for which kind of server
  */
-#ifndef VDIPIPE_CLI_DATABASES_SERVER_OPTIONS_H
-#define VDIPIPE_CLI_DATABASES_SERVER_OPTIONS_H
+#pragma once
 
 #include "cli/args.h"
 #include "cli/databases/database.h"
@@ -11,5 +10,3 @@
 /* Refuses an option that the database's server has no use for, whether it stood on the command line or in the
  * database's section. What [defaults] say is for all databases, and passed over where it does not fit. */
 int server_options_check(const struct args *args, const struct database *database, struct error *err);
-
-#endif

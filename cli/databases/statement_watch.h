@@ -4,8 +4,7 @@
  * A thread that asks over a second connection once the server has been silent for some seconds: no command, no message,
  * and it is not our side's turn. The answer goes into the progress display, and stands for messages.
  */
-#ifndef VDIPIPE_CLI_DATABASES_STATEMENT_WATCH_H
-#define VDIPIPE_CLI_DATABASES_STATEMENT_WATCH_H
+#pragma once
 
 #include <stdint.h>
 
@@ -31,5 +30,3 @@ void statement_watch_note(struct statement_watch *watch);
 /* The last answer: "session 51 is suspended in BACKUP DATABASE, waiting for LCK_M_S, blocked by session 60"; "" when
  * the server is not silent, or does not tell. From any thread. */
 void statement_watch_words(struct statement_watch *watch, char words[MEMBER_WORDS_MAX]);
-
-#endif

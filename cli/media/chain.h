@@ -1,8 +1,7 @@
 /*
  * chain.h - what a device's data goes through on its way to a sink, as the options say
  */
-#ifndef VDIPIPE_CLI_MEDIA_CHAIN_H
-#define VDIPIPE_CLI_MEDIA_CHAIN_H
+#pragma once
 
 #include "cli/args.h"
 #include "codecs/codecs.h"
@@ -15,5 +14,3 @@ struct vdistream_options chain_stream_options(const struct args *args);
  * encryption. `info` is the stream's header. */
 int chain_new(const struct args *args, const struct stream_info *info, struct stage *sink, struct stage **ret_chain,
               struct error *err);
-
-#endif

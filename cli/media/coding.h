@@ -4,8 +4,7 @@
  * Secrets come from files, descriptors or the terminal, never from arguments; a secret that stands in an argument all
  * the same is refused without being repeated. Used from the main thread.
  */
-#ifndef VDIPIPE_CLI_MEDIA_CODING_H
-#define VDIPIPE_CLI_MEDIA_CODING_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -42,5 +41,3 @@ int coding_load_reading(const struct args *args, bool from_stdin, struct error *
 
 /* Wipes the keys, which are of no use any more once all chains stand; the summary stays. Idempotent. */
 void coding_forget(const struct args *args);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * inputs.h - the streams a restore reads: opened, recognised, checked to be one whole set, in the order of its devices
  */
-#ifndef VDIPIPE_CLI_MEDIA_INPUTS_H
-#define VDIPIPE_CLI_MEDIA_INPUTS_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -58,5 +57,3 @@ int inputs_restart(struct inputs *inputs, const struct args *args, const atomic_
 
 /* What the streams say of the backup; NULL when they say nothing (a raw image). */
 const struct stream_info *inputs_info(const struct inputs *inputs);
-
-#endif

@@ -5,8 +5,7 @@
  * itself a failure of ours: the end of data, a file mark or the warning zone is what a drive reports. Only when the
  * medium cannot be trusted any more *err is raised, too. A medium belongs to its device's thread.
  */
-#ifndef VDIPIPE_CLI_MEDIA_MEDIA_H
-#define VDIPIPE_CLI_MEDIA_MEDIA_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -94,5 +93,3 @@ media_command media_nothing_to_do;
 
 /* The completion code that stands for an error of ours. */
 long media_code_of_error(const struct error *err);
-
-#endif

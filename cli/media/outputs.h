@@ -1,8 +1,7 @@
 /*
  * outputs.h - where a backup's streams go: standard output, or files named by a pattern
  */
-#ifndef VDIPIPE_CLI_MEDIA_OUTPUTS_H
-#define VDIPIPE_CLI_MEDIA_OUTPUTS_H
+#pragma once
 
 #include <stdint.h>
 
@@ -35,5 +34,3 @@ int outputs_check_stdout(const struct args *args, struct error *err);
  * the database that is being read. *ret_path is the caller's in any case. */
 int outputs_name(const char *pattern, const struct output_words *words, uint32_t device, char **ret_path,
                  struct error *err);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * It travels as JSON in vds_options.info. What attach reads comes from another process, so it is checked.
  */
-#ifndef VDIPIPE_CLI_MEDIA_PRIMARY_INFO_H
-#define VDIPIPE_CLI_MEDIA_PRIMARY_INFO_H
+#pragma once
 
 #include <stdint.h>
 
@@ -35,5 +34,3 @@ int primary_info_encode(const struct primary_info *info, char **ret_text, struct
 
 /* A text that is not vdipipe's, "" for one, is ERR_PROTOCOL. */
 int primary_info_decode(const char *text, struct primary_info *ret_info, struct error *err);
-
-#endif

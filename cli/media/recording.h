@@ -3,8 +3,7 @@
  *
  * For input that cannot be read twice: a server first looks at the beginning of a backup, then reads all of it.
  */
-#ifndef VDIPIPE_CLI_MEDIA_RECORDING_H
-#define VDIPIPE_CLI_MEDIA_RECORDING_H
+#pragma once
 
 #include <stddef.h>
 
@@ -17,5 +16,3 @@ int recording_begin(struct source **source, const char *name, size_t limit, stru
 
 /* From now on `source`, made by recording_begin(), begins anew, and keeps nothing any more. */
 void recording_replay(struct source *source);
-
-#endif

@@ -5,8 +5,7 @@
  * volume_open, volume_configure once the set is configured, then its medium serves the device; volume_finish or
  * volume_complete, volumes_publish; or volume_abort; and in any case volume_deinit.
  */
-#ifndef VDIPIPE_CLI_MEDIA_VOLUME_H
-#define VDIPIPE_CLI_MEDIA_VOLUME_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -97,5 +96,3 @@ struct reader_options volume_reader_options(const struct volume *volume, const a
 extern const struct volume_ops volume_pipe_ops;
 extern const struct volume_ops volume_tape_ops;
 extern const struct volume_ops volume_disk_ops;
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * describe.h - what a stream that we write says about itself
  */
-#ifndef VDIPIPE_CLI_RUN_DESCRIBE_H
-#define VDIPIPE_CLI_RUN_DESCRIBE_H
+#pragma once
 
 #include "cli/run/member.h"
 #include "codecs/stream/info.h"
@@ -15,5 +14,3 @@ int describe_backup(const struct member *member, struct stream_info *ret_info, s
 
 /* What differs. The extent is only given where the server has said it. */
 void describe_device(const struct member *member, uint32_t device, struct stream_info *info);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * foreign.h - a server that somebody else starts: what create and attach have in common
  */
-#ifndef VDIPIPE_CLI_RUN_FOREIGN_H
-#define VDIPIPE_CLI_RUN_FOREIGN_H
+#pragma once
 
 #include "cli/run/member.h"
 
@@ -17,5 +16,3 @@ int foreign_open(struct member *member, const struct args *args, const char *ver
 
 /* What is said after a success. */
 void foreign_summarise(const struct member *member);
-
-#endif

@@ -9,8 +9,7 @@
  *
  * A function that fails has called member_fail(), so that *err holds the words that win. All from the main thread.
  */
-#ifndef VDIPIPE_CLI_RUN_MEMBER_H
-#define VDIPIPE_CLI_RUN_MEMBER_H
+#pragma once
 
 #include "cli/args.h"
 #include "cli/media/outputs.h"
@@ -148,5 +147,3 @@ void member_leave(struct member *member);
 /* Gives up the streams for *err, unless that is empty; leaves the set, ends the server, the supervisor and the keeper.
  * Does nothing to a member that is all zero. */
 void member_close(struct member *member, const struct error *err);
-
-#endif

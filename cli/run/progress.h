@@ -3,8 +3,7 @@
  *
  * Device threads add bytes; the supervisor's thread draws.
  */
-#ifndef VDIPIPE_CLI_RUN_PROGRESS_H
-#define VDIPIPE_CLI_RUN_PROGRESS_H
+#pragma once
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -48,5 +47,3 @@ double progress_done(const struct progress *progress, char size[32]);
 
 /* Bytes for people: "12.3 MB". Fits 32 bytes. */
 void progress_format_bytes(uint64_t bytes, char text[32]);
-
-#endif

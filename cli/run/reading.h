@@ -2,8 +2,7 @@
  * reading.h - what the commands that only read streams share: a supervisor for signals and stalls, and reading to the
  * verified end
  */
-#ifndef VDIPIPE_CLI_RUN_READING_H
-#define VDIPIPE_CLI_RUN_READING_H
+#pragma once
 
 #include "cli/args.h"
 #include "cli/media/inputs.h"
@@ -28,5 +27,3 @@ typedef int (*reading_function)(struct reading *reading, const struct args *args
 /* Runs `each` with `context` under a supervisor for every operand (-i works too), or for standard input when there is
  * none. All are tried, and every failure gets its line; the first one's class is returned. */
 int reading_run(const struct args *args, const char *verb, reading_function each, void *context, struct error *err);
-
-#endif

@@ -8,8 +8,7 @@
  *
  * From the main thread.
  */
-#ifndef VDIPIPE_CLI_RUN_RUN_AS_H
-#define VDIPIPE_CLI_RUN_RUN_AS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -39,5 +38,3 @@ int run_as_publish(struct run_as *run_as, struct stage *const *files, size_t cou
 
 /* Has the keeper remove what was not published, and waits until it has ended. NULL is allowed. */
 void run_as_end(struct run_as *run_as);
-
-#endif

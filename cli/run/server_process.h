@@ -1,8 +1,7 @@
 /*
  * server_process.h - the child that is the server: this executable again, with a job
  */
-#ifndef VDIPIPE_CLI_RUN_SERVER_PROCESS_H
-#define VDIPIPE_CLI_RUN_SERVER_PROCESS_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -40,5 +39,3 @@ bool server_process_ended(void *process, struct error *reason);
 
 /* The child's side: becomes the server for the job that server_process_start() left on its descriptor. */
 int server_process_main(const char *parent_pid, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * set_options.h - what the engine is told about where a set meets and who may take part, from the options
  */
-#ifndef VDIPIPE_CLI_RUN_SET_OPTIONS_H
-#define VDIPIPE_CLI_RUN_SET_OPTIONS_H
+#pragma once
 
 #include "cli/args.h"
 #include "cli/options.h"
@@ -16,5 +15,3 @@ struct vds_options set_options(const struct args *args);
 
 /* Whether a server could agree to the set's shape, and the group of --group exists: ERR_USAGE if not. */
 int set_options_check(const struct args *args, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * sqlvdi.h - by which engine a SQL Server's devices are served: Microsoft's library, or ours where it is the stand-in
  */
-#ifndef VDIPIPE_CLI_RUN_SQLVDI_H
-#define VDIPIPE_CLI_RUN_SQLVDI_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -28,5 +27,3 @@ const char *sqlvdi_path(const struct args *args);
 /* Whether SQL Server's account can open what this process makes: it is that account, or a member of its group; where
  * there is no such account nothing can be said against it. */
 int sqlvdi_check_user(struct error *err);
-
-#endif

@@ -7,8 +7,7 @@
  * blocked system call then returns with ECANCELED (fd_io.h). The main thread is a worker, too. A worker that a library
  * of others does not give back within five seconds is the end of the process, with the exit status of the reason.
  */
-#ifndef VDIPIPE_CLI_RUN_SUPERVISE_H
-#define VDIPIPE_CLI_RUN_SUPERVISE_H
+#pragma once
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -77,5 +76,3 @@ void supervisor_cancel(struct supervisor *supervisor, const struct error *reason
 /* Returns 0 while nothing cancelled the operation, else -1 with the reason (ERR_SIGNAL, ERR_TIMEOUT, ERR_PEER_DIED,
  * ERR_ABORTED). */
 int supervisor_check(const struct supervisor *supervisor, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * tracing.h - the file of --trace
  */
-#ifndef VDIPIPE_CLI_RUN_TRACING_H
-#define VDIPIPE_CLI_RUN_TRACING_H
+#pragma once
 
 #include "core/base/error.h"
 #include "core/vds/trace.h"
@@ -13,5 +12,3 @@ int tracing_open(const char *path, const char *side, struct trace **ret_trace, s
 
 /* A trace that could not be written is worth a warning and no more. NULL is allowed. */
 void tracing_close(struct trace *trace);
-
-#endif

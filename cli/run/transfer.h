@@ -1,8 +1,7 @@
 /*
  * transfer.h - the client's loop: the commands of one device against its medium, completions back
  */
-#ifndef VDIPIPE_CLI_RUN_TRANSFER_H
-#define VDIPIPE_CLI_RUN_TRANSFER_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -29,5 +28,3 @@ int transfer_start(struct device_transfer *transfer, struct error *err);
 
 /* Returns when the device is closed, aborted or failed. Does nothing if it was not started. */
 void transfer_join(struct device_transfer *transfer);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * Thread safe, but for what `out` is.
  */
-#ifndef VDIPIPE_CLI_TEXT_JSON_H
-#define VDIPIPE_CLI_TEXT_JSON_H
+#pragma once
 
 #include <jansson.h>
 #include <stdint.h>
@@ -22,5 +21,3 @@ void json_add_number(json_t *object, const char *key, uint64_t number);
 
 /* Prints the value, and takes its reference. NULL stands for a value that memory was too short for. ERR_MEMORY. */
 int json_print(json_t *value, FILE *out, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * prompt.h - a passphrase or password from the terminal, unseen
  */
-#ifndef VDIPIPE_CLI_TEXT_PROMPT_H
-#define VDIPIPE_CLI_TEXT_PROMPT_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -13,5 +12,3 @@
  * and both must agree. *ret_fd is a pipe that holds the answer and a newline; the caller closes it. A signal that ends
  * the program does so with the terminal as it was. ERR_USAGE where there is no terminal. Before threads are started. */
 int prompt_secret(const struct secret_source *source, bool twice, int *ret_fd, struct error *err);
-
-#endif

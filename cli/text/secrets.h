@@ -3,8 +3,7 @@
  *
  * A file, a descriptor or the terminal, never an argument. Used from the main thread, before others are started.
  */
-#ifndef VDIPIPE_CLI_TEXT_SECRETS_H
-#define VDIPIPE_CLI_TEXT_SECRETS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,5 +40,3 @@ int secrets_protect_memory(struct error *err);
 
 /* Says that others can read the file. */
 void secrets_warn_of_exposure(const char *path);
-
-#endif

@@ -4,8 +4,7 @@
  * The columns are as wide as what stands in them. Every cell is escaped, so that it stays one line and cannot move the
  * cursor. Not thread safe.
  */
-#ifndef VDIPIPE_CLI_TEXT_TABLE_H
-#define VDIPIPE_CLI_TEXT_TABLE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,5 +38,3 @@ void table_addf(struct table *table, const char *format, ...) __attribute__((for
 void table_print(const struct table *table, FILE *out);
 
 void table_deinit(struct table *table);
-
-#endif

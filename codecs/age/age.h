@@ -5,8 +5,7 @@
  * format's specification rules out is refused when reading. Secrets live in memory of libsodium's that is locked,
  * guarded and wiped; they never appear in messages.
  */
-#ifndef VDIPIPE_CODECS_AGE_AGE_H
-#define VDIPIPE_CODECS_AGE_AGE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -104,5 +103,3 @@ int age_writer_new(const struct age_options *options, struct stage *next, struct
  * handed out. */
 int age_source_new(struct source *next, const char *label, const struct reader_options *options,
                    struct source **ret_source, struct error *err);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * Of the forms of PEM this takes the one that age writes, with LF or CRLF throughout, and white space behind the end.
  */
-#ifndef VDIPIPE_CODECS_AGE_ARMOR_H
-#define VDIPIPE_CODECS_AGE_ARMOR_H
+#pragma once
 
 #include <stdatomic.h>
 
@@ -21,5 +20,3 @@ int age_armor_stage_new(struct stage *next, struct stage **ret_stage, struct err
 /* Takes the armor off what `next` delivers, which it owns from here on, also on failure. */
 int age_armor_source_new(struct source *next, const char *label, const atomic_bool *cancel, struct source **ret_source,
                          struct error *err);
-
-#endif

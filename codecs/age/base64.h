@@ -1,8 +1,7 @@
 /*
  * base64.h - strict base64: canonical, complete, and nothing else
  */
-#ifndef VDIPIPE_CODECS_AGE_BASE64_H
-#define VDIPIPE_CODECS_AGE_BASE64_H
+#pragma once
 
 #include <sodium.h>
 #include <stdbool.h>
@@ -22,5 +21,3 @@ static inline bool age_base64_decode(uint8_t *bytes, size_t room, const char *te
                         return false;
         return sodium_base642bin(bytes, room, text, length, NULL, ret_size, NULL, variant) == 0;
 }
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * bech32.h - how keys are written: Bech32 (BIP 173) without its limit of length
  */
-#ifndef VDIPIPE_CODECS_AGE_BECH32_H
-#define VDIPIPE_CODECS_AGE_BECH32_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,5 +17,3 @@ void bech32_encode(const char *prefix, const uint8_t *data, size_t size, char *t
 /* Takes exactly `size` bytes under exactly that prefix, in its case. Returns NULL, or what is wrong with the text, in
  * words that show nothing of it. Leaves no copy of the data but in `data`. */
 const char *bech32_decode(const char *text, size_t length, const char *prefix, uint8_t *data, size_t size);
-
-#endif

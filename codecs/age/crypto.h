@@ -4,8 +4,7 @@
  * Secrets are given and taken in the caller's memory (secret.h); intermediate ones are wiped before a call returns.
  * Thread safe: no state.
  */
-#ifndef VDIPIPE_CODECS_AGE_CRYPTO_H
-#define VDIPIPE_CODECS_AGE_CRYPTO_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,5 +40,3 @@ bool age_chunk_open(uint8_t *chunk, size_t size, uint64_t counter, bool final, c
 /* Only looks: a chunk that cannot be opened is lost. */
 bool age_chunk_is_authentic(const uint8_t *chunk, size_t size, uint64_t counter, bool final,
                             const uint8_t key[AGE_KEY_SIZE]);
-
-#endif

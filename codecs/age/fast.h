@@ -6,8 +6,7 @@
  * through here. The library is opened by the first of them, so that only who encrypts pays for it. Keys are given for
  * one call, and wiped at its end. Thread safe.
  */
-#ifndef VDIPIPE_CODECS_AGE_FAST_H
-#define VDIPIPE_CODECS_AGE_FAST_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,5 +26,3 @@ enum age_fast_result age_fast_chunk(uint8_t *chunk, size_t size, const uint8_t n
 
 /* "3.0.19"; NULL: it cannot be had. */
 const char *age_fast_version(void);
-
-#endif

@@ -4,8 +4,7 @@
  * Parsing is strict about the form of all stanzas, also of those whose type nobody here knows; what a stanza of a known
  * type must hold is age_stanza.h's affair.
  */
-#ifndef VDIPIPE_CODECS_AGE_HEADER_H
-#define VDIPIPE_CODECS_AGE_HEADER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,5 +55,3 @@ bool age_header_is_authentic(const struct age_header *header, const uint8_t file
 int age_header_add(struct age_header *header, const char *arguments, const uint8_t *body, size_t size,
                    struct error *err);
 int age_header_end(struct age_header *header, const uint8_t file_key[AGE_FILE_KEY_SIZE], struct error *err);
-
-#endif

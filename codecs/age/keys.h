@@ -1,8 +1,7 @@
 /*
  * keys.h - what recipients and identities hold, for what encrypts and decrypts with them
  */
-#ifndef VDIPIPE_CODECS_AGE_KEYS_H
-#define VDIPIPE_CODECS_AGE_KEYS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -39,5 +38,3 @@ struct age_identities {
         size_t count;
         struct age_passphrase *passphrase; /* NULL: none */
 };
-
-#endif

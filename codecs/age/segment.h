@@ -1,8 +1,7 @@
 /*
  * segment.h - chunks of the payload on their way through the pool: what encrypting and decrypting keep in their rings
  */
-#ifndef VDIPIPE_CODECS_AGE_SEGMENT_H
-#define VDIPIPE_CODECS_AGE_SEGMENT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,5 +41,3 @@ struct age_segment {
 int age_segments_init(struct pool_ring *ring, struct pool *pool, unsigned count, const uint8_t *key,
                       void (*run)(struct pool_job *job), struct error *err);
 void age_segments_deinit(struct pool_ring *ring);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * stanza.h - the two kinds of stanza that are written and opened here: X25519 and scrypt
  */
-#ifndef VDIPIPE_CODECS_AGE_STANZA_H
-#define VDIPIPE_CODECS_AGE_STANZA_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,5 +34,3 @@ int age_stanzas_open_x25519(const struct age_header *header, const char *label, 
 int age_stanzas_open_scrypt(const struct age_header *header, const char *label, unsigned work_factor,
                             const struct age_passphrase *passphrase, uint8_t file_key[AGE_FILE_KEY_SIZE],
                             struct error *err);
-
-#endif

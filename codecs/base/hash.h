@@ -7,8 +7,7 @@
  *
  * They find accidents, not forgery; only encryption helps against that.
  */
-#ifndef VDIPIPE_CODECS_BASE_HASH_H
-#define VDIPIPE_CODECS_BASE_HASH_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -39,5 +38,3 @@ uint64_t hash_record(const void *bytes, size_t size);
 
 /* One step of the hash of a sequence, to compare two sequences that are never held in memory. It begins with 0. */
 uint64_t hash_next(uint64_t before, const void *bytes, size_t size);
-
-#endif

@@ -3,12 +3,9 @@
  *
  * To be called only where the processor has AVX2. Included after xxhash.h with XXH_INLINE_ALL, whose state it works on.
  */
-#ifndef VDIPIPE_CODECS_BASE_HASH_AVX2_H
-#define VDIPIPE_CODECS_BASE_HASH_AVX2_H
+#pragma once
 
 #include <stddef.h>
 #include <xxhash.h>
 
 XXH_errorcode hash_avx2_update(XXH3_state_t *state, const void *bytes, size_t size);
-
-#endif

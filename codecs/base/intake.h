@@ -8,8 +8,7 @@
  * this is where *cancel is looked at: once it is true, taking and peeking fail with ERR_ABORTED, also when the bytes
  * are there.
  */
-#ifndef VDIPIPE_CODECS_BASE_INTAKE_H
-#define VDIPIPE_CODECS_BASE_INTAKE_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -60,5 +59,3 @@ ssize_t intake_some(struct intake *intake, void *buffer, size_t size, struct err
 
 /* Takes `size` bytes into `buffer`; fewer only before the end. */
 ssize_t intake_full(struct intake *intake, void *buffer, size_t size, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * label.h - how messages call an input, and what most of them say about it
  */
-#ifndef VDIPIPE_CODECS_BASE_LABEL_H
-#define VDIPIPE_CODECS_BASE_LABEL_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,5 +18,3 @@ int raise_damaged_at(const char *label, uint64_t position, const char *what, str
 
 /* "LABEL ends at byte POSITION inside WHAT: it was cut off". ERR_DAMAGED. */
 int raise_cut_at(const char *label, uint64_t position, const char *what, struct error *err);
-
-#endif

@@ -12,8 +12,7 @@
  * The threads take no signals and hold no descriptors. They do not exist in a child of fork(): a child that does not
  * exec leaves the pool alone.
  */
-#ifndef VDIPIPE_CODECS_BASE_POOL_H
-#define VDIPIPE_CODECS_BASE_POOL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -69,5 +68,3 @@ bool pool_take_back(struct pool *pool, struct pool_job *job);
 
 /* Whether pool_take_back() would have to wait. */
 bool pool_is_running(struct pool *pool, struct pool_job *job);
-
-#endif

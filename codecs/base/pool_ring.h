@@ -5,8 +5,7 @@
  * the oldest one is waited for, used, and released, which makes it the last to be filled. Without a free place the
  * owner takes the oldest first: this is the back-pressure. Belongs to one thread at a time.
  */
-#ifndef VDIPIPE_CODECS_BASE_POOL_RING_H
-#define VDIPIPE_CODECS_BASE_POOL_RING_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,5 +50,3 @@ bool pool_ring_is_done(struct pool_ring *ring);
 /* Waits for the oldest job, of which there must be one. Returns its place, which stays the owner's until released. */
 void *pool_ring_oldest(struct pool_ring *ring);
 void pool_ring_release(struct pool_ring *ring);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * reading.h - what a reading chain is asked for, and the layers it may meet; each source takes what concerns it
  */
-#ifndef VDIPIPE_CODECS_BASE_READING_H
-#define VDIPIPE_CODECS_BASE_READING_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -49,5 +48,3 @@ struct reader_options {
         struct layer_facts *facts; /* filled unless NULL; zeroed by the caller */
         struct pool *pool; /* what decompresses and decrypts; borrowed until the reader is freed; NULL: no threads */
 };
-
-#endif

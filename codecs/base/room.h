@@ -3,8 +3,7 @@
  *
  * `array` is the address of a pointer to allocated memory, NULL at first; *room says how many elements fit there.
  */
-#ifndef VDIPIPE_CODECS_BASE_ROOM_H
-#define VDIPIPE_CODECS_BASE_ROOM_H
+#pragma once
 
 #include <stddef.h>
 
@@ -16,5 +15,3 @@ int room_grow(void *array, size_t *room, size_t wanted, size_t size, struct erro
 
 /* Makes room for `wanted` bytes and no more. What is there may be lost. */
 int room_renew(void *array, size_t *room, size_t wanted, struct error *err);
-
-#endif

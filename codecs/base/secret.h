@@ -4,8 +4,7 @@
  * It is locked where the system allows it, left out of core files, stands between guard pages, and is wiped when it is
  * freed. Too dear for anything else: each piece takes several pages.
  */
-#ifndef VDIPIPE_CODECS_BASE_SECRET_H
-#define VDIPIPE_CODECS_BASE_SECRET_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,5 +20,3 @@ void secret_freep(void *pointer_to_pointer);
  * and with a NUL behind; what follows the newline stays in the descriptor. Returns the number of bytes, or -1 with
  * errno set (EMSGSIZE: more than `max`). */
 ssize_t secret_read_line(int fd, void *line, size_t max);
-
-#endif

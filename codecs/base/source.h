@@ -6,8 +6,7 @@
  * must not act on a damaged stream therefore withholds the last bytes it was given until it has seen the 0. A source
  * belongs to one thread at a time.
  */
-#ifndef VDIPIPE_CODECS_BASE_SOURCE_H
-#define VDIPIPE_CODECS_BASE_SOURCE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -53,5 +52,3 @@ ssize_t source_read_full(struct source *source, void *buffer, size_t size, struc
 bool source_ready(struct source *source);
 
 void source_free(struct source *source);
-
-#endif

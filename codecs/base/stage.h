@@ -9,8 +9,7 @@
  * A stage forwards every call to the next one after doing its own part; a file that implements a stage holds only what
  * differs. A failed call leaves the chain fit for abort and free alone. A chain belongs to one thread at a time.
  */
-#ifndef VDIPIPE_CODECS_BASE_STAGE_H
-#define VDIPIPE_CODECS_BASE_STAGE_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -78,5 +77,3 @@ void stage_abort(struct stage *stage, const char *reason);
 /* Frees the stage and everything behind it. NULL is allowed. */
 void stage_free(struct stage *stage);
 void stage_freep(struct stage **stage);
-
-#endif

@@ -5,8 +5,7 @@
  * when it is published (file_sink_new). What is read is such a raw file or the data of a vdi stream in a seekable file.
  * Reads and writes may come from several threads at once; the other calls from one, with no transfer in progress.
  */
-#ifndef VDIPIPE_CODECS_DRIVES_DISK_H
-#define VDIPIPE_CODECS_DRIVES_DISK_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -46,5 +45,3 @@ void disk_abort(struct disk *disk);
 struct stage *disk_sink(struct disk *disk);
 
 void disk_free(struct disk *disk);
-
-#endif

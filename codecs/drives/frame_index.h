@@ -4,8 +4,7 @@
  * Content and marks have addresses: the bytes of content before them, and of the room that marks take. Data frames and
  * marks lie in two arrays, in order; looking up is a binary search. 24 bytes a frame: 16 TB take 100 MB.
  */
-#ifndef VDIPIPE_CODECS_DRIVES_FRAME_INDEX_H
-#define VDIPIPE_CODECS_DRIVES_FRAME_INDEX_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -88,5 +87,3 @@ int frame_index_fill(struct reader *reader, struct error *err);
 /* Content from an address on, which must be there: no mark and no end within `size` bytes. The checksum of every frame
  * is checked when it is brought in. One thread at a time. */
 int frame_index_read(struct frame_index *index, uint64_t address, void *buffer, size_t size, struct error *err);
-
-#endif

@@ -13,8 +13,7 @@
  * transfer that is not whole blocks is refused (ERR_PROTOCOL) and changes nothing, and after a failed read the position
  * is what it was.
  */
-#ifndef VDIPIPE_CODECS_DRIVES_TAPE_H
-#define VDIPIPE_CODECS_DRIVES_TAPE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -104,5 +103,3 @@ void tape_abort(struct tape *tape, const char *reason);
 struct stage *tape_sink(struct tape *tape);
 
 void tape_free(struct tape *tape);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * `label` names the input in messages ("'f.vdi'") and is copied.
  */
-#ifndef VDIPIPE_CODECS_ENDS_ENDS_H
-#define VDIPIPE_CODECS_ENDS_ENDS_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -66,5 +65,3 @@ int sqlite_source_new(struct source *next, const char *label, struct source **re
 /* The same rules for an image whose first bytes and length are known: `head` is its first 100 bytes at least, or all of
  * them. */
 int sqlite_image_check(const uint8_t *head, size_t head_size, uint64_t size, const char *label, struct error *err);
-
-#endif

@@ -5,8 +5,7 @@
  * order. The number of buffers is fixed, so a caller that finds none free must take the oldest frame first: this is the
  * back-pressure. Belongs to one thread at a time.
  */
-#ifndef VDIPIPE_CODECS_STREAM_ASSEMBLY_H
-#define VDIPIPE_CODECS_STREAM_ASSEMBLY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,5 +48,3 @@ int assembly_oldest(struct assembly *assembly, struct assembled *ret_frame, stru
 
 /* The oldest frame's buffers may be used again. Only after assembly_oldest(). */
 void assembly_release(struct assembly *assembly);
-
-#endif

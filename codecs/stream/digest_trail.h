@@ -4,8 +4,7 @@
  * Short streams keep a place every 64 KiB. When there are many, every other one is dropped, until they are 1 GiB apart:
  * so much, or a thirty-second of the stream, is read at most, and 16 TB take 10 MB of memory.
  */
-#ifndef VDIPIPE_CODECS_STREAM_DIGEST_TRAIL_H
-#define VDIPIPE_CODECS_STREAM_DIGEST_TRAIL_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -33,5 +32,3 @@ int digest_trail_note(struct digest_trail *trail, const struct hasher *hasher, u
 /* Makes the digest what it was at cut->offset, by reading from the file what lies behind the nearest place. */
 int digest_trail_go_back(struct digest_trail *trail, struct hasher *hasher, const struct vdistream_cut *cut,
                          struct error *err);
-
-#endif

@@ -5,8 +5,7 @@
  * compressed. One frame is the unit of work: encoder and decoder (zstd's context) take whole frames, keep nothing
  * between them, and may run in as many threads as there are encoders or decoders.
  */
-#ifndef VDIPIPE_CODECS_STREAM_FRAME_H
-#define VDIPIPE_CODECS_STREAM_FRAME_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -85,5 +84,3 @@ enum frame_result { FRAME_OK = 0, FRAME_WRONG_CHECKSUM, FRAME_CORRUPT };
  * there are. *ret_fault is a static sentence when it cannot. */
 enum frame_result frame_decode(ZSTD_DCtx *decoder, const void *frame, size_t size, void *content, size_t *content_size,
                                bool exact, const char **ret_fault);
-
-#endif

@@ -6,8 +6,7 @@
  * are loaded ahead for as long as the input has something to give; it is waited for only when nothing else can be
  * handed out. What goes wrong while loading counts when all before it was taken. Belongs to one thread at a time.
  */
-#ifndef VDIPIPE_CODECS_STREAM_FRAME_QUEUE_H
-#define VDIPIPE_CODECS_STREAM_FRAME_QUEUE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,5 +69,3 @@ int frame_queue_raise(const struct frame_queue *queue, struct error *err);
 /* Gives up the frame that was begun and could not be loaded. Its bytes so far, which began at *ret_start, stay until
  * the next one is begun. NULL: none was begun. */
 const uint8_t *frame_queue_give_up(struct frame_queue *queue, uint64_t *ret_start, size_t *ret_size);
-
-#endif

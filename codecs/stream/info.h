@@ -3,8 +3,7 @@
  *
  * Filled from the header frame when reading, and turned into it when writing. Byte layout: FORMAT.md.
  */
-#ifndef VDIPIPE_CODECS_STREAM_INFO_H
-#define VDIPIPE_CODECS_STREAM_INFO_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -63,5 +62,3 @@ int64_t stream_info_announced(const struct stream_info *info);
 /* Whether a stream with so much content keeps what was announced: ERR_DAMAGED if not. `label` names the stream in the
  * message. */
 int stream_info_check_content(int64_t announced, uint64_t content, const char *label, struct error *err);
-
-#endif

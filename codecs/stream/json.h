@@ -4,8 +4,7 @@
  * JSON holds Unicode only. A string that is valid UTF-8 is the member "x"; any other is the member "x_hex", the bytes
  * as lower-case hexadecimal digits. Never both.
  */
-#ifndef VDIPIPE_CODECS_STREAM_JSON_H
-#define VDIPIPE_CODECS_STREAM_JSON_H
+#pragma once
 
 #include <jansson.h>
 
@@ -19,5 +18,3 @@ int json_put_bytes(json_t *object, const char *name, const char *text);
 /* Returns 1 with an allocation; 0 when there is no such member; -EINVAL when it is no string of bytes without NUL;
  * -ENOMEM. */
 int json_get_bytes(const json_t *object, const char *name, char **ret_text);
-
-#endif

@@ -4,8 +4,7 @@
  * Bytes here are whole frames, magic and size included (FORMAT.md has the table). Parsing trusts nothing: the checksum
  * is looked at before anything else of the payload.
  */
-#ifndef VDIPIPE_CODECS_STREAM_RECORD_H
-#define VDIPIPE_CODECS_STREAM_RECORD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -95,5 +94,3 @@ int record_raise_aborted(const struct record *record, const char *label, struct 
 
 /* The stream ends at `end`, complete but for the verdict. ERR_UNCONFIRMED. */
 int record_raise_unconfirmed(const char *label, uint64_t end, struct error *err);
-
-#endif

@@ -5,8 +5,7 @@
  * equal ones, because stored frames are nearly all alike, and 4 bytes for each compressed frame: 16 MiB for 16 TiB. The
  * reader keeps none and compares hashes.
  */
-#ifndef VDIPIPE_CODECS_STREAM_SEEKTABLE_H
-#define VDIPIPE_CODECS_STREAM_SEEKTABLE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -53,5 +52,3 @@ void seektable_footer(uint64_t frames, uint8_t ret_footer[SEEKTABLE_FOOTER]);
 /* Writes the frame through `put`, in pieces. */
 int seektable_write(const struct seektable *table, int (*put)(void *to, const void *bytes, size_t n, struct error *err),
                     void *to, struct error *err);
-
-#endif

@@ -4,8 +4,7 @@
  * Each constructor owns `next` from the call on, also on failure. `label` names the input in messages ("'f.vdi'") and
  * is copied.
  */
-#ifndef VDIPIPE_CODECS_STREAM_STREAM_H
-#define VDIPIPE_CODECS_STREAM_STREAM_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -95,5 +94,3 @@ struct vdistream_cut {
 /* Forgets what was written from a frame's beginning on. The stream must be watched, and must begin where the file
  * begins. */
 int vdistream_writer_cut(struct stage *stage, const struct vdistream_cut *cut, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * address.h - socket addresses
  */
-#ifndef VDIPIPE_CORE_BASE_ADDRESS_H
-#define VDIPIPE_CORE_BASE_ADDRESS_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -13,5 +12,3 @@ bool address_is_loopback(const struct sockaddr *address);
 /* How to spell `host` for whoever looks it up: "localhost" is this machine also where no file of names says so, and
  * then becomes its address. Returns `host`, or a static string. May ask the resolver. Thread safe. */
 const char *address_spell_host(const char *host);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * bytes.h - numbers of either byte order at any address
  */
-#ifndef VDIPIPE_CORE_BASE_BYTES_H
-#define VDIPIPE_CORE_BASE_BYTES_H
+#pragma once
 
 #include <endian.h>
 #include <stddef.h>
@@ -74,5 +73,3 @@ static inline uint32_t get_be32(const uint8_t *at)
         memcpy(&value, at, sizeof value);
         return be32toh(value);
 }
-
-#endif

@@ -4,8 +4,7 @@
  * CLEANUP(fn) runs fn(&local) when the local leaves its scope. Ownership is handed over by clearing the local:
  * `*ret_fd = take_fd(&fd);` or `*ret_thing = take_ptr(&thing);`. Every release function accepts an empty local.
  */
-#ifndef VDIPIPE_CORE_BASE_CLEANUP_H
-#define VDIPIPE_CORE_BASE_CLEANUP_H
+#pragma once
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -45,5 +44,3 @@ static inline void dir_closep(DIR **dir)
                 closedir(*dir);
         *dir = NULL;
 }
-
-#endif

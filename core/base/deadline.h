@@ -4,8 +4,7 @@
  * Time-outs of the interface are milliseconds; negative means without limit. A deadline is made once, at the top, and
  * handed down, so that retries inside do not stretch it.
  */
-#ifndef VDIPIPE_CORE_BASE_DEADLINE_H
-#define VDIPIPE_CORE_BASE_DEADLINE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,5 +39,3 @@ struct deadline deadline_earlier(struct deadline a, struct deadline b);
 /* Time left, at most `slice_ms`, as a relative timespec for a wait;
  * a wait always ends after one slice to look again. */
 struct timespec deadline_slice(struct deadline deadline, int slice_ms);
-
-#endif

@@ -8,8 +8,7 @@
  *
  * Not thread safe: an error belongs to one thread at a time.
  */
-#ifndef VDIPIPE_CORE_BASE_ERROR_H
-#define VDIPIPE_CORE_BASE_ERROR_H
+#pragma once
 
 /* Classes of failure. cli/exit_status.c is the only place that maps them to an exit status. The values travel from the
  * server process to the client in the verdict, so new ones go to the end. */
@@ -72,5 +71,3 @@ static inline int error_is_set(const struct error *err)
 {
         return err->code != ERR_NONE;
 }
-
-#endif

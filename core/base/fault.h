@@ -11,8 +11,7 @@
  *   name           whatever NAME is: writes the name of every point that is reached and "\n" to VDIPIPE_FAULT_FD
  * ROLE limits the fault to the process whose fault_role() was set to it: "client" or "server".
  */
-#ifndef VDIPIPE_CORE_BASE_FAULT_H
-#define VDIPIPE_CORE_BASE_FAULT_H
+#pragma once
 
 #ifdef VDIPIPE_FAULTS
 int fault_point(const char *name);
@@ -27,6 +26,4 @@ static inline void fault_role(const char *role)
 {
         (void)role;
 }
-#endif
-
 #endif

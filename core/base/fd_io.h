@@ -3,8 +3,7 @@
  *
  * Everything opened here is close-on-exec. Thread safe: no state.
  */
-#ifndef VDIPIPE_CORE_BASE_FD_IO_H
-#define VDIPIPE_CORE_BASE_FD_IO_H
+#pragma once
 
 #include <dirent.h>
 #include <stdatomic.h>
@@ -64,5 +63,3 @@ DIR *fd_list(int dir_fd);
 
 /* Reads a whole small file into a NUL-terminated allocation; refuses more than `limit` bytes (errno EFBIG). */
 int fd_read_file(int dir_fd, const char *path, size_t limit, char **ret_text, size_t *ret_size);
-
-#endif

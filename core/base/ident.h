@@ -1,8 +1,7 @@
 /*
  * ident.h - who and where: random identifiers, this machine, this host
  */
-#ifndef VDIPIPE_CORE_BASE_IDENT_H
-#define VDIPIPE_CORE_BASE_IDENT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,5 +19,3 @@ void ident_machine(char text[IDENT_MACHINE_SIZE]);
 
 /* The host's name; "" if it has none. */
 void ident_host(char text[IDENT_HOST_SIZE]);
-
-#endif

@@ -4,8 +4,7 @@
  * `LOCKED(&object->lock);` is a declaration: it takes the mutex, and leaving its scope, by whatever way, gives it back.
  * What a return yields is evaluated before that.
  */
-#ifndef VDIPIPE_CORE_BASE_LOCK_H
-#define VDIPIPE_CORE_BASE_LOCK_H
+#pragma once
 
 #include <pthread.h>
 
@@ -24,5 +23,3 @@ static inline void lock_give(pthread_mutex_t **held)
 
 /* One to a scope. */
 #define LOCKED(mutex) CLEANUP(lock_give) pthread_mutex_t *locked_ __attribute__((unused)) = lock_take(mutex)
-
-#endif

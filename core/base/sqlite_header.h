@@ -3,8 +3,7 @@
  *
  * No state, no input or output.
  */
-#ifndef VDIPIPE_CORE_BASE_SQLITE_HEADER_H
-#define VDIPIPE_CORE_BASE_SQLITE_HEADER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,5 +45,3 @@ static inline bool sqlite_header_parse(const uint8_t bytes[SQLITE_HEADER_SIZE], 
         };
         return memcmp(bytes, "SQLite format 3", 16) == 0 && sqlite_is_page_size(ret_header->page_size);
 }
-
-#endif

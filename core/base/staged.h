@@ -10,8 +10,7 @@
  * Where a call returns -1, errno tells why, ESTALE being: somebody removed or exchanged the file. Thread safe: no
  * state but the struct, which belongs to one thread at a time.
  */
-#ifndef VDIPIPE_CORE_BASE_STAGED_H
-#define VDIPIPE_CORE_BASE_STAGED_H
+#pragma once
 
 #include <limits.h>
 #include <stdatomic.h>
@@ -91,5 +90,3 @@ int staged_lock(int dir_fd, const char *name, int fd);
 /* Opens and locks a file that a living run would have locked: its descriptor, or -1 (no errno). `own_only`: if it is
  * ours. */
 int staged_claim(int dir_fd, const char *name, bool own_only);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * symbols.h - the functions of a library that is opened at run time
  */
-#ifndef VDIPIPE_CORE_BASE_SYMBOLS_H
-#define VDIPIPE_CORE_BASE_SYMBOLS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -15,5 +14,3 @@ struct symbol {
  * struct, from `library`, a handle of dlopen(). Returns NULL, or the name of the first that the library lacks;
  * dlerror() says the same. */
 const char *symbols_find(void *library, const struct symbol *symbols, size_t count, void *functions);
-
-#endif

@@ -4,8 +4,7 @@
  * Names, labels and reasons out of a stream or from a peer may hold anything. What reaches a terminal or a log passes
  * through here first, so that it can neither move the cursor nor forge a line.
  */
-#ifndef VDIPIPE_CORE_BASE_TEXT_H
-#define VDIPIPE_CORE_BASE_TEXT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,5 +28,3 @@ char *text_to_hex(const char *text);
 
 /* The way back. Returns 1 with an allocation; -EINVAL when it is nothing that text_to_hex() makes; -ENOMEM. */
 int text_from_hex(const char *hex, char **ret_text);
-
-#endif

@@ -4,8 +4,7 @@
  * With it come GnuTLS, Kerberos and more, which would make every start of the program five times as long. The compiler
  * still checks each call against the library's own header.
  */
-#ifndef VDIPIPE_CORE_MSSQL_DBLIB_H
-#define VDIPIPE_CORE_MSSQL_DBLIB_H
+#pragma once
 
 #include <sybfront.h>
 #include <sybdb.h>
@@ -51,5 +50,3 @@ struct dblib {
 /* Its functions may be called once mssql_library_check() has said so, which opens the library at its first call, for as
  * long as the process lives. */
 extern struct dblib dblib;
-
-#endif

@@ -3,8 +3,7 @@
  *
  * A record travels as JSON in the last frame of a stream, so that a sequence can be put together from files alone.
  */
-#ifndef VDIPIPE_CORE_MSSQL_HISTORY_H
-#define VDIPIPE_CORE_MSSQL_HISTORY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -81,5 +80,3 @@ struct mssql_step {
  * database then stands ("" when none do), and points into the records. 0, or -1 when memory is short. */
 int mssql_sequence(const struct mssql_backup_record *records, size_t count, struct mssql_step *steps, size_t *ret_used,
                    const char **ret_lsn);
-
-#endif

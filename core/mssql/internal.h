@@ -1,8 +1,7 @@
 /*
  * internal.h - what the files of the SQL Server client know of each other
  */
-#ifndef VDIPIPE_CORE_MSSQL_INTERNAL_H
-#define VDIPIPE_CORE_MSSQL_INTERNAL_H
+#pragma once
 
 #include "core/mssql/mssql.h"
 
@@ -25,5 +24,3 @@ bool mssql_settle(struct mssql *connection);
 const char *mssql_column(const struct mssql_row *row, const char *name);
 
 enum { MSSQL_QUERY_TIMEOUT_MS = 30000 }; /* of questions that take a server no time */
-
-#endif

@@ -5,8 +5,7 @@
  * Messages are handed over as they come. Without FreeTDS, in the build or on the machine, no connection is made:
  * ERR_USAGE, with words that say so.
  */
-#ifndef VDIPIPE_CORE_MSSQL_MSSQL_H
-#define VDIPIPE_CORE_MSSQL_MSSQL_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -152,5 +151,3 @@ struct mssql_database {
 int mssql_databases(struct mssql *connection, struct mssql_database **ret_databases, size_t *ret_count,
                     struct error *err);
 void mssql_databases_free(struct mssql_database *databases, size_t count);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * row.h - rows of FreeTDS as text; for mssql.c only
  */
-#ifndef VDIPIPE_CORE_MSSQL_ROW_H
-#define VDIPIPE_CORE_MSSQL_ROW_H
+#pragma once
 
 #include "core/mssql/mssql.h"
 #include "core/mssql/dblib.h"
@@ -10,5 +9,3 @@
 /* Hands every row of the current result to events->row, which is set. 0, or -1 when memory is short. A row that the
  * connection could not deliver ends the result; whoever looks at the connection next sees why. */
 int mssql_rows(DBPROCESS *process, const struct mssql_events *events, struct error *err);
-
-#endif

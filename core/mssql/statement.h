@@ -3,8 +3,7 @@
  *
  * Builds text only; names are quoted whatever they contain. Strings are borrowed from the caller.
  */
-#ifndef VDIPIPE_CORE_MSSQL_STATEMENT_H
-#define VDIPIPE_CORE_MSSQL_STATEMENT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -75,5 +74,3 @@ char *mssql_restore_statement(const struct mssql_restore *restore, const struct 
 /* The administrator's own statement with {devices} replaced by VIRTUAL_DEVICE = N'...', ...; ERR_USAGE when it has not
  * exactly one. Text in quotes, brackets and comments is left alone. Allocated. */
 int mssql_expand_statement(const char *sql, const struct mssql_devices *devices, char **ret_sql, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * data.h - bytes that a script writes and expects: a pattern by seed and offset, or zeros
  */
-#ifndef VDIPIPE_CORE_SCRIPT_DATA_H
-#define VDIPIPE_CORE_SCRIPT_DATA_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,5 +18,3 @@ size_t script_data_compare(const struct script_command *command, uint64_t offset
 
 /* The byte that belongs at an offset. */
 uint8_t script_data_byte(const struct script_command *command, uint64_t offset);
-
-#endif

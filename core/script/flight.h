@@ -4,8 +4,7 @@
  * A lane is one device's sequence, with the flights that are out and the state that commands leave behind. It belongs
  * to its thread; what the completion agent writes into a flight is under the run's lock.
  */
-#ifndef VDIPIPE_CORE_SCRIPT_FLIGHT_H
-#define VDIPIPE_CORE_SCRIPT_FLIGHT_H
+#pragma once
 
 #include "core/script/shared.h"
 
@@ -59,5 +58,3 @@ enum flight_outcome {
 /* Waits until the flight is done, checks it, and frees its place.
  * `after_end`: an earlier one of its line has ended it. */
 enum flight_outcome flight_reap(struct flight *flight, bool after_end);
-
-#endif

@@ -4,8 +4,7 @@
  * Pure: no engine, no files. A script of at most SCRIPT_SIZE_MAX bytes and SCRIPT_LINES_MAX lines becomes at most as
  * many steps; a repeat is a pair of steps that know each other's place.
  */
-#ifndef VDIPIPE_CORE_SCRIPT_PARSE_H
-#define VDIPIPE_CORE_SCRIPT_PARSE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -171,5 +170,3 @@ int script_parse(const char *name, const char *text, size_t size, struct script 
 
 /* NULL is allowed. */
 void script_free(struct script *script);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * report.h - where a client did not keep its contract, as a script saw it
  */
-#ifndef VDIPIPE_CORE_SCRIPT_REPORT_H
-#define VDIPIPE_CORE_SCRIPT_REPORT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,5 +38,3 @@ int script_report_json(const struct script_report *report, FILE *to, struct erro
 
 /* 0 when the client kept its contract; else raises ERR_TIMEOUT or ERR_FAILED and returns -1. */
 int script_report_conclude(const struct script_report *report, struct error *err);
-
-#endif

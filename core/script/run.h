@@ -3,8 +3,7 @@
  *
  * script.md describes scripts; parse.h is what they are read into.
  */
-#ifndef VDIPIPE_CORE_SCRIPT_RUN_H
-#define VDIPIPE_CORE_SCRIPT_RUN_H
+#pragma once
 
 #include "core/base/error.h"
 #include "core/script/parse.h"
@@ -37,5 +36,3 @@ int script_check(const char *path, struct error *err);
 /* As script_main(), for a script that has been read; call->path is only named. */
 int script_run(const struct script *script, const struct script_call *call, struct script_report *report,
                struct error *err);
-
-#endif

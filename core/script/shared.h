@@ -5,8 +5,7 @@
  * every change is broadcast: scripts are slow, and simple is what counts. Functions take the lock unless they say
  * otherwise.
  */
-#ifndef VDIPIPE_CORE_SCRIPT_SHARED_H
-#define VDIPIPE_CORE_SCRIPT_SHARED_H
+#pragma once
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -78,5 +77,3 @@ bool run_wait_change(struct script_run *run, struct deadline deadline);
 
 /* Waits until the set is aborted or about to be closed. False at the deadline, or at the script's. */
 bool run_wait_end(struct script_run *run, struct deadline deadline);
-
-#endif

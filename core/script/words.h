@@ -4,8 +4,7 @@
  * What begins with parser_need takes the next word or words; all of it returns -1 after a refusal, which names the
  * line, the fault and the remedy.
  */
-#ifndef VDIPIPE_CORE_SCRIPT_WORDS_H
-#define VDIPIPE_CORE_SCRIPT_WORDS_H
+#pragma once
 
 #include "core/script/parse.h"
 
@@ -101,5 +100,3 @@ struct script_step *parser_add_step(struct script_parser *parser, enum script_st
 struct command_word;
 const struct command_word *parser_find_command(const char *word);
 int parser_command(struct script_parser *parser, const struct command_word *word, bool sent);
-
-#endif

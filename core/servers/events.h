@@ -3,8 +3,7 @@
  *
  * Every member may be NULL. Messages and results come one at a time, from any thread of the run.
  */
-#ifndef VDIPIPE_CORE_SERVERS_EVENTS_H
-#define VDIPIPE_CORE_SERVERS_EVENTS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -42,5 +41,3 @@ struct server_events {
         /* Everything is moved and every device closed, and the verdict is still to come: a failure is the run's. */
         int (*concluding)(void *context, struct error *err);
 };
-
-#endif

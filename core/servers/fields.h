@@ -4,8 +4,7 @@
  * Encoder and decoder read the same table, so a member stands in one place. What comes from the other process is
  * checked against it: type, range and length.
  */
-#ifndef VDIPIPE_CORE_SERVERS_FIELDS_H
-#define VDIPIPE_CORE_SERVERS_FIELDS_H
+#pragma once
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -40,5 +39,3 @@ const char *fields_decode(const struct field_spec *fields, size_t count, const j
 
 /* For CLEANUP(). */
 void json_releasep(json_t **json);
-
-#endif

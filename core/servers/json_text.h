@@ -4,8 +4,7 @@
  * Paths and names are bytes, JSON strings are UTF-8: a string that is not goes as {"hex": "..."}, so that the other
  * side gets the same bytes. Messages are for people: what is not printable is escaped instead.
  */
-#ifndef VDIPIPE_CORE_SERVERS_JSON_TEXT_H
-#define VDIPIPE_CORE_SERVERS_JSON_TEXT_H
+#pragma once
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -20,5 +19,3 @@ bool json_text_get(const json_t *value, char **ret_text);
 
 /* Copies `text` as text_escape() makes it fit to show, cut to `size` at a whole character. */
 void json_text_printable(const char *text, char *ret_text, size_t size);
-
-#endif

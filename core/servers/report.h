@@ -3,8 +3,7 @@
  *
  * Both texts are JSON of at most VDS_TEXT_MAX bytes with the NUL.
  */
-#ifndef VDIPIPE_CORE_SERVERS_REPORT_H
-#define VDIPIPE_CORE_SERVERS_REPORT_H
+#pragma once
 
 #include <jansson.h>
 
@@ -19,5 +18,3 @@ json_t *server_parts_encode(const struct server_part *parts, uint32_t count);
 bool server_parts_decode(const json_t *value, struct server_part *parts);
 
 int server_info_encode(const struct server_info *info, char text[VDS_TEXT_MAX], struct error *err);
-
-#endif

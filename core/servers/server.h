@@ -5,8 +5,7 @@
  * over as JSON; the child calls server_run(), which joins the set, does the work and states the verdict. What goes
  * wrong reaches the client as the verdict's text; the child's exit status only tells that it ended.
  */
-#ifndef VDIPIPE_CORE_SERVERS_SERVER_H
-#define VDIPIPE_CORE_SERVERS_SERVER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -171,5 +170,3 @@ struct server_info {
 };
 
 int server_info_decode(const char *text, struct server_info *ret_info, struct error *err);
-
-#endif

@@ -8,8 +8,7 @@
  *
  * The first failure is the one that is reported: side_fail() keeps it, and channels look at side_is_failing().
  */
-#ifndef VDIPIPE_CORE_SERVERS_SIDE_H
-#define VDIPIPE_CORE_SERVERS_SIDE_H
+#pragma once
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -151,5 +150,3 @@ const char *channel_name(const struct channel *channel);
 
 /* Raises what a client's completion code means: "the client could not write: disk full (112)". Returns -1. */
 int channel_raise(struct channel *channel, const struct VDS_Command *command, struct error *err);
-
-#endif

@@ -11,8 +11,7 @@
  *
  * Not thread safe: the caller locks.
  */
-#ifndef VDIPIPE_CORE_SHM_ARENA_H
-#define VDIPIPE_CORE_SHM_ARENA_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -56,5 +55,3 @@ const struct arena_block *arena_find(const struct arena *arena, uint64_t offset)
 
 /* How many such blocks would fit now. */
 uint64_t arena_count_fit(const struct arena *arena, uint64_t length, uint64_t alignment, uint64_t prefix);
-
-#endif

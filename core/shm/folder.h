@@ -4,8 +4,7 @@
  * Safe: a real folder, not a link; owned by root or the own user; writable by others only if it is sticky. Whoever only
  * looks for a socket takes a folder that was named to it whosever that is, and root those of all users, each its own.
  */
-#ifndef VDIPIPE_CORE_SHM_FOLDER_H
-#define VDIPIPE_CORE_SHM_FOLDER_H
+#pragma once
 
 #include "core/base/error.h"
 
@@ -41,5 +40,3 @@ enum folder_reach {
  * result; else 0. `err` (may be NULL) says why the first one that is there cannot be used, if there is such a one. */
 int folder_visit(const char *given, enum folder_reach reach, int (*visit)(int folder_fd, void *context), void *context,
                  struct error *err);
-
-#endif

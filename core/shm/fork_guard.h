@@ -11,8 +11,7 @@
  *
  * Thread safe.
  */
-#ifndef VDIPIPE_CORE_SHM_FORK_GUARD_H
-#define VDIPIPE_CORE_SHM_FORK_GUARD_H
+#pragma once
 
 #include "core/base/cleanup.h"
 
@@ -38,5 +37,3 @@ static inline void fork_guard_close(int *fd)
         fork_guard_remove(*fd);
         fd_closep(fd);
 }
-
-#endif

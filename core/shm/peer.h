@@ -3,8 +3,7 @@
  *
  * Sockets are SOCK_SEQPACKET and non-blocking: a message arrives whole or not at all, and every wait has a deadline.
  */
-#ifndef VDIPIPE_CORE_SHM_PEER_H
-#define VDIPIPE_CORE_SHM_PEER_H
+#pragma once
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -49,5 +48,3 @@ enum peer_result peer_receive(int fd, void *message, size_t capacity, size_t *re
 
 /* Numeric id of a group by name or by number. ERR_USAGE when there is none. */
 int peer_group_id(const char *group, gid_t *ret_gid, struct error *err);
-
-#endif

@@ -12,8 +12,7 @@
  *
  * Not thread safe: a region belongs to one thread until it is published by means of the caller's own.
  */
-#ifndef VDIPIPE_CORE_SHM_REGION_H
-#define VDIPIPE_CORE_SHM_REGION_H
+#pragma once
 
 #include <stdint.h>
 
@@ -45,5 +44,3 @@ void region_close_fd(struct region *region);
 
 /* Unmaps and closes. An empty region is allowed; the region is empty afterwards. */
 void region_deinit(struct region *region);
-
-#endif

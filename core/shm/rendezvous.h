@@ -11,8 +11,7 @@
  * Files are HASH.sock and HASH.lock, HASH being 32 hex digits of the name. The listener holds a flock on the lock file
  * as long as it lives, so a socket whose lock is free is a dead one and is replaced; it removes both files in the end.
  */
-#ifndef VDIPIPE_CORE_SHM_RENDEZVOUS_H
-#define VDIPIPE_CORE_SHM_RENDEZVOUS_H
+#pragma once
 
 #include "core/base/deadline.h"
 #include "core/base/error.h"
@@ -69,5 +68,3 @@ void rendezvous_bury(const char *folder, const char *name);
 
 /* File name stem for `name`. */
 void rendezvous_stem(const char *name, char stem[RENDEZVOUS_STEM]);
-
-#endif

@@ -8,8 +8,7 @@
  *
  * Waiting is the caller's business: see the recipe in wake.h. A side is not thread safe: its caller locks.
  */
-#ifndef VDIPIPE_CORE_SHM_RING_H
-#define VDIPIPE_CORE_SHM_RING_H
+#pragma once
 
 #include <stdalign.h>
 #include <stdatomic.h>
@@ -49,5 +48,3 @@ bool ring_is_ready(const struct ring *ring);
 
 /* Consumer: takes the oldest record. */
 enum ring_result ring_pop(struct ring *ring, void *ret_record);
-
-#endif

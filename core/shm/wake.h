@@ -18,8 +18,7 @@
  * A wait returns after WAKE_SLICE_MS at the latest, and may return for no reason: a peer that scribbles over the cell
  * can delay a waiter by that much and no more. One cell may have any number of waiters; all are woken.
  */
-#ifndef VDIPIPE_CORE_SHM_WAKE_H
-#define VDIPIPE_CORE_SHM_WAKE_H
+#pragma once
 
 #include <stdalign.h>
 #include <stdatomic.h>
@@ -47,5 +46,3 @@ uint32_t wake_key(const struct wake_cell *cell);
 /* `patience` NULL: goes to sleep after the shortest look. */
 void wake_wait(struct wake_cell *cell, uint32_t key, struct deadline deadline, struct wake_patience *patience);
 void wake_signal(struct wake_cell *cell);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * check.h - whether a file that nobody else has open is a whole and sound SQLite database
  */
-#ifndef VDIPIPE_CORE_SQLITE_CHECK_H
-#define VDIPIPE_CORE_SQLITE_CHECK_H
+#pragma once
 
 #include "core/base/error.h"
 #include "core/servers/server.h"
@@ -17,5 +16,3 @@ int check_database(const char *path, int fd, enum server_check check, const stru
  * early when `patience` (may be NULL) is cancelled. */
 int check_content(sqlite3 *db, enum server_check check, const struct db_patience *patience, const char *what,
                   const char *shown, struct error *err);
-
-#endif

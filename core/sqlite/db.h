@@ -4,8 +4,7 @@
  * Every database handle of the server comes from here, so that a path is never taken for a URI, every wait for
  * somebody else's lock is bounded, and every failure names the database and the remedy.
  */
-#ifndef VDIPIPE_CORE_SQLITE_DB_H
-#define VDIPIPE_CORE_SQLITE_DB_H
+#pragma once
 
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -52,5 +51,3 @@ bool db_is_damaged(int result);
 
 /* Raises the error that fits SQLite's result code for the database at `path`. Returns -1. */
 int db_raise(struct error *err, sqlite3 *db, int result, const char *path);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * No state, no input or output.
  */
-#ifndef VDIPIPE_CORE_SQLITE_FORMAT_H
-#define VDIPIPE_CORE_SQLITE_FORMAT_H
+#pragma once
 
 #include <stdint.h>
 
@@ -26,5 +25,3 @@ char *format_file_path(const char *database, enum format_file file);
 
 /* Cuts a database at page boundaries into `count` contiguous parts: what each device of a backup carries. */
 void format_cut(uint64_t pages, uint32_t page_size, uint32_t count, struct server_part *ret_parts);
-
-#endif

@@ -7,8 +7,7 @@
  * copies what is still unread to a spool file, lets go of the database, and reading continues from there. It also lets
  * go as soon as everything has been read.
  */
-#ifndef VDIPIPE_CORE_SQLITE_IMAGE_H
-#define VDIPIPE_CORE_SQLITE_IMAGE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -59,5 +58,3 @@ bool image_was_spooled(struct image *image);
 
 /* What the user should know: one line, "" if there is nothing. */
 void image_note(struct image *image, char note[ERROR_MESSAGE_MAX]);
-
-#endif

@@ -5,8 +5,7 @@
  * which the first device with data begins with: the cut is the one that a backup makes. The other devices wait for it.
  * Every device has to deliver its part, no less and no more.
  */
-#ifndef VDIPIPE_CORE_SQLITE_INPUT_H
-#define VDIPIPE_CORE_SQLITE_INPUT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,5 +40,3 @@ int sqlite_input_run(struct sqlite_input *input, struct error *err);
 
 /* Bytes of all devices; after the run. */
 uint64_t sqlite_input_size(const struct sqlite_input *input);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * One function for each way; all leave the target as it was when they fail, and the staged file where it is.
  */
-#ifndef VDIPIPE_CORE_SQLITE_REPLACE_H
-#define VDIPIPE_CORE_SQLITE_REPLACE_H
+#pragma once
 
 #include "core/base/error.h"
 #include "core/sqlite/db.h"
@@ -33,5 +32,3 @@ int replace_probe_in_place(const struct replacement *replacement, struct error *
 /* ERR_BUSY, naming the process, when any process has the file `name` of the target's folder or one of its siblings
  * open. */
 int replace_check_unused(const struct target *target, const char *name, struct error *err);
-
-#endif

@@ -8,8 +8,7 @@
  * All reads go through SQLite's own handles: closing a descriptor of ours on the database would drop every lock that
  * this process holds on it. Only an immutable source, which holds no locks, has descriptors of its own.
  */
-#ifndef VDIPIPE_CORE_SQLITE_SOURCE_H
-#define VDIPIPE_CORE_SQLITE_SOURCE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -60,5 +59,3 @@ int sqlite_source_verify(struct sqlite_source *source, struct error *err);
 /* After the last read, before the source is closed: whether an immutable source, or one in rollback mode, which only
  * who knows nothing of SQLite's locks can write to, stayed as it was, as far as sizes and times tell. */
 int sqlite_source_check_unchanged(struct sqlite_source *source, struct error *err);
-
-#endif

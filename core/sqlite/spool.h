@@ -5,8 +5,7 @@
  * Bytes lie at the offsets they have in the image; what the devices had read already stays a hole. A clone shares the
  * database's blocks on file systems that can, and takes no time.
  */
-#ifndef VDIPIPE_CORE_SQLITE_SPOOL_H
-#define VDIPIPE_CORE_SQLITE_SPOOL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,5 +38,3 @@ int spool_write(struct spool *spool, const void *buffer, size_t size, uint64_t o
 int spool_read(const struct spool *spool, void *buffer, size_t size, uint64_t offset, struct error *err);
 
 void spool_deinit(struct spool *spool);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * sqlite.h - the embedded SQLite server: the jobs it can do, and the words both use
  */
-#ifndef VDIPIPE_CORE_SQLITE_SQLITE_H
-#define VDIPIPE_CORE_SQLITE_SQLITE_H
+#pragma once
 
 #include "core/base/error.h"
 #include "core/servers/server.h"
@@ -48,5 +47,3 @@ int sqlite_raise_no_set(struct server_side *side, const char *device, struct err
 
 /* A read that ends the device's data; bytes may come with it. */
 bool sqlite_is_end(int32_t completion_code);
-
-#endif

@@ -8,8 +8,7 @@
  *                       can put the old database back
  * A run that finds a dead one finishes what that run began: target_sweep().
  */
-#ifndef VDIPIPE_CORE_SQLITE_TARGET_H
-#define VDIPIPE_CORE_SQLITE_TARGET_H
+#pragma once
 
 #include <limits.h>
 #include <stdbool.h>
@@ -69,5 +68,3 @@ void target_put_back(const struct target *target, const char *aside, unsigned fi
 
 /* Removes what dead runs left beside the database at `path`, and puts back what they had taken away. */
 void target_sweep(const char *path);
-
-#endif

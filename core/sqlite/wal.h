@@ -8,8 +8,7 @@
  * Two ways to learn a generation: wal_index_header() and wal_walk() beside a running SQLite, wal_recover() from the
  * file alone. Both fill a wal_map. No state of its own; a sealed map may be read by any number of threads.
  */
-#ifndef VDIPIPE_CORE_SQLITE_WAL_H
-#define VDIPIPE_CORE_SQLITE_WAL_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -79,5 +78,3 @@ int wal_frame_is_current(const struct wal_bytes *log, const struct wal_generatio
  * before the first one whose salt or checksum is wrong. */
 int wal_recover(const struct wal_bytes *log, uint64_t size, struct wal_generation *ret_generation, struct wal_map *map,
                 struct error *err);
-
-#endif

@@ -8,8 +8,7 @@
  * Every member may be called from any thread. Nothing is thrown, printed or left in the caller's signal mask. Arguments
  * that may not be NULL give VD_E_INVALID.
  */
-#ifndef VDIPIPE_CORE_SQLVDI_DROPIN_H
-#define VDIPIPE_CORE_SQLVDI_DROPIN_H
+#pragma once
 
 #include <stdint.h>
 #include <time.h>
@@ -116,5 +115,3 @@ int dropin_close(struct dropin_set *set);
 
 /* The program destroys this device object, and frees it afterwards. */
 void dropin_forget(struct device_object *object);
-
-#endif

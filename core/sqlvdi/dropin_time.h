@@ -1,6 +1,5 @@
 /* dropin_time.h - what a published time-out means in milliseconds */
-#ifndef VDIPIPE_CORE_SQLVDI_DROPIN_TIME_H
-#define VDIPIPE_CORE_SQLVDI_DROPIN_TIME_H
+#pragma once
 
 #include <stdint.h>
 
@@ -16,5 +15,3 @@ enum dropin_unit dropin_unit_named(const char *value);
 /* The time-out for vds.h: -1 for a negative one, which waits without limit; 0 polls; what is too large for milliseconds
  * becomes the largest there is. */
 int64_t dropin_timeout_ms(int64_t timeout, enum dropin_unit unit);
-
-#endif

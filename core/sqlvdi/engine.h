@@ -14,8 +14,7 @@
  * What lies beyond the published interface a library cannot know. Each such function says what it answers then; the
  * result of the statement decides in its place.
  */
-#ifndef VDIPIPE_CORE_SQLVDI_ENGINE_H
-#define VDIPIPE_CORE_SQLVDI_ENGINE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -102,5 +101,3 @@ int64_t engine_inside_ms(struct engine *engine);
 struct engine {
         struct vds_client *client; /* NULL: a library carries the set */
 };
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * engine_library.h - the calls of engine.h by a library opened at run time, for engine.c; what they do is said there
  */
-#ifndef VDIPIPE_CORE_SQLVDI_ENGINE_LIBRARY_H
-#define VDIPIPE_CORE_SQLVDI_ENGINE_LIBRARY_H
+#pragma once
 
 #include "core/sqlvdi/engine.h"
 
@@ -18,5 +17,3 @@ int library_device_name(struct engine *engine, uint32_t index, char *name);
 enum vds_abort_reason library_abort_reason(struct engine *engine);
 const char *library_error_text(struct engine *engine);
 int64_t library_inside_ms(struct engine *engine);
-
-#endif

@@ -4,8 +4,7 @@
  * The two classes have no virtual functions, so a member is a function whose first argument is the object. Their
  * objects hold a pointer at offset 0 and nothing else that the published header shows.
  */
-#ifndef VDIPIPE_CORE_SQLVDI_LIBRARY_H
-#define VDIPIPE_CORE_SQLVDI_LIBRARY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,5 +43,3 @@ int sqlvdi_library_open(const char *path, bool dropin_wanted, struct sqlvdi_libr
 /* Frees what was made here. The code stays loaded until the process ends, since threads of the library's own may run in
  * it. NULL is allowed. */
 void sqlvdi_library_close(struct sqlvdi_library *library);
-
-#endif

@@ -5,8 +5,7 @@
  * since its symbols are those of Microsoft's library and no others. Files are hostile input: of any file only its
  * header, its program headers and its notes are looked at, each within bounds. Thread safe.
  */
-#ifndef VDIPIPE_CORE_SQLVDI_MARKER_H
-#define VDIPIPE_CORE_SQLVDI_MARKER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,5 +44,3 @@ bool sqlvdi_runs_here(const struct sqlvdi_file *file);
 /* The processor's usual name with its word size: "x86-64", "ARM 64-bit"; "machine 258" for those not in the table.
  * `text` holds `size` bytes. Returns text. */
 const char *sqlvdi_machine_text(const struct sqlvdi_file *file, char *text, size_t size);
-
-#endif

@@ -4,8 +4,7 @@
  * Statements end with a semicolon, or where a word begins another one. Pure and bounded: SQL_TEXT_MAX bytes. A batch
  * belongs to one thread at a time.
  */
-#ifndef VDIPIPE_CORE_STANDIN_BATCH_H
-#define VDIPIPE_CORE_STANDIN_BATCH_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -63,5 +62,3 @@ bool batch_token_is_name(const struct batch_token *token);
 
 /* Whether a list of words with blanks between them has that one, in any letter case. */
 bool words_have(const char *list, const char *word);
-
-#endif

@@ -1,12 +1,9 @@
 /*
  * connection.h - a client's connection from its login to its end
  */
-#ifndef VDIPIPE_CORE_STANDIN_CONNECTION_H
-#define VDIPIPE_CORE_STANDIN_CONNECTION_H
+#pragma once
 
 #include "core/standin/session.h"
 
 /* The whole life of a connection: the thread's function, for a struct standin_session. */
 void *standin_connection_main(void *session_at);
-
-#endif

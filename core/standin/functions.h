@@ -1,8 +1,7 @@
 /*
  * functions.h - the functions and variables of Transact-SQL, as functions of SQLite
  */
-#ifndef VDIPIPE_CORE_STANDIN_FUNCTIONS_H
-#define VDIPIPE_CORE_STANDIN_FUNCTIONS_H
+#pragma once
 
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -13,5 +12,3 @@ int catalog_define_functions(sqlite3 *db, bool *trusted);
 
 /* Whether a query may call the function of that name: those defined here, and what SQLite has in common with T-SQL. */
 bool catalog_may_call(const char *name);
-
-#endif

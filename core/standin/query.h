@@ -5,8 +5,7 @@
  * TOP, OFFSET, CAST, CONVERT, hints and APPLY are put as SQLite has them. What is not understood is passed on, and
  * SQLite refuses it. Pure and bounded; thread safe.
  */
-#ifndef VDIPIPE_CORE_STANDIN_QUERY_H
-#define VDIPIPE_CORE_STANDIN_QUERY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,5 +27,3 @@ int query_rewrite(const struct batch *batch, const struct batch_statement *state
 
 /* The name of several parts that begins at a token, as it was written without quotes; allocated. */
 char *query_object_name(const struct batch *batch, size_t token);
-
-#endif

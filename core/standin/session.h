@@ -4,8 +4,7 @@
  * A session's own thread reads requests and watches for their cancellation; a second one answers a batch. `end` is how
  * the first tells the second to stop.
  */
-#ifndef VDIPIPE_CORE_STANDIN_SESSION_H
-#define VDIPIPE_CORE_STANDIN_SESSION_H
+#pragma once
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -83,5 +82,3 @@ enum standin_end standin_session_end(struct standin_session *session);
 
 /* A cancellation ends one request, a closed connection all. */
 void standin_forget_cancellation(struct standin_session *session);
-
-#endif

@@ -5,8 +5,7 @@
  *
  * A standin is served by one thread; every connection has a thread of its own, and while it answers a second one.
  */
-#ifndef VDIPIPE_CORE_STANDIN_STANDIN_H
-#define VDIPIPE_CORE_STANDIN_STANDIN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -91,5 +90,3 @@ int standin_listen(const char *address, bool allow_remote, int *ret_fd, char **r
 
 /* Takes connections until `stop_fd` is readable; then ends what runs, and returns once every thread is gone. */
 int standin_serve(struct standin *standin, int listen_fd, int stop_fd, struct error *err);
-
-#endif

@@ -4,8 +4,7 @@
  * All of it is in memory and ends with the process. Every function is thread safe; what standin_state_lock() guards is
  * read directly by the catalog.
  */
-#ifndef VDIPIPE_CORE_STANDIN_STATE_H
-#define VDIPIPE_CORE_STANDIN_STATE_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -174,5 +173,3 @@ void standin_set_database(struct standin_state *state, struct standin_activity *
 
 /* Whether another session than `own` uses the database. */
 bool standin_database_in_use(struct standin_state *state, const char *name, const struct standin_activity *own);
-
-#endif

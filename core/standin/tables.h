@@ -1,8 +1,7 @@
 /*
  * tables.h - the system views and tables of history, as tables of SQLite
  */
-#ifndef VDIPIPE_CORE_STANDIN_TABLES_H
-#define VDIPIPE_CORE_STANDIN_TABLES_H
+#pragma once
 
 #include <sqlite3.h>
 
@@ -20,5 +19,3 @@ enum catalog_table {
         CATALOG_OLD,      /* NAME in every database */
 };
 enum catalog_table catalog_find_table(const char *name);
-
-#endif

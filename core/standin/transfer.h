@@ -1,8 +1,7 @@
 /*
  * transfer.h - a BACKUP or RESTORE statement, run by SQLite's server or by a script
  */
-#ifndef VDIPIPE_CORE_STANDIN_TRANSFER_H
-#define VDIPIPE_CORE_STANDIN_TRANSFER_H
+#pragma once
 
 #include "core/standin/batch.h"
 #include "core/standin/session.h"
@@ -12,5 +11,3 @@
  * results; negative: there were none. */
 int standin_transfer(struct standin_session *session, const struct batch_statement *batch,
                      const struct statement *statement, int64_t *ret_rows);
-
-#endif

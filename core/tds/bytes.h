@@ -4,8 +4,7 @@
  * A cursor fails once and for all, so a parser asks at its end. Texts are UTF-8 here, and UTF-16 (of parameters also
  * code page 1252) on the wire; iconv converts. Nothing has state.
  */
-#ifndef VDIPIPE_CORE_TDS_BYTES_H
-#define VDIPIPE_CORE_TDS_BYTES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,5 +69,3 @@ void tds_put_text(struct tds_token *token, const char *text, size_t prefix, size
 /* Begins a token that has its length, 16 bits, behind its first byte; tds_token_close() fills that in. */
 void tds_token_open(struct tds_token *token, uint8_t kind);
 void tds_token_close(struct tds_token *token);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * login.h - the two messages that begin a connection: pre-login and login
  */
-#ifndef VDIPIPE_CORE_TDS_LOGIN_H
-#define VDIPIPE_CORE_TDS_LOGIN_H
+#pragma once
 
 #include "core/tds/packet.h"
 
@@ -22,5 +21,3 @@ struct tds_login_wishes {
 int tds_login_parse(const struct tds_message *message, struct tds_login *login, struct tds_login_wishes *wishes,
                     struct error *err);
 void tds_login_deinit(struct tds_login *login);
-
-#endif

@@ -4,8 +4,7 @@
  * The thread of the requests owns `input`, whoever answers owns `output`; what both touch is atomic. The socket is read
  * packet by packet, never beyond the one at hand, so what is held is bounded.
  */
-#ifndef VDIPIPE_CORE_TDS_PACKET_H
-#define VDIPIPE_CORE_TDS_PACKET_H
+#pragma once
 
 #include <stdatomic.h>
 
@@ -127,5 +126,3 @@ int tds_output_result(const struct tds_connection *connection);
 /* Sends no more, and lets the client read what was sent last, for a moment: closing with bytes of it unread would take
  * that away from it. */
 void tds_connection_linger(struct tds_connection *connection);
-
-#endif

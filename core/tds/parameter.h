@@ -1,8 +1,7 @@
 /*
  * parameter.h - the parameters of a procedure call, as text
  */
-#ifndef VDIPIPE_CORE_TDS_PARAMETER_H
-#define VDIPIPE_CORE_TDS_PARAMETER_H
+#pragma once
 
 #include "core/tds/bytes.h"
 #include "core/tds/tds.h"
@@ -17,5 +16,3 @@ enum tds_parameter_result {
 
 /* The parameter at the cursor: name, value. *ret is empty, or the caller's to free, in any case. */
 enum tds_parameter_result tds_get_parameter(struct tds_cursor *cursor, struct tds_parameter *ret, uint8_t *ret_type);
-
-#endif

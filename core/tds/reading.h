@@ -3,8 +3,7 @@
  *
  * One table knows every type: how its TYPE_INFO and its values are laid out, and how a value reads. Nothing has state.
  */
-#ifndef VDIPIPE_CORE_TDS_READING_H
-#define VDIPIPE_CORE_TDS_READING_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,5 +43,3 @@ struct tds_type_row {
 
 /* NULL: a type that is not read here. */
 const struct tds_type_row *tds_find_type(uint8_t type);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * request.h - the kinds of requests that have a file of their own; each returns an enum tds_parse_result
  */
-#ifndef VDIPIPE_CORE_TDS_REQUEST_H
-#define VDIPIPE_CORE_TDS_REQUEST_H
+#pragma once
 
 #include "core/tds/session.h"
 
@@ -15,5 +14,3 @@ int tds_transaction_answer(struct tds_session *session);
 
 /* The request was answered; further calls of the same message stay (request.c). */
 void tds_forget_request(struct tds_session *session);
-
-#endif

@@ -4,8 +4,7 @@
  * The thread of the requests owns the request and the prepared statements; whoever answers owns the rest. `unacked` is
  * touched by both.
  */
-#ifndef VDIPIPE_CORE_TDS_SESSION_H
-#define VDIPIPE_CORE_TDS_SESSION_H
+#pragma once
 
 #include "core/tds/packet.h"
 
@@ -52,5 +51,3 @@ struct tds_session {
         uint64_t transaction; /* 0: none */
         uint64_t last_transaction;
 };
-
-#endif

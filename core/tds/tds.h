@@ -8,8 +8,7 @@
  * While a request is being answered the first thread calls tds_watch(), which notices an attention signal or the end
  * of the connection. Everything received is bounded and checked; what breaks the protocol ends the connection.
  */
-#ifndef VDIPIPE_CORE_TDS_TDS_H
-#define VDIPIPE_CORE_TDS_TDS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -154,5 +153,3 @@ int tds_send_done(struct tds_session *session, const struct tds_done *done);
 
 /* Ends the connection at once, without a word, as a server that dies would. */
 void tds_break(struct tds_session *session);
-
-#endif

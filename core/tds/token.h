@@ -1,8 +1,7 @@
 /*
  * token.h - the parts of answers that tds.h does not offer
  */
-#ifndef VDIPIPE_CORE_TDS_TOKEN_H
-#define VDIPIPE_CORE_TDS_TOKEN_H
+#pragma once
 
 #include "core/tds/session.h"
 
@@ -26,5 +25,3 @@ void tds_send_login_answer(struct tds_session *session, const struct tds_server 
 
 /* Acknowledges an attention signal, if there is one that waits for it. */
 void tds_acknowledge(struct tds_session *session);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * value.h - columns and values as the wire has them
  */
-#ifndef VDIPIPE_CORE_TDS_VALUE_H
-#define VDIPIPE_CORE_TDS_VALUE_H
+#pragma once
 
 #include "core/tds/packet.h"
 
@@ -14,5 +13,3 @@ void tds_put_type(struct tds_token *token, uint32_t version, const struct tds_co
 
 /* A value in a row. One whose text does not fit its type is sent as NULL. */
 void tds_send_value(struct tds_connection *connection, const struct tds_column *column, const struct tds_value *value);
-
-#endif

@@ -4,8 +4,7 @@
  * Bounded: at most SQL_TEXT_MAX bytes, any bytes but NUL. What is not ASCII is a letter, so UTF-8 passes unseen. A
  * lexer belongs to one thread.
  */
-#ifndef VDIPIPE_CORE_TSQL_LEXER_H
-#define VDIPIPE_CORE_TSQL_LEXER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -57,5 +56,3 @@ bool sql_token_is_sign(const struct sql_token *token, char sign);
  * bytes are in it. Allocated; NULL when memory is short. */
 char *sql_quote_name(const char *text);
 char *sql_quote_string(const char *text);
-
-#endif

@@ -5,8 +5,7 @@
  * say what happened here, they are used, since scripts read them; else the number is kept and the words are our own.
  * Nothing here has state; every function is thread safe.
  */
-#ifndef VDIPIPE_CORE_TSQL_MESSAGES_H
-#define VDIPIPE_CORE_TSQL_MESSAGES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -204,5 +203,3 @@ bool server_message_of_class(struct server_message *message, enum err_code code,
 /* As sqlcmd prints it: information as it is, an error with a first line "Msg 3013, Level 16, State 1, Line 1".
  * Allocated, without a last newline, with what could move a terminal's cursor escaped; NULL when memory is short. */
 char *server_message_render(const struct server_message *message);
-
-#endif

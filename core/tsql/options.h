@@ -3,8 +3,7 @@
  *
  * Whoever parses, checks or writes a statement reads them here. Constant.
  */
-#ifndef VDIPIPE_CORE_TSQL_OPTIONS_H
-#define VDIPIPE_CORE_TSQL_OPTIONS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -149,5 +148,3 @@ extern const struct statement_option_row statement_options[OPTION_COUNT];
 
 /* OPTION_COUNT when there is none of that name. */
 enum statement_option statement_find_option(const char *keyword);
-
-#endif

@@ -8,8 +8,7 @@
  * statement_parse() takes the whole published grammar with virtual devices and refuses what is none;
  * statement_check() refuses what the embedded server cannot do. Both say so by a numbered message.
  */
-#ifndef VDIPIPE_CORE_TSQL_STATEMENT_H
-#define VDIPIPE_CORE_TSQL_STATEMENT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,5 +58,3 @@ void statement_deinit(struct statement *statement);
 /* Refuses what the embedded server has no way to do, rather than leave it out.
  * Returns 0, or -1 with *message filled. */
 int statement_check(const struct statement *statement, struct server_message *message);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * Memory that runs short is noticed at the end: between begin and finish no call fails. One thread at a time.
  */
-#ifndef VDIPIPE_CORE_TSQL_WRITER_H
-#define VDIPIPE_CORE_TSQL_WRITER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,5 +43,3 @@ void statement_put_string(struct statement_writer *writer, const char *text);
 bool statement_put_flag(struct statement_writer *writer, enum statement_option option, bool given);
 void statement_put_number(struct statement_writer *writer, enum statement_option option, uint32_t number);
 void statement_put_text(struct statement_writer *writer, enum statement_option option, const char *text);
-
-#endif

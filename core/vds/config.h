@@ -2,8 +2,7 @@
  * config.h - the negotiated configuration: which wishes are allowed, how the server's answer is merged with them, and
  * whether an answer that came from a server can be believed
  */
-#ifndef VDIPIPE_CORE_VDS_CONFIG_H
-#define VDIPIPE_CORE_VDS_CONFIG_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,5 +38,3 @@ int config_merge(const struct VDConfig *wishes, const struct config_shape *shape
 
 /* The client's look at the final configuration: it must be its own wishes with a valid shape. */
 int config_check_final(const struct VDConfig *wishes, const struct VDConfig *config, struct error *err);
-
-#endif

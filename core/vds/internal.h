@@ -4,8 +4,7 @@
  * Device objects are part of their set's handle, so a device pointer that outlives Close names memory that still exists
  * and a device that is not open.
  */
-#ifndef VDIPIPE_CORE_VDS_INTERNAL_H
-#define VDIPIPE_CORE_VDS_INTERNAL_H
+#pragma once
 
 #include "core/base/deadline.h"
 #include "core/base/lock.h"
@@ -292,5 +291,3 @@ void server_drain_device(struct vds_server_device *device, int32_t code, bool de
 
 /* Writes the outcome into the command and runs its callback. */
 void server_call_back(struct VDS_Command *command, int32_t code, int32_t bytes);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * join.h - how a process gets into a set that another one made: by connecting to its primary and greeting it
  */
-#ifndef VDIPIPE_CORE_VDS_JOIN_H
-#define VDIPIPE_CORE_VDS_JOIN_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -35,5 +34,3 @@ int join_attach(struct vds_set *set, const char *name, struct joined *joined, st
 
 /* Closes what is left. */
 void joined_deinit(struct joined *joined);
-
-#endif

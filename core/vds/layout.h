@@ -9,8 +9,7 @@
  * Every word here is a hint from a stranger: each side keeps its own state in private memory, copies what it reads
  * once, checks the copy, and remembers (latches) what cannot be taken back: an abort, a device's name, its closing.
  */
-#ifndef VDIPIPE_CORE_VDS_LAYOUT_H
-#define VDIPIPE_CORE_VDS_LAYOUT_H
+#pragma once
 
 #include <assert.h>
 #include <stdalign.h>
@@ -180,5 +179,3 @@ static inline uint64_t layout_size(uint32_t device_count)
 {
         return sizeof(struct layout) + (uint64_t)device_count * sizeof(struct layout_device);
 }
-
-#endif

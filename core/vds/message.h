@@ -16,8 +16,7 @@
  *   STATUS, TEXT (one for each enum message_text_kind), DEVICE (one for each)
  *               primary -> observer    the answer to REQUEST_STATUS
  */
-#ifndef VDIPIPE_CORE_VDS_MESSAGE_H
-#define VDIPIPE_CORE_VDS_MESSAGE_H
+#pragma once
 
 #include <stdint.h>
 
@@ -131,5 +130,3 @@ union message {
         struct message_text text;
         struct message_device device;
 };
-
-#endif

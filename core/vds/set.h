@@ -9,8 +9,7 @@
  * Locks, in the order in which they may be taken: a server's `config_lock`, a device's `lock`, the server's
  * `buffer_lock`, the set's `lock`. No lock is held while a callback runs or while waiting.
  */
-#ifndef VDIPIPE_CORE_VDS_SET_H
-#define VDIPIPE_CORE_VDS_SET_H
+#pragma once
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -140,5 +139,3 @@ void set_stop_service(struct vds_set *set);
  * child of a dead process may keep its connection open. */
 void set_watch_peer(struct vds_set *set, int fd, int pidfd, bool (*serve)(struct vds_set *set),
                     void (*left)(struct vds_set *set));
-
-#endif

@@ -5,8 +5,7 @@
  * state; everything else asks state_check(), does its work, and reports with state_move() or state_event().
  * The caller holds the set's lock for anything but state_check().
  */
-#ifndef VDIPIPE_CORE_VDS_STATE_H
-#define VDIPIPE_CORE_VDS_STATE_H
+#pragma once
 
 #include <stdatomic.h>
 
@@ -61,5 +60,3 @@ int state_check(enum vds_side side, enum vds_state state, enum vds_call call);
 void state_move(enum vds_side side, _Atomic int *state, enum vds_call call);
 
 void state_event(_Atomic int *state, enum vds_event event);
-
-#endif

@@ -9,8 +9,7 @@
  * from 1. Every function but open and close may be called from any thread and takes a NULL trace as nothing to do. A
  * line is written by one write(2) to a descriptor opened for appending, so several processes may share a file.
  */
-#ifndef VDIPIPE_CORE_VDS_TRACE_H
-#define VDIPIPE_CORE_VDS_TRACE_H
+#pragma once
 
 #include <stdint.h>
 
@@ -31,5 +30,3 @@ void trace_event(struct trace *trace, uint32_t device, const char *event, const 
 
 /* -1 when a line could not be written. NULL is allowed. */
 int trace_close(struct trace *trace, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * actor.h - the test's hold on a player, in the test's own process or in another
  */
-#ifndef VDIPIPE_TESTS_CONFORMANCE_ACTOR_H
-#define VDIPIPE_TESTS_CONFORMANCE_ACTOR_H
+#pragma once
 
 #include <errno.h>
 #include <setjmp.h>
@@ -42,5 +41,3 @@ struct call_result actor_finish(struct actor *actor, int hand);
 /* Gives the player a new handle, and collects what its hands did not finish. `request`: see OP_NEW. Returns the number
  * of commands that were not called back exactly once. */
 int actor_renew(struct actor *actor, const struct call_request *request);
-
-#endif

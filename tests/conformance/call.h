@@ -4,8 +4,7 @@
  * A player (player.h) makes the calls; it may live in the test's process or in another. Pointers stay with the player:
  * devices, commands and buffers are named by small numbers, which the test chooses.
  */
-#ifndef VDIPIPE_TESTS_CONFORMANCE_CALL_H
-#define VDIPIPE_TESTS_CONFORMANCE_CALL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -139,5 +138,3 @@ struct call_result {
 
 /* "GetCommand". */
 const char *call_name(enum op op);
-
-#endif

@@ -4,8 +4,7 @@
  * A player has one handle of the engine, and several hands: each is a thread that reads requests from a socket, makes
  * the call, and answers. So one hand can sit in GetCommand or be the completion agent while another goes on.
  */
-#ifndef VDIPIPE_TESTS_CONFORMANCE_PLAYER_H
-#define VDIPIPE_TESTS_CONFORMANCE_PLAYER_H
+#pragma once
 
 #include "tests/conformance/call.h"
 
@@ -27,5 +26,3 @@ enum { PLAYER_FIRST_FD = 10, PLAYER_ARGUMENTS = 5 };
 void player_arguments(enum part part, const char *runtime_dir, char *argv[PLAYER_ARGUMENTS]);
 bool player_is_wanted(int argc, char **argv);
 int player_main(char **argv);
-
-#endif

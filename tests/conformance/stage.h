@@ -5,8 +5,7 @@
  * about with EXPECT(), and leaves: the teardown gives all actors new handles, sees that each command was called back
  * exactly once, and that nothing is left in the runtime folder.
  */
-#ifndef VDIPIPE_TESTS_CONFORMANCE_STAGE_H
-#define VDIPIPE_TESTS_CONFORMANCE_STAGE_H
+#pragma once
 
 #include "core/vds/state.h"
 #include "tests/conformance/actor.h"
@@ -128,5 +127,3 @@ int stage_shut(void **state);
                         return player_main(argv);                             \
                 return cmocka_run_group_tests(tests, stage_open, stage_shut); \
         }
-
-#endif

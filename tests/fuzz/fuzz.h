@@ -4,8 +4,7 @@
  * A target defines LLVMFuzzerTestOneInput(), fuzz_make_seeds() and fuzz_repair(). driver.c is a plain main for it; with
  * clang and -fsanitize=fuzzer, compile driver.c with -Dmain=unused_main to get the engine's main and keep the seeds.
  */
-#ifndef VDIPIPE_TESTS_FUZZ_FUZZ_H
-#define VDIPIPE_TESTS_FUZZ_FUZZ_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,5 +19,3 @@ void fuzz_seed_end(void);
 /* Puts right the checksums of a mutated input, so that what lies behind them is reached. A target that has none defines
  * it empty. */
 void fuzz_repair(uint8_t *data, size_t size);
-
-#endif

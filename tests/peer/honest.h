@@ -5,8 +5,7 @@
  * observer of one set, obeying every rule, and says how that went and what it has left over. Orders and reports are
  * packets on its standard input. A helper that fails fails the test.
  */
-#ifndef VDIPIPE_TESTS_PEER_HONEST_H
-#define VDIPIPE_TESTS_PEER_HONEST_H
+#pragma once
 
 #include <errno.h>
 #include <setjmp.h>
@@ -91,5 +90,3 @@ void honest_end(struct honest *honest);
 
 /* An order for the set `name` of one device, with a client that waits for ever. */
 struct order honest_order_for(enum honest_role role, const char *name);
-
-#endif

@@ -4,8 +4,7 @@
  * Everything works as it should unless the test makes it do otherwise. A helper that fails ends the process with the
  * words for it, since hostile processes are forked and must not come back into the test.
  */
-#ifndef VDIPIPE_TESTS_PEER_RAW_H
-#define VDIPIPE_TESTS_PEER_RAW_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -96,5 +95,3 @@ void raw_complete(struct raw *raw, const struct completion_record *record);
 
 /* Has the waiter of a cell sleep on another word: returns when there was one to move. */
 void raw_requeue(struct wake_cell *from, struct wake_cell *to);
-
-#endif

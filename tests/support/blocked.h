@@ -1,8 +1,7 @@
 /*
  * blocked.h - waiting until another thread of the test is inside a certain system call
  */
-#ifndef VDIPIPE_TESTS_SUPPORT_BLOCKED_H
-#define VDIPIPE_TESTS_SUPPORT_BLOCKED_H
+#pragma once
 
 #include <sched.h>
 #include <stdbool.h>
@@ -41,5 +40,3 @@ static inline bool wait_until_in(pid_t thread, long system_call)
         }
         return true;
 }
-
-#endif

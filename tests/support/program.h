@@ -1,8 +1,7 @@
 /*
  * program.h - a test that starts itself as other programs, each of which says in lines how it goes
  */
-#ifndef VDIPIPE_TESTS_SUPPORT_PROGRAM_H
-#define VDIPIPE_TESTS_SUPPORT_PROGRAM_H
+#pragma once
 
 #include <fcntl.h>
 #include <poll.h>
@@ -80,5 +79,3 @@ static inline int program_reap(struct program *program)
         close(program->output);
         return status;
 }
-
-#endif

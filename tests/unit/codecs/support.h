@@ -1,8 +1,7 @@
 /*
  * support.h - what the codec tests share: a chain that ends in memory, streams made and read in one call, stock zstd
  */
-#ifndef VDIPIPE_TESTS_UNIT_CODECS_SUPPORT_H
-#define VDIPIPE_TESTS_UNIT_CODECS_SUPPORT_H
+#pragma once
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,5 +94,3 @@ int test_folder_teardown(void **state);
                 if ((call) < 0)                                    \
                         fail_msg("%s: %s", #call, (err)->message); \
         } while (0)
-
-#endif

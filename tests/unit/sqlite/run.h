@@ -4,8 +4,7 @@
  * run_new(), settings in run->job, run->features and run->media, run_go(), then what both sides said, run_deinit(). The
  * server runs on a thread, or with `fault` set in a process of its own, with that fault (see core/base/fault.h).
  */
-#ifndef VDIPIPE_TESTS_UNIT_SQLITE_RUN_H
-#define VDIPIPE_TESTS_UNIT_SQLITE_RUN_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -67,5 +66,3 @@ struct run *run_backup(void **state, const char *database, uint32_t devices);
 
 /* A restore, not begun yet, that will be fed with what the backup wrote. */
 struct run *run_restore(void **state, const struct run *backup, const char *database);
-
-#endif

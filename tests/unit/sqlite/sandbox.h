@@ -3,8 +3,7 @@
  *
  * Everything here asserts: a test that cannot set its scene fails.
  */
-#ifndef VDIPIPE_TESTS_UNIT_SQLITE_SANDBOX_H
-#define VDIPIPE_TESTS_UNIT_SQLITE_SANDBOX_H
+#pragma once
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -56,5 +55,3 @@ void sandbox_assert_refused(const struct image_options *options, enum err_code c
 
 /* Asserts that SQLite finds no fault. */
 void sandbox_assert_sound(const char *path);
-
-#endif

@@ -1,7 +1,6 @@
 /* fake_library.h - a library of the published members that does what a test tells it to, and counts what was asked of
  * it */
-#ifndef VDIPIPE_TESTS_UNIT_SQLVDI_FAKE_LIBRARY_H
-#define VDIPIPE_TESTS_UNIT_SQLVDI_FAKE_LIBRARY_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -54,5 +53,3 @@ struct fake_library {
         unsigned long bytes;
         int64_t position;
 };
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * client.h - a TDS client of bytes: builds packets by hand, and shows answers as text
  */
-#ifndef VDIPIPE_TESTS_UNIT_TDS_CLIENT_H
-#define VDIPIPE_TESTS_UNIT_TDS_CLIENT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,5 +59,3 @@ char *show_tokens(const struct bytes *payload, uint32_t version);
 
 /* The next message as text must be this; `version` as above. */
 void expect_answer(int fd, uint32_t version, const char *expected);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * fixture.h - a connection of a test: it is the client at one end, and calls the server's functions on the other
  */
-#ifndef VDIPIPE_TESTS_UNIT_TDS_FIXTURE_H
-#define VDIPIPE_TESTS_UNIT_TDS_FIXTURE_H
+#pragma once
 
 #include "client.h"
 
@@ -33,5 +32,3 @@ void send_done(struct fixture *fixture);
 /* Nothing has been sent that was not read yet. */
 void expect_silence_of_server(const struct fixture *fixture);
 void expect_end(const struct fixture *fixture);
-
-#endif

@@ -4,8 +4,7 @@
  * Each pair has a runtime folder of its own, so that a test sees only its own files. What a helper does not say it
  * asserts: a helper that fails fails the test.
  */
-#ifndef VDIPIPE_TESTS_UNIT_VDS_PAIR_H
-#define VDIPIPE_TESTS_UNIT_VDS_PAIR_H
+#pragma once
 
 #include <errno.h>
 #include <setjmp.h>
@@ -75,5 +74,3 @@ struct VDC_Command *pair_get(struct vds_client_device *device, int code);
 /* Number of open descriptors of this process, and of files in a folder. */
 int count_descriptors(void);
 int count_files(const char *folder);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * support.h - what the age tests share: keys, files made by our stage and by stock age, and how they are read
  */
-#ifndef VDIPIPE_TESTS_UNIT_CODECS_AGE_SUPPORT_H
-#define VDIPIPE_TESTS_UNIT_CODECS_AGE_SUPPORT_H
+#pragma once
 
 #include "tests/unit/codecs/support.h"
 
@@ -34,5 +33,3 @@ void age_write_file(struct bytes *out, const struct age_options *options, const 
 
 /* Reads only the age layer. */
 struct outcome age_read_file(const uint8_t *data, size_t size, size_t piece, const struct reader_options *options);
-
-#endif
