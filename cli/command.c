@@ -1,6 +1,5 @@
 #include "cli/command.h"
 
-#include "codecs/codecs.h"
 #include "codecs/base/pool.h"
 
 static const struct opt_choice progress_modes[] = {

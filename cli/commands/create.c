@@ -2,7 +2,6 @@
  * create.c - a device set under a name of the user's, for a server that somebody else starts
  */
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/media/coding.h"
 #include "cli/command.h"

@@ -1,6 +1,5 @@
 #include "cli/commands/set_view.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/run/member.h"

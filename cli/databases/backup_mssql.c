@@ -2,8 +2,6 @@
  * backup_mssql.c - a SQL Server's part in a backup
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 
 #include "cli/databases/mssql.h"

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "cli/text/secrets.h"
-#include "codecs/base/secret.h"
 #include "core/base/cleanup.h"
 
 static const struct opt_choice encryptions[] = {

@@ -14,7 +14,6 @@
 #include "cli/media/coding.h"
 #include "codecs/base/pool.h"
 #include "core/base/cleanup.h"
-#include "core/base/fd_io.h"
 
 static const char stdin_name[] = "standard input";
 

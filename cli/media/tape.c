@@ -2,7 +2,6 @@
  * tape.c - a tape-like device: a vdi stream in a file, written and read at positions; the codes are those of the tape
  * functions of Windows
  */
-#include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

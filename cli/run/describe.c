@@ -1,7 +1,6 @@
 #include "cli/run/describe.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 

@@ -6,12 +6,9 @@
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,7 +18,6 @@
 #include "codecs/codecs.h"
 #include "core/base/cleanup.h"
 #include "core/base/deadline.h"
-#include "core/base/fault.h"
 #include "core/base/fd_io.h"
 
 enum {

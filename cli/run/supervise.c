@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -14,7 +13,6 @@
 #include "cli/signals.h"
 #include "core/base/cleanup.h"
 #include "core/base/deadline.h"
-#include "core/base/fd_io.h"
 
 enum {
         TICK_MS = 200,          /* progress, stalls */

@@ -1,5 +1,4 @@
 /* member.h's functions for how it went: the server's verdict, and whose words win when something failed. */
-#include "cli/message.h"
 #include "cli/run/member.h"
 
 enum {

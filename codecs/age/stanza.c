@@ -1,6 +1,5 @@
 #include "codecs/age/stanza.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>

@@ -6,7 +6,6 @@
 
 #include "codecs/base/hash.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>

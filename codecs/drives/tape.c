@@ -7,14 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/file.h>
-#include <unistd.h>
 
 #include "codecs/drives/frame_index.h"
 #include "codecs/stream/stream.h"
 #include "core/base/cleanup.h"
-#include "core/base/fd_io.h"
 
 enum { COPY_PIECE = 1 << 20 };
 

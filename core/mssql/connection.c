@@ -1,5 +1,4 @@
 /* What a connection is, with and without FreeTDS. */
-#include <string.h>
 #include <strings.h>
 
 #include "core/mssql/internal.h"

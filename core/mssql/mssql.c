@@ -4,7 +4,6 @@
  */
 #include "core/mssql/mssql.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>

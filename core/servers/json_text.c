@@ -1,6 +1,5 @@
 #include "core/servers/json_text.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/cleanup.h"

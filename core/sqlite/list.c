@@ -1,6 +1,5 @@
 #include <sqlite3.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/base/cleanup.h"
 #include "core/base/sqlite_header.h"

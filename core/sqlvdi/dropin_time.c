@@ -2,7 +2,6 @@
 #include "core/sqlvdi/dropin_time.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <string.h>
 
 enum {

@@ -1,6 +1,5 @@
 #include "core/standin/connection.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <stdio.h>

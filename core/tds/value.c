@@ -1,7 +1,6 @@
 #include "core/tds/value.h"
 
 #include <endian.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 

@@ -1,7 +1,6 @@
 #include "core/tsql/messages.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/cleanup.h"
