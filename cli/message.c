@@ -23,12 +23,12 @@ void message_init(const struct args *args)
         message_on_terminal = isatty(STDERR_FILENO);
 }
 
-static bool message_is_wanted(enum message_kind kind)
+static bool message_is_wanted(enum message_level level)
 {
-        if (kind == MESSAGE_KIND_SUMMARY)
+        if (level == MESSAGE_SUMMARY)
                 return !message_quiet && (message_verbose_wanted || message_on_terminal);
-        return kind == MESSAGE_KIND_ERROR ||
-               (!message_quiet && (message_verbose_wanted || kind != MESSAGE_KIND_VERBOSE));
+        return level == MESSAGE_ERROR ||
+               (!message_quiet && (message_verbose_wanted || level != MESSAGE_VERBOSE));
 }
 
 void message_set_line_clearer(void (*clear)(void))
@@ -57,7 +57,7 @@ static void message_say_unsayable(void)
         fd_write_full(STDERR_FILENO, line, sizeof line - 1, /* cancel= */ NULL);
 }
 
-void message_say(enum message_kind kind, const char *format, ...)
+void message_say(enum message_level level, const char *format, ...)
 {
         CLEANUP(freep) char *text = NULL;
         CLEANUP(freep) char *safe = NULL;
@@ -65,7 +65,7 @@ void message_say(enum message_kind kind, const char *format, ...)
         va_list args;
         int length;
 
-        if (!message_is_wanted(kind))
+        if (!message_is_wanted(level))
                 return;
         va_start(args, format);
         length = vasprintf(&text, format, args);
@@ -78,7 +78,7 @@ void message_say(enum message_kind kind, const char *format, ...)
         safe = text_escape(text, (size_t)length);
         if (safe)
                 hide_secrets(safe);
-        length = asprintf(&line, "vdipipe: %s%s\n", kind == MESSAGE_KIND_WARNING ? "warning: " : "",
+        length = asprintf(&line, "vdipipe: %s%s\n", level == MESSAGE_WARNING ? "warning: " : "",
                           safe ? safe : "out of memory");
         if (length < 0) {
                 line = NULL;

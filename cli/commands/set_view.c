@@ -13,7 +13,7 @@ enum { KEY_WIDTH = 26, PIDS_SIZE = VDS_DEVICES_MAX * 12 };
 static const struct {
         uint32_t bit;
         const char *name;
-} feature_names[] = {
+} set_view_feature_names[] = {
         { VDF_Removable, "Removable" },
         { VDF_Rewind, "Rewind" },
         { VDF_Position, "Position" },
@@ -256,9 +256,9 @@ void set_view_print_config(const struct VDConfig *config, FILE *out)
                         continue;
                 }
                 fprintf(out, "0x%08x", config->features);
-                for (size_t bit = 0; bit < COUNT(feature_names); bit++)
-                        if (config->features & feature_names[bit].bit)
-                                fprintf(out, " %s", feature_names[bit].name);
+                for (size_t bit = 0; bit < COUNT(set_view_feature_names); bit++)
+                        if (config->features & set_view_feature_names[bit].bit)
+                                fprintf(out, " %s", set_view_feature_names[bit].name);
                 fputc('\n', out);
         }
 }
@@ -347,9 +347,9 @@ json_t *set_view_config_json(const struct VDConfig *config)
 
         for (size_t i = 0; i < COUNT(config_fields); i++)
                 json_add_number(object, config_fields[i].key, config_field(config, i));
-        for (size_t bit = 0; bit < COUNT(feature_names); bit++)
-                if (config->features & feature_names[bit].bit)
-                        json_array_append_new(names, json_string(feature_names[bit].name));
+        for (size_t bit = 0; bit < COUNT(set_view_feature_names); bit++)
+                if (config->features & set_view_feature_names[bit].bit)
+                        json_array_append_new(names, json_string(set_view_feature_names[bit].name));
         json_object_set_new(object, "feature_names", names);
         return object;
 }

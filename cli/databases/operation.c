@@ -1,6 +1,5 @@
 #include "cli/databases/operation.h"
 
-
 #include "cli/databases/mssql_login.h"
 #include "cli/databases/server_options.h"
 #include "cli/media/coding.h"

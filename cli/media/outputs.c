@@ -60,7 +60,7 @@ int outputs_expand(const char *pattern, const struct output_words *words, uint32
                         fputc(*word == '/' ? '_' : *word, out);
                 pattern = end + 1;
         }
-        if (fclose(out) != 0)
+        if (fclose(out) != 0 || !name)
                 return error_no_memory(err);
         *ret_name = take_ptr(&name);
         return 0;

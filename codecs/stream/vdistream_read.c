@@ -354,7 +354,7 @@ static int vdireader_take_mark(struct vdireader *reader, const struct record *re
 static int vdireader_take_record(struct vdireader *reader, struct error *err)
 {
         bool in_tail = reader->phase == PHASE_TAIL;
-        struct record record;
+        struct record record = { 0 };
         size_t size = 0;
         int result = vdireader_read_record(reader, &record, &size, err);
 

@@ -58,7 +58,7 @@ void server_report_decode(const char *text, struct server_report *ret_report)
 
 /* ---- the description ---- */
 
-static const struct field_spec info_fields[] = {
+static const struct field_spec report_info_fields[] = {
         FIELD(server_info, kind, FIELD_NAME, 0, 0),
         FIELD(server_info, version, FIELD_NAME, 0, 0),
         FIELD(server_info, page_size, FIELD_NUMBER, 0, 65536),
@@ -73,7 +73,7 @@ static const struct field_spec info_fields[] = {
         FIELD(server_info, media_description, FIELD_WORDS, 0, 0),
 };
 
-enum { INFO_FIELDS = sizeof info_fields / sizeof info_fields[0] };
+enum { INFO_FIELDS = sizeof report_info_fields / sizeof report_info_fields[0] };
 
 json_t *server_parts_encode(const struct server_part *parts, uint32_t count)
 {
@@ -105,7 +105,7 @@ bool server_parts_decode(const json_t *value, struct server_part *parts)
 
 int server_info_encode(const struct server_info *info, char text[VDS_TEXT_MAX], struct error *err)
 {
-        CLEANUP(json_releasep) json_t *root = fields_encode(info_fields, INFO_FIELDS, info);
+        CLEANUP(json_releasep) json_t *root = fields_encode(report_info_fields, INFO_FIELDS, info);
         size_t size = 0;
 
         if (root && json_object_set_new(root, "parts", server_parts_encode(info->parts, info->part_count)) == 0)
@@ -152,7 +152,7 @@ int server_info_decode(const char *text, struct server_info *ret_info, struct er
         CLEANUP(json_releasep) json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, /* error= */ NULL);
 
         *ret_info = (struct server_info){ 0 };
-        if (!json_is_object(root) || fields_decode(info_fields, INFO_FIELDS, root, ret_info))
+        if (!json_is_object(root) || fields_decode(report_info_fields, INFO_FIELDS, root, ret_info))
                 return error_raise(err, ERR_PROTOCOL, "the server's description of the database is not understood");
         if (!info_has_sound_page_size(ret_info) || !info_decode_parts(json_object_get(root, "parts"), ret_info))
                 return error_raise(err, ERR_PROTOCOL, "the server's description of the database contradicts itself");

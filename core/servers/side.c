@@ -556,7 +556,7 @@ static void start_channel(struct serve_call *call)
 int side_transfer(struct server_side *side, void (*serve)(struct channel *channel, void *context), void *context,
                   struct error *err)
 {
-        struct serve_call calls[VDS_DEVICES_MAX];
+        struct serve_call calls[VDS_DEVICES_MAX] = { 0 };
 
         for (uint32_t i = 0; i < side->channel_count; i++)
                 calls[i] = (struct serve_call){ .channel = &side->channels[i], .serve = serve, .context = context };

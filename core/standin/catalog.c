@@ -190,7 +190,7 @@ static int catalog_keep_row(struct catalog *catalog)
 
         if (catalog->cell_count + catalog->columns > CELLS_MAX || catalog->bytes > RESULT_MAX)
                 return catalog_tell(catalog, MESSAGE_WORDS, "The result is too large for the stand-in server.");
-        grown = reallocarray(catalog->cells, catalog->cell_count + catalog->columns, sizeof *grown);
+        grown = reallocarray(catalog->cells, catalog->cell_count + catalog->columns, sizeof(sqlite3_value *));
         if (!grown)
                 return catalog_tell(catalog, MESSAGE_MEMORY);
         catalog->cells = grown;

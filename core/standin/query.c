@@ -332,7 +332,7 @@ static const char global_names[] =
 static int rewrite_variable(struct rewrite *rewrite)
 {
         const struct batch_token *token = rewrite->token++;
-        size_t number;
+        size_t number = 0;
 
         if (token->text[1] != '@') {
                 if (find_parameter(rewrite, token, &number) < 0)

@@ -88,7 +88,7 @@ void tds_put(struct tds_token *token, const void *bytes, size_t size)
 {
         if (size > sizeof token->bytes - token->size)
                 abort();
-        if (size > 0)
+        if (bytes && size > 0)
                 memcpy(token->bytes + token->size, bytes, size);
         token->size += size;
 }

@@ -4,7 +4,6 @@
  */
 #include "core/vds/internal.h"
 
-
 #include "core/base/cleanup.h"
 #include "core/base/fault.h"
 #include "core/shm/fork_guard.h"

@@ -80,8 +80,11 @@ static int join_greet(const char *name, enum message_role role, struct joined *j
                                   name);
         if (result == PEER_FAILED && err->code == ERR_MEMORY)
                 return VD_E_MEMORY;
-        if (result != PEER_OK || size != sizeof *welcome || welcome->kind != MESSAGE_WELCOME)
-                return SET_REFUSE(VD_E_INVALID, err, ERR_PEER_DIED, "the client that made the set '%s' left", name);
+        /* What was wrong with its words does not matter: it made no set that one could join. */
+        if (result != PEER_OK || size != sizeof *welcome || welcome->kind != MESSAGE_WELCOME) {
+                error_replace(err, ERR_PEER_DIED, "the client that made the set '%s' left", name);
+                return VD_E_INVALID;
+        }
         welcome->text[MESSAGE_TEXT_SIZE - 1] = '\0';
         if (welcome->result != NOERROR)
                 error_raise(err, ERR_PROTOCOL, "%s", welcome->text);

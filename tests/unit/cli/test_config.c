@@ -218,6 +218,7 @@ static void lines_and_names_are_bounded(void **state)
         assert_int_equal(read_as(&command_backup, config, "conf", text, &err), 0);
         assert_int_equal(strlen(config_database(config, "a")), CONFIG_LINE_MAX - 11);
         strcpy(text + used + CONFIG_LINE_MAX - 12, "x\n");
+        err = (struct error)ERROR_INIT;
         assert_int_equal(read_as(&command_backup, config, "more", text, &err), -1);
         assert_non_null(strstr(err.message, "more:2: the line has 4097 bytes; 4096 are allowed"));
         config_free(config);
@@ -227,11 +228,13 @@ static void lines_and_names_are_bounded(void **state)
         memset(text, 'y', CONFIG_SECTION_MAX + 2);
         text[0] = '[';
         strcpy(text + CONFIG_SECTION_MAX + 2, "]\n");
+        err = (struct error)ERROR_INIT;
         assert_int_equal(read_as(&command_backup, config, "conf", text, &err), -1);
         assert_non_null(strstr(err.message, "conf:1: the section's name has 256 bytes"));
         config_free(config);
 
         config = config_new(commands);
+        err = (struct error)ERROR_INIT;
         err = (struct error)ERROR_INIT;
         assert_int_equal(config_read_text(config, command_backup.options, "conf", "[a]\nraw\0=yes\n", 13, &err), -1);
         assert_non_null(strstr(err.message, "conf:2: the line holds a NUL byte"));
@@ -252,6 +255,7 @@ static void only_a_file_that_nobody_else_may_write_is_read(void **state)
         assert_true(config_has(config, "a"));
         for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
                 assert_int_equal(fchmod(fd, refused[i]), 0);
+                err = (struct error)ERROR_INIT;
                 assert_int_equal(config_read_file(config, command_backup.options, path, &err), -1);
                 assert_int_equal(err.code, ERR_USAGE);
                 assert_non_null(strstr(err.message, path));
@@ -260,16 +264,19 @@ static void only_a_file_that_nobody_else_may_write_is_read(void **state)
         assert_int_equal(fchmod(fd, 0644), 0);
         if (geteuid() == 0) {
                 assert_int_equal(fchown(fd, 12345, 0), 0);
+                err = (struct error)ERROR_INIT;
                 assert_int_equal(config_read_file(config, command_backup.options, path, &err), -1);
                 assert_non_null(strstr(err.message, "belongs to user 12345"));
         }
         assert_int_equal(ftruncate(fd, CONFIG_FILE_MAX + 1), 0);
         assert_int_equal(fchown(fd, geteuid(), getegid()), 0);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(config_read_file(config, command_backup.options, path, &err), -1);
         assert_non_null(strstr(err.message, "is larger than 1048576 bytes"));
         assert_int_equal(unlink(path), 0);
         assert_int_equal(config_read_file(config, command_backup.options, path, &err), 1);
         assert_int_equal(mkfifo(path, 0600), 0);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(config_read_file(config, command_backup.options, path, &err), -1);
         assert_non_null(strstr(err.message, "no regular file"));
         assert_int_equal(unlink(path), 0);

@@ -613,6 +613,7 @@ static void test_login_that_is_ended(void **state)
         pthread_join(ender, NULL);
         close(ending.connection);
         err = (struct error)ERROR_INIT;
+        err = (struct error)ERROR_INIT;
         assert_int_equal(mssql_open(&login, NULL, &connection, &err), -1);
         assert_int_equal(err.code, ERR_ABORTED);
         close(ending.listener);
@@ -631,6 +632,7 @@ static void test_questions_that_are_ended(void **state)
         if (mssql_open(&login, NULL, &connection, &err) < 0)
                 fail_msg("%s", err.message);
         atomic_store(&end, true);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(mssql_execute(connection, "WARNING", LONG_WAIT_MS, NULL, &err), -1);
         assert_int_equal(err.code, ERR_ABORTED);
         err = (struct error)ERROR_INIT;
@@ -672,9 +674,11 @@ static void test_what_cannot_be(void **state)
         assert_null(strstr(err.message, "xxx"));
         login = login_here();
         login.host = text;
+        err = (struct error)ERROR_INIT;
         assert_int_equal(mssql_open(&login, NULL, &connection, &err), -1);
         assert_int_equal(err.code, ERR_USAGE);
         login.host = "h\nhost = other";
+        err = (struct error)ERROR_INIT;
         assert_int_equal(mssql_open(&login, NULL, &connection, &err), -1);
         assert_int_equal(err.code, ERR_USAGE);
 }
@@ -781,6 +785,7 @@ static void test_statement_text(void **state)
         (void)state;
         assert_int_equal(mssql_execute(connection, sql, LONG_WAIT_MS, NULL, &err), 0);
         assert_statement_holds(sql);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(mssql_execute(connection, "a\xff", LONG_WAIT_MS, NULL, &err), -1);
         assert_int_equal(err.code, ERR_USAGE);
         assert_runs(connection);
@@ -881,6 +886,7 @@ static void test_task(void **state)
         assert_true(mssql_task_free(task, 0));
         task = start_task(connection, "BARE FAILURE");
         assert_int_equal(mssql_task_wait(task, LONG_WAIT_MS), 0);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(mssql_task_result(task, &err), -1);
         assert_non_null(strstr(err.message, "Msg 3013"));
         assert_true(mssql_task_free(task, 0));
@@ -907,6 +913,7 @@ static void test_broken(void **state)
                 assert_int_equal(err.code, ERR_PEER_DIED);
                 if (strncmp(err.message, ends[i].words, strlen(ends[i].words)) != 0)
                         fail_msg("%s", err.message);
+                err = (struct error)ERROR_INIT;
                 assert_int_equal(mssql_execute(connection, "WARNING", LONG_WAIT_MS, NULL, &err), -1);
                 assert_int_equal(err.code, ERR_PEER_DIED);
         }
@@ -984,6 +991,7 @@ static void test_history(void **state)
         assert_string_equal(record.database, "pubs");
         assert_int_equal(record.size, 1048576);
         assert_int_equal(mssql_history_find(connection, "nothing", &record, &err), 1);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(mssql_history_find(connection, "odd", &record, &err), -1);
         assert_non_null(strstr(err.message, "msdb: type"));
 }

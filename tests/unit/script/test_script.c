@@ -441,6 +441,7 @@ static void test_faults(void **state)
                 struct error err = ERROR_INIT;
 
                 client_start(&client, i == 0 ? NEVER_COMPLETES : GOOD, 0, 1);
+                err = (struct error)ERROR_INIT;
                 assert_int_equal(run_text(&client, cases[i][0], &report, &err), -1);
                 client_join(&client);
                 assert_int_equal(err.code, ERR_USAGE);
@@ -514,6 +515,7 @@ static void test_no_set(void **state)
         assert_int_equal(script_main(&call, &report, &err), -1);
         assert_string_equal(err.message, "cannot read the script '/nonexistent/x.vds': No such file or directory");
         assert_int_equal(script_parse("x.vds", "device 1\n", 9, &script, &err), 0);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(script_run(script, &call, &report, &err), -1);
         assert_int_equal(err.code, ERR_FAILED);
         assert_string_equal(err.message, "there is no device set 'set' to join: its client has to create it first");

@@ -134,10 +134,12 @@ static void messages_carry_at_most_one_descriptor(void **state)
         assert_int_equal(fcntl(pass, F_GETFD), FD_CLOEXEC);
         close(pass);
         assert_int_equal(peer_send(ends[0], "12345678", 8, -1, soon, &err), PEER_OK);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(peer_receive(ends[1], buffer, 7, &size, &pass, soon, &err), PEER_FAILED);
         assert_int_equal(err.code, ERR_PROTOCOL);
         close(ends[0]);
         assert_int_equal(peer_receive(ends[1], buffer, sizeof buffer, &size, &pass, soon, &err), PEER_ENDED);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(peer_send(ends[1], "x", 1, -1, soon, &err), PEER_FAILED);
         assert_int_equal(err.code, ERR_PIPE);
         close(ends[1]);

@@ -498,6 +498,7 @@ static void immutable_notices_a_broken_promise(void **state)
         options.immutable = true;
         assert_int_equal(image_open(&options, &image, &err), 0);
         sandbox_fill(db, 100, 1000);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(image_check(image, &err), -1);
         assert_non_null(strstr(err.message, "was written to while it was read"));
         sqlite3_close(db);
@@ -546,6 +547,7 @@ static void files_that_others_write_past_the_locks(void **state)
 
         assert_int_equal(check_after(state, "kept.db", do_nothing, &err), 0);
         assert_int_equal(check_after(state, "gone.db", take_away, &err), 0);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(check_after(state, "cut.db", cut, &err), -1);
         assert_non_null(strstr(err.message, "was written to past SQLite's locks"));
 }

@@ -139,6 +139,7 @@ static void no_folder_for_the_spool(void **state)
         image_cut(image, 1, &part);
         assert_int_equal(image_start(image, &part, 1, &err), 0);
         sandbox_exec(db, "DELETE FROM t");
+        err = (struct error)ERROR_INIT;
         assert_int_equal(image_read(image, 0, page, sizeof page, &err), -1);
         assert_non_null(strstr(err.message, "--spool-dir"));
         sqlite3_close(db);

@@ -103,6 +103,7 @@ static void never_beside_an_old_log(void **state)
                 scene_set(&scene, state, "n.db", 30, 4096);
                 fd = open(sandbox_path(state, names[i]), O_CREAT | O_RDWR, 0600);
                 close(fd);
+                err = (struct error)ERROR_INIT;
                 assert_int_equal(replace_new(&scene.replacement, &err), -1);
                 assert_non_null(strstr(err.message, names[i]));
                 scene_clear(&scene, state);
@@ -180,6 +181,7 @@ static void in_place_of_a_busy_database(void **state)
         sandbox_exec(other, "BEGIN IMMEDIATE; DELETE FROM t");
         scene_set(&scene, state, "busy.db", 300, 4096);
         assert_int_equal(replace_probe_in_place(&scene.replacement, &err), 0);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(replace_in_place(&scene.replacement, &err), -1);
         assert_int_equal(err.code, ERR_BUSY);
         sandbox_exec(other, "ROLLBACK");
@@ -393,6 +395,7 @@ static void locked_folder_is_waited_for_and_named(void **state)
                 struct error err = ERROR_INIT;
 
                 scene_set(&scene, state, "l.db", 30, 4096);
+                err = (struct error)ERROR_INIT;
                 assert_int_equal(ways[i](&scene.replacement, &err), -1);
                 assert_int_equal(err.code, ERR_BUSY);
                 assert_non_null(strstr(err.message, *state));
@@ -470,6 +473,7 @@ static void exchanged_file_is_not_published(void **state)
                 assert_int_equal(target_staged_path(&scene.target, &scene.staged, &path, &err), 0);
                 assert_int_equal(unlink(path), 0);
                 sandbox_copy(sandbox_path(state, "made.db"), path);
+                err = (struct error)ERROR_INIT;
                 assert_int_equal(ways[i](&scene.replacement, &err), -1);
                 assert_int_equal(err.code, ERR_FAILED);
                 assert_non_null(strstr(err.message, "somebody removed its staged file"));
@@ -596,14 +600,17 @@ static void check_names_the_damage(void **state)
         memset(garbage, 0x5a, sizeof garbage);
         assert_int_equal(pwrite(fd, garbage, sizeof garbage, 3 * 4096), (ssize_t)sizeof garbage);
         assert_int_equal(check_database(path, fd, SERVER_CHECK_NONE, NULL, "shown.db", &err), 0);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(check_database(path, fd, SERVER_CHECK_QUICK, NULL, "shown.db", &err), -1);
         assert_int_equal(err.code, ERR_DAMAGED);
         assert_non_null(strstr(err.message, "'shown.db' is damaged"));
         assert_null(strchr(err.message, '\n'));
         assert_int_equal(ftruncate(fd, 8192), 0);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(check_database(path, fd, SERVER_CHECK_NONE, NULL, "shown.db", &err), -1);
         assert_non_null(strstr(err.message, "ends early"));
         assert_int_equal(pwrite(fd, garbage, 20, 0), 20);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(check_database(path, fd, SERVER_CHECK_NONE, NULL, "shown.db", &err), -1);
         assert_non_null(strstr(err.message, "is not a SQLite database"));
         close(fd);
@@ -623,7 +630,9 @@ static void links_and_folders(void **state)
         assert_int_equal(target_open(&target, sandbox_path(state, "good.db"), &err), 0);
         assert_string_equal(target.name, "real.db");
         target_deinit(&target);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(target_open(&target, "/", &err), -1);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(target_open(&target, "relative", &err), -1);
         target_deinit(&target);
 }

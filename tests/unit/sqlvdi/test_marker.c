@@ -174,12 +174,14 @@ static void what_is_no_library_is_named(void **state)
         (void)state;
         assert_int_equal(sqlvdi_is_dropin("/nowhere/lib.so", &err), -1);
         assert_string_equal(err.message, "cannot open '/nowhere/lib.so': No such file or directory");
+        err = (struct error)ERROR_INIT;
         assert_int_equal(sqlvdi_is_dropin("/", &err), -1);
         assert_string_equal(err.message, "'/' is no shared library: it is no file");
         /* Nobody writes to it: this must not wait. */
         assert_non_null(mkdtemp(pipe));
         assert_int_equal(rmdir(pipe), 0);
         assert_int_equal(mkfifo(pipe, 0600), 0);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(sqlvdi_is_dropin(pipe, &err), -1);
         assert_non_null(strstr(err.message, "is no shared library: it is no file"));
         assert_int_equal(unlink(pipe), 0);

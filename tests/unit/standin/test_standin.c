@@ -346,6 +346,7 @@ static void faults_have_names_and_bytes(void **state)
         assert_int_equal(standin_parse_fault("wrong-password", plans, &err), 0);
         assert_true(plans[STANDIN_WRONG_PASSWORD].wanted && !plans[STANDIN_WRONG_PASSWORD].has_bytes);
         for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+                err = (struct error)ERROR_INIT;
                 assert_int_equal(standin_parse_fault(wrong[i], plans, &err), -1);
                 assert_int_equal(err.code, ERR_USAGE);
         }

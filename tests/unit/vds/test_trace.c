@@ -243,6 +243,7 @@ static void test_failures(void **state)
         assert_int_equal(err.code, ERR_NO_SPACE);
         assert_string_equal(err.message, "cannot write the trace '/dev/full': No space left on device");
         snprintf(lines->path + strlen(lines->path), 8, "/x");
+        err = (struct error)ERROR_INIT;
         assert_int_equal(trace_open(lines->path, "client", &trace, &err), -1);
         lines->path[strlen(lines->path) - 2] = '\0';
         assert_null(trace);

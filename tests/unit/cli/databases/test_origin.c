@@ -109,11 +109,13 @@ static void a_system_folder_is_taken_for_a_database_of_the_configuration(void **
         info.origin = named;
         assert_int_equal(origin_check(&info, config, "< FILE", &err), 0);
         info.origin = other;
+        err = (struct error)ERROR_INIT;
         assert_int_equal(origin_check(&info, config, "< FILE", &err), -1);
         assert_non_null(strstr(err.message, "system folder: /etc/b.db"));
         /* What another machine recorded is not meant by our files. */
         info.origin = named;
         snprintf(info.machine, sizeof info.machine, "%s", "0123456789abcdef0123456789abcdef");
+        err = (struct error)ERROR_INIT;
         assert_int_equal(origin_check(&info, config, "< FILE", &err), -1);
         config_free(config);
 }

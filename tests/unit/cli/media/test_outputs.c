@@ -57,11 +57,13 @@ static void impossible_combinations(void **state)
         assert_int_equal(outputs_check(&args, &err), -1);
         assert_int_equal(err.code, ERR_USAGE);
         args.output = "same-name";
+        err = (struct error)ERROR_INIT;
         assert_int_equal(outputs_check(&args, &err), -1);
         assert_non_null(strstr(err.message, "same-name.{device}"));
         args.output = "name.{device}";
         assert_int_equal(outputs_check(&args, &err), 0);
         args.force = true;
+        err = (struct error)ERROR_INIT;
         assert_int_equal(outputs_check(&args, &err), -1);
         assert_int_equal(err.code, ERR_USAGE);
         args_deinit(&args);

@@ -70,6 +70,7 @@ static void what_is_not_ours_is_refused(void **state)
                          0);
         for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
                 err = (struct error)ERROR_INIT;
+                err = (struct error)ERROR_INIT;
                 assert_int_equal(primary_info_decode(texts[i], &info, &err), -1);
                 assert_int_equal(err.code, ERR_PROTOCOL);
         }

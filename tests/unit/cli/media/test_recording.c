@@ -73,6 +73,7 @@ static void keeps_no_more_than_its_limit(void **state)
         (void)state;
         assert_int_equal(recording_begin(&source, "standard input", 12, &err), 0);
         assert_int_equal(source_read_full(source, text, 10, &err), 10);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(source_read_full(source, text, 10, &err), -1);
         assert_int_equal(err.code, ERR_USAGE);
         assert_non_null(strstr(err.message, "standard input"));

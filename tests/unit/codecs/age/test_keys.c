@@ -18,10 +18,11 @@
 #define SPEC_SECRET    "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
 #define SSH_KEY        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN a@b"
 
-static void check_words(const struct error *err, enum err_code code, const char *words)
+static void check_words(struct error *err, enum err_code code, const char *words)
 {
         if (err->code != code || !strstr(err->message, words))
                 fail_msg("expected %d '%s', got %d '%s'", code, words, err->code, err->message);
+        *err = (struct error)ERROR_INIT;
 }
 
 static void recipients_are_checked(void **state)
@@ -54,9 +55,11 @@ static void recipients_are_checked(void **state)
 
         (void)state;
         for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+                err = (struct error)ERROR_INIT;
                 assert_int_equal(age_recipients_add(recipients, wrong[i].text, &err), -1);
                 check_words(&err, ERR_USAGE, wrong[i].words);
         }
+        err = (struct error)ERROR_INIT;
         assert_int_equal(age_recipients_add(recipients, SPEC_SECRET, &err), -1);
         check_words(&err, ERR_USAGE, "is a secret key");
         assert_null(strstr(err.message, "GFPYY"));
@@ -66,6 +69,7 @@ static void recipients_are_checked(void **state)
         assert_int_equal(age_recipients_count(recipients), 1);
         assert_string_equal(age_recipients_text(recipients, 0), SPEC_RECIPIENT);
         fd = age_passphrase_fd("x");
+        err = (struct error)ERROR_INIT;
         assert_int_equal(age_recipients_set_passphrase(recipients, fd, "x", &err), -1);
         close(fd);
         check_words(&err, ERR_USAGE, "not both");
@@ -123,10 +127,13 @@ static void recipients_come_from_files(void **state)
         assert_int_equal(
                 age_recipients_add_file(recipients, test_file("ssh", "# x\n" SSH_KEY, 4 + strlen(SSH_KEY)), &err), -1);
         check_words(&err, ERR_USAGE, "/ssh', line 2: this is an SSH key");
+        err = (struct error)ERROR_INIT;
         assert_int_equal(age_recipients_add_file(recipients, test_file("none", "# x\n\n", 5), &err), -1);
         check_words(&err, ERR_USAGE, "/none' holds no key");
+        err = (struct error)ERROR_INIT;
         assert_int_equal(age_recipients_add_file(recipients, "/nonexistent/file", &err), -1);
         check_words(&err, ERR_USAGE, "cannot read '/nonexistent/file'");
+        err = (struct error)ERROR_INIT;
         assert_int_equal(age_recipients_add_file(recipients, "/dev/zero", &err), -1);
         check_words(&err, ERR_USAGE, "more than 1 MiB");
         age_recipients_free(recipients);
@@ -157,6 +164,7 @@ static void identities_come_from_files(void **state)
         (void)state;
         for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
                 path = test_file("wrong", wrong[i].text, strlen(wrong[i].text));
+                err = (struct error)ERROR_INIT;
                 assert_int_equal(age_identities_add_file(identities, path, &exposed, &err), -1);
                 check_words(&err, ERR_USAGE, wrong[i].words);
                 assert_null(strstr(err.message, "GFPYY"));
@@ -210,8 +218,10 @@ static void passphrases_end_at_the_line(void **state)
         memset(lengthy, 'a', sizeof lengthy);
         assert_int_equal(try_passphrase("", 0, identities, &position, &err), -1);
         check_words(&err, ERR_USAGE, "'phrase' holds no passphrase");
+        err = (struct error)ERROR_INIT;
         assert_int_equal(try_passphrase("\nabc", 4, identities, &position, &err), -1);
         check_words(&err, ERR_USAGE, "first line is empty");
+        err = (struct error)ERROR_INIT;
         assert_int_equal(try_passphrase(lengthy, sizeof lengthy, identities, &position, &err), -1);
         check_words(&err, ERR_USAGE, "longer than 1024 bytes");
         assert_ok(try_passphrase(lengthy, sizeof lengthy - 1, identities, &position, &err), &err);

@@ -126,6 +126,7 @@ static void something_must_follow_the_last_flush(void **state)
         (void)state;
         assert_ok(stage_write(stage, data, CHUNK, &err), &err);
         assert_ok(stage_complete(stage, &err), &err);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(stage_finish(stage, NULL, &err), -1);
         assert_int_equal(err.code, ERR_PROTOCOL);
         assert_false(sink->finished);
@@ -197,6 +198,7 @@ static void a_failed_write_is_the_end(void **state)
                 if (stage_write(stage, data, DATA_SIZE, &err) == 0)
                         assert_int_equal(stage_finish(stage, NULL, &err), -1);
                 assert_int_equal(err.code, ERR_NO_SPACE);
+                err = (struct error)ERROR_INIT;
                 assert_int_equal(stage_write(stage, data, 1, &err), -1);
                 assert_int_equal(err.code, ERR_PROTOCOL);
                 stage_abort(stage, "test");

@@ -205,10 +205,12 @@ static void what_changes_after_opening(void **state)
         assert_non_null(block);
         assert_int_equal(fd_pwrite_full(fd, &other, 1, block - stream.data), 0);
         go_to(tape, 1);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(take(tape, 1, &err), -1);
         assert_int_equal(err.code, ERR_DAMAGED);
         assert_int_equal(tape_position(tape), 1);
         assert_int_equal(ftruncate(fd, block - stream.data), 0);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(take(tape, 1, &err), -1);
         assert_int_equal(err.code, ERR_DAMAGED);
         assert_non_null(strstr(err.message, "somebody has cut it"));
@@ -393,6 +395,7 @@ static void old_file_stays_until_publishing(void **state)
                 assert_int_equal(now.size, before.size);
                 assert_memory_equal(now.data, before.data, before.size);
                 bytes_free(&now);
+                err = (struct error)ERROR_INIT;
                 assert_int_equal(try_create(STORED, true, &other, &err), -1);
                 assert_int_equal(err.code, ERR_BUSY);
                 if (abort == 0) {
@@ -423,6 +426,7 @@ static void damaged_files_are_not_continued(void **state)
         assert_int_equal(err.code, ERR_DAMAGED);
         stream.data[stream.size / 2] ^= 1;
         test_file("t.vdi", stream.data, stream.size);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(try_create(STORED, true, &tape, &err), -1);
         assert_int_equal(err.code, ERR_DAMAGED);
         assert_int_equal(count_entries(), 1);
@@ -455,10 +459,13 @@ static void cancelling(void **state)
         fd = open_bytes(stream.data, stream.size, &tape, &err);
         assert_ok(fd, &err);
         atomic_store(&cancel, true);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(take(tape, 1, &err), -1);
         assert_int_equal(err.code, ERR_ABORTED);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(open_bytes(stream.data, stream.size, &tape, &err), -1);
         assert_int_equal(err.code, ERR_ABORTED);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(try_create(STORED, true, &tape, &err), -1);
         assert_int_equal(err.code, ERR_ABORTED);
         tape_free(tape);
@@ -466,10 +473,13 @@ static void cancelling(void **state)
         atomic_store(&cancel, false);
         tape = create(STORED, true);
         atomic_store(&cancel, true);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(put(tape, 1, 1, &err), -1);
         assert_int_equal(err.code, ERR_ABORTED);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(put(tape, 1, 1, &err), -1);
         assert_int_equal(err.code, ERR_PROTOCOL);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(tape_finish(tape, NULL, &err), -1);
         assert_int_equal(err.code, ERR_PROTOCOL);
         tape_abort(tape, "cancelled");

@@ -202,6 +202,7 @@ static void existing_file_of_several(void **state)
         assert_ok(file_sink_new(at("a.vdi"), TEST_SET_ID, FILE_EXISTING_KEPT, NULL, &sink, &err), &err);
         write_and_finish(sink, "new");
         test_file("a.vdi", "theirs", 6);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(file_sink_publish(&sink, 1, &err), -1);
         assert_non_null(strstr(err.message, "has come into being meanwhile; choose another name"));
         stage_free(sink);
@@ -356,6 +357,7 @@ static void devices_are_written_directly(void **state)
         stage_free(sink);
 
         assert_ok(file_sink_new("/dev/full", TEST_SET_ID, FILE_EXISTING_KEPT, NULL, &sink, &err), &err);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(stage_write(sink, "x", 1, &err), -1);
         assert_int_equal(err.code, ERR_NO_SPACE);
         assert_non_null(strstr(err.message, "/dev/full"));
@@ -440,6 +442,7 @@ static void kernel_links_to_files_are_refused(void **state)
         assert_int_equal(err.code, ERR_USAGE);
         assert_non_null(strstr(err.message, "by way of /proc"));
         snprintf(name, sizeof name, "/dev/fd/%d", fd);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(file_sink_new(name, TEST_SET_ID, FILE_EXISTING_REPLACED, NULL, &sink, &err), -1);
         assert_int_equal(err.code, ERR_USAGE);
         assert_non_null(strstr(err.message, "not open for writing"));
@@ -460,6 +463,7 @@ static void size_limit_is_a_clean_error(void **state)
         limit = (struct rlimit){ .rlim_cur = 15000, .rlim_max = old.rlim_max };
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
         assert_ok(stage_write(sink, data, sizeof data, &err), &err);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(stage_write(sink, data, sizeof data, &err), -1);
         assert_int_equal(err.sys_errno, EFBIG);
         stage_abort(sink, "too large");

@@ -88,15 +88,19 @@ static void nonsense_is_not_written(void **state)
         assert_int_equal(stream_info_encode(&info, &json, &err), -1);
         info = whole_info();
         info.set_id[3] = 'x';
+        err = (struct error)ERROR_INIT;
         assert_int_equal(stream_info_encode(&info, &json, &err), -1);
         info = whole_info();
         info.part_length = info.total_size;
+        err = (struct error)ERROR_INIT;
         assert_int_equal(stream_info_encode(&info, &json, &err), -1);
         info = whole_info();
         info.total_size = (uint64_t)INT64_MAX + 1;
+        err = (struct error)ERROR_INIT;
         assert_int_equal(stream_info_encode(&info, &json, &err), -1);
         info = whole_info();
         info.mode = 0100644;
+        err = (struct error)ERROR_INIT;
         assert_int_equal(stream_info_encode(&info, &json, &err), -1);
 }
 

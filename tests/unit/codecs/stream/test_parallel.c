@@ -216,6 +216,7 @@ static void a_write_error_comes_up(void **state)
                 calls++;
         assert_in_range(calls, 0, THREADS + 2);
         assert_true(error_is_set(&err));
+        err = (struct error)ERROR_INIT;
         assert_int_equal(stage_flush(stage, &err), -1);
         bytes_free(&out);
 }

@@ -413,6 +413,7 @@ static void abort_after_a_failed_write_is_silent(void **state)
         (void)state;
         assert_ok(stage_write(stage, "abc", 3, &err), &err);
         sink->fail_after = sink->writes;
+        err = (struct error)ERROR_INIT;
         assert_int_equal(stage_write(stage, "abc", 3, &err), -1);
         assert_int_equal(err.code, ERR_NO_SPACE);
         sink->fail_after = -1;
@@ -420,6 +421,7 @@ static void abort_after_a_failed_write_is_silent(void **state)
         stage_abort(stage, "no space");
         assert_int_equal(stream.size, size);
         assert_true(sink->aborted);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(stage_finish(stage, NULL, &err), -1);
         stage_free(stage);
         bytes_free(&stream);
@@ -435,11 +437,15 @@ static void calls_in_the_wrong_order_fail(void **state)
 
         (void)state;
         assert_ok(stage_complete(stage, &err), &err);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(stage_write(stage, "x", 1, &err), -1);
         assert_int_equal(err.code, ERR_PROTOCOL);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(stage_flush(stage, &err), -1);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(stage_complete(stage, &err), -1);
         assert_ok(stage_finish(stage, NULL, &err), &err);
+        err = (struct error)ERROR_INIT;
         assert_int_equal(stage_finish(stage, NULL, &err), -1);
         stage_free(stage);
         bytes_free(&stream);
