@@ -27,8 +27,7 @@ static bool message_is_wanted(enum message_level level)
 {
         if (level == MESSAGE_SUMMARY)
                 return !message_quiet && (message_verbose_wanted || message_on_terminal);
-        return level == MESSAGE_ERROR ||
-               (!message_quiet && (message_verbose_wanted || level != MESSAGE_VERBOSE));
+        return level == MESSAGE_ERROR || (!message_quiet && (message_verbose_wanted || level != MESSAGE_VERBOSE));
 }
 
 void message_set_line_clearer(void (*clear)(void))

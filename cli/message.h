@@ -20,7 +20,8 @@ enum message_level {
         MESSAGE_VERBOSE, /* only with -v */
 };
 
-/* "vdipipe: ..." where that level is wanted. Bytes that could move a terminal's cursor, and newlines, are shown escaped.
+/* "vdipipe: ..." where that level is wanted. Bytes that could move a terminal's cursor, and newlines, are shown
+ * escaped.
  */
 void message_say(enum message_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -158,7 +158,7 @@ int outputs_name(const char *pattern, const struct output_words *words, uint32_t
         *ret_path = NULL;
         if (!pattern)
                 return output_check_apart("/proc/self/fd/1", "standard output", words->source, err);
-        if (outputs_expand(pattern, words, device, ret_path, err) < 0)
+        if (outputs_expand(pattern, words, device, ret_path, err) < 0 || !*ret_path)
                 return -1;
         return output_check_apart(*ret_path, *ret_path, words->source, err);
 }

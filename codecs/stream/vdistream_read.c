@@ -137,7 +137,7 @@ static int vdireader_read_record(struct vdireader *reader, struct record *ret_re
 static int raise_wrong_checksum(struct vdireader *reader, struct error *err)
 {
         struct error none = ERROR_INIT;
-        struct record record;
+        struct record record = { 0 };
         size_t size = 0;
         uint64_t start = reader->frame_start;
 
@@ -492,7 +492,7 @@ static const struct source_ops vdireader_ops = {
 
 static int vdireader_read_header(struct vdireader *reader, struct stream_info *ret_info, struct error *err)
 {
-        struct record record;
+        struct record record = { 0 };
         size_t size = 0;
         int result = vdireader_read_record(reader, &record, &size, err);
 

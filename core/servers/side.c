@@ -562,7 +562,8 @@ int side_transfer(struct server_side *side, void (*serve)(struct channel *channe
                 calls[i] = (struct serve_call){ .channel = &side->channels[i], .serve = serve, .context = context };
         for (uint32_t i = 1; i < side->channel_count; i++)
                 start_channel(&calls[i]);
-        channel_main(&calls[0]);
+        if (side->channel_count > 0)
+                channel_main(&calls[0]);
         for (uint32_t i = 1; i < side->channel_count; i++)
                 if (calls[i].has_thread)
                         pthread_join(calls[i].thread, NULL);
