@@ -238,7 +238,10 @@ static void group_add_rows(struct table *table, const struct sequence_group *gro
                 const struct mssql_backup_record *record = &backup->record;
                 CLEANUP(freep) char *files = backup_join_files(backup);
 
-                table_addf(table, i < group->used ? "%zu" : "", i + 1);
+                if (i < group->used)
+                        table_addf(table, "%zu", i + 1);
+                else
+                        table_add(table, "");
                 table_addf(table, "%s%s", record_type_name(record->type), record->copy_only ? " copy-only" : "");
                 table_add(table, record->started);
                 table_add(table, record->first_lsn);

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void raise_words(struct error *err, enum err_code code, int sys_errno, const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void raise_words(struct error *err, enum err_code code, int sys_errno,
+                                                              const char *format, va_list args)
 {
         char text[128];
         size_t used;

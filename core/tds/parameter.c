@@ -114,6 +114,7 @@ static enum tds_parameter_result wire_get_text(struct tds_cursor *cursor, struct
         bool has_memory = wire_get_value(cursor, wire);
         CLEANUP(freep) uint8_t *joined = wire->joined;
 
+        (void)joined;
         if (!has_memory)
                 return TDS_PARAMETER_MEMORY;
         if (cursor->bad)
