@@ -72,7 +72,7 @@ static int execution_refuse(struct execution *execution, const struct server_mes
         server_message_make(&terminated, MESSAGE_TERMINATED, statement_verb_name(execution->statement.verb));
         if (message->number >= 900)
                 execution_on_message(&terminated, execution);
-        return error_raise(err, message->class, "%s", "");
+        return error_replace(err, message->class, "%s", "");
 }
 
 /* ---- the database ---- */

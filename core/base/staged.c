@@ -164,16 +164,20 @@ static int staged_rename(const struct staged *staged, const char *name, enum sta
 
 int staged_publish(struct staged *staged, const char *name, enum staged_way way)
 {
+        CLEANUP(fd_closep) int old_fd = -1;
+
         if (!staged_is_there(staged)) {
                 errno = ESTALE;
                 return -1;
         }
-        if (staged_rename(staged, name, way) < 0)
+        /* What takes the hidden name has to be known before: without it nothing could be taken back. */
+        if (way == STAGED_EXCHANGED)
+                old_fd = openat(staged->dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if ((way == STAGED_EXCHANGED && old_fd < 0) || staged_rename(staged, name, way) < 0)
                 return -1;
         snprintf(staged->published, sizeof staged->published, "%s", name);
         staged->way = way;
-        if (way == STAGED_EXCHANGED)
-                staged->old_fd = openat(staged->dir_fd, staged->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        staged->old_fd = take_fd(&old_fd);
         return 0;
 }
 

@@ -333,7 +333,7 @@ static int search_folder(int folder_fd, void *context)
                 return 1;
         }
         if (errno == EAGAIN) {
-                error_raise(search->err, ERR_TIMEOUT, "the owner of socket '%s.sock' lets nobody in", search->stem);
+                error_replace(search->err, ERR_TIMEOUT, "the owner of socket '%s.sock' lets nobody in", search->stem);
                 search->result = RENDEZVOUS_BUSY;
                 return 1;
         }
@@ -342,8 +342,7 @@ static int search_folder(int folder_fd, void *context)
         if (errno == EACCES || errno == EPERM)
                 search->result = RENDEZVOUS_DENIED;
         error_raise_errno(&local, errno, "connect to socket '%s.sock'", search->stem);
-        if (search->err)
-                error_keep_first(search->err, &local);
+        error_keep_first(search->err, &local);
         return 0;
 }
 
@@ -351,13 +350,16 @@ enum rendezvous_result rendezvous_connect(const char *folder, const char *name, 
                                           struct deadline deadline, int *ret_fd, struct error *err)
 {
         char stem[RENDEZVOUS_STEM];
+        struct error complaint = ERROR_INIT; /* of folders passed on the way, which a set that is found makes idle */
         struct rendezvous_search search = {
-                .stem = stem, .deadline = deadline, .result = RENDEZVOUS_NONE, .fd = -1, .err = err
+                .stem = stem, .deadline = deadline, .result = RENDEZVOUS_NONE, .fd = -1, .err = &complaint
         };
 
         rendezvous_stem(name, stem);
-        folder_visit(folder, reach, search_folder, &search, err);
+        folder_visit(folder, reach, search_folder, &search, &complaint);
         *ret_fd = search.fd;
+        if (search.result != RENDEZVOUS_OK)
+                error_keep_first(err, &complaint);
         return search.result;
 }
 

@@ -99,6 +99,8 @@ static enum completion_take take_completion(struct vds_server_device *device, st
         if (slot->code == VDC_GetPosition || slot->code == VDC_SetPosition)
                 slot->command->outPosition = ret_record->position;
         *ret_command = server_take_slot(device, slot);
+        /* Before another thread can find the ring empty: what was taken is progress. */
+        atomic_store_explicit(&device->server->progress_ns, monotonic_ns(), memory_order_relaxed);
         return TAKE_COMPLETION;
 }
 
@@ -129,7 +131,6 @@ static bool agent_serve_device(struct vds_server_device *device)
                 switch (take_completion(device, &command, &record)) {
                 case TAKE_COMPLETION:
                         fault_point("server.completion.taken");
-                        atomic_store_explicit(&server->progress_ns, monotonic_ns(), memory_order_relaxed);
                         server_call_back(command, record.code, (int32_t)record.bytes);
                         moved = true;
                         continue;
@@ -203,7 +204,8 @@ static void agent_wait(struct vds_server *server, struct wake_cell *cell, uint32
 {
         struct deadline next;
 
-        if (agent_is_stalled(server, &next) && !agent_is_late(server))
+        /* Asked again behind the look at the rings: a thread may have taken the last completion in between. */
+        if (agent_is_stalled(server, &next) && !agent_is_late(server) && agent_is_stalled(server, &next))
                 set_abort(&server->set, VDS_ABORT_TIMEOUT);
         else
                 wake_wait(cell, seen, deadline_earlier(deadline, next), patience);
@@ -265,7 +267,7 @@ static int run_callbacks(struct vds_server_device *device, struct deadline deadl
 
                 if (set_aborted(&server->set))
                         return VD_E_ABORT;
-                if (agent_is_over(server))
+                if (atomic_load(&server->set.gate) & SET_GATE_CLOSED)
                         return VD_E_PROTOCOL;
                 if (agent_serve_device(device))
                         return NOERROR;
