@@ -96,7 +96,7 @@ static void assert_refused(int result, struct error *err, enum err_code code, co
         assert_true(result < 0);
         if (err->code != code || !strstr(err->message, words))
                 fail_msg("expected %d '%s', got %d '%s'", code, words, err->code, err->message);
-        err->code = ERR_NONE; /* kept, as everywhere, until it is taken */
+        err->code = ERR_NONE; /* else the next failure would be kept out */
 }
 
 /* Blocks numbered from `first` on. */
