@@ -43,7 +43,7 @@ struct vds_server_device;
 
 /* Where sets meet, and who may. Zero-initialised is right for almost everybody; texts are copied. */
 struct vds_options {
-        const char *runtime_dir; /* folder of the set's socket; NULL: found as core/README.md says */
+        const char *runtime_dir; /* folder of the set's socket; NULL: found as core/shm/README.md says */
         const char *group; /* a group, by name or number, whose members may take part besides the own user and root, and
                             * whose members one trusts oneself; NULL: nobody else */
         const char *info;  /* primary client: a text about itself, at most VDS_TEXT_MAX - 1 bytes, for secondary clients

@@ -131,7 +131,7 @@ test_the_copy_may_be_moved() {
 
 # The first function of that head in README, without its indentation.
 shown_in_readme() { # HEAD
-    sed -n "/^    $1/,/^    }/s/^    //p" "$source_dir/../../core/README.md"
+    sed -n "/^    $1/,/^    }/s/^    //p" "$source_dir/../../core/vds/README.md"
 }
 
 test_the_examples_fit_a_page_and_are_what_the_manual_shows() {
