@@ -58,7 +58,6 @@ extern const struct command command_config;
 extern const struct command command_abort;
 extern const struct command command_doctor;
 extern const struct command command_serve;
-extern const struct command command_server;
 extern const struct command command_complete;
 
 /* Tables shared by several commands. */

@@ -173,11 +173,12 @@ static int main_run(int argc, const char *const *argv)
 }
 
 static bool main_is_over;
+static pid_t main_process; /* a forked child ends as it likes */
 
 /* Code of others runs in this process (--sqlvdi), and its exit(0) in the middle of a backup must not pass for ours. */
 static void refuse_success(void)
 {
-        if (main_is_over)
+        if (main_is_over || getpid() != main_process)
                 return;
         message_error("a library ended the program before its work was done");
         _exit(EXIT_FAILURE);
@@ -187,6 +188,7 @@ int main(int argc, char **argv)
 {
         int status;
 
+        main_process = getpid();
         hold_standard_descriptors();
         signal(SIGPIPE, SIG_IGN);
         signal(SIGXFSZ, SIG_IGN);

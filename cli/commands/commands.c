@@ -19,7 +19,6 @@ const struct command *const commands[] = {
         &command_abort,
         &command_list_databases,
         &command_serve,
-        &command_server,
         &command_complete,
         NULL,
 };

@@ -54,12 +54,12 @@ static int restore_choose_origin(struct operation *operation, struct error *err)
 static int restore_open_inputs(struct operation *operation, struct error *err)
 {
         struct member *member = &operation->member;
+        int rc;
 
         worker_begin(&member->worker);
-        if (inputs_open(&operation->inputs, operation->args, supervisor_cancel_flag(member->supervisor), err) < 0)
-                return member_fail(member, err);
+        rc = inputs_open(&operation->inputs, operation->args, supervisor_cancel_flag(member->supervisor), err);
         worker_end(&member->worker);
-        return 0;
+        return rc < 0 ? member_fail(member, err) : 0;
 }
 
 static int restore_run(struct operation *operation, struct error *err)

@@ -5,6 +5,8 @@
 #include "cli/media/coding.h"
 #include "cli/text/secrets.h"
 
+enum { SERVER_GRACE_MS = 3000 }; /* for a server that got no job */
+
 int operation_choose_kind(struct operation *operation, struct error *err)
 {
         const struct operation_kind *kind =
@@ -25,6 +27,10 @@ static int operation_prepare(struct operation *operation, struct error *err)
             (database_from_args(args, &operation->database, err) < 0 || operation_choose_kind(operation, err) < 0))
                 return -1;
         if (operation->kind && operation->kind->logs_in && run_as_check(args, err) < 0)
+                return -1;
+        /* Before there are keys and threads; meanwhile it gets ready. */
+        if (!(operation->kind && operation->kind->logs_in) && !args->dry_run &&
+            server_process_start(&operation->server_process, err) < 0)
                 return -1;
         if ((operation->restores ? coding_load_reading(args, from_stdin, err) : coding_load_writing(args, err)) < 0)
                 return -1;
@@ -57,7 +63,7 @@ int operation_run(const struct args *args, bool restores, int (*work)(struct ope
                   struct error *err)
 {
         const char *verb = restores ? "restore" : "backup";
-        struct operation operation = { .args = args, .restores = restores };
+        struct operation operation = { .args = args, .restores = restores, .server_process = SERVER_PROCESS_INIT };
         int rc = operation_prepare(&operation, err);
 
         if (rc == 0) {
@@ -68,6 +74,7 @@ int operation_run(const struct args *args, bool restores, int (*work)(struct ope
                 if (rc < 0 && operation.database.name)
                         error_prefix(err, "%s of '%s': ", verb, operation.database.name);
         }
+        server_process_end(&operation.server_process, SERVER_GRACE_MS, &(bool){ false });
         inputs_deinit(&operation.inputs);
         secrets_forget(&operation.login.password);
         database_deinit(&operation.database);

@@ -13,6 +13,7 @@
 #include "cli/media/inputs.h"
 #include "cli/options.h"
 #include "cli/run/member.h"
+#include "cli/run/server_process.h"
 #include "core/mssql/mssql.h"
 
 struct operation;
@@ -42,6 +43,7 @@ struct operation {
         const struct operation_kind *kind; /* NULL until the database is known */
         struct database database;
         struct mssql_login login;
+        struct server_process server_process; /* for the embedded server, if it may be needed */
         struct member member;
         struct inputs inputs; /* of a restore */
 

@@ -8,7 +8,6 @@
 #include "cli/databases/operation.h"
 #include "cli/media/coding.h"
 #include "cli/message.h"
-#include "cli/run/server_process.h"
 #include "core/mssql/statement.h"
 #include "core/sqlite/sqlite.h"
 
@@ -41,7 +40,7 @@ enum {
 
 struct sqlite_part {
         struct server_job job;
-        struct server_process process;
+        struct server_process *process; /* the operation's */
         bool lost; /* its process ended other than well, and may have left files */
 };
 
@@ -51,7 +50,7 @@ static int sqlite_prepare(struct member *member, struct error *err)
 {
         struct sqlite_part *part = member->part;
 
-        return server_process_start(&part->process, &part->job, &member->connection, err);
+        return server_process_tell(part->process, &part->job, &member->connection, err);
 }
 
 static int sqlite_start(struct member *member, struct error *err)
@@ -59,7 +58,7 @@ static int sqlite_start(struct member *member, struct error *err)
         struct sqlite_part *part = member->part;
 
         (void)err;
-        supervisor_watch_server(member->supervisor, part->process.pidfd, server_process_ended, &part->process);
+        supervisor_watch_server(member->supervisor, part->process->pidfd, server_process_ended, part->process);
         return 0;
 }
 
@@ -111,7 +110,7 @@ static bool sqlite_raise_end(struct member *member, enum vds_abort_reason reason
         int status;
 
         supervisor_watch_server(member->supervisor, -1, NULL, NULL);
-        status = server_process_end(&part->process, LAST_WORDS_MS, &killed);
+        status = server_process_end(part->process, LAST_WORDS_MS, &killed);
         part->lost = part->lost || status != 0;
         /* A server that never joined cannot have been heard by the engine; what it was aborted for was our noticing. */
         if (!killed &&
@@ -127,7 +126,7 @@ static void sqlite_end(struct member *member)
 {
         struct sqlite_part *part = member->part;
         bool killed;
-        int status = server_process_end(&part->process, SERVER_GRACE_MS, &killed);
+        int status = server_process_end(part->process, SERVER_GRACE_MS, &killed);
 
         if (part->job.database && (status != 0 || part->lost || member->report.code != ERR_NONE))
                 server_sweep(&sqlite_server, &part->job);
@@ -153,7 +152,7 @@ static struct server_job *sqlite_begin(struct operation *operation, enum server_
 
         if (!part)
                 return error_no_memory(err), NULL;
-        part->process.pidfd = -1;
+        part->process = &operation->server_process;
         member->part = part;
         member->server = &operation_sqlite.server;
         if (member_name_devices(member, devices, err) < 0)

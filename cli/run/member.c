@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/media/coding.h"
 #include "cli/message.h"
@@ -146,7 +147,6 @@ static int member_join_transfers(struct member *member, struct error *err)
         bool closed = true;
         bool opened = false;
 
-        supervisor_set_serving(member->supervisor, true);
         for (uint32_t i = 0; i < member->volume_count; i++) {
                 struct device_transfer *transfer = &member->transfers[i];
                 bool interrupted;
@@ -174,13 +174,17 @@ static int member_transfer(struct member *member, struct error *err)
         member->transfers = calloc(member->volume_count + 1, sizeof *member->transfers);
         if (!member->transfers)
                 return error_no_memory(err);
-        for (uint32_t i = 0; rc == 0 && i < member->volume_count; i++) {
+        for (uint32_t i = 0; i < member->volume_count; i++) {
                 member->transfers[i].member = member;
                 member->transfers[i].volume = &member->volumes[i];
-                rc = transfer_start(&member->transfers[i], err);
         }
+        supervisor_set_serving(member->supervisor, true);
+        for (uint32_t i = 1; rc == 0 && i < member->volume_count; i++)
+                rc = transfer_start(&member->transfers[i], err);
         if (rc < 0)
                 engine_signal_abort(member->engine);
+        else if (member->volume_count)
+                transfer_run(&member->transfers[0]);
         return member_join_transfers(member, err) < 0 ? -1 : rc;
 }
 
@@ -241,6 +245,8 @@ void member_close(struct member *member, const struct error *err)
                 volume_deinit(&member->volumes[i]);
         for (uint32_t i = 0; i < member->device_count; i++)
                 free(member->devices[i]);
+        if (member->connection)
+                close(member->connection);
         free(member->primary_text);
         free(member->report_json);
         memset(member, 0, sizeof *member);

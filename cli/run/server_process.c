@@ -3,17 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/cleanup.h"
+#include "core/base/deadline.h"
 #include "core/base/fault.h"
 #include "core/base/fd_io.h"
 #include "core/sqlite/sqlite.h"
@@ -29,99 +28,142 @@ enum {
 /* The terminal's signals reach the child too; it leaves the decision to its parent. */
 static const int parents_signals[] = { SIGINT, SIGHUP, SIGQUIT };
 
-static int server_job_to_memfd(const struct server_job *job, struct error *err)
+/* ---- the child ---- */
+
+/* The engine notices the parent's death and the work unwinds by itself; this only bounds how long that may take. */
+static void server_end_soon(int signal_number)
+{
+        (void)signal_number;
+        alarm(LAST_GRACE_S);
+}
+
+static void server_settle_signals(const sigset_t *mask)
+{
+        struct sigaction action = { .sa_handler = server_end_soon, .sa_flags = SA_RESTART };
+
+        for (size_t i = 0; i < sizeof parents_signals / sizeof parents_signals[0]; i++)
+                signal(parents_signals[i], SIG_IGN);
+        sigaction(SIGTERM, &action, NULL);
+        pthread_sigmask(SIG_SETMASK, mask, NULL);
+}
+
+/* A lock that a cron line holds on some descriptor, or the end of a pipe, is not to live on in the server. */
+static int server_keep_descriptors(int job_fd, int connection_fd)
+{
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        int job = fcntl(job_fd, F_DUPFD_CLOEXEC, CHILD_FDS);
+        int connection = fcntl(connection_fd, F_DUPFD_CLOEXEC, CHILD_FDS);
+
+        if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 || job < 0 || connection < 0 ||
+            dup3(job, JOB_FD, O_CLOEXEC) < 0 || dup3(connection, CONNECTION_FD, O_CLOEXEC) < 0)
+                return -1;
+#ifndef VDIPIPE_FAULTS
+        closefrom(CHILD_FDS);
+#endif
+        return 0;
+}
+
+/* The verdict carries the words to the client, which prints them; here only the exit status is left to say it. */
+static int server_process_main(void)
+{
+        const struct vds_options options = { .connection = CONNECTION_FD };
+        CLEANUP(freep) char *json = calloc(1, JOB_SIZE_MAX + 1);
+        ssize_t size = json ? fd_read_full(JOB_FD, json, JOB_SIZE_MAX, /* cancel= */ NULL) : -1;
+        struct error err = ERROR_INIT;
+        struct server_job job;
+        int rc;
+
+        close(JOB_FD);
+        /* A client that has nothing to be done says nothing. */
+        if (size <= 0)
+                return size == 0 ? 0 : -1;
+        if (server_job_decode(json, &job, &err) < 0)
+                return -1;
+        rc = server_run(&sqlite_server, &job, &options, /* events= */ NULL, &err);
+        server_job_deinit(&job);
+        return rc;
+}
+
+static _Noreturn void server_process_begin(pid_t parent, int job_fd, int connection_fd, const sigset_t *mask)
+{
+        prctl(PR_SET_NAME, "vdipipe-server");
+        server_settle_signals(mask);
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        fault_role("server");
+        if (getppid() != parent || server_keep_descriptors(job_fd, connection_fd) < 0)
+                _exit(EXIT_FAILURE);
+        exit(server_process_main() == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+/* ---- its parent ---- */
+
+int server_process_start(struct server_process *process, struct error *err)
+{
+        CLEANUP(fd_closep) int server_fd = -1;
+        int job[2];
+        sigset_t signals;
+        sigset_t mask;
+        pid_t parent = getpid();
+        int rc;
+
+        if (pipe2(job, O_CLOEXEC) < 0)
+                return error_raise_errno(err, errno, "making a pipe to the server process");
+        process->job_fd = job[1];
+        if (vds_connection_pair(&process->connection, &server_fd) != NOERROR) {
+                rc = errno;
+                close(job[0]);
+                return error_raise_errno(err, rc, "making a connection to the server process");
+        }
+        /* They stay blocked until the child has said what it does with them. */
+        sigemptyset(&signals);
+        for (size_t i = 0; i < sizeof parents_signals / sizeof parents_signals[0]; i++)
+                sigaddset(&signals, parents_signals[i]);
+        pthread_sigmask(SIG_BLOCK, &signals, &mask);
+        process->pid = fork();
+        rc = errno;
+        if (process->pid == 0) {
+                close(process->job_fd);
+                close(process->connection);
+                server_process_begin(parent, job[0], server_fd, &mask);
+        }
+        pthread_sigmask(SIG_SETMASK, &mask, NULL);
+        close(job[0]);
+        if (process->pid > 0 && (process->pidfd = fd_pidfd_open(process->pid)) >= 0)
+                return 0;
+        rc = process->pid > 0 ? errno : rc;
+        server_process_end(process, /* grace_ms= */ 0, &(bool){ false });
+        return error_raise_errno(err, rc, "starting the server process");
+}
+
+int server_process_tell(struct server_process *process, const struct server_job *job, int *ret_connection,
+                        struct error *err)
 {
         CLEANUP(freep) char *json = NULL;
-        CLEANUP(fd_closep) int fd = -1;
 
         if (server_job_encode(job, &json, err) < 0)
                 return -1;
-        fd = memfd_create("vdipipe-job", MFD_CLOEXEC);
-        if (fd < 0 || fd_write_full(fd, json, strlen(json), /* cancel= */ NULL) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+        if (fd_write_full(process->job_fd, json, strlen(json), /* cancel= */ NULL) < 0)
                 return error_raise_errno(err, errno, "handing the job to the server process");
-        return take_fd(&fd);
-}
-
-/* Moves a descriptor out of the way of the child's. */
-static int server_lift_fd(int *fd)
-{
-        CLEANUP(fd_closep) int low = *fd;
-
-        *fd = fcntl(low, F_DUPFD_CLOEXEC, CHILD_FDS);
-        return *fd < 0 ? -1 : 0;
-}
-
-static void server_prepare_spawn(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, int job_fd,
-                                 int connection_fd)
-{
-        sigset_t mask;
-
-        posix_spawn_file_actions_init(actions);
-        posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-        posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-        posix_spawn_file_actions_adddup2(actions, job_fd, JOB_FD);
-        posix_spawn_file_actions_adddup2(actions, connection_fd, CONNECTION_FD);
-#ifndef VDIPIPE_FAULTS
-        /* A lock that a cron line holds on some descriptor, or the end of a pipe, is not to live on in the server. */
-        posix_spawn_file_actions_addclosefrom_np(actions, CHILD_FDS);
-#endif
-        /* The signals stay blocked until the child has said what it does with them. */
-        sigemptyset(&mask);
-        for (size_t i = 0; i < sizeof parents_signals / sizeof parents_signals[0]; i++)
-                sigaddset(&mask, parents_signals[i]);
-        posix_spawnattr_init(attributes);
-        posix_spawnattr_setsigmask(attributes, &mask);
-        posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK);
-}
-
-int server_process_start(struct server_process *process, const struct server_job *job, int *ret_connection,
-                         struct error *err)
-{
-        static char name[] = "vdipipe";
-        static char command[] = "__server";
-        char parent[24];
-        char *argv[] = { name, command, parent, NULL };
-        CLEANUP(fd_closep) int job_fd = server_job_to_memfd(job, err);
-        CLEANUP(fd_closep) int client_fd = -1;
-        CLEANUP(fd_closep) int server_fd = -1;
-        posix_spawn_file_actions_t actions;
-        posix_spawnattr_t attributes;
-        bool killed;
-        int rc;
-
-        if (job_fd < 0)
-                return -1;
-        if (vds_connection_pair(&client_fd, &server_fd) != NOERROR || server_lift_fd(&job_fd) < 0 ||
-            server_lift_fd(&server_fd) < 0)
-                return error_raise_errno(err, errno, "making a connection to the server process");
-        snprintf(parent, sizeof parent, "%ld", (long)getpid());
-        server_prepare_spawn(&actions, &attributes, job_fd, server_fd);
-        rc = posix_spawn(&process->pid, "/proc/self/exe", &actions, &attributes, argv, environ);
-        posix_spawn_file_actions_destroy(&actions);
-        posix_spawnattr_destroy(&attributes);
-        if (rc) {
-                process->pid = 0;
-                return error_raise_errno(err, rc, "starting the server process");
-        }
-        process->pidfd = fd_pidfd_open(process->pid);
-        if (process->pidfd < 0) {
-                rc = errno;
-                server_process_end(process, /* grace_ms= */ 0, &killed);
-                return error_raise_errno(err, rc, "watching the server process");
-        }
-        *ret_connection = take_fd(&client_fd);
+        fd_closep(&process->job_fd);
+        *ret_connection = take_fd(&process->connection);
         return 0;
 }
 
 int server_process_end(struct server_process *process, int grace_ms, bool *ret_killed)
 {
         struct pollfd fd = { .fd = process->pidfd, .events = POLLIN };
+        struct deadline deadline = deadline_after_ms(grace_ms);
         int status = 0;
+        int rc = -1;
 
         *ret_killed = false;
-        if (!process->pid)
+        fd_closep(&process->job_fd);
+        fd_closep(&process->connection);
+        if (process->pid <= 0)
                 return 0;
-        if (process->pidfd < 0 || poll(&fd, 1, grace_ms) != 1) {
+        while (process->pidfd >= 0 && (rc = poll(&fd, 1, deadline_left_ms(deadline))) < 0 && errno == EINTR)
+                ;
+        if (rc != 1) {
                 kill(process->pid, SIGKILL);
                 *ret_killed = true;
         }
@@ -150,49 +192,4 @@ bool server_process_ended(void *process_at, struct error *reason)
                 return false;
         server_process_raise_end(info.si_code != CLD_EXITED, info.si_status, reason);
         return true;
-}
-
-/* The engine notices the parent's death and the work unwinds by itself; this only bounds how long that may take. */
-static void server_end_soon(int signal_number)
-{
-        (void)signal_number;
-        alarm(LAST_GRACE_S);
-}
-
-static void server_settle_signals(void)
-{
-        struct sigaction action = { .sa_handler = server_end_soon, .sa_flags = SA_RESTART };
-        sigset_t none;
-
-        for (size_t i = 0; i < sizeof parents_signals / sizeof parents_signals[0]; i++)
-                signal(parents_signals[i], SIG_IGN);
-        sigaction(SIGTERM, &action, NULL);
-        sigemptyset(&none);
-        pthread_sigmask(SIG_SETMASK, &none, NULL);
-}
-
-int server_process_main(const char *parent_pid, struct error *err)
-{
-        const struct vds_options options = { .connection = CONNECTION_FD };
-        CLEANUP(freep) char *json = NULL;
-        struct server_job job;
-        char path[32];
-        size_t size;
-        int rc;
-
-        server_settle_signals();
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        if (getppid() != (pid_t)strtol(parent_pid, NULL, 10))
-                return error_raise(err, ERR_PEER_DIED, "the client ended before its server began");
-        fault_role("server");
-        snprintf(path, sizeof path, "/proc/self/fd/%d", JOB_FD);
-        if (fd_read_file(AT_FDCWD, path, JOB_SIZE_MAX, &json, &size) < 0)
-                return error_raise_errno(err, errno, "the job cannot be read from descriptor %d", JOB_FD);
-        close(JOB_FD);
-        fcntl(CONNECTION_FD, F_SETFD, FD_CLOEXEC);
-        if (server_job_decode(json, &job, err) < 0)
-                return -1;
-        rc = server_run(&sqlite_server, &job, &options, /* events= */ NULL, err);
-        server_job_deinit(&job);
-        return rc;
 }

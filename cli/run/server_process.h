@@ -1,5 +1,5 @@
 /*
- * server_process.h - the child that is the server: this executable again, with a job
+ * server_process.h - the child that is the server of one job
  */
 #pragma once
 
@@ -10,23 +10,26 @@
 #include "core/servers/server.h"
 
 struct server_process {
-        pid_t pid; /* 0: none */
-        int pidfd; /* -1: none */
+        pid_t pid;      /* 0: none */
+        int pidfd;      /* -1: none, as the others */
+        int job_fd;     /* where the child reads its job from */
+        int connection; /* the client's end */
 };
 
 #define SERVER_PROCESS_INIT \
-        {                   \
-                .pidfd = -1 \
-        }
+        { .pidfd = -1, .job_fd = -1, .connection = -1 }
 
-/* Starts the child. It has no standard input or output, inherits no descriptor but standard error, the job and a
- * connection, and ends when the calling thread does: call it from the main thread. *ret_connection is the client's end
- * of the connection, for vds_options.connection. */
-int server_process_start(struct server_process *process, const struct server_job *job, int *ret_connection,
-                         struct error *err);
+/* Starts the child, which waits for its job; it ends if it gets none. To be called by the main thread of a process that
+ * has no other yet and has read no key: the child is a fork of it, with nothing open but standard error, the job's pipe
+ * and the connection. It ends when its parent does. */
+int server_process_start(struct server_process *process, struct error *err);
+
+/* Tells the child its job, once. *ret_connection, for vds_options.connection, is the caller's then. */
+int server_process_tell(struct server_process *process, const struct server_job *job, int *ret_connection,
+                        struct error *err);
 
 /* Waits up to `grace_ms` for it to end, then kills it and says so in *ret_killed. Returns its wait status, or 0 when
- * there was none. */
+ * there was none. Idempotent. */
 int server_process_end(struct server_process *process, int grace_ms, bool *ret_killed);
 
 /* Raises ERR_PEER_DIED for a server that ended too early: by the signal `number`, or with the exit status `number`.
@@ -36,6 +39,3 @@ int server_process_raise_end(bool signalled, int number, struct error *err);
 /* A supervised_end: `process` is a struct server_process whose pidfd became readable. Where the main thread has waited
  * for it before, there is nothing to say. */
 bool server_process_ended(void *process, struct error *reason);
-
-/* The child's side: becomes the server for the job that server_process_start() left on its descriptor. */
-int server_process_main(const char *parent_pid, struct error *err);

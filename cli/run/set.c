@@ -71,9 +71,10 @@ static int set_new_engine(struct member *member, struct error *err)
         } else {
                 options.info = member->primary_text;
                 options.connection = member->connection;
-                member->connection = 0;
                 options.abort_when_secondary_dies = member->server->foreign && !member->secondary;
                 member->engine = engine_embedded_new(&options);
+                if (member->engine)
+                        member->connection = 0;
         }
         return member->engine ? 0 : error_no_memory(err);
 }

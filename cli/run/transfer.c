@@ -83,9 +83,8 @@ static void transfer_raise_not_opened(struct device_transfer *transfer, int rc)
                             vds_result_name(rc));
 }
 
-static void *transfer_main(void *argument)
+void transfer_run(struct device_transfer *transfer)
 {
-        struct device_transfer *transfer = argument;
         struct engine_device *device;
         int rc;
 
@@ -100,6 +99,11 @@ static void *transfer_main(void *argument)
         /* One device alone does not make a backup: without this one the others need not go on. */
         if (!transfer->closed && (transfer->opened || !transfer->member->secondary))
                 engine_signal_abort(transfer->member->engine);
+}
+
+static void *transfer_main(void *argument)
+{
+        transfer_run(argument);
         return NULL;
 }
 

@@ -9,7 +9,7 @@
 #include "cli/run/member.h"
 
 struct device_transfer {
-        /* set before transfer_start() */
+        /* set before transfer_start() or transfer_run() */
         struct member *member;
         const struct volume *volume; /* has its medium */
 
@@ -23,8 +23,11 @@ struct device_transfer {
         struct error err; /* our own failure, if any: of the medium, or of the protocol */
 };
 
-/* The devices are served by a thread each. */
+/* Serves the device until it is closed, aborted or failed. */
+void transfer_run(struct device_transfer *transfer);
+
+/* The same by a thread of its own. */
 int transfer_start(struct device_transfer *transfer, struct error *err);
 
-/* Returns when the device is closed, aborted or failed. Does nothing if it was not started. */
+/* Returns when that thread is done. Does nothing if it was not started. */
 void transfer_join(struct device_transfer *transfer);

@@ -206,7 +206,7 @@ strays() { # FOLDER
 server_of() { # PID
     local child='' deadline=$((SECONDS + 10))
     while [[ -z $child && $SECONDS -lt $deadline && -e /proc/$1 ]]; do
-        child=$(pgrep -P "$1" -f '__server' || :)
+        child=$(pgrep -P "$1" -x vdipipe-server || :)
         [[ -n $child ]] || pause
     done
     [[ -n $child ]] || fail "process $1 has no server"
