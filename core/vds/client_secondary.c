@@ -107,12 +107,9 @@ int vds_client_open_in_secondary(struct vds_client *client, const char *set_name
         if (result != NOERROR)
                 return result;
         result = open_in_secondary(client, set_name, &err);
-        if (result != NOERROR) {
-                set_note_error(&client->set, &err);
+        if (result != NOERROR)
                 say_leave(client);
-                client->set.release(&client->set);
-        }
-        set_end_create(&client->set, CALL_OPEN_IN_SECONDARY, result == NOERROR);
+        set_end_create(&client->set, CALL_OPEN_IN_SECONDARY, result, &err);
         fault_point("secondary.open.done");
         return result;
 }

@@ -153,6 +153,9 @@ int client_close_secondary(struct vds_client *client);
 /* Has every device of the set been closed by the server? Within a call, or on the service thread. */
 bool client_all_closed_by_server(struct vds_client *client);
 
+/* Has the client of that number (0: any) a device open that the server has not closed? As the layout says. */
+bool client_holds_device(struct vds_client *client, uint32_t number);
+
 /* Is a device open here that the server has not closed? */
 bool client_has_open_device(struct vds_client *client);
 

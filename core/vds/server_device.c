@@ -150,12 +150,11 @@ int vds_server_device_close(struct vds_server_device *device)
 {
         struct vds_server *server = device->server;
         struct vds_set *set = &server->set;
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(set, &call, CALL_CLOSE_DEVICE);
-        bool outstanding = false;
+        bool outstanding;
+        int result;
 
-        if (result == NOERROR)
-                result = server_mark_closed(device, &outstanding);
+        SET_ENTER_OR_RETURN(set, CALL_CLOSE_DEVICE);
+        result = server_mark_closed(device, &outstanding);
         if (result != NOERROR)
                 return result;
         /* First here, then in public: a client that sees its last device closed may leave at once, and the service

@@ -118,6 +118,15 @@ int set_enter(struct vds_set *set, struct set_call *call, enum vds_call id)
         return result;
 }
 
+enum vds_abort_reason set_abort_reason(struct vds_set *set)
+{
+        CLEANUP(set_leave) struct set_call call;
+
+        if (set_enter_any(set, &call) == NOERROR)
+                set_aborted(set);
+        return (enum vds_abort_reason)atomic_load(&set->abort_reason);
+}
+
 void set_succeeded(struct vds_set *set, enum vds_call id)
 {
         LOCKED(&set->lock);
@@ -159,11 +168,14 @@ int set_begin_create(struct vds_set *set, enum vds_call id)
         return result;
 }
 
-void set_end_create(struct vds_set *set, enum vds_call id, bool created)
+void set_end_create(struct vds_set *set, enum vds_call id, int result, const struct error *err)
 {
+        if (result != NOERROR) {
+                set_note_error(set, err);
+                set->release(set);
+        }
         LOCKED(&set->lock);
-
-        if (created) {
+        if (result == NOERROR) {
                 state_move(set->side, &set->state, id);
                 /* The service thread is at work already, and a peer may have come and died. */
                 if (atomic_load(&set->abort_reason) != VDS_ABORT_NONE)
