@@ -230,10 +230,9 @@ static int client_create_set(struct vds_client *client, const char *name, const 
                              struct error *err)
 {
         struct vds_set *set = &client->set;
-        int result = check_creation(client, name, wishes, err);
+        int result;
 
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(check_creation(client, name, wishes, err));
         if (make_region(client, name, wishes, err) < 0)
                 return VD_E_MEMORY;
         fault_point("client.create.region");
@@ -251,10 +250,9 @@ static int client_create_set(struct vds_client *client, const char *name, const 
 int vds_client_create(struct vds_client *client, const char *name, const struct VDConfig *config)
 {
         struct error err = ERROR_INIT;
-        int result = set_begin_create(&client->set, CALL_CREATE);
+        int result;
 
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(set_begin_create(&client->set, CALL_CREATE));
         result = client_create_set(client, name, config, &err);
         set_note_error(&client->set, &err);
         set_end_create(&client->set, CALL_CREATE, result, &err);
@@ -270,10 +268,7 @@ static int wait_configured(struct vds_client *client, struct deadline deadline)
         for (;;) {
                 uint32_t seen = wake_key(cell);
 
-                if (set_aborted(&client->set))
-                        return VD_E_ABORT;
-                if (atomic_load(&client->set.gate) & SET_GATE_CLOSED)
-                        return VD_E_PROTOCOL;
+                SET_PASS_ON(set_may_wait(&client->set));
                 if (atomic_load_explicit(&client->configured, memory_order_acquire))
                         return NOERROR;
                 if (deadline_passed(deadline))
@@ -284,12 +279,8 @@ static int wait_configured(struct vds_client *client, struct deadline deadline)
 
 int vds_client_get_configuration(struct vds_client *client, int64_t timeout_ms, struct VDConfig *config)
 {
-        int result;
-
         SET_ENTER_OR_RETURN(&client->set, CALL_GET_CONFIGURATION);
-        result = wait_configured(client, deadline_after_ms(timeout_ms));
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(wait_configured(client, deadline_after_ms(timeout_ms)));
         *config = client->set.config;
         set_succeeded(&client->set, CALL_GET_CONFIGURATION);
         fault_point("client.get_configuration.done");
@@ -362,10 +353,7 @@ static int client_wait_name(struct vds_client *client, struct wanted_device *wan
                 /* What has a name keeps it; but an aborted set opens nothing. */
                 if (found == LOOKUP_FOUND && !wanted->name)
                         return NOERROR;
-                if (set_aborted(&client->set))
-                        return VD_E_ABORT;
-                if (atomic_load(&client->set.gate) & SET_GATE_CLOSED)
-                        return VD_E_PROTOCOL;
+                SET_PASS_ON(set_may_wait(&client->set));
                 if (found != LOOKUP_NOT_YET)
                         return found == LOOKUP_FOUND ? NOERROR : VD_E_INVALID;
                 if (deadline_passed(deadline))
@@ -401,7 +389,6 @@ static int client_claim_device(struct vds_client *client, struct vds_client_devi
 int vds_client_open_device(struct vds_client *client, const char *name, struct vds_client_device **ret_device)
 {
         struct wanted_device wanted = { .name = name };
-        int result;
 
         *ret_device = NULL;
         SET_ENTER_OR_RETURN(&client->set, CALL_OPEN_DEVICE);
@@ -409,11 +396,8 @@ int vds_client_open_device(struct vds_client *client, const char *name, struct v
                 return VD_E_OPEN;
         if (!config_name_ok(name))
                 return VD_E_INVALID;
-        result = client_wait_name(client, &wanted, deadline_after_ms(SET_NAME_WAIT_MS));
-        if (result == NOERROR)
-                result = client_claim_device(client, &client->devices[wanted.index]);
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(client_wait_name(client, &wanted, deadline_after_ms(SET_NAME_WAIT_MS)));
+        SET_PASS_ON(client_claim_device(client, &client->devices[wanted.index]));
         set_succeeded(&client->set, CALL_OPEN_DEVICE);
         *ret_device = &client->devices[wanted.index];
         fault_point("client.open_device.done");
@@ -484,10 +468,9 @@ static int close_primary(struct vds_client *client)
 
 int vds_client_close(struct vds_client *client)
 {
-        int result = set_begin_close(&client->set);
+        int result;
 
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(set_begin_close(&client->set));
         fault_point(client->secondary ? "secondary.close" : "client.close");
         result = client->secondary ? client_close_secondary(client) : close_primary(client);
         set_wake_all(&client->set);
@@ -604,16 +587,14 @@ int vds_client_server_pid(struct vds_client *client)
 int vds_client_device_name(struct vds_client *client, uint32_t index, int64_t timeout_ms, char *name)
 {
         struct wanted_device wanted = { .index = index };
-        int result;
 
         name[0] = '\0';
         SET_ENTER_OR_RETURN(&client->set, CALL_INFO);
         if (index >= client->set.device_count)
                 return VD_E_INVALID;
-        result = client_wait_name(client, &wanted, deadline_after_ms(timeout_ms));
-        if (result == NOERROR)
-                config_copy_name(name, client->devices[index].name);
-        return result;
+        SET_PASS_ON(client_wait_name(client, &wanted, deadline_after_ms(timeout_ms)));
+        config_copy_name(name, client->devices[index].name);
+        return NOERROR;
 }
 
 static bool is_unserved(const struct layout_device *shared)
@@ -625,16 +606,16 @@ static bool is_unserved(const struct layout_device *shared)
 bool vds_client_unserved(struct vds_client *client, uint32_t *ret_index)
 {
         CLEANUP(set_leave) struct set_call call;
-        uint32_t index = 0;
-        bool found = false;
 
         if (set_enter(&client->set, &call, CALL_INFO) != NOERROR)
                 return false;
-        while (!found && index < client->set.device_count)
-                found = is_unserved(&client->set.layout->devices[index++]);
-        if (found)
-                *ret_index = index - 1;
-        return found;
+        for (uint32_t i = 0; i < client->set.device_count; i++) {
+                if (!is_unserved(&client->set.layout->devices[i]))
+                        continue;
+                *ret_index = i;
+                return true;
+        }
+        return false;
 }
 
 int vds_client_primary_info(struct vds_client *client, char *text)

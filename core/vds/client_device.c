@@ -216,10 +216,7 @@ static int get_command(struct vds_client_device *device, struct deadline deadlin
                 bool completed;
                 bool first_close;
 
-                if (set_aborted(set))
-                        return VD_E_ABORT;
-                if (atomic_load(&set->gate) & SET_GATE_CLOSED)
-                        return VD_E_PROTOCOL;
+                SET_PASS_ON(set_may_wait(set));
                 pthread_mutex_lock(&device->lock);
                 taken = client_look_at_device(device, ret_command, &completed, &first_close, &err);
                 if (device->pending == PENDING_AREA)

@@ -130,10 +130,7 @@ static int handle_wait_for_area(struct vds_client *client, uint32_t area)
 
                 if (area < atomic_load_explicit(&client->area_count, memory_order_acquire))
                         return NOERROR;
-                if (set_aborted(&client->set))
-                        return VD_E_ABORT;
-                if (atomic_load(&client->set.gate) & SET_GATE_CLOSED)
-                        return VD_E_PROTOCOL;
+                SET_PASS_ON(set_may_wait(&client->set));
                 if (area >= SET_AREAS_MAX || deadline_passed(deadline))
                         return VD_E_INVALID;
                 wake_wait(cell, seen, deadline, NULL);
@@ -143,14 +140,12 @@ static int handle_wait_for_area(struct vds_client *client, uint32_t area)
 static int handle_map(struct vds_client *client, uint32_t handle, uint8_t **ret_buffer)
 {
         struct handle_place place;
-        int result;
 
         if (!handle_look_up(client, handle, &place))
                 return VD_E_INVALID;
-        result = handle_wait_for_area(client, place.area);
-        if (result == NOERROR)
-                *ret_buffer = client_resolve(client, place.area, place.offset, place.length);
-        return result == NOERROR && !*ret_buffer ? VD_E_INVALID : result;
+        SET_PASS_ON(handle_wait_for_area(client, place.area));
+        *ret_buffer = client_resolve(client, place.area, place.offset, place.length);
+        return *ret_buffer ? NOERROR : VD_E_INVALID;
 }
 
 int vds_client_map_buffer_handle(struct vds_client *client, uint32_t handle, uint8_t **ret_buffer)

@@ -9,14 +9,6 @@
 #include "core/shm/fork_guard.h"
 #include "core/shm/peer.h"
 
-static struct client_member *member_free_place(struct vds_client *client)
-{
-        for (int i = 0; i < CLIENT_MEMBERS_MAX; i++)
-                if (client->members[i].fd < 0)
-                        return &client->members[i];
-        return NULL;
-}
-
 /* The connection ended. */
 static void member_left(struct vds_client *client, struct client_member *member)
 {
@@ -122,7 +114,7 @@ void client_welcome_secondary(struct vds_client *client, struct half_open *half)
                 .control_size = (uint32_t)client->set.control.size,
                 .server_pid = atomic_load(&client->server_pid),
         };
-        struct client_member *member = member_free_place(client);
+        struct client_member *member = FREE_PLACE(client->members);
 
         if (set_aborted(&client->set)) {
                 client_refuse(half->fd, VD_E_ABORT, "the set was aborted");

@@ -121,18 +121,17 @@ static bool answer_configuration(struct vds_client *client, int fd)
 
 static void watch_configuration(struct vds_client *client, struct half_open *half)
 {
+        struct client_watcher *place = FREE_PLACE(client->watchers);
+
         if (answer_configuration(client, half->fd))
                 return;
-        for (int i = 0; i < CLIENT_WATCHERS_MAX; i++) {
-                if (client->watchers[i].fd >= 0)
-                        continue;
-                client->watchers[i] = (struct client_watcher){
+        if (!place)
+                client_refuse(half->fd, VD_E_BUSY, "too many observers wait for the configuration");
+        else
+                *place = (struct client_watcher){
                         .fd = take_fd(&half->fd),
                         .deadline = deadline_after_ms(CLIENT_WATCH_MS),
                 };
-                return;
-        }
-        client_refuse(half->fd, VD_E_BUSY, "too many observers wait for the configuration");
 }
 
 /* Has the observer gone? It has nothing to say. */

@@ -114,7 +114,7 @@ static bool server_device_is_closed(struct vds_server_device *device)
 /* Must the agent leave now, giving everything back? */
 static bool agent_is_over(struct vds_server *server)
 {
-        return set_aborted(&server->set) || (atomic_load(&server->set.gate) & SET_GATE_CLOSED);
+        return set_may_wait(&server->set) != NOERROR;
 }
 
 /* Runs the callbacks that are due on one device. Returns true when there were any. */
@@ -263,10 +263,7 @@ static int run_callbacks(struct vds_server_device *device, struct deadline deadl
                 uint32_t seen = wake_key(cell);
                 bool late = deadline_passed(deadline);
 
-                if (set_aborted(&server->set))
-                        return VD_E_ABORT;
-                if (atomic_load(&server->set.gate) & SET_GATE_CLOSED)
-                        return VD_E_PROTOCOL;
+                SET_PASS_ON(set_may_wait(&server->set));
                 if (agent_serve_device(device))
                         return NOERROR;
                 if (server_device_is_closed(device))

@@ -43,26 +43,6 @@ static const char *folder_of(const struct vds_options *options)
         return options ? options->runtime_dir : NULL;
 }
 
-static int observe_reach(const struct vds_options *options, const char *name, struct deadline deadline, int *ret_fd)
-{
-        if (!config_name_ok(name))
-                return VD_E_INVALID;
-        switch (rendezvous_connect(folder_of(options), name, FOLDER_REACH_ALL, deadline, ret_fd, /* err= */ NULL)) {
-        case RENDEZVOUS_OK:
-                fork_guard_add(*ret_fd);
-                return NOERROR;
-        case RENDEZVOUS_BUSY:
-                return VD_E_TIMEOUT;
-        case RENDEZVOUS_DENIED:
-                return VD_E_SECURITY;
-        case RENDEZVOUS_NONE:
-        case RENDEZVOUS_TAKEN:
-        case RENDEZVOUS_FAILED:
-                break;
-        }
-        return VD_E_INVALID;
-}
-
 /* `name` NULL: whoever is there. */
 static int observe_ask(int fd, const char *name, enum message_request request, struct deadline deadline)
 {
@@ -77,6 +57,28 @@ static int observe_ask(int fd, const char *name, enum message_request request, s
                 memcpy(hello.set_name, name, strlen(name));
         /* A primary that refused us at the door has hung up, and its words are there to be read. */
         return peer_send(fd, &hello, sizeof hello, -1, deadline, NULL) == PEER_NOTHING ? VD_E_TIMEOUT : NOERROR;
+}
+
+/* Reaches the set's primary, and asks it: a question that waits for its answer on *ret_fd. */
+static int observe_question(const struct vds_options *options, const char *name, enum message_request request,
+                            struct deadline deadline, int *ret_fd)
+{
+        if (!config_name_ok(name))
+                return VD_E_INVALID;
+        switch (rendezvous_connect(folder_of(options), name, FOLDER_REACH_ALL, deadline, ret_fd, /* err= */ NULL)) {
+        case RENDEZVOUS_OK:
+                fork_guard_add(*ret_fd);
+                return observe_ask(*ret_fd, name, request, deadline);
+        case RENDEZVOUS_BUSY:
+                return VD_E_TIMEOUT;
+        case RENDEZVOUS_DENIED:
+                return VD_E_SECURITY;
+        case RENDEZVOUS_NONE:
+        case RENDEZVOUS_TAKEN:
+        case RENDEZVOUS_FAILED:
+                break;
+        }
+        return VD_E_INVALID;
 }
 
 /* The next message of an answer. NOERROR: it is of that kind and size. Else what the primary refused with, or what kept
@@ -171,10 +173,8 @@ int vds_observe(const struct vds_options *options, const char *set_name, struct 
 {
         CLEANUP(fork_guard_close) int fd = -1;
         struct deadline deadline = deadline_after_ms(ANSWER_MS);
-        int result = observe_reach(options, set_name, deadline, &fd);
+        int result = observe_question(options, set_name, REQUEST_STATUS, deadline, &fd);
 
-        if (result == NOERROR)
-                result = observe_ask(fd, set_name, REQUEST_STATUS, deadline);
         if (result == NOERROR)
                 result = observe_hear_status(fd, deadline, ret_status);
         return observe_result_of(result);
@@ -253,10 +253,8 @@ static int observe_wait_once(const struct vds_options *options, const char *name
         CLEANUP(fork_guard_close) int fd = -1;
         struct deadline asking = deadline_after_ms(ANSWER_MS);
         union message message;
-        int result = observe_reach(options, name, asking, &fd);
+        int result = observe_question(options, name, REQUEST_CONFIGURATION, asking, &fd);
 
-        if (result == NOERROR)
-                result = observe_ask(fd, name, REQUEST_CONFIGURATION, asking);
         if (result == NOERROR)
                 result = observe_hear(fd, MESSAGE_CONFIGURED, sizeof message.configured,
                                       deadline_earlier(deadline, deadline_after_ms(REDIAL_MS)), &message);
@@ -289,10 +287,8 @@ int vds_observe_abort(const struct vds_options *options, const char *set_name)
         CLEANUP(fork_guard_close) int fd = -1;
         struct deadline deadline = deadline_after_ms(ANSWER_MS);
         union message message;
-        int result = observe_reach(options, set_name, deadline, &fd);
+        int result = observe_question(options, set_name, REQUEST_ABORT, deadline, &fd);
 
-        if (result == NOERROR)
-                result = observe_ask(fd, set_name, REQUEST_ABORT, deadline);
         if (result == NOERROR)
                 result = observe_hear(fd, MESSAGE_WELCOME, sizeof message.welcome, deadline, &message);
         if (result == NOERROR)

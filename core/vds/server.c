@@ -155,10 +155,9 @@ static int server_open_set(struct vds_server *server, const char *name, struct e
 int vds_server_open(struct vds_server *server, const char *set_name)
 {
         struct error err = ERROR_INIT;
-        int result = set_begin_create(&server->set, CALL_CREATE);
+        int result;
 
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(set_begin_create(&server->set, CALL_CREATE));
         result = server_open_set(server, set_name, &err);
         set_end_create(&server->set, CALL_CREATE, result, &err);
         fault_point("server.open.done");
@@ -202,15 +201,13 @@ int vds_server_begin_configuration(struct vds_server *server, uint32_t features,
                 .max_transfer_size = max_transfer_size,
         };
         struct error err = ERROR_INIT;
-        int result;
+        int result = NOERROR;
 
         /* It would bound a wait for the client's declaration of areas; areas are the server's here,
          * so nothing waits. */
         (void)timeout_ms;
-        SET_ENTER_OR_RETURN(&server->set, CALL_BEGIN_CONFIGURATION);
-        LOCKED(&server->config_lock);
-        result = set_recheck(&server->set, CALL_BEGIN_CONFIGURATION);
-        if (result == NOERROR && config_merge(&server->set.wishes, &shape, &server->set.config, &err) < 0) {
+        SERVER_CONFIGURE_OR_RETURN(server, CALL_BEGIN_CONFIGURATION);
+        if (config_merge(&server->set.wishes, &shape, &server->set.config, &err) < 0) {
                 set_note_error(&server->set, &err);
                 result = VD_E_INVALID;
         }
@@ -225,13 +222,8 @@ int vds_server_end_configuration(struct vds_server *server)
         struct message_configured message = { .kind = MESSAGE_CONFIGURED };
         int result;
 
-        SET_ENTER_OR_RETURN(&server->set, CALL_END_CONFIGURATION);
-        LOCKED(&server->config_lock);
-        result = set_recheck(&server->set, CALL_END_CONFIGURATION);
-        if (result == NOERROR)
-                result = server_make_first_area(server);
-        if (result != NOERROR)
-                return result;
+        SERVER_CONFIGURE_OR_RETURN(server, CALL_END_CONFIGURATION);
+        SET_PASS_ON(server_make_first_area(server));
         fault_point("server.end_configuration.area");
         atomic_store_explicit(&server->set.layout->server_phase, SERVER_CONFIGURED, memory_order_release);
         message.config = server->set.config;
@@ -259,14 +251,9 @@ static bool name_is_free(const struct vds_server *server, const char *name)
 int vds_server_open_device(struct vds_server *server, const char *name, struct vds_server_device **ret_device)
 {
         struct vds_server_device *device;
-        int result;
 
         *ret_device = NULL;
-        SET_ENTER_OR_RETURN(&server->set, CALL_OPEN_DEVICE);
-        LOCKED(&server->config_lock);
-        result = set_recheck(&server->set, CALL_OPEN_DEVICE);
-        if (result != NOERROR)
-                return result;
+        SERVER_CONFIGURE_OR_RETURN(server, CALL_OPEN_DEVICE);
         if (server->opened_count == server->set.device_count)
                 return VD_E_OPEN;
         if (!name_is_free(server, name))
@@ -311,10 +298,9 @@ static bool server_has_open_device(struct vds_server *server)
 int vds_server_close(struct vds_server *server)
 {
         struct vds_set *set = &server->set;
-        int result = set_begin_close(set);
+        int result = NOERROR;
 
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(set_begin_close(set));
         fault_point("server.close");
         if (!set_aborted(set)) {
                 result = server_has_open_device(server) ? VD_E_PROTOCOL : NOERROR;
@@ -333,16 +319,11 @@ int vds_server_close(struct vds_server *server)
 
 int vds_server_set_info(struct vds_server *server, const char *text)
 {
-        int result;
-
-        SET_ENTER_OR_RETURN(&server->set, CALL_INFO);
-        LOCKED(&server->config_lock);
-        result = set_recheck(&server->set, CALL_INFO);
-        if (result == NOERROR && strlen(text) >= VDS_TEXT_MAX)
-                result = VD_E_INVALID;
-        if (result == NOERROR)
-                memcpy(server->set.layout->info_text, text, strlen(text) + 1);
-        return result;
+        SERVER_CONFIGURE_OR_RETURN(server, CALL_INFO);
+        if (strlen(text) >= VDS_TEXT_MAX)
+                return VD_E_INVALID;
+        memcpy(server->set.layout->info_text, text, strlen(text) + 1);
+        return NOERROR;
 }
 
 int vds_server_set_verdict(struct vds_server *server, enum vds_verdict verdict, const char *text)

@@ -77,16 +77,11 @@ static int add_area(struct vds_server *server, uint64_t size)
 int vds_server_request_buffers(struct vds_server *server, uint32_t size, uint32_t alignment, uint32_t count)
 {
         struct server_requests sum = { 0 };
-        int result;
         bool configurable;
         uint64_t space;
 
-        SET_ENTER_OR_RETURN(&server->set, CALL_REQUEST_BUFFERS);
-        /* It keeps the areas in the order of their messages. */
-        LOCKED(&server->config_lock);
-        result = set_recheck(&server->set, CALL_REQUEST_BUFFERS);
-        if (result != NOERROR)
-                return result;
+        /* The lock keeps the areas in the order of their messages. */
+        SERVER_CONFIGURE_OR_RETURN(server, CALL_REQUEST_BUFFERS);
         alignment = effective_alignment(server, alignment);
         if (size == 0 || size > INT32_MAX || count == 0 || alignment == 0)
                 return VD_E_INVALID;

@@ -127,6 +127,13 @@ enum vds_abort_reason set_abort_reason(struct vds_set *set)
         return (enum vds_abort_reason)atomic_load(&set->abort_reason);
 }
 
+int set_may_wait(struct vds_set *set)
+{
+        if (set_aborted(set))
+                return VD_E_ABORT;
+        return atomic_load(&set->gate) & SET_GATE_CLOSED ? VD_E_PROTOCOL : NOERROR;
+}
+
 void set_succeeded(struct vds_set *set, enum vds_call id)
 {
         LOCKED(&set->lock);
@@ -280,11 +287,8 @@ int set_start_service(struct vds_set *set, void *(*run)(void *), void *argument,
 void set_stop_service(struct vds_set *set)
 {
         if (set->service_running) {
-                uint64_t one = 1;
-
                 /* A full counter is readable too, so there is nothing to do about a failure. */
-                if (write(set->stop_fd, &one, sizeof one) < 0)
-                        errno = 0;
+                eventfd_write(set->stop_fd, 1);
                 pthread_join(set->service, NULL);
                 set->service_running = false;
         }

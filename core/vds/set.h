@@ -91,14 +91,19 @@ void set_leave(struct set_call *call);
 
 /* What nearly every public function begins with: enters, for the rest of the scope, or returns what that was refused
  * with. */
-#define SET_ENTER_OR_RETURN(set, id) RETURN_UNLESS_ENTERED(set_enter((set), &call_, (id)))
-#define SET_ENTER_ANY_OR_RETURN(set) RETURN_UNLESS_ENTERED(set_enter_any((set), &call_))
-#define RETURN_UNLESS_ENTERED(entering)           \
+#define SET_ENTER_OR_RETURN(set, id)              \
         CLEANUP(set_leave) struct set_call call_; \
-        do {                                      \
-                int entered_ = (entering);        \
-                if (entered_ != NOERROR)          \
-                        return entered_;          \
+        SET_PASS_ON(set_enter((set), &call_, (id)))
+#define SET_ENTER_ANY_OR_RETURN(set)              \
+        CLEANUP(set_leave) struct set_call call_; \
+        SET_PASS_ON(set_enter_any((set), &call_))
+
+/* Returns from the function what `call` returns, unless that is NOERROR. */
+#define SET_PASS_ON(call)               \
+        do {                            \
+                int result_ = (call);   \
+                if (result_ != NOERROR) \
+                        return result_; \
         } while (0)
 
 /* Why the set was aborted; also of one that is closed. */
@@ -124,6 +129,10 @@ void set_finish_close(struct vds_set *set);
 
 /* Is the set aborted? Latches what the peer did. Between set_enter() and set_leave(), or on the service thread. */
 bool set_aborted(struct vds_set *set);
+
+/* Is there something to wait for, of a call in progress? VD_E_ABORT: the set is aborted; VD_E_PROTOCOL: Close waits for
+ * the call. */
+int set_may_wait(struct vds_set *set);
 
 /* Aborts for `reason`, unless it is aborted already, and wakes everybody on both sides. Where set_aborted() may be
  * called. */
