@@ -67,11 +67,9 @@ static int attach_find_device(struct member *member, const char *text, uint32_t 
 
 static int attach_check_input(const char *path, struct error *err)
 {
-        struct input input;
-        int rc = input_open(&input, path, err);
+        CLEANUP(input_deinit) struct input input = { .fd = -1 };
 
-        input_deinit(&input);
-        return rc;
+        return input_open(&input, path, err);
 }
 
 /* What can be known of the file before the set is: that it can be read, or made. Only a regular file's: others notice
@@ -119,18 +117,11 @@ static int attach_serve(struct member *member, struct error *err)
 
 static int run_attach(const struct args *args, struct error *err)
 {
-        struct member member = { .args = NULL };
-        int rc;
-
         if (attach_check_args(args, err) < 0)
                 return -1;
-        rc = foreign_open(&member, args, "attach", err);
-        if (rc == 0)
-                rc = attach_serve(&member, err);
-        if (rc == 0)
-                foreign_summarise(&member);
-        member_close(&member, err);
-        return rc < 0 ? error_prefix(err, "attach '%s' %s: ", args->operands.items[0], args->operands.items[1]) : 0;
+        if (foreign_run(args, "attach", attach_serve, err) == 0)
+                return 0;
+        return error_prefix(err, "attach '%s' %s: ", args->operands.items[0], args->operands.items[1]);
 }
 
 const struct command command_attach = {

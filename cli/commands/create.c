@@ -114,27 +114,25 @@ static int create_add_volumes(struct member *member, struct error *err)
         return 0;
 }
 
+static int create_serve(struct member *member, struct error *err)
+{
+        const struct args *args = member->args;
+
+        member->primary.personality = (enum personality)args->personality;
+        member->primary.media_size = (uint64_t)args->media_size;
+        member->primary.soft_mark_size = (uint32_t)args->soft_mark_size;
+        if (create_add_volumes(member, err) < 0 || member_create(member, (uint32_t)args->devices, err) < 0)
+                return -1;
+        return member_serve(member, err);
+}
+
 static int run_create(const struct args *args, struct error *err)
 {
-        struct member member = { .args = NULL };
-        int rc;
-
         if (create_check_args(args, err) < 0)
                 return -1;
-        rc = foreign_open(&member, args, "create", err);
-        member.primary.personality = (enum personality)args->personality;
-        member.primary.media_size = (uint64_t)args->media_size;
-        member.primary.soft_mark_size = (uint32_t)args->soft_mark_size;
-        if (rc == 0)
-                rc = create_add_volumes(&member, err);
-        if (rc == 0)
-                rc = member_create(&member, (uint32_t)args->devices, err);
-        if (rc == 0)
-                rc = member_serve(&member, err);
-        if (rc == 0)
-                foreign_summarise(&member);
-        member_close(&member, err);
-        return rc < 0 ? error_prefix(err, "create '%s': ", args->operands.items[0]) : 0;
+        if (foreign_run(args, "create", create_serve, err) == 0)
+                return 0;
+        return error_prefix(err, "create '%s': ", args->operands.items[0]);
 }
 
 const struct command command_create = {

@@ -63,10 +63,7 @@ static int await_outcome(const char *path, int fd, struct error *err)
         if (rc < 0 || read(fd, &outcome, sizeof outcome) != (ssize_t)sizeof outcome)
                 return error_raise(err, ERR_FAILED, "'%s' ends the program that loads it; 'ldd %s' shows what it needs",
                                    path, path);
-        if (!error_is_set(&outcome))
-                return 0;
-        *err = outcome;
-        return -1;
+        return error_hand_over(err, &outcome);
 }
 
 /* Loading a library runs code of it, which is to do no harm to what follows: a child does it. */

@@ -1,6 +1,4 @@
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -14,8 +12,8 @@
 #include <zstd.h>
 
 #include "cli/commands/doctor_checks.h"
+#include "cli/run/describe.h"
 #include "cli/run/progress.h"
-#include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 
 enum {
@@ -61,18 +59,14 @@ static void look_at_limit(struct doctor *doctor, const struct limit *limit)
 
 static void look_at_memory(struct doctor *doctor)
 {
-        static const char key[] = "MemAvailable:";
-        CLEANUP(freep) char *text = NULL;
-        const char *line;
         char words[32];
         uint64_t bytes;
-        size_t size;
 
-        if (fd_read_file(AT_FDCWD, "/proc/meminfo", 1 << 20, &text, &size) < 0 || !(line = strstr(text, key))) {
+        if (!fd_find_number("/proc/meminfo", "MemAvailable:", 10, &bytes)) {
                 doctor_say(doctor, DOCTOR_WARNING, "memory", "/proc/meminfo does not tell what is free; mount /proc");
                 return;
         }
-        bytes = strtoull(line + sizeof key - 1, NULL, 10) << 10;
+        bytes <<= 10;
         progress_format_bytes(bytes, words);
         if (bytes < MEMORY_LOW)
                 doctor_say(doctor, DOCTOR_WARNING, "memory",
@@ -114,13 +108,10 @@ static void look_at_spool(struct doctor *doctor)
 
 static void look_at_clock(struct doctor *doctor)
 {
-        time_t now = time(NULL);
-        struct tm utc;
         char words[32];
 
-        gmtime_r(&now, &utc);
-        strftime(words, sizeof words, "%Y-%m-%dT%H:%M:%SZ", &utc);
-        if (now < CLOCK_PLAUSIBLE)
+        describe_time(words);
+        if (time(NULL) < CLOCK_PLAUSIBLE)
                 doctor_say(doctor, DOCTOR_FAULT, "clock",
                            "%s cannot be right, and backups would bear it in their names; set it", words);
         else

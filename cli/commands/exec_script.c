@@ -64,6 +64,6 @@ int exec_script(const struct args *args, struct error *err)
         tracing_close(call.trace);
         if ((report->commands > 0 || report->failure_count > 0 || rc == 0) && script_show(args, report, &unshown) < 0 &&
             rc == 0)
-                rc = (*err = unshown, -1);
+                rc = error_hand_over(err, &unshown);
         return rc;
 }

@@ -109,10 +109,7 @@ void exec_signals_check(struct exec_signals *signals, struct error *err)
 
 void exec_signals_stop(struct exec_signals *signals)
 {
-        const uint64_t one = 1;
-
-        while (write(signals->stop_fd, &one, sizeof one) < 0 && errno == EINTR)
-                ;
+        eventfd_write(signals->stop_fd, 1);
         pthread_join(signals->thread, NULL);
         exec_signals_free(signals);
 }

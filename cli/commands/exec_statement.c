@@ -96,7 +96,7 @@ static int execution_refuse_place(struct execution *execution, const char *path,
 /* The path that the statement's name stands for: of a section of the configuration, or a path itself. NULL: neither. */
 static int find_database_path(const struct args *args, const char *name, char **ret_path, struct error *err)
 {
-        struct database database = { 0 };
+        CLEANUP(database_deinit) struct database database = { 0 };
         const char *section = NULL;
         const char *text = name;
         int rc;
@@ -110,7 +110,6 @@ static int find_database_path(const struct args *args, const char *name, char **
                 return 0;
         rc = database_parse_file(text, &database, err);
         *ret_path = take_ptr(&database.path);
-        database_deinit(&database);
         return rc;
 }
 
@@ -129,20 +128,15 @@ static int execution_place_restore(struct execution *execution, struct error *er
 {
         struct server_job *job = &execution->job;
         struct server_message message;
-        struct database database = { 0 };
-        int rc;
+        CLEANUP(database_deinit) struct database database = { 0 };
 
         if (server_job_move(job, &execution->statement, &message) < 0)
                 return execution_refuse(execution, &message, err);
-        rc = database_parse_file(job->database, &database, err);
-        if (rc < 0 && err->code == ERR_USAGE)
-                rc = execution_refuse_place(execution, job->database, err);
-        if (rc == 0) {
-                free(job->database);
-                job->database = take_ptr(&database.path);
-        }
-        database_deinit(&database);
-        return rc;
+        if (database_parse_file(job->database, &database, err) < 0)
+                return err->code == ERR_USAGE ? execution_refuse_place(execution, job->database, err) : -1;
+        free(job->database);
+        job->database = take_ptr(&database.path);
+        return 0;
 }
 
 static int execution_resolve(struct execution *execution, struct error *err)
@@ -208,11 +202,7 @@ static int execution_run(struct execution *execution, struct error *err)
         if (rc < 0)
                 exec_signals_check(execution->signals, err);
         exec_signals_stop(execution->signals);
-        if (rc == 0 && error_is_set(&execution->shown)) {
-                *err = execution->shown;
-                return -1;
-        }
-        return rc;
+        return rc < 0 ? rc : error_hand_over(err, &execution->shown);
 }
 
 static int execution_begin(struct execution *execution, const char *text, struct error *err)
@@ -227,20 +217,16 @@ static int execution_begin(struct execution *execution, const char *text, struct
         return execution_run(execution, err);
 }
 
-int exec_statement(const struct args *args, struct error *err)
+static void execution_deinit(struct execution *execution)
 {
-        struct execution *execution = calloc(1, sizeof *execution);
-        int rc;
-
-        if (!execution)
-                return error_no_memory(err);
-        fault_role("server");
-        execution->args = args;
-        rc = set_options_check(args, err);
-        if (rc == 0)
-                rc = execution_begin(execution, args->operands.items[0], err);
         statement_deinit(&execution->statement);
         server_job_deinit(&execution->job);
-        free(execution);
-        return rc;
+}
+
+int exec_statement(const struct args *args, struct error *err)
+{
+        CLEANUP(execution_deinit) struct execution execution = { .args = args };
+
+        fault_role("server");
+        return set_options_check(args, err) < 0 ? -1 : execution_begin(&execution, args->operands.items[0], err);
 }

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/media/outputs.h"
 #include "cli/run/reading.h"
+#include "core/base/cleanup.h"
 #include "core/base/ident.h"
 
 static const struct opt_choice layers[] = {
@@ -41,27 +42,20 @@ static int open_sink(const struct args *args, const atomic_bool *cancel, struct 
 static int extract_one(struct reading *reading, const struct args *args, const char *path, struct error *err)
 {
         const atomic_bool *cancel = supervisor_cancel_flag(reading->supervisor);
-        struct stage *sink = NULL;
-        struct input input;
+        CLEANUP(input_deinit) struct input input = { .fd = -1 };
+        CLEANUP(stage_freep) struct stage *sink = NULL;
+        bool started = input_open(&input, path, err) == 0 && input_start(&input, args, cancel, err) == 0;
         uint64_t bytes;
-        int rc = input_open(&input, path, err);
 
-        if (rc == 0)
-                rc = input_start(&input, args, cancel, err);
         coding_forget(args);
-        if (rc == 0)
-                rc = open_sink(args, cancel, &sink, err);
-        if (rc == 0)
-                rc = reading_pump(reading, &input, sink, &bytes, err);
-        if (rc == 0)
-                rc = stage_finish(sink, /* report_json= */ NULL, err);
-        if (rc == 0 && args->output)
-                rc = file_sink_publish(&sink, 1, err);
-        if (rc < 0 && sink)
-                stage_abort(sink, err->message);
-        stage_free(sink);
-        input_deinit(&input);
-        return rc;
+        if (!started || open_sink(args, cancel, &sink, err) < 0)
+                return -1;
+        if (reading_pump(reading, &input, sink, &bytes, err) == 0 &&
+            stage_finish(sink, /* report_json= */ NULL, err) == 0 &&
+            (!args->output || file_sink_publish(&sink, 1, err) == 0))
+                return 0;
+        stage_abort(sink, err->message);
+        return -1;
 }
 
 static int run_extract(const struct args *args, struct error *err)

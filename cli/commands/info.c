@@ -175,14 +175,13 @@ static int findings_add_to_sequence(struct backup_sequence *sequence, const stru
 /* A bare vdi stream in a file is looked at from both ends. Returns 1 when that told everything. */
 static int findings_look_at_ends(const struct input *input, struct findings *findings, struct error *err)
 {
-        struct stream_info info = { 0 };
+        CLEANUP(stream_info_deinit) struct stream_info info = { 0 };
         int rc = vdistream_probe(input->fd, input->name, &info, &findings->tail, err);
 
         findings->complete = rc == 1 || (rc < 0 && err->code == ERR_UNCONFIRMED);
         if (!findings->complete)
                 stream_tail_deinit(&findings->tail);
         findings->tail.confirmed = rc == 1 && findings->tail.confirmed;
-        stream_info_deinit(&info);
         return rc;
 }
 
@@ -232,7 +231,7 @@ static int info_one(struct reading *reading, const struct args *args, const char
                 else if (ends == 0)
                         rc = findings_read_through(reading, &input, &findings, err);
                 else if (ends < 0 && !(fault.code == ERR_UNCONFIRMED && args->accept_unconfirmed))
-                        rc = (*err = fault, -1);
+                        rc = error_hand_over(err, &fault);
                 if (!reading->context)
                         findings_print(args, &findings);
                 else if (rc == 0)

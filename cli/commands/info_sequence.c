@@ -373,8 +373,5 @@ int backup_sequence_print(const struct backup_sequence *sequence, bool json, FIL
                 if (rc < 0)
                         return error_no_memory(err);
         }
-        if (!error_is_set(&verdict))
-                return 0;
-        *err = verdict;
-        return -1;
+        return error_hand_over(err, &verdict);
 }

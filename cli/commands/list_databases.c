@@ -10,6 +10,7 @@
 #include "cli/text/secrets.h"
 #include "cli/message.h"
 #include "cli/databases/mssql_login.h"
+#include "core/base/cleanup.h"
 
 static const struct opt_spec list_databases_options[] = {
         OPTION_FLAG(MAIN, "null", '0', null_separated, "end each name with a NUL instead of a newline"),
@@ -20,6 +21,11 @@ struct databases {
         struct mssql_database *items;
         size_t count;
 };
+
+static void databases_deinit(struct databases *databases)
+{
+        mssql_databases_free(databases->items, databases->count);
+}
 
 static bool is_online(const struct mssql_database *database)
 {
@@ -77,22 +83,18 @@ static int databases_ask_server(const struct args *args, const struct mssql_uri 
 
 static int run_list_databases(const struct args *args, struct error *err)
 {
-        struct databases databases = { 0 };
-        struct mssql_uri uri = { 0 };
-        int rc;
+        CLEANUP(databases_deinit) struct databases databases = { 0 };
+        CLEANUP(mssql_uri_deinit) struct mssql_uri uri = { 0 };
 
         if (args->operands.count != 1)
                 return error_raise(err, ERR_USAGE, "which server? Write mssql://[USER@]HOST[:PORT]");
-        rc = mssql_uri_parse(args->operands.items[0], &uri, err);
-        if (rc == 0 && uri.database)
-                rc = error_raise(err, ERR_USAGE, "'%s' is one database; leave it out of the URI", uri.database);
-        if (rc == 0)
-                rc = databases_ask_server(args, &uri, &databases, err);
-        if (rc == 0)
-                rc = args->json ? databases_print_json(&databases, err) : databases_print_names(args, &databases, err);
-        mssql_databases_free(databases.items, databases.count);
-        mssql_uri_deinit(&uri);
-        return rc;
+        if (mssql_uri_parse(args->operands.items[0], &uri, err) < 0)
+                return -1;
+        if (uri.database)
+                return error_raise(err, ERR_USAGE, "'%s' is one database; leave it out of the URI", uri.database);
+        if (databases_ask_server(args, &uri, &databases, err) < 0)
+                return -1;
+        return args->json ? databases_print_json(&databases, err) : databases_print_names(args, &databases, err);
 }
 
 const struct command command_list_databases = {

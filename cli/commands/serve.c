@@ -82,16 +82,13 @@ static int service_add_database(struct service *service, const char *name, size_
 /* A database of the configuration that is no SQLite's is somebody else's. */
 static int service_add_section(struct service *service, const char *section, const char *text, struct error *err)
 {
-        struct database database = { 0 };
+        CLEANUP(database_deinit) struct database database = { 0 };
         struct error unfit = ERROR_INIT;
-        int rc = 0;
 
-        if (database_parse_file(text, &database, &unfit) < 0)
-                message_verbose("[%s] of the configuration is left out: %s", section, unfit.message);
-        else
-                rc = service_add_database(service, section, strlen(section), take_ptr(&database.path), err);
-        database_deinit(&database);
-        return rc;
+        if (database_parse_file(text, &database, &unfit) == 0)
+                return service_add_database(service, section, strlen(section), take_ptr(&database.path), err);
+        message_verbose("[%s] of the configuration is left out: %s", section, unfit.message);
+        return 0;
 }
 
 /* Of what came before `index`; the server's names know no case. */
@@ -110,17 +107,13 @@ static bool was_given_before(const struct string_list *given, size_t index)
 static int service_add_given(struct service *service, const struct args *args, const char *text, struct error *err)
 {
         const char *equals = strchr(text, '=');
-        struct database database = { 0 };
-        int rc = 0;
+        CLEANUP(database_deinit) struct database database = { 0 };
 
         if (!equals && !args->script)
                 return error_raise(err, ERR_USAGE, "--database %s: which file? Write --database NAME=PATH", text);
-        if (equals)
-                rc = database_parse_file(equals + 1, &database, err);
-        if (rc == 0)
-                rc = service_add_database(service, text, strcspn(text, "="), take_ptr(&database.path), err);
-        database_deinit(&database);
-        return rc;
+        if (equals && database_parse_file(equals + 1, &database, err) < 0)
+                return -1;
+        return service_add_database(service, text, strcspn(text, "="), take_ptr(&database.path), err);
 }
 
 static int service_add_databases(struct service *service, const struct args *args, struct error *err)
@@ -266,17 +259,9 @@ static int service_serve(const struct service *service, const struct args *args,
 
 static int run_serve(const struct args *args, struct error *err)
 {
-        struct service *service = calloc(1, sizeof *service);
-        int rc;
+        CLEANUP(service_deinit) struct service service = { 0 };
 
-        if (!service)
-                return error_no_memory(err);
-        rc = service_prepare(service, args, err);
-        if (rc == 0)
-                rc = service_serve(service, args, err);
-        service_deinit(service);
-        free(service);
-        return rc;
+        return service_prepare(&service, args, err) < 0 ? -1 : service_serve(&service, args, err);
 }
 
 const struct command command_serve = {

@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/message.h"
 #include "cli/run/reading.h"
+#include "core/base/cleanup.h"
 #include "core/mssql/mssql.h"
 
 static bool is_sealed(const struct reader *reader)
@@ -41,24 +42,20 @@ static void say_ok(const struct input *input, uint64_t bytes)
 
 static int verify_one(struct reading *reading, const struct args *args, const char *path, struct error *err)
 {
-        struct input input;
+        CLEANUP(input_deinit) struct input input = { .fd = -1 };
         uint64_t bytes;
-        int rc;
 
         if (path && mssql_uri_is(path))
                 return error_raise(err, ERR_USAGE,
                                    "verify reads files; to have the server look at one: vdipipe restore %s "
                                    "--verify-only -i FILE",
                                    path);
-        rc = input_open(&input, path, err);
-        if (rc == 0)
-                rc = input_start(&input, args, supervisor_cancel_flag(reading->supervisor), err);
-        if (rc == 0)
-                rc = reading_pump(reading, &input, /* sink= */ NULL, &bytes, err);
-        if (rc == 0)
-                say_ok(&input, bytes);
-        input_deinit(&input);
-        return rc;
+        if (input_open(&input, path, err) < 0 ||
+            input_start(&input, args, supervisor_cancel_flag(reading->supervisor), err) < 0 ||
+            reading_pump(reading, &input, /* sink= */ NULL, &bytes, err) < 0)
+                return -1;
+        say_ok(&input, bytes);
+        return 0;
 }
 
 static int run_verify(const struct args *args, struct error *err)

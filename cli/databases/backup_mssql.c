@@ -79,8 +79,7 @@ static int plan_from_sql(const char *sql, const char *database, struct backup_pl
                 return error_raise(err, ERR_USAGE, "--sql: %s", message.text);
         if (!named)
                 return error_raise(err, ERR_USAGE, "--sql holds no BACKUP DATABASE or BACKUP LOG statement");
-        error_keep_first(err, &other);
-        return error_is_set(&other) ? -1 : 0;
+        return error_hand_over(err, &other);
 }
 
 static int plan_check_sql_alone(const struct args *args, struct error *err)

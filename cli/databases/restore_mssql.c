@@ -42,10 +42,9 @@ enum {
         RECORDED_MAX = 64 << 20,
 };
 
-/* The clause's items, each of which lies in a text "LOGICAL\0PATH". */
+/* The clause's items; the names of each lie in one allocation, "LOGICAL\0PATH". */
 struct moves {
         struct mssql_move *items;
-        char **texts;
         size_t count;
 };
 
@@ -185,8 +184,7 @@ static enum statement_verb restore_verb(const struct operation *operation)
 static void moves_deinit(struct moves *moves)
 {
         for (size_t i = 0; i < moves->count; i++)
-                free(moves->texts[i]);
-        free(moves->texts);
+                free((void *)(uintptr_t)moves->items[i].logical);
         free(moves->items);
 }
 
@@ -194,17 +192,12 @@ static void moves_deinit(struct moves *moves)
 static int moves_add(struct moves *moves, char *text, struct error *err)
 {
         struct mssql_move *items = text ? reallocarray(moves->items, moves->count + 1, sizeof *items) : NULL;
-        char **texts;
 
-        if (items)
-                moves->items = items;
-        texts = items ? reallocarray(moves->texts, moves->count + 1, sizeof *texts) : NULL;
-        if (!texts) {
+        if (!items) {
                 free(text);
                 return error_no_memory(err);
         }
-        moves->texts = texts;
-        texts[moves->count] = text;
+        moves->items = items;
         items[moves->count++] = (struct mssql_move){ .logical = text, .path = text + strlen(text) + 1 };
         return 0;
 }
@@ -323,7 +316,7 @@ static int moves_add_file(struct moves *moves, const char *folder, const char *l
                           struct error *err)
 {
         bool slash = *folder && folder[strlen(folder) - 1] == '/';
-        char *text = NULL;
+        CLEANUP(freep) char *text = NULL;
         const char *path;
 
         if (!logical)
@@ -331,18 +324,17 @@ static int moves_add_file(struct moves *moves, const char *folder, const char *l
         if (moves_have(moves, logical))
                 return 0;
         if (asprintf(&text, "%s%c%s%s%s", logical, '\0', folder, slash ? "" : "/",
-                     base_name(physical ? physical : logical)) < 0)
+                     base_name(physical ? physical : logical)) < 0) {
+                text = NULL;
                 return error_no_memory(err);
-        path = text + strlen(text) + 1;
-        for (size_t i = 0; i < moves->count; i++) {
-                if (strcmp(moves->items[i].path, path) != 0)
-                        continue;
-                error_raise(err, ERR_USAGE, "files '%s' and '%s' would both become '%s'; give --move for one of them",
-                            moves->items[i].logical, logical, path);
-                free(text);
-                return -1;
         }
-        return moves_add(moves, text, err);
+        path = text + strlen(text) + 1;
+        for (size_t i = 0; i < moves->count; i++)
+                if (strcmp(moves->items[i].path, path) == 0)
+                        return error_raise(err, ERR_USAGE,
+                                           "files '%s' and '%s' would both become '%s'; give --move for one of them",
+                                           moves->items[i].logical, logical, path);
+        return moves_add(moves, take_ptr(&text), err);
 }
 
 static int moves_add_all(const struct args *args, const struct rows *rows, struct moves *moves, struct error *err)
@@ -377,7 +369,7 @@ static int restore_list_files(struct operation *operation, struct moves *moves, 
 {
         struct input *first = &operation->inputs.items[0];
         bool files = inputs_are_files(&operation->inputs);
-        struct rows rows = { 0 };
+        CLEANUP(rows_deinit) struct rows rows = { 0 };
         int rc = files ? 0 : recording_begin(&first->reader->source, first->name, RECORDED_MAX, err);
 
         operation->member.keeps_keys = true;
@@ -385,10 +377,7 @@ static int restore_list_files(struct operation *operation, struct moves *moves, 
                 rc = restore_execute(operation, STATEMENT_FILELISTONLY, moves, 1, &rows, err);
         operation->member.keeps_keys = false;
         member_leave(&operation->member);
-        if (rc == 0)
-                rc = moves_add_all(operation->args, &rows, moves, err);
-        rows_deinit(&rows);
-        if (rc < 0)
+        if (rc < 0 || moves_add_all(operation->args, &rows, moves, err) < 0)
                 return -1;
         atomic_store(&operation->member.progress.done, 0);
         if (files)
@@ -420,16 +409,14 @@ static int restore_check_existing(struct operation *operation, struct error *err
 int mssql_show_restore(struct operation *operation, struct error *err)
 {
         CLEANUP(freep) char *sql = NULL;
-        struct moves moves = { 0 };
-        int rc = moves_take(operation->args, &moves, err);
+        CLEANUP(moves_deinit) struct moves moves = { 0 };
 
-        if (rc == 0)
-                rc = member_name_devices(&operation->member, operation->inputs.count, err);
-        if (rc == 0)
-                sql = restore_statement(operation, restore_verb(operation), &moves);
-        moves_deinit(&moves);
-        if (rc < 0 || !sql)
-                return rc < 0 ? -1 : error_no_memory(err);
+        if (moves_take(operation->args, &moves, err) < 0 ||
+            member_name_devices(&operation->member, operation->inputs.count, err) < 0)
+                return -1;
+        sql = restore_statement(operation, restore_verb(operation), &moves);
+        if (!sql)
+                return error_no_memory(err);
         message_notice("would send to '%s': %s%s%s", operation->database.origin, sql,
                        operation->args->move_to ? "; with all files moved to " : "",
                        operation->args->move_to ? operation->args->move_to : "");
@@ -452,17 +439,14 @@ static void restore_summarise(const struct operation *operation, enum statement_
 static int restore_look(struct operation *operation, struct error *err)
 {
         enum statement_verb verb = restore_verb(operation);
+        uint32_t count = verb == STATEMENT_VERIFYONLY ? operation->inputs.count : 1;
         const struct moves none = { 0 };
-        struct rows rows = { 0 };
-        int rc;
+        CLEANUP(rows_deinit) struct rows rows = { 0 };
 
         coding_forget(operation->args);
-        rc = restore_execute(operation, verb, &none, verb == STATEMENT_VERIFYONLY ? operation->inputs.count : 1, &rows,
-                             err);
-        if (rc == 0)
-                rc = rows_print(&rows, operation->args->json, stdout, err);
-        rows_deinit(&rows);
-        return rc;
+        if (restore_execute(operation, verb, &none, count, &rows, err) < 0)
+                return -1;
+        return rows_print(&rows, operation->args->json, stdout, err);
 }
 
 static int restore_whole(struct operation *operation, struct error *err)
@@ -473,31 +457,22 @@ static int restore_whole(struct operation *operation, struct error *err)
         bool whole = verb == STATEMENT_RESTORE_DATABASE && args->type != MSSQL_DIFF && !args->files.count &&
                      !args->filegroups.count;
         const struct stream_info *info = inputs_info(&operation->inputs);
-        struct moves moves = { 0 };
-        int rc = 0;
+        CLEANUP(moves_deinit) struct moves moves = { 0 };
 
-        if (whole && !over && !(info && strcmp(info->type, "diff") == 0))
-                rc = restore_check_existing(operation, err);
-        if (rc == 0 && over && !args->no_preverify)
-                rc = restore_preverify(operation, err);
-        if (rc == 0)
-                rc = moves_take(args, &moves, err);
-        if (rc == 0 && args->move_to)
-                rc = restore_list_files(operation, &moves, err);
+        if (whole && !over && !(info && strcmp(info->type, "diff") == 0) && restore_check_existing(operation, err) < 0)
+                return -1;
+        if ((over && !args->no_preverify && restore_preverify(operation, err) < 0) ||
+            moves_take(args, &moves, err) < 0 || (args->move_to && restore_list_files(operation, &moves, err) < 0))
+                return -1;
         coding_forget(args);
-        if (rc == 0)
-                rc = restore_execute(operation, verb, &moves, operation->inputs.count, /* rows= */ NULL, err);
-        moves_deinit(&moves);
-        return rc;
+        return restore_execute(operation, verb, &moves, operation->inputs.count, /* rows= */ NULL, err);
 }
 
 int mssql_run_restore(struct operation *operation, struct error *err)
 {
-        int rc = mssql_begin(operation, err);
-
-        if (rc == 0)
-                rc = look_of(operation->args) ? restore_look(operation, err) : restore_whole(operation, err);
-        if (rc == 0)
-                restore_summarise(operation, restore_verb(operation));
-        return rc;
+        if (mssql_begin(operation, err) < 0 ||
+            (look_of(operation->args) ? restore_look(operation, err) : restore_whole(operation, err)) < 0)
+                return -1;
+        restore_summarise(operation, restore_verb(operation));
+        return 0;
 }

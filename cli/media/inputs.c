@@ -82,22 +82,17 @@ int input_start(struct input *input, const struct args *args, const atomic_bool 
 /* A seekable stream is looked at from both ends before anything is served from it. */
 static int input_check_ends(const struct input *input, const struct args *args, struct error *err)
 {
-        struct stream_info info;
-        struct stream_tail tail;
+        CLEANUP(stream_info_deinit) struct stream_info info = { 0 };
+        CLEANUP(stream_tail_deinit) struct stream_tail tail = { 0 };
         struct error found = ERROR_INIT;
         int rc;
 
         if (args->raw)
                 return 0;
-        memset(&info, 0, sizeof info);
-        memset(&tail, 0, sizeof tail);
         rc = vdistream_probe(input->fd, input->name, &info, &tail, &found);
-        stream_info_deinit(&info);
-        stream_tail_deinit(&tail);
         if (rc >= 0 || (found.code == ERR_UNCONFIRMED && args->accept_unconfirmed))
                 return 0;
-        *err = found;
-        return -1;
+        return error_hand_over(err, &found);
 }
 
 /* It is opened once: a fifo's writer would take a second look for the end. */

@@ -1,21 +1,9 @@
 #include "cli/media/media.h"
 
+#include "core/vds/vds.h"
+
 /* Win32's name for a reader that went away; not among the codes that the interface's pages list. */
 #define ERROR_BROKEN_PIPE 109L
-
-/* Any of these negotiated features admits the command; one that is not here needs none. */
-static const uint32_t media_admitted_by[VDC_Complete + 1] = {
-        [VDC_Rewind] = VDF_Rewind,
-        [VDC_WriteMark] = VDF_FileMarks,
-        [VDC_SkipMarks] = VDF_FileMarks,
-        [VDC_SkipBlocks] = VDF_SkipBlocks,
-        [VDC_Load] = VDF_Removable,
-        [VDC_GetPosition] = VDF_Position | VDF_RandomAccess,
-        [VDC_SetPosition] = VDF_Position | VDF_RandomAccess,
-        [VDC_Discard] = VDF_Discard,
-        [VDC_PrepareToFreeze] = VDF_SnapshotPrepare,
-        [VDC_Complete] = VDF_CompleteEnabled,
-};
 
 /* Whether the command leaves such a medium as it is, and is answered with *ret_code. */
 static bool media_is_closed_to(const struct media *media, int32_t code, long *ret_code, struct error *err)
@@ -42,9 +30,7 @@ long media_execute(struct media *media, const struct VDC_Command *command, struc
         long answer;
 
         *outcome = (struct media_outcome){ .bytes = 0 };
-        if (code < 0 || code > VDC_Complete || !media->commands[code])
-                return ERROR_NOT_SUPPORTED;
-        if (media_admitted_by[code] && !(media->features & media_admitted_by[code]))
+        if (code < 0 || code > VDC_Complete || !media->commands[code] || !vds_command_admitted(media->features, code))
                 return ERROR_NOT_SUPPORTED;
         media->used = media->used || (code >= VDC_Read && code <= VDC_SkipBlocks && code != VDC_ClearError);
         if (media_is_closed_to(media, code, &answer, err))

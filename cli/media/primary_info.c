@@ -1,7 +1,9 @@
 #include "cli/media/primary_info.h"
 
-#include <jansson.h>
 #include <string.h>
+
+#include "core/base/cleanup.h"
+#include "core/servers/fields.h"
 
 static const char *const names[PERSONALITY_COUNT] = {
         [PERSONALITY_PIPE] = "pipe",
@@ -16,12 +18,12 @@ const char *personality_name(enum personality personality)
 
 int primary_info_encode(const struct primary_info *info, char **ret_text, struct error *err)
 {
+        CLEANUP(json_releasep)
         json_t *root = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I}", "set", info->set_id, "time", info->time, "source",
                                  info->source, "personality", names[info->personality], "media_size",
                                  (json_int_t)info->media_size, "soft_mark_size", (json_int_t)info->soft_mark_size);
 
         *ret_text = root ? json_dumps(root, JSON_COMPACT) : NULL;
-        json_decref(root);
         return *ret_text ? 0 : error_no_memory(err);
 }
 
@@ -65,11 +67,10 @@ static bool primary_info_take(json_t *root, struct primary_info *info)
 
 int primary_info_decode(const char *text, struct primary_info *ret_info, struct error *err)
 {
-        json_t *root = json_loads(text, 0, NULL);
-        bool sound;
+        CLEANUP(json_releasep) json_t *root = json_loads(text, 0, NULL);
 
         memset(ret_info, 0, sizeof *ret_info);
-        sound = primary_info_take(root, ret_info);
-        json_decref(root);
-        return sound ? 0 : error_raise(err, ERR_PROTOCOL, "the set was not made by 'vdipipe create'");
+        if (primary_info_take(root, ret_info))
+                return 0;
+        return error_raise(err, ERR_PROTOCOL, "the set was not made by 'vdipipe create'");
 }

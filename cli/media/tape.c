@@ -7,6 +7,7 @@
 
 #include "cli/media/chain.h"
 #include "cli/media/volume.h"
+#include "core/base/cleanup.h"
 
 /* ---- its commands ---- */
 
@@ -59,18 +60,11 @@ static long tape_run_write_mark(struct media *media, struct media_call *call)
         return tape_code(rc, event, call->err);
 }
 
-static long tape_run_skip_marks(struct media *media, struct media_call *call)
+static long tape_run_skip(struct media *media, struct media_call *call)
 {
+        bool marks = call->command->commandCode == VDC_SkipMarks;
         enum tape_event event = TAPE_NONE;
-        int rc = tape_skip_marks(tape_of(media), call->command->size, &event, call->err);
-
-        return tape_code(rc, event, call->err);
-}
-
-static long tape_run_skip_blocks(struct media *media, struct media_call *call)
-{
-        enum tape_event event = TAPE_NONE;
-        int rc = tape_skip_blocks(tape_of(media), call->command->size, &event, call->err);
+        int rc = (marks ? tape_skip_marks : tape_skip_blocks)(tape_of(media), call->command->size, &event, call->err);
 
         return tape_code(rc, event, call->err);
 }
@@ -122,8 +116,8 @@ static media_command *const tape_commands[VDC_Complete + 1] = {
         [VDC_ClearError] = media_nothing_to_do,
         [VDC_Rewind] = tape_run_rewind,
         [VDC_WriteMark] = tape_run_write_mark,
-        [VDC_SkipMarks] = tape_run_skip_marks,
-        [VDC_SkipBlocks] = tape_run_skip_blocks,
+        [VDC_SkipMarks] = tape_run_skip,
+        [VDC_SkipBlocks] = tape_run_skip,
         [VDC_Load] = tape_run_load,
         [VDC_GetPosition] = tape_run_get_position,
         [VDC_SetPosition] = tape_run_set_position,
@@ -144,16 +138,15 @@ void media_tape_init(struct media_tape *media, uint32_t features, struct tape *t
 /* What is there has to be a tape, or nothing. */
 static int tape_check_appendable(const struct volume *volume, const atomic_bool *cancel, struct error *err)
 {
-        struct input input;
-        int rc;
+        CLEANUP(input_deinit) struct input input = { .fd = -1 };
 
         if (access(volume->path, F_OK) < 0)
                 return 0;
-        rc = input_take(&input, volume->path, volume->args, cancel, err);
-        if (rc == 0 && !input.reader->has_info)
-                rc = error_raise(err, ERR_USAGE, "'%s' is no tape, and nothing can be appended to it", volume->path);
-        input_deinit(&input);
-        return rc;
+        if (input_take(&input, volume->path, volume->args, cancel, err) < 0)
+                return -1;
+        if (!input.reader->has_info)
+                return error_raise(err, ERR_USAGE, "'%s' is no tape, and nothing can be appended to it", volume->path);
+        return 0;
 }
 
 /* The tape is made when its block size is known. What would keep it from its name is found now, while nobody waits. */

@@ -29,7 +29,7 @@ int foreign_check_args(const struct args *args, struct error *err)
         return set_options_check(args, err);
 }
 
-int foreign_open(struct member *member, const struct args *args, const char *verb, struct error *err)
+static int foreign_open(struct member *member, const struct args *args, const char *verb, struct error *err)
 {
         if ((args->inputs.count ? coding_load_reading(args, /* from_stdin= */ false, err)
                                 : coding_load_writing(args, err)) < 0 ||
@@ -42,7 +42,7 @@ int foreign_open(struct member *member, const struct args *args, const char *ver
         return 0;
 }
 
-void foreign_summarise(const struct member *member)
+static void foreign_summarise(const struct member *member)
 {
         char size[32];
         double seconds = progress_done(&member->progress, size);
@@ -55,6 +55,20 @@ void foreign_summarise(const struct member *member)
                 message_summary("'%s': %s in %.1f s %s %s%s%s", member->set_name, size, seconds,
                                 member->writes ? "to" : "from", volume_name(&member->volumes[0]),
                                 member->volume_count > 1 ? " and its siblings" : "", member->args->coding->summary);
+}
+
+int foreign_run(const struct args *args, const char *verb, int (*work)(struct member *member, struct error *err),
+                struct error *err)
+{
+        struct member member = { .args = NULL };
+        int rc = foreign_open(&member, args, verb, err);
+
+        if (rc == 0)
+                rc = work(&member, err);
+        if (rc == 0)
+                foreign_summarise(&member);
+        member_close(&member, err);
+        return rc;
 }
 
 /* ---- the server ---- */

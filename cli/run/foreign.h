@@ -11,8 +11,7 @@ extern const struct member_server foreign_server;
 /* What the two commands ask of the options alike: what goes with what, and the group. */
 int foreign_check_args(const struct args *args, struct error *err);
 
-/* member_open() for them, with the keys to write or to read with. */
-int foreign_open(struct member *member, const struct args *args, const char *verb, struct error *err);
-
-/* What is said after a success. */
-void foreign_summarise(const struct member *member);
+/* Loads the keys to write or to read with, opens the member for `work`, which joins or makes the set and serves it,
+ * says what came of it, and closes the member. */
+int foreign_run(const struct args *args, const char *verb, int (*work)(struct member *member, struct error *err),
+                struct error *err);

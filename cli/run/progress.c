@@ -123,34 +123,30 @@ static double progress_share(const struct progress *progress, uint64_t done, uin
         return total ? 100.0 * (double)done / (double)total : atomic_load(&progress->percent);
 }
 
-static void progress_format_people(struct progress *progress, uint64_t done, uint64_t total, double seconds, char *line,
-                                   size_t size)
+static void progress_format_people(struct progress *progress, uint64_t done, uint64_t total, double seconds,
+                                   const char *note, char *line, size_t size)
 {
         double share = progress_share(progress, done, total);
         char share_text[16] = "";
         char done_text[32];
         char total_text[32];
         char rate_text[32];
-        char note[PROGRESS_NOTE_MAX];
 
         progress_format_bytes(done, done_text);
         progress_format_bytes(total, total_text);
         progress_format_bytes(seconds > 0 ? (uint64_t)((double)done / seconds) : 0, rate_text);
         if (share >= 0)
                 snprintf(share_text, sizeof share_text, "%3.0f %%, ", share);
-        progress_take_note(progress, note);
         snprintf(line, size, "%s: %s%s%s%s, %s/s%s%s", progress->verb, share_text, done_text, total ? " of " : "",
                  total ? total_text : "", rate_text, note[0] ? "; " : "", note);
 }
 
-static int progress_format_json(struct progress *progress, uint64_t done, uint64_t total, double seconds, bool last,
-                                char *line, size_t size)
+static int progress_format_json(struct progress *progress, uint64_t done, uint64_t total, double seconds,
+                                const char *note, bool last, char *line, size_t size)
 {
         int percent = atomic_load(&progress->percent);
         char percent_text[32] = "";
-        char note[PROGRESS_NOTE_MAX];
 
-        progress_take_note(progress, note);
         if (percent >= 0)
                 snprintf(percent_text, sizeof percent_text, "\"percent\":%d,", percent);
         return snprintf(line, size,
@@ -165,14 +161,16 @@ static void progress_draw(struct progress *progress, bool last)
         uint64_t done = atomic_load_explicit(&progress->done, memory_order_relaxed);
         uint64_t total = atomic_load_explicit(&progress->total, memory_order_relaxed);
         double seconds = (double)(monotonic_ns() - progress->started_ns) / NS_PER_S;
+        char note[PROGRESS_NOTE_MAX];
         char text[448];
         char line[512 + CODING_WORDS_MAX];
         int length;
 
+        progress_take_note(progress, note);
         if (progress->mode == PROGRESS_JSON) {
-                length = progress_format_json(progress, done, total, seconds, last, line, sizeof line);
+                length = progress_format_json(progress, done, total, seconds, note, last, line, sizeof line);
         } else {
-                progress_format_people(progress, done, total, seconds, text, sizeof text);
+                progress_format_people(progress, done, total, seconds, note, text, sizeof text);
                 length = snprintf(line, sizeof line, progress->bar ? "\r\033[K%s" : "%s\n", text);
         }
         progress_write(progress->fd, line, (size_t)length, last ? LAST_LINE_MS : 0);

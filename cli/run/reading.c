@@ -100,8 +100,5 @@ int reading_run(const struct args *args, const char *verb, reading_function each
         if (error_is_set(&failures))
                 supervisor_check(reading.supervisor, &failures);
         reading_end(&reading);
-        if (!error_is_set(&failures))
-                return 0;
-        *err = failures;
-        return -1;
+        return error_hand_over(err, &failures);
 }

@@ -207,11 +207,7 @@ int run_as_publish(struct run_as *run_as, struct stage *const *files, size_t cou
                         "the process that puts the files in place for --run-as was killed; look whether they "
                         "are there");
         outcome.message[sizeof outcome.message - 1] = '\0';
-        if (!error_is_set(&outcome))
-                return 0;
-        if (err)
-                *err = outcome;
-        return -1;
+        return error_hand_over(err, &outcome);
 }
 
 /* It cannot be killed: it is root's. */

@@ -13,6 +13,7 @@
 #include "cli/signals.h"
 #include "core/base/cleanup.h"
 #include "core/base/deadline.h"
+#include "core/base/lock.h"
 
 enum {
         TICK_MS = 200,          /* progress, stalls */
@@ -314,18 +315,18 @@ const atomic_bool *supervisor_cancel_flag(const struct supervisor *supervisor)
 
 void supervisor_watch_engine(struct supervisor *supervisor, struct engine *engine)
 {
-        pthread_mutex_lock(&supervisor->lock);
+        LOCKED(&supervisor->lock);
+
         supervisor->engine = engine;
         if (engine && atomic_load(&supervisor->cancel))
                 engine_signal_abort(engine);
-        pthread_mutex_unlock(&supervisor->lock);
 }
 
 void supervisor_set_serving(struct supervisor *supervisor, bool serving)
 {
-        pthread_mutex_lock(&supervisor->lock);
+        LOCKED(&supervisor->lock);
+
         supervisor->serving = serving;
-        pthread_mutex_unlock(&supervisor->lock);
 }
 
 void supervisor_watch_server(struct supervisor *supervisor, int fd, supervised_end *ended, void *context)
@@ -349,9 +350,9 @@ void supervisor_watch_keeper(struct supervisor *supervisor, int fd)
 
 void supervisor_server_joined(struct supervisor *supervisor)
 {
-        pthread_mutex_lock(&supervisor->lock);
+        LOCKED(&supervisor->lock);
+
         supervisor->server_joined = true;
-        pthread_mutex_unlock(&supervisor->lock);
 }
 
 void supervisor_enter(struct supervisor *supervisor, struct worker *worker, const char *doing, const char *what)
@@ -360,22 +361,21 @@ void supervisor_enter(struct supervisor *supervisor, struct worker *worker, cons
         worker->doing = doing;
         worker->what = what;
         atomic_store(&worker->busy_since, 0);
-        pthread_mutex_lock(&supervisor->lock);
+        LOCKED(&supervisor->lock);
         worker->next = supervisor->workers;
         supervisor->workers = worker;
-        pthread_mutex_unlock(&supervisor->lock);
 }
 
 void supervisor_leave(struct supervisor *supervisor, struct worker *worker)
 {
-        pthread_mutex_lock(&supervisor->lock);
+        LOCKED(&supervisor->lock);
+
         for (struct worker **at = &supervisor->workers; *at; at = &(*at)->next) {
                 if (*at == worker) {
                         *at = worker->next;
                         break;
                 }
         }
-        pthread_mutex_unlock(&supervisor->lock);
 }
 
 void worker_begin(struct worker *worker)
@@ -390,12 +390,9 @@ void worker_end(struct worker *worker)
 
 bool supervisor_is_busy(struct supervisor *supervisor)
 {
-        bool busy;
+        LOCKED(&supervisor->lock);
 
-        pthread_mutex_lock(&supervisor->lock);
-        busy = supervisor_any_busy(supervisor);
-        pthread_mutex_unlock(&supervisor->lock);
-        return busy;
+        return supervisor_any_busy(supervisor);
 }
 
 void supervisor_cancel(struct supervisor *supervisor, const struct error *reason)

@@ -92,10 +92,8 @@ int member_fail(struct member *member, struct error *err)
                 return -1;
         supervisor_check(member->supervisor, &reason);
         interrupted = reason.code == ERR_PEER_DIED || reason.code == ERR_ABORTED;
-        if (error_is_set(&reason) && !interrupted) {
-                *err = reason;
+        if (!interrupted && error_hand_over(err, &reason) < 0)
                 return -1;
-        }
         if (error_is_set(err) && (member->failed || !interrupted || err->code != ERR_ABORTED))
                 return -1;
         if (member->engine && member->server) {

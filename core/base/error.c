@@ -95,6 +95,15 @@ int error_prefix(struct error *err, const char *format, ...)
         return -1;
 }
 
+int error_hand_over(struct error *dst, const struct error *src)
+{
+        if (!error_is_set(src))
+                return 0;
+        if (dst)
+                *dst = *src;
+        return -1;
+}
+
 void error_keep_first(struct error *dst, const struct error *src)
 {
         if (dst && !error_is_set(dst) && error_is_set(src))

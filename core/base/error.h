@@ -67,6 +67,9 @@ int error_prefix(struct error *err, const char *format, ...) __attribute__((form
 /* Copies src to dst unless dst already holds an error: the first cause is the one to report. */
 void error_keep_first(struct error *dst, const struct error *src);
 
+/* An error that was kept for later, or none: -1 with *dst set to it, whatever that held; or 0. */
+int error_hand_over(struct error *dst, const struct error *src);
+
 static inline int error_is_set(const struct error *err)
 {
         return err->code != ERR_NONE;

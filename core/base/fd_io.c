@@ -5,11 +5,14 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/base/cleanup.h"
+
+enum { KERNEL_FILE_MAX = 64 << 10 };
 
 void fd_closep(int *fd)
 {
@@ -178,4 +181,16 @@ int fd_read_file(int dir_fd, const char *path, size_t limit, char **ret_text, si
         *ret_size = (size_t)n;
         *ret_text = take_ptr(&text);
         return 0;
+}
+
+bool fd_find_number(const char *path, const char *key, int base, uint64_t *ret_number)
+{
+        CLEANUP(freep) char *text = NULL;
+        const char *at;
+        size_t size;
+
+        if (fd_read_file(AT_FDCWD, path, KERNEL_FILE_MAX, &text, &size) < 0 || !(at = strstr(text, key)))
+                return false;
+        *ret_number = strtoull(at + strlen(key), NULL, base);
+        return true;
 }

@@ -63,3 +63,6 @@ DIR *fd_list(int dir_fd);
 
 /* Reads a whole small file into a NUL-terminated allocation; refuses more than `limit` bytes (errno EFBIG). */
 int fd_read_file(int dir_fd, const char *path, size_t limit, char **ret_text, size_t *ret_size);
+
+/* The number behind `key` in one of the kernel's files of names and numbers. False: it is not there. */
+bool fd_find_number(const char *path, const char *key, int base, uint64_t *ret_number);

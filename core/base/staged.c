@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -129,14 +128,9 @@ char *staged_path(const struct staged *staged, const char *folder)
 
 mode_t staged_umask(void)
 {
-        CLEANUP(freep) char *text = NULL;
-        const char *line;
-        size_t size;
+        uint64_t mask;
 
-        if (fd_read_file(AT_FDCWD, "/proc/self/status", 64 << 10, &text, &size) < 0)
-                return 077;
-        line = strstr(text, "\nUmask:");
-        return line ? (mode_t)strtoul(line + strlen("\nUmask:"), NULL, 8) & 0777 : 077;
+        return fd_find_number("/proc/self/status", "\nUmask:", 8, &mask) ? (mode_t)mask & 0777 : 077;
 }
 
 int staged_dress(const struct staged *staged, uid_t uid, gid_t gid, mode_t mode)

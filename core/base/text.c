@@ -23,7 +23,8 @@ static const struct {
         { 0x00, 0x1F }, { 0x7F, 0x9F }, { 0x200E, 0x200F }, { 0x2028, 0x202E }, { 0x2066, 0x2069 },
 };
 
-size_t text_utf8_length(const unsigned char *bytes, size_t n)
+/* The length in bytes of the valid UTF-8 character at `bytes` (at most `n` bytes are there), or 0 if there is none. */
+static size_t text_utf8_length(const unsigned char *bytes, size_t n)
 {
         if (n == 0)
                 return 0;

@@ -14,9 +14,6 @@
  * allocation, or NULL when memory is out. */
 char *text_escape(const char *bytes, size_t n);
 
-/* The length in bytes of the valid UTF-8 character at `bytes` (at most `n` bytes are there), or 0 if there is none. */
-size_t text_utf8_length(const unsigned char *bytes, size_t n);
-
 /* Whether `n` bytes are valid UTF-8 throughout. */
 bool text_is_utf8(const char *bytes, size_t n);
 

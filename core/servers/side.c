@@ -283,10 +283,9 @@ static bool side_wait_for_set(struct server_side *side, struct deadline deadline
 
         if (deadline_passed(deadline))
                 return false;
-        pthread_mutex_lock(&side->lock);
+        LOCKED(&side->lock);
         if (!atomic_load(&side->stopped))
                 pthread_cond_timedwait(&side->met, &side->lock, &until);
-        pthread_mutex_unlock(&side->lock);
         return !atomic_load(&side->stopped);
 }
 

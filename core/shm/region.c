@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -22,15 +20,9 @@
  * question a request beyond the machine's memory would be answered by the out-of-memory killer. */
 static uint64_t memory_available(void)
 {
-        static const char key[] = "MemAvailable:";
-        CLEANUP(freep) char *text = NULL;
-        const char *at;
-        size_t size;
+        uint64_t kib;
 
-        if (fd_read_file(AT_FDCWD, "/proc/meminfo", 65536, &text, &size) < 0)
-                return UINT64_MAX;
-        at = strstr(text, key);
-        return at ? strtoull(at + sizeof key - 1, NULL, 10) * 1024 : UINT64_MAX;
+        return fd_find_number("/proc/meminfo", "MemAvailable:", 10, &kib) ? kib * 1024 : UINT64_MAX;
 }
 
 /* Finds room for one unit more than is needed, places the mapping at the first boundary inside, and gives the rest

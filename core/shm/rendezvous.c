@@ -206,7 +206,6 @@ static int try_lock(int folder_fd, const char *name, int *ret_fd, struct error *
  * A name that is held while nobody answers is changing hands. */
 static enum rendezvous_result lock_name(struct rendezvous *rendezvous, struct error *err)
 {
-        static const struct deadline no_wait = { .at_ns = 0 };
         struct deadline deadline = deadline_after_ms(LOCK_WAIT_MS);
         char name[FILE_NAME_SIZE];
 
@@ -218,7 +217,7 @@ static enum rendezvous_result lock_name(struct rendezvous *rendezvous, struct er
 
                 if (got > 0)
                         return RENDEZVOUS_OK;
-                probe = connect_in(rendezvous->folder_fd, rendezvous->stem, no_wait);
+                probe = connect_in(rendezvous->folder_fd, rendezvous->stem, DEADLINE_NOW);
                 /* Another user's lock cannot be opened, but the socket tells. */
                 if (got < 0 && probe < 0 && errno != EAGAIN) {
                         error_keep_first(err, &local);

@@ -230,10 +230,9 @@ static int client_create_set(struct vds_client *client, const char *name, const 
                              struct error *err)
 {
         struct vds_set *set = &client->set;
-        int result = check_creation(client, name, wishes, err);
+        int result;
 
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(check_creation(client, name, wishes, err));
         if (make_region(client, name, wishes, err) < 0)
                 return VD_E_MEMORY;
         fault_point("client.create.region");
@@ -251,15 +250,12 @@ static int client_create_set(struct vds_client *client, const char *name, const 
 int vds_client_create(struct vds_client *client, const char *name, const struct VDConfig *config)
 {
         struct error err = ERROR_INIT;
-        int result = set_begin_create(&client->set, CALL_CREATE);
+        int result;
 
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(set_begin_create(&client->set, CALL_CREATE));
         result = client_create_set(client, name, config, &err);
         set_note_error(&client->set, &err);
-        if (result != NOERROR)
-                client_release(&client->set);
-        set_end_create(&client->set, CALL_CREATE, result == NOERROR);
+        set_end_create(&client->set, CALL_CREATE, result, &err);
         fault_point("client.create.done");
         return result;
 }
@@ -272,10 +268,7 @@ static int wait_configured(struct vds_client *client, struct deadline deadline)
         for (;;) {
                 uint32_t seen = wake_key(cell);
 
-                if (set_aborted(&client->set))
-                        return VD_E_ABORT;
-                if (atomic_load(&client->set.gate) & SET_GATE_CLOSED)
-                        return VD_E_PROTOCOL;
+                SET_PASS_ON(set_may_wait(&client->set));
                 if (atomic_load_explicit(&client->configured, memory_order_acquire))
                         return NOERROR;
                 if (deadline_passed(deadline))
@@ -286,14 +279,8 @@ static int wait_configured(struct vds_client *client, struct deadline deadline)
 
 int vds_client_get_configuration(struct vds_client *client, int64_t timeout_ms, struct VDConfig *config)
 {
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&client->set, &call, CALL_GET_CONFIGURATION);
-
-        if (result != NOERROR)
-                return result;
-        result = wait_configured(client, deadline_after_ms(timeout_ms));
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(&client->set, CALL_GET_CONFIGURATION);
+        SET_PASS_ON(wait_configured(client, deadline_after_ms(timeout_ms)));
         *config = client->set.config;
         set_succeeded(&client->set, CALL_GET_CONFIGURATION);
         fault_point("client.get_configuration.done");
@@ -366,10 +353,7 @@ static int client_wait_name(struct vds_client *client, struct wanted_device *wan
                 /* What has a name keeps it; but an aborted set opens nothing. */
                 if (found == LOOKUP_FOUND && !wanted->name)
                         return NOERROR;
-                if (set_aborted(&client->set))
-                        return VD_E_ABORT;
-                if (atomic_load(&client->set.gate) & SET_GATE_CLOSED)
-                        return VD_E_PROTOCOL;
+                SET_PASS_ON(set_may_wait(&client->set));
                 if (found != LOOKUP_NOT_YET)
                         return found == LOOKUP_FOUND ? NOERROR : VD_E_INVALID;
                 if (deadline_passed(deadline))
@@ -405,21 +389,15 @@ static int client_claim_device(struct vds_client *client, struct vds_client_devi
 int vds_client_open_device(struct vds_client *client, const char *name, struct vds_client_device **ret_device)
 {
         struct wanted_device wanted = { .name = name };
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&client->set, &call, CALL_OPEN_DEVICE);
 
         *ret_device = NULL;
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(&client->set, CALL_OPEN_DEVICE);
         if (client_all_open(client))
                 return VD_E_OPEN;
         if (!config_name_ok(name))
                 return VD_E_INVALID;
-        result = client_wait_name(client, &wanted, deadline_after_ms(SET_NAME_WAIT_MS));
-        if (result == NOERROR)
-                result = client_claim_device(client, &client->devices[wanted.index]);
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(client_wait_name(client, &wanted, deadline_after_ms(SET_NAME_WAIT_MS)));
+        SET_PASS_ON(client_claim_device(client, &client->devices[wanted.index]));
         set_succeeded(&client->set, CALL_OPEN_DEVICE);
         *ret_device = &client->devices[wanted.index];
         fault_point("client.open_device.done");
@@ -428,11 +406,7 @@ int vds_client_open_device(struct vds_client *client, const char *name, struct v
 
 int vds_client_signal_abort(struct vds_client *client)
 {
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&client->set, &call, CALL_SIGNAL_ABORT);
-
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(&client->set, CALL_SIGNAL_ABORT);
         fault_point("client.abort");
         set_abort(&client->set, VDS_ABORT_CLIENT);
         fault_point("client.abort.done");
@@ -451,13 +425,13 @@ bool client_has_open_device(struct vds_client *client)
         return false;
 }
 
-/* Has a client a device open that the server has not closed? */
-static bool has_claimed_device(struct vds_client *client)
+bool client_holds_device(struct vds_client *client, uint32_t number)
 {
         for (uint32_t i = 0; i < client->set.device_count; i++) {
                 const struct layout_device *shared = &client->set.layout->devices[i];
+                uint32_t claimant = layout_claimant(shared);
 
-                if (layout_claimant(shared) != 0 && !layout_is_closed(shared))
+                if (claimant != 0 && (number == 0 || claimant == number) && !layout_is_closed(shared))
                         return true;
         }
         return false;
@@ -482,7 +456,7 @@ static int close_primary(struct vds_client *client)
         int result = NOERROR;
 
         if (!set_aborted(&client->set)) {
-                result = has_claimed_device(client) ? VD_E_OPEN : NOERROR;
+                result = client_holds_device(client, /* number= */ 0) ? VD_E_OPEN : NOERROR;
                 /* A server whose devices are not done must not wait for a client that is gone. */
                 if (result != NOERROR ||
                     (atomic_load(&client->server_connected) && !client_all_closed_by_server(client)))
@@ -494,10 +468,9 @@ static int close_primary(struct vds_client *client)
 
 int vds_client_close(struct vds_client *client)
 {
-        int result = set_begin_close(&client->set);
+        int result;
 
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(set_begin_close(&client->set));
         fault_point(client->secondary ? "secondary.close" : "client.close");
         result = client->secondary ? client_close_secondary(client) : close_primary(client);
         set_wake_all(&client->set);
@@ -510,12 +483,8 @@ int vds_client_close(struct vds_client *client)
 
 int vds_client_server_info(struct vds_client *client, char *text)
 {
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&client->set, &call, CALL_INFO);
-
         text[0] = '\0';
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(&client->set, CALL_INFO);
         if (atomic_load_explicit(&client->configured, memory_order_acquire))
                 memcpy(text, client->info, sizeof client->info);
         return NOERROR;
@@ -594,23 +563,15 @@ static int wait_verdict(struct vds_client *client, struct deadline deadline, enu
 
 int vds_client_verdict(struct vds_client *client, int64_t timeout_ms, enum vds_verdict *ret_verdict, char *text)
 {
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&client->set, &call, CALL_VERDICT);
-
         *ret_verdict = VDS_VERDICT_NONE;
         text[0] = '\0';
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(&client->set, CALL_VERDICT);
         return wait_verdict(client, deadline_after_ms(timeout_ms), ret_verdict, text);
 }
 
 enum vds_abort_reason vds_client_abort_reason(struct vds_client *client)
 {
-        CLEANUP(set_leave) struct set_call call;
-
-        if (set_enter_any(&client->set, &call) == NOERROR)
-                set_aborted(&client->set);
-        return (enum vds_abort_reason)atomic_load(&client->set.abort_reason);
+        return set_abort_reason(&client->set);
 }
 
 const char *vds_client_error_text(struct vds_client *client)
@@ -626,18 +587,14 @@ int vds_client_server_pid(struct vds_client *client)
 int vds_client_device_name(struct vds_client *client, uint32_t index, int64_t timeout_ms, char *name)
 {
         struct wanted_device wanted = { .index = index };
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&client->set, &call, CALL_INFO);
 
         name[0] = '\0';
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(&client->set, CALL_INFO);
         if (index >= client->set.device_count)
                 return VD_E_INVALID;
-        result = client_wait_name(client, &wanted, deadline_after_ms(timeout_ms));
-        if (result == NOERROR)
-                config_copy_name(name, client->devices[index].name);
-        return result;
+        SET_PASS_ON(client_wait_name(client, &wanted, deadline_after_ms(timeout_ms)));
+        config_copy_name(name, client->devices[index].name);
+        return NOERROR;
 }
 
 static bool is_unserved(const struct layout_device *shared)
@@ -649,26 +606,22 @@ static bool is_unserved(const struct layout_device *shared)
 bool vds_client_unserved(struct vds_client *client, uint32_t *ret_index)
 {
         CLEANUP(set_leave) struct set_call call;
-        uint32_t index = 0;
-        bool found = false;
 
         if (set_enter(&client->set, &call, CALL_INFO) != NOERROR)
                 return false;
-        while (!found && index < client->set.device_count)
-                found = is_unserved(&client->set.layout->devices[index++]);
-        if (found)
-                *ret_index = index - 1;
-        return found;
+        for (uint32_t i = 0; i < client->set.device_count; i++) {
+                if (!is_unserved(&client->set.layout->devices[i]))
+                        continue;
+                *ret_index = i;
+                return true;
+        }
+        return false;
 }
 
 int vds_client_primary_info(struct vds_client *client, char *text)
 {
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter_any(&client->set, &call);
-
         text[0] = '\0';
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_ANY_OR_RETURN(&client->set);
         memcpy(text, client->primary_info, sizeof client->primary_info);
         return NOERROR;
 }

@@ -216,10 +216,7 @@ static int get_command(struct vds_client_device *device, struct deadline deadlin
                 bool completed;
                 bool first_close;
 
-                if (set_aborted(set))
-                        return VD_E_ABORT;
-                if (atomic_load(&set->gate) & SET_GATE_CLOSED)
-                        return VD_E_PROTOCOL;
+                SET_PASS_ON(set_may_wait(set));
                 pthread_mutex_lock(&device->lock);
                 taken = client_look_at_device(device, ret_command, &completed, &first_close, &err);
                 if (device->pending == PENDING_AREA)
@@ -258,12 +255,9 @@ int vds_client_device_get_command(struct vds_client_device *device, int64_t time
                                   struct VDC_Command **ret_command)
 {
         struct vds_set *set = &device->client->set;
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(set, &call, CALL_GET_COMMAND);
 
         *ret_command = NULL;
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(set, CALL_GET_COMMAND);
         if (!client_device_is_opened(device))
                 return VD_E_PROTOCOL;
         return get_command(device, deadline_after_ms(timeout_ms), ret_command);
@@ -337,12 +331,10 @@ int vds_client_device_complete_command(struct vds_client_device *device, struct 
 {
         struct vds_set *set = &device->client->set;
         struct error err = ERROR_INIT;
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(set, &call, CALL_COMPLETE);
+        int result;
         bool waiting;
 
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(set, CALL_COMPLETE);
         fault_point("client.complete_command");
         pthread_mutex_lock(&device->lock);
         result = client_complete(device, command, completion_code, bytes_transferred, position, &err);

@@ -71,33 +71,26 @@ static void handle_publish(struct vds_client *client, uint32_t device, uint32_t 
 static bool handle_make_for(struct vds_client *client, uint32_t index, const uint8_t *buffer, uint32_t *ret_handle)
 {
         struct vds_client_device *device = &client->devices[index];
-        bool found = false;
 
-        pthread_mutex_lock(&device->lock);
-        for (uint32_t i = 0; i < VDS_QUEUE_DEPTH && device->held > 0 && !found; i++) {
+        LOCKED(&device->lock);
+        for (uint32_t i = 0; i < VDS_QUEUE_DEPTH && device->held > 0; i++) {
                 if (!device->slots[i].busy || device->slots[i].command.buffer != buffer)
                         continue;
                 handle_publish(client, index, i);
                 *ret_handle = (index << SLOT_BITS | i) << TAG_BITS | device->slots[i].tag;
-                found = true;
+                return true;
         }
-        pthread_mutex_unlock(&device->lock);
-        return found;
+        return false;
 }
 
 int vds_client_get_buffer_handle(struct vds_client *client, const uint8_t *buffer, uint32_t *ret_handle)
 {
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&client->set, &call, CALL_GET_HANDLE);
-
         *ret_handle = 0;
-        if (result != NOERROR)
-                return result;
-        result = VD_E_INVALID;
-        for (uint32_t i = 0; i < client->set.device_count && buffer && result != NOERROR; i++)
+        SET_ENTER_OR_RETURN(&client->set, CALL_GET_HANDLE);
+        for (uint32_t i = 0; i < client->set.device_count && buffer; i++)
                 if (handle_make_for(client, i, buffer, ret_handle))
-                        result = NOERROR;
-        return result;
+                        return NOERROR;
+        return VD_E_INVALID;
 }
 
 struct handle_place {
@@ -137,10 +130,7 @@ static int handle_wait_for_area(struct vds_client *client, uint32_t area)
 
                 if (area < atomic_load_explicit(&client->area_count, memory_order_acquire))
                         return NOERROR;
-                if (set_aborted(&client->set))
-                        return VD_E_ABORT;
-                if (atomic_load(&client->set.gate) & SET_GATE_CLOSED)
-                        return VD_E_PROTOCOL;
+                SET_PASS_ON(set_may_wait(&client->set));
                 if (area >= SET_AREAS_MAX || deadline_passed(deadline))
                         return VD_E_INVALID;
                 wake_wait(cell, seen, deadline, NULL);
@@ -150,23 +140,17 @@ static int handle_wait_for_area(struct vds_client *client, uint32_t area)
 static int handle_map(struct vds_client *client, uint32_t handle, uint8_t **ret_buffer)
 {
         struct handle_place place;
-        int result;
 
         if (!handle_look_up(client, handle, &place))
                 return VD_E_INVALID;
-        result = handle_wait_for_area(client, place.area);
-        if (result == NOERROR)
-                *ret_buffer = client_resolve(client, place.area, place.offset, place.length);
-        return result == NOERROR && !*ret_buffer ? VD_E_INVALID : result;
+        SET_PASS_ON(handle_wait_for_area(client, place.area));
+        *ret_buffer = client_resolve(client, place.area, place.offset, place.length);
+        return *ret_buffer ? NOERROR : VD_E_INVALID;
 }
 
 int vds_client_map_buffer_handle(struct vds_client *client, uint32_t handle, uint8_t **ret_buffer)
 {
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&client->set, &call, CALL_MAP_HANDLE);
-
         *ret_buffer = NULL;
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(&client->set, CALL_MAP_HANDLE);
         return handle_map(client, handle, ret_buffer);
 }

@@ -9,26 +9,6 @@
 #include "core/shm/fork_guard.h"
 #include "core/shm/peer.h"
 
-static struct client_member *member_free_place(struct vds_client *client)
-{
-        for (int i = 0; i < CLIENT_MEMBERS_MAX; i++)
-                if (client->members[i].fd < 0)
-                        return &client->members[i];
-        return NULL;
-}
-
-/* Does this client have a device open that the server has not closed? */
-static bool member_has_open_device(struct vds_client *client, uint32_t number)
-{
-        for (uint32_t i = 0; i < client->set.device_count; i++) {
-                const struct layout_device *shared = &client->set.layout->devices[i];
-
-                if (layout_claimant(shared) == number && !layout_is_closed(shared))
-                        return true;
-        }
-        return false;
-}
-
 /* The connection ended. */
 static void member_left(struct vds_client *client, struct client_member *member)
 {
@@ -42,7 +22,7 @@ static void member_left(struct vds_client *client, struct client_member *member)
         pthread_mutex_unlock(&client->set.lock);
         /* Without an open device it can be missed: nothing waits for it. In front of the count, so that who sees that
          * sees why; behind the process's id, so that who sees the abort sees whose. */
-        if (died && client->abort_when_secondary_dies && member_has_open_device(client, member->number))
+        if (died && client->abort_when_secondary_dies && client_holds_device(client, member->number))
                 set_abort(&client->set, VDS_ABORT_SECONDARY_DIED);
         pthread_mutex_lock(&client->set.lock);
         if (died)
@@ -134,7 +114,7 @@ void client_welcome_secondary(struct vds_client *client, struct half_open *half)
                 .control_size = (uint32_t)client->set.control.size,
                 .server_pid = atomic_load(&client->server_pid),
         };
-        struct client_member *member = member_free_place(client);
+        struct client_member *member = FREE_PLACE(client->members);
 
         if (set_aborted(&client->set)) {
                 client_refuse(half->fd, VD_E_ABORT, "the set was aborted");

@@ -34,50 +34,22 @@ static enum vds_set_state observer_state_of(struct vds_client *client)
         return state;
 }
 
-static bool observer_send_head(struct vds_client *client, int fd)
-{
-        struct message_status head = {
-                .kind = MESSAGE_STATUS,
-                .state = observer_state_of(client),
-                .verdict = atomic_load_explicit(&client->set.layout->verdict, memory_order_acquire),
-                .config = atomic_load(&client->configured) ? client->set.config : client->set.wishes,
-                .server_pid = atomic_load(&client->server_pid),
-                .age_ms = (monotonic_ns() - client->created_ns) / 1000000,
-                .device_count = client->set.device_count,
-        };
-
-        head.abort_reason = (uint32_t)atomic_load(&client->set.abort_reason);
-        for (int i = 0; i < CLIENT_MEMBERS_MAX; i++)
-                if (client->members[i].fd >= 0)
-                        head.secondary_pids[head.secondary_count++] = (int32_t)client->members[i].pid;
-        memcpy(head.name, client->set.name, sizeof head.name);
-        return peer_send(fd, &head, sizeof head, -1, DEADLINE_NOW, NULL) == PEER_OK;
-}
-
-static bool observer_send_text(int fd, enum message_text_kind which, const char text[VDS_TEXT_MAX])
-{
-        struct message_text message = { .kind = MESSAGE_TEXT, .which = which };
-
-        memcpy(message.text, text, sizeof message.text);
-        return peer_send(fd, &message, sizeof message, -1, DEADLINE_NOW, NULL) == PEER_OK;
-}
-
 /* What the client processes hold, from words that any of them may have spoilt: numbers to look at. */
-static void count_held(const struct layout_device *shared, struct message_device *message)
+static void count_held(const struct layout_device *shared, struct vds_device_status *status)
 {
         int64_t now = monotonic_ns();
 
-        message->oldest_ms = -1;
+        status->oldest_ms = -1;
         for (int i = 0; i < VDS_QUEUE_DEPTH; i++) {
                 uint64_t since = atomic_load_explicit(&shared->slots[i].held_since, memory_order_relaxed);
                 int64_t age_ms;
 
                 if (since == 0)
                         continue;
-                message->held++;
+                status->held++;
                 age_ms = since < (uint64_t)now ? (now - (int64_t)since) / 1000000 : 0;
-                if (age_ms > message->oldest_ms)
-                        message->oldest_ms = age_ms;
+                if (age_ms > status->oldest_ms)
+                        status->oldest_ms = age_ms;
         }
 }
 
@@ -89,36 +61,44 @@ static uint32_t count_queued(const struct layout_device *shared)
         return queued <= VDS_QUEUE_DEPTH ? queued : VDS_QUEUE_DEPTH;
 }
 
-static bool observer_send_device(struct vds_client *client, int fd, uint32_t index)
+static void observer_see_device(const struct layout_device *shared, struct vds_device_status *status)
 {
-        const struct layout_device *shared = &client->set.layout->devices[index];
         uint32_t phase = atomic_load_explicit(&shared->phase, memory_order_acquire);
-        struct message_device message = {
-                .kind = MESSAGE_DEVICE,
-                .index = index,
-                .phase = phase <= DEVICE_CLOSED ? phase : DEVICE_CLOSED,
-                .commands = atomic_load_explicit(&shared->commands, memory_order_relaxed),
-                .completions = atomic_load_explicit(&shared->completions, memory_order_relaxed),
-                .bytes = atomic_load_explicit(&shared->bytes, memory_order_relaxed),
-        };
 
-        message.client_pid = (int32_t)atomic_load_explicit(&shared->client_pid, memory_order_relaxed);
-        count_held(shared, &message);
+        status->phase = phase <= DEVICE_CLOSED ? (enum vds_device_phase)phase : VDS_DEVICE_CLOSED;
+        status->client_pid = (int)atomic_load_explicit(&shared->client_pid, memory_order_relaxed);
+        status->commands = atomic_load_explicit(&shared->commands, memory_order_relaxed);
+        status->completions = atomic_load_explicit(&shared->completions, memory_order_relaxed);
+        status->bytes = atomic_load_explicit(&shared->bytes, memory_order_relaxed);
+        count_held(shared, status);
         /* What was queued when the server closed the device is never delivered. */
         if (phase == DEVICE_OPENED)
-                message.queued = count_queued(shared);
+                status->queued = count_queued(shared);
         if (phase != DEVICE_UNOPENED)
-                set_copy_text(message.name, shared->name, sizeof message.name);
-        return peer_send(fd, &message, sizeof message, -1, DEADLINE_NOW, NULL) == PEER_OK;
+                set_copy_text(status->name, shared->name, sizeof status->name);
 }
 
 static void observer_send_status(struct vds_client *client, int fd)
 {
-        bool sent = observer_send_head(client, fd) && observer_send_text(fd, TEXT_PRIMARY_INFO, client->primary_info) &&
-                    observer_send_text(fd, TEXT_SERVER_INFO, client->info);
+        struct message_status message = { .kind = MESSAGE_STATUS };
+        struct vds_status *status = &message.status;
 
-        for (uint32_t i = 0; i < client->set.device_count && sent; i++)
-                sent = observer_send_device(client, fd, i);
+        status->state = observer_state_of(client);
+        status->abort_reason = (enum vds_abort_reason)atomic_load(&client->set.abort_reason);
+        status->verdict = (enum vds_verdict)atomic_load_explicit(&client->set.layout->verdict, memory_order_acquire);
+        status->config = atomic_load(&client->configured) ? client->set.config : client->set.wishes;
+        status->server_pid = atomic_load(&client->server_pid);
+        status->age_ms = (monotonic_ns() - client->created_ns) / 1000000;
+        for (int i = 0; i < CLIENT_MEMBERS_MAX; i++)
+                if (client->members[i].fd >= 0)
+                        status->secondary_pids[status->secondary_count++] = (int)client->members[i].pid;
+        memcpy(status->name, client->set.name, sizeof status->name);
+        memcpy(status->primary_info, client->primary_info, sizeof status->primary_info);
+        memcpy(status->server_info, client->info, sizeof status->server_info);
+        status->device_count = client->set.device_count;
+        for (uint32_t i = 0; i < status->device_count; i++)
+                observer_see_device(&client->set.layout->devices[i], &status->devices[i]);
+        peer_send(fd, &message, sizeof message, -1, DEADLINE_NOW, NULL);
 }
 
 /* ---- configuration ---- */
@@ -141,18 +121,17 @@ static bool answer_configuration(struct vds_client *client, int fd)
 
 static void watch_configuration(struct vds_client *client, struct half_open *half)
 {
+        struct client_watcher *place = FREE_PLACE(client->watchers);
+
         if (answer_configuration(client, half->fd))
                 return;
-        for (int i = 0; i < CLIENT_WATCHERS_MAX; i++) {
-                if (client->watchers[i].fd >= 0)
-                        continue;
-                client->watchers[i] = (struct client_watcher){
+        if (!place)
+                client_refuse(half->fd, VD_E_BUSY, "too many observers wait for the configuration");
+        else
+                *place = (struct client_watcher){
                         .fd = take_fd(&half->fd),
                         .deadline = deadline_after_ms(CLIENT_WATCH_MS),
                 };
-                return;
-        }
-        client_refuse(half->fd, VD_E_BUSY, "too many observers wait for the configuration");
 }
 
 /* Has the observer gone? It has nothing to say. */

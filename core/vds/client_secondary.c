@@ -102,17 +102,13 @@ static void say_leave(struct vds_client *client)
 int vds_client_open_in_secondary(struct vds_client *client, const char *set_name)
 {
         struct error err = ERROR_INIT;
-        int result = set_begin_create(&client->set, CALL_OPEN_IN_SECONDARY);
+        int result;
 
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(set_begin_create(&client->set, CALL_OPEN_IN_SECONDARY));
         result = open_in_secondary(client, set_name, &err);
-        if (result != NOERROR) {
-                set_note_error(&client->set, &err);
+        if (result != NOERROR)
                 say_leave(client);
-                client->set.release(&client->set);
-        }
-        set_end_create(&client->set, CALL_OPEN_IN_SECONDARY, result == NOERROR);
+        set_end_create(&client->set, CALL_OPEN_IN_SECONDARY, result, &err);
         fault_point("secondary.open.done");
         return result;
 }

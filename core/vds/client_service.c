@@ -239,14 +239,6 @@ static void serve_half_open(struct vds_client *client, struct half_open *half)
                 set_abort(&client->set, VDS_ABORT_SERVER_DIED);
 }
 
-static struct half_open *half_open_free_place(struct vds_client *client)
-{
-        for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)
-                if (client->half_open[i].fd < 0)
-                        return &client->half_open[i];
-        return NULL;
-}
-
 /* Lets in as many as there were places for; whoever finds none waits in front of the door. The count also brings the
  * thread back to its other duties, however many knock. Returns false when descriptors have run out and the listener
  * should rest. */
@@ -254,7 +246,7 @@ static bool accept_some(struct vds_client *client)
 {
         struct half_open *place;
 
-        for (int i = 0; i < CLIENT_HALF_OPEN_MAX && (place = half_open_free_place(client)); i++) {
+        for (int i = 0; i < CLIENT_HALF_OPEN_MAX && (place = FREE_PLACE(client->half_open)); i++) {
                 CLEANUP(fd_closep)
                 int fd = accept4(client->rendezvous.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
                 struct error err = ERROR_INIT;
@@ -293,7 +285,7 @@ static struct deadline expire_half_open(struct vds_client *client)
 static void list_descriptors(struct vds_client *client, bool resting, int fds[POLL_COUNT])
 {
         fds[POLL_STOP] = client->set.stop_fd;
-        fds[POLL_LISTEN] = resting || !half_open_free_place(client) ? -1 : client->rendezvous.listen_fd;
+        fds[POLL_LISTEN] = resting || !FREE_PLACE(client->half_open) ? -1 : client->rendezvous.listen_fd;
         fds[POLL_SERVER] = client->server_fd;
         fds[POLL_PIDFD] = client->server_pidfd;
         for (int i = 0; i < CLIENT_HALF_OPEN_MAX; i++)

@@ -114,7 +114,7 @@ static bool server_device_is_closed(struct vds_server_device *device)
 /* Must the agent leave now, giving everything back? */
 static bool agent_is_over(struct vds_server *server)
 {
-        return set_aborted(&server->set) || (atomic_load(&server->set.gate) & SET_GATE_CLOSED);
+        return set_may_wait(&server->set) != NOERROR;
 }
 
 /* Runs the callbacks that are due on one device. Returns true when there were any. */
@@ -230,11 +230,9 @@ static void agent_run(struct vds_server *server)
 
 int vds_server_execute_completion_agent(struct vds_server *server)
 {
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter_any(&server->set, &call);
+        int result;
 
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_ANY_OR_RETURN(&server->set);
         result = set_recheck(&server->set, CALL_EXECUTE_AGENT);
         /* After an abort there may be commands to give back, whatever the agent then returns. */
         if (result != NOERROR && result != VD_E_ABORT)
@@ -265,10 +263,7 @@ static int run_callbacks(struct vds_server_device *device, struct deadline deadl
                 uint32_t seen = wake_key(cell);
                 bool late = deadline_passed(deadline);
 
-                if (set_aborted(&server->set))
-                        return VD_E_ABORT;
-                if (atomic_load(&server->set.gate) & SET_GATE_CLOSED)
-                        return VD_E_PROTOCOL;
+                SET_PASS_ON(set_may_wait(&server->set));
                 if (agent_serve_device(device))
                         return NOERROR;
                 if (server_device_is_closed(device))
@@ -282,11 +277,9 @@ static int run_callbacks(struct vds_server_device *device, struct deadline deadl
 int vds_server_device_run_callbacks(struct vds_server_device *device, int64_t timeout_ms)
 {
         struct vds_set *set = &device->server->set;
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter_any(set, &call);
+        int result;
 
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_ANY_OR_RETURN(set);
         result = set_recheck(set, CALL_EXECUTE_AGENT);
         if (result == NOERROR && !server_device_is_opened(device))
                 result = VD_E_PROTOCOL;

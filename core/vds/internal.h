@@ -73,6 +73,16 @@ struct half_open {
         struct deadline deadline;
 };
 
+/* The first place of an array that has no descriptor; NULL: there is none. */
+#define FREE_PLACE(places)                                                                     \
+        ({                                                                                     \
+                __typeof__(&(places)[0]) free_ = NULL;                                         \
+                for (size_t i_ = 0; !free_ && i_ < sizeof(places) / sizeof((places)[0]); i_++) \
+                        if ((places)[i_].fd < 0)                                               \
+                                free_ = &(places)[i_];                                         \
+                free_;                                                                         \
+        })
+
 /* A secondary client, as the primary's service thread knows it. */
 struct client_member {
         int fd; /* -1: none */
@@ -152,6 +162,9 @@ int client_close_secondary(struct vds_client *client);
 
 /* Has every device of the set been closed by the server? Within a call, or on the service thread. */
 bool client_all_closed_by_server(struct vds_client *client);
+
+/* Has the client of that number (0: any) a device open that the server has not closed? As the layout says. */
+bool client_holds_device(struct vds_client *client, uint32_t number);
 
 /* Is a device open here that the server has not closed? */
 bool client_has_open_device(struct vds_client *client);
@@ -269,6 +282,13 @@ struct vds_server {
 };
 
 void *server_service_run(void *server);
+
+/* SET_ENTER_OR_RETURN() of a call of configuration: holds config_lock to the end of the scope, and looks once more
+ * whether the call is legal, since another one may have come between. */
+#define SERVER_CONFIGURE_OR_RETURN(server, id)   \
+        SET_ENTER_OR_RETURN(&(server)->set, id); \
+        LOCKED(&(server)->config_lock);          \
+        SET_PASS_ON(set_recheck(&(server)->set, id))
 
 /* Where a buffer lies. */
 struct server_buffer {

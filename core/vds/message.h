@@ -13,8 +13,7 @@
  *               primary -> secondary   the same, after the areas there are
  *               primary -> observer    the answer to REQUEST_CONFIGURATION
  *   LEAVE       secondary -> primary   this process has closed the set
- *   STATUS, TEXT (one for each enum message_text_kind), DEVICE (one for each)
- *               primary -> observer    the answer to REQUEST_STATUS
+ *   STATUS      primary -> observer    the answer to REQUEST_STATUS
  */
 #pragma once
 
@@ -29,8 +28,6 @@ enum message_kind {
         MESSAGE_CONFIGURED,
         MESSAGE_LEAVE,
         MESSAGE_STATUS,
-        MESSAGE_TEXT,
-        MESSAGE_DEVICE,
 };
 
 /* What the sender of a HELLO wants to be. */
@@ -85,38 +82,7 @@ struct message_leave {
 
 struct message_status {
         uint32_t kind;
-        uint32_t state; /* enum vds_set_state */
-        uint32_t abort_reason;
-        uint32_t verdict;
-        struct VDConfig config;
-        int32_t server_pid;
-        int64_t age_ms;
-        uint32_t device_count;
-        uint32_t secondary_count;
-        int32_t secondary_pids[VDS_DEVICES_MAX];
-        char name[LAYOUT_NAME_SIZE];
-};
-
-enum message_text_kind { TEXT_PRIMARY_INFO = 0, TEXT_SERVER_INFO, TEXT_KINDS };
-
-struct message_text {
-        uint32_t kind;
-        uint32_t which; /* enum message_text_kind */
-        char text[VDS_TEXT_MAX];
-};
-
-struct message_device {
-        uint32_t kind;
-        uint32_t index;
-        uint32_t phase; /* enum vds_device_phase */
-        int32_t client_pid;
-        uint64_t commands;
-        uint64_t completions;
-        uint64_t bytes;
-        uint32_t queued;
-        uint32_t held;
-        int64_t oldest_ms;
-        char name[LAYOUT_NAME_SIZE];
+        struct vds_status status; /* but primary_pid, which its hearer knows better */
 };
 
 union message {
@@ -127,6 +93,4 @@ union message {
         struct message_configured configured;
         struct message_leave leave;
         struct message_status status;
-        struct message_text text;
-        struct message_device device;
 };

@@ -43,26 +43,6 @@ static const char *folder_of(const struct vds_options *options)
         return options ? options->runtime_dir : NULL;
 }
 
-static int observe_reach(const struct vds_options *options, const char *name, struct deadline deadline, int *ret_fd)
-{
-        if (!config_name_ok(name))
-                return VD_E_INVALID;
-        switch (rendezvous_connect(folder_of(options), name, FOLDER_REACH_ALL, deadline, ret_fd, /* err= */ NULL)) {
-        case RENDEZVOUS_OK:
-                fork_guard_add(*ret_fd);
-                return NOERROR;
-        case RENDEZVOUS_BUSY:
-                return VD_E_TIMEOUT;
-        case RENDEZVOUS_DENIED:
-                return VD_E_SECURITY;
-        case RENDEZVOUS_NONE:
-        case RENDEZVOUS_TAKEN:
-        case RENDEZVOUS_FAILED:
-                break;
-        }
-        return VD_E_INVALID;
-}
-
 /* `name` NULL: whoever is there. */
 static int observe_ask(int fd, const char *name, enum message_request request, struct deadline deadline)
 {
@@ -77,6 +57,28 @@ static int observe_ask(int fd, const char *name, enum message_request request, s
                 memcpy(hello.set_name, name, strlen(name));
         /* A primary that refused us at the door has hung up, and its words are there to be read. */
         return peer_send(fd, &hello, sizeof hello, -1, deadline, NULL) == PEER_NOTHING ? VD_E_TIMEOUT : NOERROR;
+}
+
+/* Reaches the set's primary, and asks it: a question that waits for its answer on *ret_fd. */
+static int observe_question(const struct vds_options *options, const char *name, enum message_request request,
+                            struct deadline deadline, int *ret_fd)
+{
+        if (!config_name_ok(name))
+                return VD_E_INVALID;
+        switch (rendezvous_connect(folder_of(options), name, FOLDER_REACH_ALL, deadline, ret_fd, /* err= */ NULL)) {
+        case RENDEZVOUS_OK:
+                fork_guard_add(*ret_fd);
+                return observe_ask(*ret_fd, name, request, deadline);
+        case RENDEZVOUS_BUSY:
+                return VD_E_TIMEOUT;
+        case RENDEZVOUS_DENIED:
+                return VD_E_SECURITY;
+        case RENDEZVOUS_NONE:
+        case RENDEZVOUS_TAKEN:
+        case RENDEZVOUS_FAILED:
+                break;
+        }
+        return VD_E_INVALID;
 }
 
 /* The next message of an answer. NOERROR: it is of that kind and size. Else what the primary refused with, or what kept
@@ -127,96 +129,52 @@ static uint32_t observe_at_most(uint32_t value, uint32_t limit)
         return value < limit ? value : limit;
 }
 
-/* Messages were received whole, so a text in one ends with the message at the latest. */
-static void observe_copy_text(char *to, const char *from, size_t capacity)
+static void observe_bound_device(struct vds_device_status *device)
 {
-        size_t length = strnlen(from, capacity - 1);
-
-        memcpy(to, from, length);
-        memset(to + length, 0, capacity - length);
+        device->name[sizeof device->name - 1] = '\0';
+        device->phase = (enum vds_device_phase)observe_at_most(device->phase, VDS_DEVICE_CLOSED);
+        device->queued = observe_at_most(device->queued, VDS_QUEUE_DEPTH);
+        device->held = observe_at_most(device->held, VDS_QUEUE_DEPTH);
+        if (device->oldest_ms < 0)
+                device->oldest_ms = -1;
 }
 
-static int observe_hear_head(int fd, struct deadline deadline, struct vds_status *status)
+/* Leaves nothing that a stranger could have said and no set can be. */
+static void observe_bound(struct vds_status *status)
 {
-        union message message;
-        int result = observe_hear(fd, MESSAGE_STATUS, sizeof message.status, deadline, &message);
-        const struct message_status *head = &message.status;
-
-        if (result != NOERROR)
-                return result;
-        if (head->device_count < 1 || head->device_count > VDS_DEVICES_MAX || head->state > VDS_SET_ABORTED)
-                return VD_E_INVALID;
-        *status = (struct vds_status){
-                .state = (enum vds_set_state)head->state,
-                .abort_reason = (enum vds_abort_reason)observe_at_most(head->abort_reason, VDS_ABORT_REASON_COUNT - 1),
-                .verdict = (enum vds_verdict)observe_at_most(head->verdict, VDS_VERDICT_UNCONFIRMED),
-                .config = head->config,
-                .age_ms = head->age_ms > 0 ? head->age_ms : 0,
-                .primary_pid = (int)peer_pid(fd),
-                .server_pid = head->server_pid,
-                .secondary_count = observe_at_most(head->secondary_count, VDS_DEVICES_MAX),
-                .device_count = head->device_count,
-        };
-        for (uint32_t i = 0; i < status->secondary_count; i++)
-                status->secondary_pids[i] = head->secondary_pids[i];
-        observe_copy_text(status->name, head->name, sizeof status->name);
-        return config_name_ok(status->name) ? NOERROR : VD_E_INVALID;
-}
-
-static int observe_hear_text(int fd, uint32_t which, struct deadline deadline, char text[VDS_TEXT_MAX])
-{
-        union message message;
-        int result = observe_hear(fd, MESSAGE_TEXT, sizeof message.text, deadline, &message);
-
-        if (result != NOERROR || message.text.which != which)
-                return result != NOERROR ? result : VD_E_INVALID;
-        observe_copy_text(text, message.text.text, VDS_TEXT_MAX);
-        return NOERROR;
-}
-
-static int observe_hear_device(int fd, uint32_t index, struct deadline deadline, struct vds_device_status *status)
-{
-        union message message;
-        int result = observe_hear(fd, MESSAGE_DEVICE, sizeof message.device, deadline, &message);
-        const struct message_device *device = &message.device;
-
-        if (result != NOERROR || device->index != index)
-                return result != NOERROR ? result : VD_E_INVALID;
-        *status = (struct vds_device_status){
-                .phase = (enum vds_device_phase)observe_at_most(device->phase, VDS_DEVICE_CLOSED),
-                .client_pid = device->client_pid,
-                .commands = device->commands,
-                .completions = device->completions,
-                .bytes = device->bytes,
-                .queued = observe_at_most(device->queued, VDS_QUEUE_DEPTH),
-                .held = observe_at_most(device->held, VDS_QUEUE_DEPTH),
-                .oldest_ms = device->oldest_ms >= 0 ? device->oldest_ms : -1,
-        };
-        observe_copy_text(status->name, device->name, sizeof status->name);
-        return NOERROR;
+        status->name[sizeof status->name - 1] = '\0';
+        status->primary_info[sizeof status->primary_info - 1] = '\0';
+        status->server_info[sizeof status->server_info - 1] = '\0';
+        status->abort_reason = (enum vds_abort_reason)observe_at_most(status->abort_reason, VDS_ABORT_REASON_COUNT - 1);
+        status->verdict = (enum vds_verdict)observe_at_most(status->verdict, VDS_VERDICT_UNCONFIRMED);
+        status->secondary_count = observe_at_most(status->secondary_count, VDS_DEVICES_MAX);
+        if (status->age_ms < 0)
+                status->age_ms = 0;
+        for (uint32_t i = 0; i < status->device_count; i++)
+                observe_bound_device(&status->devices[i]);
 }
 
 static int observe_hear_status(int fd, struct deadline deadline, struct vds_status *status)
 {
-        int result = observe_hear_head(fd, deadline, status);
+        union message message;
+        int result = observe_hear(fd, MESSAGE_STATUS, sizeof message.status, deadline, &message);
 
-        if (result == NOERROR)
-                result = observe_hear_text(fd, TEXT_PRIMARY_INFO, deadline, status->primary_info);
-        if (result == NOERROR)
-                result = observe_hear_text(fd, TEXT_SERVER_INFO, deadline, status->server_info);
-        for (uint32_t i = 0; result == NOERROR && i < status->device_count; i++)
-                result = observe_hear_device(fd, i, deadline, &status->devices[i]);
-        return result;
+        if (result != NOERROR)
+                return result;
+        *status = message.status.status;
+        if (status->device_count < 1 || status->device_count > VDS_DEVICES_MAX || status->state > VDS_SET_ABORTED)
+                return VD_E_INVALID;
+        status->primary_pid = (int)peer_pid(fd);
+        observe_bound(status);
+        return config_name_ok(status->name) ? NOERROR : VD_E_INVALID;
 }
 
 int vds_observe(const struct vds_options *options, const char *set_name, struct vds_status *ret_status)
 {
         CLEANUP(fork_guard_close) int fd = -1;
         struct deadline deadline = deadline_after_ms(ANSWER_MS);
-        int result = observe_reach(options, set_name, deadline, &fd);
+        int result = observe_question(options, set_name, REQUEST_STATUS, deadline, &fd);
 
-        if (result == NOERROR)
-                result = observe_ask(fd, set_name, REQUEST_STATUS, deadline);
         if (result == NOERROR)
                 result = observe_hear_status(fd, deadline, ret_status);
         return observe_result_of(result);
@@ -295,10 +253,8 @@ static int observe_wait_once(const struct vds_options *options, const char *name
         CLEANUP(fork_guard_close) int fd = -1;
         struct deadline asking = deadline_after_ms(ANSWER_MS);
         union message message;
-        int result = observe_reach(options, name, asking, &fd);
+        int result = observe_question(options, name, REQUEST_CONFIGURATION, asking, &fd);
 
-        if (result == NOERROR)
-                result = observe_ask(fd, name, REQUEST_CONFIGURATION, asking);
         if (result == NOERROR)
                 result = observe_hear(fd, MESSAGE_CONFIGURED, sizeof message.configured,
                                       deadline_earlier(deadline, deadline_after_ms(REDIAL_MS)), &message);
@@ -331,10 +287,8 @@ int vds_observe_abort(const struct vds_options *options, const char *set_name)
         CLEANUP(fork_guard_close) int fd = -1;
         struct deadline deadline = deadline_after_ms(ANSWER_MS);
         union message message;
-        int result = observe_reach(options, set_name, deadline, &fd);
+        int result = observe_question(options, set_name, REQUEST_ABORT, deadline, &fd);
 
-        if (result == NOERROR)
-                result = observe_ask(fd, set_name, REQUEST_ABORT, deadline);
         if (result == NOERROR)
                 result = observe_hear(fd, MESSAGE_WELCOME, sizeof message.welcome, deadline, &message);
         if (result == NOERROR)

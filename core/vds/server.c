@@ -155,16 +155,11 @@ static int server_open_set(struct vds_server *server, const char *name, struct e
 int vds_server_open(struct vds_server *server, const char *set_name)
 {
         struct error err = ERROR_INIT;
-        int result = set_begin_create(&server->set, CALL_CREATE);
+        int result;
 
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(set_begin_create(&server->set, CALL_CREATE));
         result = server_open_set(server, set_name, &err);
-        if (result != NOERROR) {
-                set_note_error(&server->set, &err);
-                server_release(&server->set);
-        }
-        set_end_create(&server->set, CALL_CREATE, result == NOERROR);
+        set_end_create(&server->set, CALL_CREATE, result, &err);
         fault_point("server.open.done");
         return result;
 }
@@ -189,11 +184,7 @@ int server_tell(struct vds_server *server, const void *message, size_t size, int
 
 int vds_server_get_configuration(struct vds_server *server, struct VDConfig *config)
 {
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&server->set, &call, CALL_GET_CONFIGURATION);
-
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(&server->set, CALL_GET_CONFIGURATION);
         LOCKED(&server->config_lock);
         /* Until configuration has ended the client's wishes are the answer. */
         *config = atomic_load(&server->set.state) <= STATE_CONFIGURABLE ? server->set.wishes : server->set.config;
@@ -210,17 +201,13 @@ int vds_server_begin_configuration(struct vds_server *server, uint32_t features,
                 .max_transfer_size = max_transfer_size,
         };
         struct error err = ERROR_INIT;
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&server->set, &call, CALL_BEGIN_CONFIGURATION);
+        int result = NOERROR;
 
         /* It would bound a wait for the client's declaration of areas; areas are the server's here,
          * so nothing waits. */
         (void)timeout_ms;
-        if (result != NOERROR)
-                return result;
-        LOCKED(&server->config_lock);
-        result = set_recheck(&server->set, CALL_BEGIN_CONFIGURATION);
-        if (result == NOERROR && config_merge(&server->set.wishes, &shape, &server->set.config, &err) < 0) {
+        SERVER_CONFIGURE_OR_RETURN(server, CALL_BEGIN_CONFIGURATION);
+        if (config_merge(&server->set.wishes, &shape, &server->set.config, &err) < 0) {
                 set_note_error(&server->set, &err);
                 result = VD_E_INVALID;
         }
@@ -233,17 +220,10 @@ int vds_server_begin_configuration(struct vds_server *server, uint32_t features,
 int vds_server_end_configuration(struct vds_server *server)
 {
         struct message_configured message = { .kind = MESSAGE_CONFIGURED };
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&server->set, &call, CALL_END_CONFIGURATION);
+        int result;
 
-        if (result != NOERROR)
-                return result;
-        LOCKED(&server->config_lock);
-        result = set_recheck(&server->set, CALL_END_CONFIGURATION);
-        if (result == NOERROR)
-                result = server_make_first_area(server);
-        if (result != NOERROR)
-                return result;
+        SERVER_CONFIGURE_OR_RETURN(server, CALL_END_CONFIGURATION);
+        SET_PASS_ON(server_make_first_area(server));
         fault_point("server.end_configuration.area");
         atomic_store_explicit(&server->set.layout->server_phase, SERVER_CONFIGURED, memory_order_release);
         message.config = server->set.config;
@@ -271,16 +251,9 @@ static bool name_is_free(const struct vds_server *server, const char *name)
 int vds_server_open_device(struct vds_server *server, const char *name, struct vds_server_device **ret_device)
 {
         struct vds_server_device *device;
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&server->set, &call, CALL_OPEN_DEVICE);
 
         *ret_device = NULL;
-        if (result != NOERROR)
-                return result;
-        LOCKED(&server->config_lock);
-        result = set_recheck(&server->set, CALL_OPEN_DEVICE);
-        if (result != NOERROR)
-                return result;
+        SERVER_CONFIGURE_OR_RETURN(server, CALL_OPEN_DEVICE);
         if (server->opened_count == server->set.device_count)
                 return VD_E_OPEN;
         if (!name_is_free(server, name))
@@ -304,11 +277,7 @@ int vds_server_open_device(struct vds_server *server, const char *name, struct v
 
 int vds_server_signal_abort(struct vds_server *server)
 {
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&server->set, &call, CALL_SIGNAL_ABORT);
-
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(&server->set, CALL_SIGNAL_ABORT);
         fault_point("server.abort");
         set_abort(&server->set, VDS_ABORT_SERVER);
         fault_point("server.abort.done");
@@ -329,10 +298,9 @@ static bool server_has_open_device(struct vds_server *server)
 int vds_server_close(struct vds_server *server)
 {
         struct vds_set *set = &server->set;
-        int result = set_begin_close(set);
+        int result = NOERROR;
 
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(set_begin_close(set));
         fault_point("server.close");
         if (!set_aborted(set)) {
                 result = server_has_open_device(server) ? VD_E_PROTOCOL : NOERROR;
@@ -351,29 +319,19 @@ int vds_server_close(struct vds_server *server)
 
 int vds_server_set_info(struct vds_server *server, const char *text)
 {
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&server->set, &call, CALL_INFO);
-
-        if (result != NOERROR)
-                return result;
-        LOCKED(&server->config_lock);
-        result = set_recheck(&server->set, CALL_INFO);
-        if (result == NOERROR && strlen(text) >= VDS_TEXT_MAX)
-                result = VD_E_INVALID;
-        if (result == NOERROR)
-                memcpy(server->set.layout->info_text, text, strlen(text) + 1);
-        return result;
+        SERVER_CONFIGURE_OR_RETURN(server, CALL_INFO);
+        if (strlen(text) >= VDS_TEXT_MAX)
+                return VD_E_INVALID;
+        memcpy(server->set.layout->info_text, text, strlen(text) + 1);
+        return NOERROR;
 }
 
 int vds_server_set_verdict(struct vds_server *server, enum vds_verdict verdict, const char *text)
 {
         struct layout *layout;
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&server->set, &call, CALL_VERDICT);
         size_t length;
 
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(&server->set, CALL_VERDICT);
         if (verdict <= VDS_VERDICT_NONE || verdict > VDS_VERDICT_UNCONFIRMED)
                 return VD_E_INVALID;
         if (atomic_exchange(&server->verdict_stated, true))
@@ -391,11 +349,7 @@ int vds_server_set_verdict(struct vds_server *server, enum vds_verdict verdict, 
 
 enum vds_abort_reason vds_server_abort_reason(struct vds_server *server)
 {
-        CLEANUP(set_leave) struct set_call call;
-
-        if (set_enter_any(&server->set, &call) == NOERROR)
-                set_aborted(&server->set);
-        return (enum vds_abort_reason)atomic_load(&server->set.abort_reason);
+        return set_abort_reason(&server->set);
 }
 
 const char *vds_server_error_text(struct vds_server *server)

@@ -67,29 +67,21 @@ static int add_area(struct vds_server *server, uint64_t size)
                 return result;
         }
         region_close_fd(&region);
-        pthread_mutex_lock(&server->buffer_lock);
+        LOCKED(&server->buffer_lock);
         area = &server->areas[server->area_count++];
         area->region = region;
         arena_init(&area->arena, size);
-        pthread_mutex_unlock(&server->buffer_lock);
         return NOERROR;
 }
 
 int vds_server_request_buffers(struct vds_server *server, uint32_t size, uint32_t alignment, uint32_t count)
 {
         struct server_requests sum = { 0 };
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&server->set, &call, CALL_REQUEST_BUFFERS);
         bool configurable;
         uint64_t space;
 
-        if (result != NOERROR)
-                return result;
-        /* It keeps the areas in the order of their messages. */
-        LOCKED(&server->config_lock);
-        result = set_recheck(&server->set, CALL_REQUEST_BUFFERS);
-        if (result != NOERROR)
-                return result;
+        /* The lock keeps the areas in the order of their messages. */
+        SERVER_CONFIGURE_OR_RETURN(server, CALL_REQUEST_BUFFERS);
         alignment = effective_alignment(server, alignment);
         if (size == 0 || size > INT32_MAX || count == 0 || alignment == 0)
                 return VD_E_INVALID;
@@ -124,13 +116,10 @@ static uint64_t count_available(struct vds_server *server, uint32_t size, uint32
 int vds_server_query_available_buffers(struct vds_server *server, uint32_t size, uint32_t alignment,
                                        uint32_t *ret_count)
 {
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&server->set, &call, CALL_QUERY_BUFFERS);
         uint64_t count;
 
         *ret_count = 0;
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(&server->set, CALL_QUERY_BUFFERS);
         alignment = effective_alignment(server, alignment);
         if (size == 0 || size > INT32_MAX || alignment == 0)
                 return VD_E_INVALID;
@@ -156,13 +145,10 @@ int server_make_first_area(struct vds_server *server)
 
 int vds_server_allocate_buffer(struct vds_server *server, uint8_t **ret_buffer, uint32_t size, uint32_t alignment)
 {
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&server->set, &call, CALL_ALLOCATE_BUFFER);
         enum arena_result found = ARENA_FULL;
 
         *ret_buffer = NULL;
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(&server->set, CALL_ALLOCATE_BUFFER);
         alignment = effective_alignment(server, alignment);
         if (size == 0 || size > INT32_MAX || alignment == 0)
                 return VD_E_INVALID;
@@ -213,13 +199,10 @@ bool server_find_buffer(struct vds_server *server, const uint8_t *address, struc
 
 int vds_server_free_buffer(struct vds_server *server, uint8_t *buffer, uint32_t size)
 {
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(&server->set, &call, CALL_FREE_BUFFER);
         struct server_area *area;
         uint64_t offset = 0;
 
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(&server->set, CALL_FREE_BUFFER);
         LOCKED(&server->buffer_lock);
         area = find_area(server, buffer, &offset);
         return area && arena_free(&area->arena, offset, size) == ARENA_OK ? NOERROR : VD_E_INVALID;

@@ -64,12 +64,9 @@ static int server_enqueue(struct vds_server_device *device, struct VDS_Command *
 {
         struct vds_server *server = device->server;
         struct server_slot *slot;
-        int result;
 
         LOCKED(&device->lock);
-        result = server_check_device(device, record->code);
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(server_check_device(device, record->code));
         while (device->slots[device->next_slot % VDS_QUEUE_DEPTH].command)
                 device->next_slot++;
         record->slot = device->next_slot % VDS_QUEUE_DEPTH;
@@ -100,10 +97,9 @@ static int send_command(struct vds_server_device *device, struct VDS_Command *co
         struct vds_set *set = &device->server->set;
         struct error err = ERROR_INIT;
         struct command_record record;
-        int result = make_record(device->server, command, &record);
+        int result;
 
-        if (result != NOERROR)
-                return result;
+        SET_PASS_ON(make_record(device->server, command, &record));
         fault_point("server.send_command");
         result = server_enqueue(device, command, &record);
         if (result == VD_E_UNEXPECTED) {
@@ -150,14 +146,10 @@ int vds_server_device_close(struct vds_server_device *device)
 {
         struct vds_server *server = device->server;
         struct vds_set *set = &server->set;
-        CLEANUP(set_leave) struct set_call call;
-        int result = set_enter(set, &call, CALL_CLOSE_DEVICE);
-        bool outstanding = false;
+        bool outstanding;
 
-        if (result == NOERROR)
-                result = server_mark_closed(device, &outstanding);
-        if (result != NOERROR)
-                return result;
+        SET_ENTER_OR_RETURN(set, CALL_CLOSE_DEVICE);
+        SET_PASS_ON(server_mark_closed(device, &outstanding));
         /* First here, then in public: a client that sees its last device closed may leave at once, and the service
          * thread must not take that for a death. */
         if (atomic_fetch_add(&server->closed_count, 1) + 1 == set->device_count)

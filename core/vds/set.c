@@ -118,6 +118,22 @@ int set_enter(struct vds_set *set, struct set_call *call, enum vds_call id)
         return result;
 }
 
+enum vds_abort_reason set_abort_reason(struct vds_set *set)
+{
+        CLEANUP(set_leave) struct set_call call;
+
+        if (set_enter_any(set, &call) == NOERROR)
+                set_aborted(set);
+        return (enum vds_abort_reason)atomic_load(&set->abort_reason);
+}
+
+int set_may_wait(struct vds_set *set)
+{
+        if (set_aborted(set))
+                return VD_E_ABORT;
+        return atomic_load(&set->gate) & SET_GATE_CLOSED ? VD_E_PROTOCOL : NOERROR;
+}
+
 void set_succeeded(struct vds_set *set, enum vds_call id)
 {
         LOCKED(&set->lock);
@@ -159,11 +175,14 @@ int set_begin_create(struct vds_set *set, enum vds_call id)
         return result;
 }
 
-void set_end_create(struct vds_set *set, enum vds_call id, bool created)
+void set_end_create(struct vds_set *set, enum vds_call id, int result, const struct error *err)
 {
+        if (result != NOERROR) {
+                set_note_error(set, err);
+                set->release(set);
+        }
         LOCKED(&set->lock);
-
-        if (created) {
+        if (result == NOERROR) {
                 state_move(set->side, &set->state, id);
                 /* The service thread is at work already, and a peer may have come and died. */
                 if (atomic_load(&set->abort_reason) != VDS_ABORT_NONE)
@@ -268,11 +287,8 @@ int set_start_service(struct vds_set *set, void *(*run)(void *), void *argument,
 void set_stop_service(struct vds_set *set)
 {
         if (set->service_running) {
-                uint64_t one = 1;
-
                 /* A full counter is readable too, so there is nothing to do about a failure. */
-                if (write(set->stop_fd, &one, sizeof one) < 0)
-                        errno = 0;
+                eventfd_write(set->stop_fd, 1);
                 pthread_join(set->service, NULL);
                 set->service_running = false;
         }

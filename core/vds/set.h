@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/base/cleanup.h"
 #include "core/base/error.h"
 #include "core/shm/region.h"
 #include "core/vds/layout.h"
@@ -88,6 +89,26 @@ int set_enter_any(struct vds_set *set, struct set_call *call);
 /* Declared before anything that the call holds, so that it comes last. */
 void set_leave(struct set_call *call);
 
+/* What nearly every public function begins with: enters, for the rest of the scope, or returns what that was refused
+ * with. */
+#define SET_ENTER_OR_RETURN(set, id)              \
+        CLEANUP(set_leave) struct set_call call_; \
+        SET_PASS_ON(set_enter((set), &call_, (id)))
+#define SET_ENTER_ANY_OR_RETURN(set)              \
+        CLEANUP(set_leave) struct set_call call_; \
+        SET_PASS_ON(set_enter_any((set), &call_))
+
+/* Returns from the function what `call` returns, unless that is NOERROR. */
+#define SET_PASS_ON(call)               \
+        do {                            \
+                int result_ = (call);   \
+                if (result_ != NOERROR) \
+                        return result_; \
+        } while (0)
+
+/* Why the set was aborted; also of one that is closed. */
+enum vds_abort_reason set_abort_reason(struct vds_set *set);
+
 /* Looks again, in the course of a call, whether it is still legal; for callers that hold a lock meanwhile. */
 int set_recheck(struct vds_set *set, enum vds_call id);
 
@@ -96,10 +117,10 @@ void set_succeeded(struct vds_set *set, enum vds_call id);
 
 void set_all_closed(struct vds_set *set);
 
-/* Create, Open and OpenInSecondary, as `id` says: claims the handle; set_end_create() gives it back, with a set or
- * without. */
+/* Create, Open and OpenInSecondary, as `id` says: claims the handle; set_end_create() gives it back with a set, or,
+ * when `result` is not NOERROR, releases what there is of one and keeps the words of `err`. */
 int set_begin_create(struct vds_set *set, enum vds_call id);
-void set_end_create(struct vds_set *set, enum vds_call id, bool created);
+void set_end_create(struct vds_set *set, enum vds_call id, int result, const struct error *err);
 
 /* Close, in three steps. begin: VD_E_PROTOCOL unless there is a set that nobody else closes; shuts the gate. finish:
  * waits for the calls in progress and releases, or leaves that to the last of them. */
@@ -108,6 +129,10 @@ void set_finish_close(struct vds_set *set);
 
 /* Is the set aborted? Latches what the peer did. Between set_enter() and set_leave(), or on the service thread. */
 bool set_aborted(struct vds_set *set);
+
+/* Is there something to wait for, of a call in progress? VD_E_ABORT: the set is aborted; VD_E_PROTOCOL: Close waits for
+ * the call. */
+int set_may_wait(struct vds_set *set);
 
 /* Aborts for `reason`, unless it is aborted already, and wakes everybody on both sides. Where set_aborted() may be
  * called. */

@@ -2,37 +2,24 @@
 
 #include "core/vds/abi.h"
 
-struct rule {
-        int result;
-        enum vds_state next; /* where success leads; ignored unless result is NOERROR */
-};
-
 /* clang-format off */
-#define P    { VD_E_PROTOCOL, STATE_NONE }
-#define A    { VD_E_ABORT, STATE_NONE }
-#define O    { VD_E_CLOSE, STATE_NONE }
-#define TO(state) { NOERROR, STATE_##state }
+#define P         0             /* VD_E_PROTOCOL */
+#define A         VD_E_ABORT
+#define O         VD_E_CLOSE
+#define TO(state) (1 + STATE_##state) /* legal, and where success leads */
 
-/* The columns: NONE, CONNECTED (which a client never sees), CONFIGURABLE, INITIALIZING, ACTIVE, TERMINATED, ABORT. */
-static const struct rule rules[SIDE_COUNT][CALL_COUNT][STATE_COUNT] = {
+/* The columns: NONE, CONNECTED (which a client never sees), CONFIGURABLE, INITIALIZING, ACTIVE, TERMINATED, ABORT. A
+ * call that a side does not have, and that is not here, is P in all of them. */
+static const int rules[SIDE_COUNT][CALL_COUNT][STATE_COUNT] = {
         [SIDE_CLIENT] = {
         [CALL_CREATE]            = { TO(CONFIGURABLE), P, P, P, P, P, P },
         [CALL_OPEN_IN_SECONDARY] = { TO(INITIALIZING), P, P, P, P, P, P },
         [CALL_GET_CONFIGURATION] = { P, P, TO(INITIALIZING), TO(INITIALIZING), TO(ACTIVE), TO(TERMINATED), A },
-        [CALL_BEGIN_CONFIGURATION] = { P, P, P, P, P, P, P },
-        [CALL_REQUEST_BUFFERS]   = { P, P, P, P, P, P, P },
-        [CALL_QUERY_BUFFERS]     = { P, P, P, P, P, P, P },
-        [CALL_END_CONFIGURATION] = { P, P, P, P, P, P, P },
         [CALL_OPEN_DEVICE]       = { P, P, P, TO(ACTIVE), TO(ACTIVE), P, A },
-        [CALL_EXECUTE_AGENT]     = { P, P, P, P, P, P, P },
-        [CALL_ALLOCATE_BUFFER]   = { P, P, P, P, P, P, P },
-        [CALL_FREE_BUFFER]       = { P, P, P, P, P, P, P },
         [CALL_GET_COMMAND]       = { P, P, P, P, TO(ACTIVE), P, A },
         [CALL_COMPLETE]          = { P, P, P, P, TO(ACTIVE), P, A },
         [CALL_GET_HANDLE]        = { P, P, P, TO(INITIALIZING), TO(ACTIVE), P, A },
         [CALL_MAP_HANDLE]        = { P, P, P, TO(INITIALIZING), TO(ACTIVE), P, A },
-        [CALL_SEND_COMMAND]      = { P, P, P, P, P, P, P },
-        [CALL_CLOSE_DEVICE]      = { P, P, P, P, P, P, P },
         [CALL_SIGNAL_ABORT]      = { P, P, TO(ABORT), TO(ABORT), TO(ABORT), TO(ABORT), TO(ABORT) },
         [CALL_CLOSE]             = { P, P, TO(NONE), TO(NONE), TO(NONE), TO(NONE), TO(NONE) },
         [CALL_INFO]              = { P, P, P, TO(INITIALIZING), TO(ACTIVE), TO(TERMINATED), TO(ABORT) },
@@ -40,7 +27,6 @@ static const struct rule rules[SIDE_COUNT][CALL_COUNT][STATE_COUNT] = {
         },
         [SIDE_SERVER] = {
         [CALL_CREATE]            = { TO(CONNECTED), P, P, P, P, P, P },
-        [CALL_OPEN_IN_SECONDARY] = { P, P, P, P, P, P, P },
         [CALL_GET_CONFIGURATION] = { P, TO(CONNECTED), TO(CONFIGURABLE), TO(INITIALIZING), TO(ACTIVE), TO(TERMINATED), A },
         [CALL_BEGIN_CONFIGURATION] = { P, TO(CONFIGURABLE), P, P, P, P, A },
         [CALL_REQUEST_BUFFERS]   = { P, P, TO(CONFIGURABLE), TO(INITIALIZING), TO(ACTIVE), P, A },
@@ -50,10 +36,6 @@ static const struct rule rules[SIDE_COUNT][CALL_COUNT][STATE_COUNT] = {
         [CALL_EXECUTE_AGENT]     = { P, P, P, TO(ACTIVE), TO(ACTIVE), TO(TERMINATED), A },
         [CALL_ALLOCATE_BUFFER]   = { P, P, P, TO(INITIALIZING), TO(ACTIVE), P, A },
         [CALL_FREE_BUFFER]       = { P, P, P, TO(INITIALIZING), TO(ACTIVE), TO(TERMINATED), TO(ABORT) },
-        [CALL_GET_COMMAND]       = { P, P, P, P, P, P, P },
-        [CALL_COMPLETE]          = { P, P, P, P, P, P, P },
-        [CALL_GET_HANDLE]        = { P, P, P, P, P, P, P },
-        [CALL_MAP_HANDLE]        = { P, P, P, P, P, P, P },
         [CALL_SEND_COMMAND]      = { P, P, P, P, TO(ACTIVE), P, A },
         [CALL_CLOSE_DEVICE]      = { P, P, P, P, TO(ACTIVE), O, A },
         [CALL_SIGNAL_ABORT]      = { P, TO(ABORT), TO(ABORT), TO(ABORT), TO(ABORT), TO(ABORT), TO(ABORT) },
@@ -66,17 +48,19 @@ static const struct rule rules[SIDE_COUNT][CALL_COUNT][STATE_COUNT] = {
 
 int state_check(enum vds_side side, enum vds_state state, enum vds_call call)
 {
-        return rules[side][call][state].result;
+        int rule = rules[side][call][state];
+
+        return rule > 0 ? NOERROR : rule == P ? VD_E_PROTOCOL : rule;
 }
 
 void state_move(enum vds_side side, _Atomic int *state, enum vds_call call)
 {
-        const struct rule *rule = &rules[side][call][atomic_load(state)];
+        int rule = rules[side][call][atomic_load(state)];
 
         /* A call that was legal when it began may end in a state where it is not: after an abort, say. That state
          * stays. */
-        if (rule->result == NOERROR)
-                atomic_store(state, (int)rule->next);
+        if (rule > 0)
+                atomic_store(state, rule - 1);
 }
 
 void state_event(_Atomic int *state, enum vds_event event)

@@ -3,13 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/base/deadline.h"
+#include "core/base/lock.h"
 #include "core/vds/vds.h"
 
 enum { LINE_SIZE = 512, DEVICE_COUNT = VDS_DEVICES_MAX + 1 };
@@ -59,12 +60,20 @@ static double trace_seconds(int64_t ns)
         return (double)ns / 1e9;
 }
 
-/* Under the lock. */
-static void trace_put_line(struct trace *trace, const char *line, int length)
+/* Writes what every line begins with, and the rest. Under the lock. */
+static __attribute__((format(printf, 4, 5))) void trace_put_line(struct trace *trace, int64_t now, uint32_t device,
+                                                                 const char *rest, ...)
 {
+        char line[LINE_SIZE];
+        int length = snprintf(line, sizeof line, "{\"time\":%.6f,\"side\":\"%s\",\"device\":%" PRIu32 ",",
+                              trace_seconds(now - trace->start_ns), trace->side, device);
+        va_list args;
         ssize_t n;
 
-        if (length <= 0 || length >= LINE_SIZE) {
+        va_start(args, rest);
+        length += vsnprintf(line + length, sizeof line - (size_t)length, rest, args);
+        va_end(args);
+        if (length >= LINE_SIZE) {
                 trace->error = trace->error ? trace->error : EMSGSIZE;
                 return;
         }
@@ -85,49 +94,38 @@ void trace_command(struct trace *trace, uint32_t device, uint64_t serial, int32_
                    int64_t position)
 {
         struct open_command *place;
-        char line[LINE_SIZE];
         int64_t now;
 
         if (!trace)
                 return;
-        pthread_mutex_lock(&trace->lock);
+        LOCKED(&trace->lock);
         now = monotonic_ns();
         place = trace_place_of(trace, device, serial);
         if (place)
                 *place = (struct open_command){ .serial = serial, .since_ns = now };
-        trace_put_line(trace, line,
-                       snprintf(line, sizeof line,
-                                "{\"time\":%.6f,\"side\":\"%s\",\"device\":%" PRIu32 ",\"serial\":%" PRIu64
-                                ",\"event\":\"command\",\"command\":\"%s\",\"size\":%" PRId32 ",\"position\":%" PRId64
-                                "}\n",
-                                trace_seconds(now - trace->start_ns), trace->side, device, serial,
-                                vds_command_name(command_code), size, position));
-        pthread_mutex_unlock(&trace->lock);
+        trace_put_line(trace, now, device,
+                       "\"serial\":%" PRIu64 ",\"event\":\"command\",\"command\":\"%s\",\"size\":%" PRId32
+                       ",\"position\":%" PRId64 "}\n",
+                       serial, vds_command_name(command_code), size, position);
 }
 
 void trace_completion(struct trace *trace, uint32_t device, uint64_t serial, int32_t command_code, int32_t completion,
                       uint64_t bytes, int64_t position)
 {
         struct open_command *place;
-        char line[LINE_SIZE];
         int64_t now;
         int64_t since;
 
         if (!trace)
                 return;
-        pthread_mutex_lock(&trace->lock);
+        LOCKED(&trace->lock);
         now = monotonic_ns();
         place = trace_place_of(trace, device, serial);
         since = place && place->serial == serial ? place->since_ns : now;
-        trace_put_line(trace, line,
-                       snprintf(line, sizeof line,
-                                "{\"time\":%.6f,\"side\":\"%s\",\"device\":%" PRIu32 ",\"serial\":%" PRIu64
-                                ",\"event\":\"completion\",\"command\":\"%s\",\"code\":%" PRId32 ",\"bytes\":%" PRIu64
-                                ",\"position\":%" PRId64 ",\"after\":%.6f}\n",
-                                trace_seconds(now - trace->start_ns), trace->side, device, serial,
-                                vds_command_name(command_code), completion, bytes, position,
-                                trace_seconds(now - since)));
-        pthread_mutex_unlock(&trace->lock);
+        trace_put_line(trace, now, device,
+                       "\"serial\":%" PRIu64 ",\"event\":\"completion\",\"command\":\"%s\",\"code\":%" PRId32
+                       ",\"bytes\":%" PRIu64 ",\"position\":%" PRId64 ",\"after\":%.6f}\n",
+                       serial, vds_command_name(command_code), completion, bytes, position, trace_seconds(now - since));
 }
 
 /* Texts are ours (state names, English): what JSON would have to escape becomes a space. */
@@ -143,18 +141,12 @@ static void trace_put_text(char *to, size_t size, const char *text)
 void trace_event(struct trace *trace, uint32_t device, const char *event, const char *text)
 {
         char words[LINE_SIZE / 2];
-        char line[LINE_SIZE];
 
         if (!trace)
                 return;
         trace_put_text(words, sizeof words, text);
-        pthread_mutex_lock(&trace->lock);
-        trace_put_line(trace, line,
-                       snprintf(line, sizeof line,
-                                "{\"time\":%.6f,\"side\":\"%s\",\"device\":%" PRIu32
-                                ",\"event\":\"%s\",\"text\":\"%s\"}\n",
-                                trace_seconds(monotonic_ns() - trace->start_ns), trace->side, device, event, words));
-        pthread_mutex_unlock(&trace->lock);
+        LOCKED(&trace->lock);
+        trace_put_line(trace, monotonic_ns(), device, "\"event\":\"%s\",\"text\":\"%s\"}\n", event, words);
 }
 
 int trace_close(struct trace *trace, struct error *err)

@@ -379,60 +379,36 @@ static void hostile_words_are_shown_within_bounds(void **state)
 
 struct false_primary {
         struct rendezvous rendezvous;
-        struct message_status head;
-        struct message_text text;
-        size_t head_size;
-        uint32_t device_index;
-        int questions;
+        const struct message_status *answer;
+        size_t size;
 };
 
-/* Answers a number of observers with what it was given. */
+/* Answers an observer with what it was given. */
 static void *answer(void *argument)
 {
         struct false_primary *primary = argument;
-        struct message_device device = { .kind = MESSAGE_DEVICE, .index = primary->device_index };
+        struct message_hello hello;
+        size_t size;
+        int pass;
+        int fd;
 
-        memset(device.name, 'd', sizeof device.name);
-        device.queued = device.held = UINT32_MAX;
-        device.phase = 77;
-        device.oldest_ms = INT64_MIN;
-        for (int i = 0; i < primary->questions; i++) {
-                struct message_hello hello;
-                size_t size;
-                int pass;
-                int fd;
-
-                while ((fd = accept(primary->rendezvous.listen_fd, NULL, NULL)) < 0)
-                        sched_yield();
-                peer_receive(fd, &hello, sizeof hello, &size, &pass, deadline_after_ms(5000), NULL);
-                peer_send(fd, &primary->head, primary->head_size, -1, deadline_after_ms(5000), NULL);
-                for (uint32_t which = 0; which < TEXT_KINDS; which++) {
-                        primary->text.which = which;
-                        peer_send(fd, &primary->text, sizeof primary->text, -1, deadline_after_ms(5000), NULL);
-                }
-                peer_send(fd, &device, sizeof device, -1, deadline_after_ms(5000), NULL);
-                close(fd);
-        }
+        while ((fd = accept(primary->rendezvous.listen_fd, NULL, NULL)) < 0)
+                sched_yield();
+        peer_receive(fd, &hello, sizeof hello, &size, &pass, deadline_after_ms(5000), NULL);
+        peer_send(fd, primary->answer, primary->size, -1, deadline_after_ms(5000), NULL);
+        close(fd);
         return NULL;
 }
 
 /* What an observer makes of such an answer. */
-static int look_at_false(struct message_status head, size_t head_size, uint32_t device_index, struct vds_status *status)
+static int look_at_false(const struct message_status *message, size_t size, struct vds_status *status)
 {
-        struct false_primary primary = {
-                .rendezvous = RENDEZVOUS_INIT,
-                .head = head,
-                .text = { .kind = MESSAGE_TEXT },
-                .head_size = head_size,
-                .device_index = device_index,
-                .questions = 1,
-        };
+        struct false_primary primary = { .rendezvous = RENDEZVOUS_INIT, .answer = message, .size = size };
         struct pair pair;
         pthread_t thread;
         int result;
 
         pair_init(&pair, 1);
-        memset(primary.text.text, 't', sizeof primary.text.text);
         assert_int_equal(rendezvous_listen(pair.folder, NULL, "set", &primary.rendezvous, NULL), RENDEZVOUS_OK);
         assert_int_equal(pthread_create(&thread, NULL, answer, &primary), 0);
         result = vds_observe(&pair.options, "set", status);
@@ -444,39 +420,57 @@ static int look_at_false(struct message_status head, size_t head_size, uint32_t 
 
 static void a_false_primary_is_not_believed(void **state)
 {
-        struct message_status good = { .kind = MESSAGE_STATUS, .device_count = 1, .name = "set" };
+        struct message_status good = { .kind = MESSAGE_STATUS, .status = { .device_count = 1, .name = "set" } };
         struct message_status bad;
         struct vds_status status;
 
         (void)state;
-        good.abort_reason = good.verdict = good.secondary_count = UINT32_MAX;
-        good.age_ms = INT64_MIN;
-        assert_int_equal(look_at_false(good, sizeof good, 0, &status), NOERROR);
+        good.status.abort_reason = (enum vds_abort_reason)UINT32_MAX;
+        good.status.verdict = (enum vds_verdict)UINT32_MAX;
+        good.status.secondary_count = UINT32_MAX;
+        good.status.age_ms = INT64_MIN;
+        memset(good.status.primary_info, 't', sizeof good.status.primary_info);
+        memset(good.status.server_info, 't', sizeof good.status.server_info);
+        for (int i = 0; i < VDS_DEVICES_MAX; i++) {
+                struct vds_device_status *device = &good.status.devices[i];
+
+                memset(device->name, 'd', sizeof device->name);
+                device->queued = device->held = UINT32_MAX;
+                device->phase = (enum vds_device_phase)77;
+                device->oldest_ms = INT64_MIN;
+        }
+        assert_int_equal(look_at_false(&good, sizeof good, &status), NOERROR);
         assert_int_equal(status.abort_reason, VDS_ABORT_REASON_COUNT - 1);
         assert_int_equal(status.verdict, VDS_VERDICT_UNCONFIRMED);
         assert_int_equal(status.secondary_count, VDS_DEVICES_MAX);
         assert_int_equal(status.age_ms, 0);
+        assert_int_equal(status.primary_pid, getpid());
         assert_int_equal(status.devices[0].phase, VDS_DEVICE_CLOSED);
         assert_int_equal(status.devices[0].held, VDS_QUEUE_DEPTH);
+        assert_int_equal(status.devices[0].queued, VDS_QUEUE_DEPTH);
         assert_int_equal(status.devices[0].oldest_ms, -1);
         assert_int_equal(strlen(status.devices[0].name), VDS_NAME_MAX);
+        assert_int_equal(strlen(status.primary_info), VDS_TEXT_MAX - 1);
         assert_int_equal(strlen(status.server_info), VDS_TEXT_MAX - 1);
-        assert_int_equal(look_at_false(good, sizeof good - 1, 0, &status), VD_E_INVALID);
-        assert_int_equal(look_at_false(good, sizeof good, 1, &status), VD_E_INVALID);
+        assert_int_equal(look_at_false(&good, sizeof good - 1, &status), VD_E_INVALID);
+        assert_int_equal(look_at_false(&good, offsetof(struct message_status, status.devices), &status), VD_E_INVALID);
         bad = good;
-        bad.device_count = VDS_DEVICES_MAX + 1;
-        assert_int_equal(look_at_false(bad, sizeof bad, 0, &status), VD_E_INVALID);
-        bad.device_count = 2; /* and one of them never comes */
-        assert_int_equal(look_at_false(bad, sizeof bad, 0, &status), VD_E_INVALID);
+        bad.status.device_count = VDS_DEVICES_MAX;
+        assert_int_equal(look_at_false(&bad, sizeof bad, &status), NOERROR);
+        assert_int_equal(strlen(status.devices[VDS_DEVICES_MAX - 1].name), VDS_NAME_MAX);
+        bad.status.device_count = VDS_DEVICES_MAX + 1;
+        assert_int_equal(look_at_false(&bad, sizeof bad, &status), VD_E_INVALID);
+        bad.status.device_count = 0;
+        assert_int_equal(look_at_false(&bad, sizeof bad, &status), VD_E_INVALID);
         bad = good;
-        bad.state = VDS_SET_ABORTED + 1;
-        assert_int_equal(look_at_false(bad, sizeof bad, 0, &status), VD_E_INVALID);
+        bad.status.state = (enum vds_set_state)(VDS_SET_ABORTED + 1);
+        assert_int_equal(look_at_false(&bad, sizeof bad, &status), VD_E_INVALID);
         bad = good;
-        bad.kind = MESSAGE_DEVICE;
-        assert_int_equal(look_at_false(bad, sizeof bad, 0, &status), VD_E_INVALID);
+        bad.kind = MESSAGE_CONFIGURED;
+        assert_int_equal(look_at_false(&bad, sizeof bad, &status), VD_E_INVALID);
         bad = good;
-        bad.name[0] = '\0';
-        assert_int_equal(look_at_false(bad, sizeof bad, 0, &status), VD_E_INVALID);
+        bad.status.name[0] = '\0';
+        assert_int_equal(look_at_false(&bad, sizeof bad, &status), VD_E_INVALID);
 }
 
 /* ---- all sets ---- */
