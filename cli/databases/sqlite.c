@@ -41,7 +41,7 @@ enum {
 struct sqlite_part {
         struct server_job job;
         struct server_process *process; /* the operation's */
-        bool lost; /* its process ended other than well, and may have left files */
+        bool lost;                      /* its process ended other than well, and may have left files */
 };
 
 /* ---- its side of the set ---- */

@@ -16,8 +16,10 @@ struct server_process {
         int connection; /* the client's end */
 };
 
-#define SERVER_PROCESS_INIT \
-        { .pidfd = -1, .job_fd = -1, .connection = -1 }
+#define SERVER_PROCESS_INIT                                 \
+        {                                                   \
+                .pidfd = -1, .job_fd = -1, .connection = -1 \
+        }
 
 /* Starts the child, which waits for its job; it ends if it gets none. To be called by the main thread of a process that
  * has no other yet and has read no key: the child is a fork of it, with nothing open but standard error, the job's pipe
