@@ -410,13 +410,23 @@ static int side_check_shape(const struct side_shape *shape, uint32_t devices, st
         return 0;
 }
 
+/* Enough to keep each device busy, and no more than there is to move: pages that nobody uses have to be made, too. */
+static uint32_t side_buffers(const struct server_side *side, uint32_t devices)
+{
+        uint32_t buffers = 2 * devices > VDS_IO_DEPTH ? 2 * devices : VDS_IO_DEPTH;
+        uint64_t room = (uint64_t)devices * side->shape.max_transfer;
+        uint64_t used = room ? (side->total + room - 1) / room * devices : 0;
+
+        return used && used < buffers ? (uint32_t)used : buffers;
+}
+
 int side_configure(struct server_side *side, const struct side_shape *shape, const char *info, struct error *err)
 {
         uint32_t devices = side->config.deviceCount;
 
         side->shape = *shape;
         if (side->shape.buffer_count == 0)
-                side->shape.buffer_count = 2 * devices > VDS_IO_DEPTH ? 2 * devices : VDS_IO_DEPTH;
+                side->shape.buffer_count = side_buffers(side, devices);
         if (side_check_shape(&side->shape, devices, err) < 0 || side_agree(side, info, err) < 0)
                 return -1;
         for (uint32_t i = 0; i < devices; i++) {
