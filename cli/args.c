@@ -21,6 +21,7 @@ void args_init(struct args *args)
                 .zstd_level = ZSTD_LEVEL_DEFAULT,
                 .replace = SERVER_REPLACE_NO,
                 .check = SERVER_CHECK_QUICK,
+                .as_owner = true,
                 .progress = PROGRESS_AUTO,
                 .progress_fd = -1,
                 .passphrase_fd = -1,

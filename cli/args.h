@@ -121,8 +121,9 @@ struct args {
         bool filelist_only;
         bool label_only;
 
-        int64_t replace; /* enum server_replace */
-        int64_t check;   /* enum server_check */
+        int64_t replace;  /* enum server_replace */
+        int64_t check;    /* enum server_check */
+        int64_t as_owner; /* root's server takes the rights of the database's owner */
         bool accept_unconfirmed;
         int64_t memory_limit; /* bytes; 0: the codec's default */
 

@@ -7,6 +7,7 @@
 #include "cli/databases/mssql_login.h"
 #include "cli/databases/mssql_options.h"
 #include "cli/databases/operation.h"
+#include "cli/databases/state.h"
 #include "cli/media/coding.h"
 #include "cli/message.h"
 #include "cli/run/set_options.h"
@@ -94,6 +95,13 @@ static int backup_run(struct operation *operation, struct error *err)
         if (member_create(member, member->volume_count, err) < 0 || member_serve(member, err) < 0)
                 return -1;
         backup_summarise(operation);
+        state_remember(&(struct state_backup){
+                .origin = operation->database.origin,
+                .set_id = member->primary.set_id,
+                .time = member->primary.time,
+                .output = member->volumes[0].path,
+                .bytes = atomic_load(&member->progress.done),
+        });
         return 0;
 }
 

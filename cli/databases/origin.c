@@ -1,13 +1,17 @@
 #include "cli/databases/origin.h"
 
+#include <fcntl.h>
 #include <libgen.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/databases/state.h"
 #include "core/base/cleanup.h"
+#include "core/base/fd_io.h"
 #include "core/base/ident.h"
+#include "core/base/sqlite_header.h"
 #include "core/mssql/mssql.h"
 
 /* A trailing star stands for any rest of the folder's name. */
@@ -44,6 +48,20 @@ static bool origin_is_here(const struct stream_info *info)
         return host[0] && strcmp(host, info->host) == 0;
 }
 
+/* Also an empty one. */
+static bool origin_is_database(const char *path)
+{
+        CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        uint8_t bytes[SQLITE_HEADER_SIZE];
+        struct sqlite_header header;
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+                return false;
+        return st.st_size == 0 || (fd_pread_full(fd, bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes &&
+                                   sqlite_header_parse(bytes, &header));
+}
+
 static int origin_ask_for_target(const char *input_hint, struct error *err, const char *why, const char *what)
 {
         return error_raise(err, ERR_USAGE, "%s%s; say where to restore to: vdipipe restore DB %s", why, what,
@@ -55,6 +73,7 @@ int origin_check(const struct stream_info *info, const struct config *config, co
         CLEANUP(freep) char *copy = NULL;
         CLEANUP(freep) char *folder = NULL;
         struct stat st;
+        bool exists;
 
         if (info && info->origin && mssql_uri_is(info->origin))
                 return error_raise(err, ERR_USAGE,
@@ -70,10 +89,16 @@ int origin_check(const struct stream_info *info, const struct config *config, co
         folder = copy ? realpath(dirname(copy), NULL) : NULL;
         if (!folder)
                 return origin_ask_for_target(input_hint, err, "the folder of the original is gone: ", info->origin);
-        if (origin_is_system(folder) && !config_names_path(config, info->origin))
+        if (config_names_path(config, info->origin))
+                return 0;
+        if (origin_is_system(folder))
                 return origin_ask_for_target(input_hint, err, "the original lies in a system folder: ", info->origin);
-        if (lstat(info->origin, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
+        exists = lstat(info->origin, &st) == 0;
+        if (exists && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
                 return origin_ask_for_target(input_hint, err,
                                              "the original's name belongs to something else now: ", info->origin);
-        return 0;
+        /* What a stream says of itself anybody may have written. */
+        if ((exists && origin_is_database(info->origin)) || state_remembers(info->origin))
+                return 0;
+        return origin_ask_for_target(input_hint, err, "no backup of the original is remembered here: ", info->origin);
 }

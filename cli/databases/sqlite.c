@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "cli/databases/operation.h"
 #include "cli/media/coding.h"
@@ -11,10 +12,21 @@
 #include "core/mssql/statement.h"
 #include "core/sqlite/sqlite.h"
 
+static const struct opt_choice yes_or_no[] = {
+        { "yes", true },
+        { "no", false },
+        { NULL, 0 },
+};
+
+#define OPTION_AS_OWNER                                                  \
+        OPTION_CHOICE(SQLITE, "as-owner", "YES|NO", as_owner, yes_or_no, \
+                      "as root: touch the database with no more rights than its owner has: yes (default) or no")
+
 const struct opt_spec options_backup_sqlite[] = {
         OPTION_SIZE(SQLITE, "max-wal", max_wal, 1, INT64_MAX,
                     "spool the rest once the log has grown to SIZE (default: warn at 1G)"),
         OPTION_STRING(SQLITE, "spool-dir", 0, "FOLDER", spool_dir, "where to spool (default: beside the database)"),
+        OPTION_AS_OWNER,
         OPTION_FLAG(SQLITE, "immutable", 0, immutable, "read without locks; only for a database that nobody writes to"),
         { .type = OPT_END },
 };
@@ -29,6 +41,7 @@ static const struct opt_choice check_modes[] = {
 const struct opt_spec options_restore_sqlite[] = {
         OPTION_CHOICE(SQLITE, "check", "HOW", check, check_modes,
                       "check the restored database: none, quick (default) or full"),
+        OPTION_AS_OWNER,
         { .type = OPT_END },
 };
 
@@ -96,10 +109,15 @@ static int sqlite_await_success(struct member *member, struct error *err)
 
 static bool sqlite_raise_words(struct member *member, enum vds_abort_reason reason, struct error *err)
 {
+        const struct sqlite_part *part = member->part;
+
         (void)reason;
         if (!member_hear_report(member))
                 return false;
         error_raise(err, member->report.code, "%s", member->report.message);
+        if (part->job.as_uid && member->report.code != ERR_BUSY)
+                error_prefix(err,
+                             "done as its owner, user %lu (--as-owner=no: as root): ", (unsigned long)part->job.as_uid);
         return true;
 }
 
@@ -169,6 +187,10 @@ static struct server_job *sqlite_begin(struct operation *operation, enum server_
         }
         if (!job->kind || !job->database || !job->set_name)
                 return error_no_memory(err), NULL;
+        if (args->as_owner && geteuid() == 0) {
+                job->as_uid = operation->database.owner;
+                job->as_gid = operation->database.group;
+        }
         job->client_is_parent = true;
         job->block_size = (uint32_t)args->block_size;
         job->buffer_count = (uint32_t)args->buffer_count;

@@ -27,7 +27,7 @@ void input_deinit(struct input *input)
         input->fd = -1;
 }
 
-int input_open(struct input *input, const char *path, struct error *err)
+static int input_open_as(struct input *input, const char *path, int flags, struct error *err)
 {
         struct stat st;
 
@@ -35,7 +35,7 @@ int input_open(struct input *input, const char *path, struct error *err)
         input->name = strdup(path ? path : stdin_name);
         if (!input->name)
                 return error_no_memory(err);
-        input->fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : STDIN_FILENO;
+        input->fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | flags) : STDIN_FILENO;
         if (input->fd < 0 || fstat(input->fd, &st) < 0) {
                 int cause = errno;
 
@@ -51,6 +51,11 @@ int input_open(struct input *input, const char *path, struct error *err)
         if (S_ISREG(st.st_mode))
                 input->begin = lseek(input->fd, 0, SEEK_CUR);
         return 0;
+}
+
+int input_open(struct input *input, const char *path, struct error *err)
+{
+        return input_open_as(input, path, /* flags= */ 0, err);
 }
 
 static int input_recognise(struct input *input, const struct args *args, bool one_backup, const atomic_bool *cancel,
@@ -174,11 +179,9 @@ static void inputs_try_sibling(struct inputs *inputs, const char *path, const st
         struct input *input = &inputs->items[inputs->count];
         struct error ignored = ERROR_INIT;
         struct error ends = ERROR_INIT;
-        struct stat st;
 
-        if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
-                return;
-        if (input_open(input, path, &ignored) == 0) {
+        /* Whatever bears the name by now, nobody waits for it. */
+        if (input_open_as(input, path, O_NONBLOCK, &ignored) == 0 && input->begin >= 0) {
                 int rc = input_check_ends(input, args, &ends);
 
                 if (input_recognise(input, args, /* one_backup= */ true, cancel, &ignored) == 0 &&

@@ -40,25 +40,25 @@ int outputs_expand(const char *pattern, const struct output_words *words, uint32
                 return error_no_memory(err);
         snprintf(number, sizeof number, "%u", device);
         while (*pattern) {
-                const char *end = *pattern == '{' ? strchr(pattern, '}') : NULL;
+                size_t length = strcspn(pattern, "}");
                 const char *word;
 
-                if (!end) {
+                if (*pattern != '{') {
                         fputc(*pattern++, out);
                         continue;
                 }
-                word = output_word(pattern + 1, (size_t)(end - pattern - 1), words, number);
+                word = pattern[length] ? output_word(pattern + 1, length - 1, words, number) : NULL;
                 if (!word) {
                         error_raise(err, ERR_USAGE,
                                     "'%.*s' is no placeholder of an output name; there are {db} {date} {type} {device}",
-                                    (int)(end - pattern + 1), pattern);
+                                    (int)length + (pattern[length] == '}'), pattern);
                         fclose(out);
                         return -1;
                 }
                 /* A database of a SQL Server may be called anything. */
                 for (; *word; word++)
                         fputc(*word == '/' ? '_' : *word, out);
-                pattern = end + 1;
+                pattern += length + 1;
         }
         if (fclose(out) != 0 || !name)
                 return error_no_memory(err);

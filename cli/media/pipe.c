@@ -2,6 +2,7 @@
  * pipe.c - a pipe-like device: one stream, written or read from its beginning to its end
  */
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/media/chain.h"
@@ -97,14 +98,29 @@ void media_pipe_init_read(struct media_pipe *pipe, uint32_t features, struct sou
 
 /* ---- what stands behind it ---- */
 
+/* A stream behind something, or over its beginning, nobody finds. */
+static int pipe_check_empty(const struct volume *volume, struct error *err)
+{
+        struct stat st;
+
+        if (stat(volume->path ? volume->path : "/proc/self/fd/1", &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+                return 0;
+        return error_raise(err, ERR_USAGE,
+                           "'%s' is a file that holds something already, and nobody would find a backup in it; give an "
+                           "empty one ('>', not '>>')",
+                           volume_name(volume));
+}
+
 static int pipe_volume_create(struct volume *volume, const atomic_bool *cancel, struct error *err)
 {
+        if (!volume->path && pipe_check_empty(volume, err) < 0)
+                return -1;
         if (!volume->path)
                 return fd_sink_new(STDOUT_FILENO, volume_name(volume), cancel, &volume->chain, err);
         if (file_sink_new(volume->path, volume->primary->set_id, volume->existing, cancel, &volume->chain, err) < 0)
                 return -1;
         volume->file = volume->chain;
-        return 0;
+        return file_sink_fd(volume->chain) >= 0 ? 0 : pipe_check_empty(volume, err);
 }
 
 static const struct stream_info *pipe_volume_info(const struct volume *volume)

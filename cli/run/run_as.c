@@ -1,8 +1,8 @@
 #include "cli/run/run_as.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -19,6 +19,7 @@
 #include "core/base/cleanup.h"
 #include "core/base/deadline.h"
 #include "core/base/fd_io.h"
+#include "core/base/rights.h"
 
 enum {
         KEEPER_GRACE_MS = 10000, /* for the removal of files that were not published */
@@ -64,19 +65,22 @@ int run_as_check(const struct args *args, struct error *err)
         return run_as_find_user(args, &user, err);
 }
 
-/* All of the user's rights and none of root's: where a way back is left open, that is a failure. */
-static int run_as_become(const struct passwd *user, struct error *err)
-{
-        if (initgroups(user->pw_name, user->pw_gid) < 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
-            setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
-                return error_raise_errno(err, errno, "--run-as %s: becoming that user", user->pw_name);
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        if (geteuid() != user->pw_uid || getegid() != user->pw_gid || (user->pw_uid != 0 && setuid(0) == 0))
-                return error_raise(err, ERR_FAILED, "--run-as %s: root's rights could not be given up", user->pw_name);
-        return 0;
-}
-
 /* ---- the keeper ---- */
+
+/* What this process opened itself is closed on exec. What is not came from who started it: a cron job's lock, the end
+ * of a pipe. */
+static void run_as_close_inherited(void)
+{
+        CLEANUP(dir_closep) DIR *dir = opendir("/proc/self/fd");
+        const struct dirent *entry;
+
+        while (dir && (entry = readdir(dir))) {
+                int fd = (int)strtol(entry->d_name, NULL, 10);
+
+                if (fd > STDERR_FILENO && !(fcntl(fd, F_GETFD) & FD_CLOEXEC))
+                        close(fd);
+        }
+}
 
 /* No core, no secret and no end of a pipe is to live on here. */
 static void run_as_forget(const struct args *args, const char **secret)
@@ -92,6 +96,7 @@ static void run_as_forget(const struct args *args, const char **secret)
                 secrets_forget(secret);
         for (int i = STDIN_FILENO; null >= 0 && i <= STDOUT_FILENO; i++)
                 dup2(null, i);
+        run_as_close_inherited();
 }
 
 static void run_as_keep(const struct args *args, const char **secret, struct stage *const *files, size_t count, int fd)
@@ -164,10 +169,10 @@ int run_as_begin(const struct args *args, const char **secret, struct stage *con
                 return 0;
         if (published && run_as_start_keeper(args, secret, files, count, ret_run_as, err) < 0)
                 return -1;
-        if (run_as_become(user, err) == 0)
+        if (rights_become(user->pw_uid, user->pw_gid, err) == 0)
                 return 0;
         run_as_end(take_ptr(ret_run_as));
-        return -1;
+        return error_prefix(err, "--run-as %s: ", args->run_as);
 }
 
 int run_as_keeper_fd(const struct run_as *run_as)

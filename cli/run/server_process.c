@@ -15,6 +15,7 @@
 #include "core/base/deadline.h"
 #include "core/base/fault.h"
 #include "core/base/fd_io.h"
+#include "core/base/rights.h"
 #include "core/sqlite/sqlite.h"
 
 enum {
@@ -47,6 +48,12 @@ static void server_settle_signals(const sigset_t *mask)
         pthread_sigmask(SIG_SETMASK, mask, NULL);
 }
 
+static int server_follow_parent(pid_t parent)
+{
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        return getppid() == parent ? 0 : -1;
+}
+
 /* A lock that a cron line holds on some descriptor, or the end of a pipe, is not to live on in the server. */
 static int server_keep_descriptors(int job_fd, int connection_fd)
 {
@@ -64,7 +71,7 @@ static int server_keep_descriptors(int job_fd, int connection_fd)
 }
 
 /* The verdict carries the words to the client, which prints them; here only the exit status is left to say it. */
-static int server_process_main(void)
+static int server_process_main(pid_t parent)
 {
         const struct vds_options options = { .connection = CONNECTION_FD };
         CLEANUP(freep) char *json = calloc(1, JOB_SIZE_MAX + 1);
@@ -79,6 +86,9 @@ static int server_process_main(void)
                 return size == 0 ? 0 : -1;
         if (server_job_decode(json, &job, &err) < 0)
                 return -1;
+        /* With root's rights goes the signal for the parent's death. */
+        if (job.as_uid != 0 && (rights_become(job.as_uid, job.as_gid, &err) < 0 || server_follow_parent(parent) < 0))
+                _exit(EXIT_FAILURE);
         rc = server_run(&sqlite_server, &job, &options, /* events= */ NULL, &err);
         server_job_deinit(&job);
         return rc;
@@ -88,11 +98,10 @@ static _Noreturn void server_process_begin(pid_t parent, int job_fd, int connect
 {
         prctl(PR_SET_NAME, "vdipipe-server");
         server_settle_signals(mask);
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
         fault_role("server");
-        if (getppid() != parent || server_keep_descriptors(job_fd, connection_fd) < 0)
+        if (server_follow_parent(parent) < 0 || server_keep_descriptors(job_fd, connection_fd) < 0)
                 _exit(EXIT_FAILURE);
-        exit(server_process_main() == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+        exit(server_process_main(parent) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 /* ---- its parent ---- */

@@ -89,6 +89,8 @@ static enum err_code set_class_of_refusal(int result)
 static int set_make(struct member *member, uint32_t device_count, struct error *err)
 {
         const struct VDConfig wishes = set_wishes(member, device_count);
+        const struct vds_options options = set_options(member->args);
+        char folder[VDS_TEXT_MAX];
         int rc;
 
         if (member->server->foreign && primary_info_encode(&member->primary, &member->primary_text, err) < 0)
@@ -103,6 +105,8 @@ static int set_make(struct member *member, uint32_t device_count, struct error *
                                    engine_error_text(member->engine), vds_result_name(rc));
         if (engine_error_text(member->engine)[0])
                 message_verbose("no other command finds this set: %s", engine_error_text(member->engine));
+        else if (!member->library && vds_runtime_folder(&options, folder) == NOERROR)
+                message_verbose("other commands find this set in '%s'", folder);
         supervisor_watch_engine(member->supervisor, member->engine);
         message_verbose("device set '%s', %u device%s", member->set_name, device_count, device_count == 1 ? "" : "s");
         return 0;

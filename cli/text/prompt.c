@@ -35,6 +35,7 @@ struct quiet_terminal {
         sigset_t mask;
 };
 
+/* To be undone by terminal_restore(), also when it fails. `before` is known. */
 static int terminal_quieten(struct quiet_terminal *terminal, struct error *err)
 {
         struct sigaction action = { .sa_handler = prompt_catch };
@@ -42,8 +43,6 @@ static int terminal_quieten(struct quiet_terminal *terminal, struct error *err)
         struct termios quiet;
         sigset_t blocked;
 
-        if (tcgetattr(terminal->fd, &terminal->before) < 0)
-                return error_raise_errno(err, errno, "the terminal");
         prompt_caught = 0;
         sigemptyset(&blocked);
         for (size_t i = 0; i < PROMPT_SIGNALS; i++)
@@ -132,6 +131,7 @@ int prompt_secret(const struct secret_source *source, bool twice, int *ret_fd, s
         CLEANUP(fd_closep) int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
         struct quiet_terminal terminal = { .fd = tty };
         char answers[2][ANSWER_MAX] = { "", "" };
+        bool quiet;
         int rc;
 
         if (tty < 0)
@@ -139,13 +139,17 @@ int prompt_secret(const struct secret_source *source, bool twice, int *ret_fd, s
                                    source->name, source->name);
         /* Where locking is not allowed, it is wiped all the same. */
         (void)mlock(answers, sizeof answers);
-        rc = terminal_quieten(&terminal, err);
+        rc = tcgetattr(tty, &terminal.before) < 0 ? error_raise_errno(err, errno, "the terminal") : 0;
+        quiet = rc == 0;
+        if (rc == 0)
+                rc = terminal_quieten(&terminal, err);
         if (rc == 0)
                 rc = prompt_ask_all(&terminal, source, twice, answers, err);
         if (rc == 0)
                 rc = prompt_to_pipe(answers[0], ret_fd, err);
         explicit_bzero(answers, sizeof answers);
         munlock(answers, sizeof answers);
-        terminal_restore(&terminal);
+        if (quiet)
+                terminal_restore(&terminal);
         return rc;
 }

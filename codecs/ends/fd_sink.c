@@ -142,15 +142,10 @@ static int fd_sink_reserve(struct stage *stage, uint64_t bytes, struct error *er
         end = lseek(sink->fd, 0, SEEK_CUR);
         if (end < 0 || bytes > INT64_MAX / 2)
                 return 0;
-        while (fallocate(sink->fd, FALLOC_FL_KEEP_SIZE, end, (off_t)bytes) < 0) {
-                if (errno == EINTR)
-                        continue;
-                /* Only these mean that there is no room; anything else, that reserving is not to be had here. */
-                if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
-                        return raise_write_error(sink, errno, err);
-                return 0;
-        }
-        sink->reserved = true;
+        sink->reserved = fd_allocate(sink->fd, FALLOC_FL_KEEP_SIZE, end, (off_t)bytes) == 0;
+        /* Only these mean that there is no room; anything else, that reserving is not to be had here. */
+        if (!sink->reserved && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
+                return raise_write_error(sink, errno, err);
         return 0;
 }
 

@@ -74,6 +74,29 @@ static int destination_follow(struct destination *to, const char *folder, const 
         return 0;
 }
 
+/* The text of a link, as long as the kernel would follow it with fs.protected_symlinks: in a sticky folder that all may
+ * write to only for the link's or the folder's owner. Returns its length; 0: it is no link; -1: errno says why not. */
+static ssize_t destination_read_link(const char *path, const char *folder, char text[PATH_MAX])
+{
+        CLEANUP(fd_closep) int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        struct stat around;
+        struct stat link;
+        ssize_t n;
+
+        if (fd < 0 || fstat(fd, &link) < 0 || !S_ISLNK(link.st_mode))
+                return 0; /* whether it can be used is found out by using it */
+        if (stat(folder, &around) < 0)
+                return -1;
+        if ((around.st_mode & (S_ISVTX | S_IWOTH)) == (S_ISVTX | S_IWOTH) && link.st_uid != geteuid() &&
+            link.st_uid != around.st_uid) {
+                errno = EPERM;
+                return -1;
+        }
+        n = readlinkat(fd, "", text, PATH_MAX - 1);
+        text[n > 0 ? n : 0] = '\0';
+        return n;
+}
+
 /* Follows the links of the last component, so that what the link points to is replaced and not the link. The target may
  * be missing. */
 static int destination_resolve(const char *path, struct destination *to)
@@ -89,12 +112,13 @@ static int destination_resolve(const char *path, struct destination *to)
                 ssize_t n;
 
                 to->descriptor = own_descriptor(to->path);
-                n = to->descriptor >= 0 ? -1 : readlink(to->path, text, sizeof text - 1);
-                if (n < 0)
-                        return 0; /* no link; whether it can be used is found out by using it */
-                text[n] = '\0';
+                if (to->descriptor >= 0)
+                        return 0;
                 memcpy(copy, to->path, sizeof copy);
                 folder = dirname(copy);
+                n = destination_read_link(to->path, folder, text);
+                if (n <= 0)
+                        return (int)n;
                 to->magic = statfs(folder, &system) == 0 && system.f_type == PROC_SUPER_MAGIC;
                 if (to->magic)
                         return 0;
@@ -237,7 +261,11 @@ static int file_sink_open_target(struct file_sink *sink, const char *given, cons
         if (!ident_is_uuid(set_id) || strlen(set_id) != IDENT_UUID_SIZE - 1)
                 return error_raise(err, ERR_PROTOCOL, "a set's identifier must be a UUID");
         if (destination_resolve(given, &to) < 0)
-                return error_raise_errno(err, errno, "cannot write '%s'", sink->shown);
+                return errno != EPERM ? error_raise_errno(err, errno, "cannot write '%s'", sink->shown)
+                                      : error_raise(err, ERR_USAGE,
+                                                    "'%s' is another user's link in a folder for all, and is not "
+                                                    "followed; give the name of the file itself",
+                                                    sink->shown);
         if (to.descriptor >= 0)
                 return file_sink_use_descriptor(sink, to.descriptor, err);
         exists = stat(to.path, &status) == 0;

@@ -21,8 +21,8 @@ enum err_code {
         ERR_KEY,         /* wrong or missing key */
         ERR_BUSY,        /* busy or locked by somebody else */
         ERR_TIMEOUT,     /* a deadline passed */
-        ERR_CHILD,       /* the consumer's or producer's command failed */
-        ERR_SKIPPED,     /* skipped on purpose */
+        ERR_CHILD,       /* a command that was started failed */
+        ERR_SKIPPED,     /* not done, and everybody concerned knows */
         ERR_SIGNAL,      /* ended by a signal */
         ERR_IO,          /* input or output error */
         ERR_NO_SPACE,    /* ENOSPC or EDQUOT */

@@ -125,6 +125,16 @@ int fd_write_full(int fd, const void *buffer, size_t size, const atomic_bool *ca
         return fd_writev_full(fd, &iov, 1, cancel, /* written= */ NULL);
 }
 
+int fd_allocate(int fd, int mode, off_t offset, off_t size)
+{
+        int rc;
+
+        do
+                rc = fallocate(fd, mode, offset, size);
+        while (rc < 0 && errno == EINTR);
+        return rc;
+}
+
 int fd_pidfd_open(pid_t pid)
 {
         return (int)syscall(SYS_pidfd_open, pid, 0);

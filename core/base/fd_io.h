@@ -47,6 +47,9 @@ int fd_pwrite_full(int fd, const void *buffer, size_t size, off_t offset);
 int fd_writev_full(int fd, struct iovec *iov, int count, const atomic_bool *cancel, uint64_t *written);
 int fd_write_full(int fd, const void *buffer, size_t size, const atomic_bool *cancel);
 
+/* fallocate(2), retried when interrupted: older kernels do not begin with what is there. */
+int fd_allocate(int fd, int mode, off_t offset, off_t size);
+
 /* pidfd_open(2). Returns the descriptor or -1 with errno set. */
 int fd_pidfd_open(pid_t pid);
 

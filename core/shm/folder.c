@@ -12,8 +12,11 @@
 #include <unistd.h>
 
 #include "core/base/cleanup.h"
+#include "core/base/fd_io.h"
 
 static const char system_folder[] = "/run/vdipipe";
+
+enum { SYSTEM_MODE = 01777 };
 
 /* The path of a place. FOLDER_ABSENT when it does not apply. */
 static enum folder_result folder_path(enum folder_place place, const char *given, char path[PATH_MAX])
@@ -67,29 +70,49 @@ static int folder_check(int fd, const char *path, const uid_t *owner, struct err
         return 0;
 }
 
+/* The folder of the system is for all users, and root's to make, and to open to those who were shut out. It gets its
+ * name when it is open to all: a run that dies half way leaves nothing that would keep them out. */
+static int folder_make_system(const char *path)
+{
+        CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        char fresh[PATH_MAX];
+        struct stat st;
+
+        if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == 0 && !(st.st_mode & S_IWOTH))
+                return fchmod(fd, SYSTEM_MODE);
+        if (fd >= 0 || errno != ENOENT)
+                return 0;
+        snprintf(fresh, sizeof fresh, "%s.XXXXXX", path);
+        if (!mkdtemp(fresh))
+                return -1;
+        if (chmod(fresh, SYSTEM_MODE) == 0 && fd_rename_noreplace(AT_FDCWD, fresh, AT_FDCWD, path) == 0)
+                return 0;
+        rmdir(fresh);
+        return access(path, F_OK);
+}
+
 enum folder_result folder_open(enum folder_place place, const char *given, int create, int *ret_fd, struct error *err)
 {
         CLEANUP(fd_closep) int fd = -1;
         uid_t own = geteuid();
         char path[PATH_MAX];
-        int made = 0;
 
         if (folder_path(place, given, path) != FOLDER_OK || (create && place == FOLDER_LOGIN))
                 return FOLDER_ABSENT;
-        /* The folder of the system is root's to make. */
-        if (create && (place != FOLDER_SYSTEM || geteuid() == 0))
-                made = mkdir(path, 0700) == 0;
+        if (create && place != FOLDER_SYSTEM)
+                mkdir(path, 0700);
+        else if (create && own == 0 && folder_make_system(path) < 0)
+                return (enum folder_result)error_raise_errno(err, errno, "make folder '%s'", path);
         fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         /* A place that was named and cannot be made is an error, not a reason to go elsewhere. */
         if (fd < 0 && errno == ENOENT && !(create && place <= FOLDER_ENVIRONMENT))
                 return FOLDER_ABSENT;
-        /* `su` without a dash leaves the variable of the session that it came from. */
-        if (fd < 0 && errno == EACCES && (place == FOLDER_SESSION || place == FOLDER_LOGIN))
+        /* `su` without a dash leaves the variable of the session that it came from; and what root has locked up is
+         * nobody else's to wait for. */
+        if (fd < 0 && errno == EACCES && place >= FOLDER_SYSTEM)
                 return FOLDER_ABSENT;
         if (fd < 0)
                 return (enum folder_result)error_raise_errno(err, errno, "open folder '%s'", path);
-        if (made && place == FOLDER_SYSTEM && fchmod(fd, 01777) < 0)
-                return (enum folder_result)error_raise_errno(err, errno, "open folder '%s' to all users", path);
         /* Who connects checks whom it finds there; so a group's folder may be any member's, if it was named. */
         if (folder_check(fd, path, !create && place <= FOLDER_ENVIRONMENT ? NULL : &own, err) < 0)
                 return FOLDER_FAILED;
@@ -100,10 +123,13 @@ enum folder_result folder_open(enum folder_place place, const char *given, int c
 int folder_open_own(const char *given, int *ret_fd, struct error *err)
 {
         for (int place = FOLDER_GIVEN; place < FOLDER_PLACES; place++) {
-                enum folder_result result = folder_open((enum folder_place)place, given, /* create= */ 1, ret_fd, err);
+                struct error local = ERROR_INIT;
+                enum folder_result result =
+                        folder_open((enum folder_place)place, given, /* create= */ 1, ret_fd, &local);
 
+                /* What was passed over matters no more. */
                 if (result != FOLDER_ABSENT)
-                        return result == FOLDER_OK ? 0 : -1;
+                        return result == FOLDER_OK ? 0 : error_hand_over(err, &local);
         }
         return error_raise(err, ERR_IO, "there is no folder for sockets: set VDIPIPE_RUNTIME_DIR");
 }

@@ -73,7 +73,7 @@ int region_create(const char *label, uint64_t size, struct region *ret_region, s
         if (region.fd < 0)
                 return error_raise_errno(err, errno, "create shared memory");
         fork_guard_add(region.fd);
-        if (ftruncate(region.fd, (off_t)size) < 0 || fallocate(region.fd, 0, 0, (off_t)size) < 0)
+        if (ftruncate(region.fd, (off_t)size) < 0 || fd_allocate(region.fd, 0, 0, (off_t)size) < 0)
                 return error_raise_errno(err, errno == ENOSPC ? ENOMEM : errno,
                                          "allocate %" PRIu64 " bytes of shared memory", size);
         if (fcntl(region.fd, F_ADD_SEALS, SEALS) < 0)

@@ -125,10 +125,8 @@ static void restore_dress(const struct restore_run *restore)
         const struct stat *old = restore->target.exists[0] ? &restore->target.st : NULL;
         uid_t uid = job->has_owner ? job->uid : old ? old->st_uid : geteuid();
         gid_t gid = job->has_owner ? job->gid : old ? old->st_gid : (gid_t)-1;
-        mode_t mask = umask(077);
-        mode_t mode = job->has_owner ? job->mode : old ? old->st_mode : 0644 & ~mask;
+        mode_t mode = job->has_owner ? job->mode : old ? old->st_mode : 0644 & ~staged_umask();
 
-        umask(mask);
         staged_dress(&restore->staged, uid, gid, mode);
 }
 

@@ -67,7 +67,7 @@ bool spool_clone(struct spool *spool, const char *path)
 
 int spool_reserve(struct spool *spool, uint64_t offset, uint64_t size, struct error *err)
 {
-        if (size == 0 || fallocate(spool->fd, 0, (off_t)offset, (off_t)size) == 0)
+        if (size == 0 || fd_allocate(spool->fd, 0, (off_t)offset, (off_t)size) == 0)
                 return 0;
         if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
                 return spool_raise(spool, errno == EFBIG ? ENOSPC : errno, err);

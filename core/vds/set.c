@@ -244,10 +244,11 @@ void set_note_error(struct vds_set *set, const struct error *err)
 
 const char *set_error_text(struct vds_set *set)
 {
+        static _Thread_local char shown[ERROR_MESSAGE_MAX];
         LOCKED(&set->lock);
 
-        memcpy(set->error_shown, set->error.message, sizeof set->error_shown);
-        return set->error_shown;
+        memcpy(shown, set->error.message, sizeof shown);
+        return shown;
 }
 
 void set_copy_shared(void *destination, const void *source, size_t size)

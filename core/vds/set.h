@@ -46,7 +46,6 @@ struct vds_set {
         bool busy;            /* Create or Close is at work */
         bool release_by_last; /* Close was called from a callback */
         struct error error;   /* first failure of this set, for error_text */
-        char error_shown[ERROR_MESSAGE_MAX];
 
         _Atomic uint32_t gate;    /* calls in progress, and SET_GATE_CLOSED */
         _Atomic int state;        /* enum vds_state. Changed under lock */

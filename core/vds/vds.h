@@ -193,8 +193,8 @@ bool vds_client_unserved(struct vds_client *client, uint32_t *ret_index);
 /* VDS_ABORT_NONE while the set is not aborted. */
 enum vds_abort_reason vds_client_abort_reason(struct vds_client *client);
 
-/* Words for the last failure of Create, or of the service thread; "" when none. Valid until the next call on the
- * handle. */
+/* Words for the last failure of Create, or of the service thread; "" when none. Valid until the calling thread asks
+ * again. */
 const char *vds_client_error_text(struct vds_client *client);
 
 /* Process id of the connected server, 0 before it came. */

@@ -62,7 +62,7 @@ test_help_is_in_groups() {
  Time-outs:
  Messages and configuration:
  SQL Server:' ]] || fail "$(grep '^ [A-Z]' out)"
-    [[ $(sed -n '/^ SQLite:/,/^$/s/^ *\(--[a-z-]*\).*/\1/p' out | xargs) == '--max-lock --max-wal --spool-dir --immutable' ]]
+    [[ $(sed -n '/^ SQLite:/,/^$/s/^ *\(--[a-z-]*\).*/\1/p' out | xargs) == '--max-lock --max-wal --spool-dir --as-owner --immutable' ]]
     sed -n '/^ SQL Server:/,/^Example:/p' out | grep -q -- --copy-only
     vdipipe __complete backup >words
     [[ $(head -n 1 words) == '--output='* ]]
@@ -314,6 +314,15 @@ test_the_runtime_folder_of_the_system() {
     expect_exit 0 run_alone '"$VDIPIPE" backup app.db -o f && stat -c "%a %u" /run/vdipipe >mode && ls -A /run/vdipipe >left'
     [[ $(<mode) == '1777 0' ]] || fail "$(<mode)"
     [[ ! -s left ]]
+    # Where an administrator, or a run that died, has shut it, others pass it over, and root opens it.
+    chmod 711 "$scratch" "${PWD%/*}" . && cp "$VDIPIPE" program && chmod 644 app.db
+    # shellcheck disable=SC2016
+    expect_exit 0 run_alone 'mkdir -m 700 /run/vdipipe &&
+        setpriv --reuid 41001 --regid 41001 --clear-groups ./program backup app.db -v >g 2>verbose && rm g &&
+        "$VDIPIPE" backup app.db -f -o f && stat -c "%a %u" /run/vdipipe >mode && ls -A /run >left'
+    grep -q "find this set in '/tmp/vdipipe-41001'" verbose || fail "$(<verbose)"
+    [[ $(<mode) == '1777 0' ]] || fail "$(<mode)"
+    [[ $(<left) == vdipipe ]] || fail "$(<left)"
     # shellcheck disable=SC2016
     expect_exit 1 run_alone 'mkdir /run/else && ln -s /run/else /run/vdipipe && "$VDIPIPE" create set -o g'
     expect_error /run/vdipipe

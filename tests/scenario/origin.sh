@@ -45,6 +45,11 @@ test_owner_and_mode_come_back() {
     make_db app.db 50
     chown 1234:5678 app.db
     chmod 640 app.db
+    # Its owner's rights are what it is read with.
+    expect_exit 1 vdipipe backup app.db
+    expect_error 'user 1234' 'Permission denied' '--as-owner=no'
+    expect_exit 0 vdipipe backup app.db --as-owner=no
+    chmod 711 "$scratch" "${PWD%/*}" .
     vdipipe backup app.db >f
     rm app.db
     expect_exit 0 vdipipe restore <f

@@ -95,6 +95,23 @@ test_a_redirection_into_the_database_is_refused() {
     cmp app.db before
 }
 
+test_a_redirection_behind_something_is_refused() {
+    make_db app.db 300
+    echo words >f
+    for target in '>>f' '1<>f'; do
+        expect_exit 2 eval "vdipipe backup app.db $target"
+        expect_error 'holds something'
+    done
+    for target in /dev/stdout /dev/fd/1; do
+        "$VDIPIPE" backup app.db -o "$target" >>f 2>err && fail "appended by $target"
+        expect_error 'holds something'
+    done
+    [[ $(<f) == words ]]
+    : >empty
+    "$VDIPIPE" backup app.db >>empty 2>err || fail "exit $?: $(<err)"
+    expect_exit 0 vdipipe verify empty
+}
+
 test_progress_does_not_go_into_the_data() {
     make_db app.db 300
     expect_exit 2 vdipipe backup app.db --progress json --progress-fd 1
@@ -360,8 +377,8 @@ test_placeholders() {
     expect_exit 2 vdipipe backup 'my app.db' -o 'place/{name}'
     expect_error '{name}' '{db}'
     expect_exit 0 vdipipe backup 'my app.db' -o 'place/100%'
-    expect_exit 0 vdipipe backup 'my app.db' -o 'place/{open'
-    [[ -e 'place/{open' ]] || fail "$(ls place)"
+    expect_exit 2 vdipipe backup 'my app.db' -o 'place/{open'
+    expect_error '{open' '{db}'
     no_leftovers place
 }
 

@@ -71,7 +71,7 @@ run_one() { # FUNCTION FOLDER
     (
         cd "$2/here" || exit 1
         export VDIPIPE_RUNTIME_DIR="$2/run"
-        export XDG_CONFIG_HOME="$2/config"
+        export XDG_CONFIG_HOME="$2/config" VDIPIPE_STATE_DIR="$2/state"
         test_log=$2/log
         test_reason=$2/reason
         shopt -u extdebug

@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# Root's backups and restores beside users who own the database, the folder, or what lies in the way.
+# shellcheck disable=SC2317,SC2119,SC2030,SC2031 # run_tests calls the functions by their names, each in its own subshell
+# shellcheck source-path=SCRIPTDIR source=../support/lib.sh
+. "$(dirname "$0")/../support/lib.sh"
+
+# Users need no names.
+owner=41001
+stranger=41004
+rounds=${VDIPIPE_ROUNDS:-20}
+
+as() { # UID COMMAND...
+    setpriv --reuid "$1" --regid "$1" --clear-groups "${@:2}"
+}
+
+# Folders that the users can come to: `all` is everybody's, `home` the owner's, `own` root's alone.
+settle() {
+    needs_root
+    command -v setpriv >/dev/null || skip "needs setpriv(1)"
+    chmod 711 "$scratch" "${PWD%/*}" .
+    mkdir -m 1777 all
+    install -d -o "$owner" -g "$owner" -m 750 home
+    mkdir -m 700 own
+}
+
+make_owned() { # FILE [MODE]
+    as "$owner" sqlite3 "$1" "PRAGMA journal_mode=${2:-delete};
+        CREATE TABLE t(b); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+        INSERT INTO t SELECT randomblob(900) FROM n" >/dev/null
+}
+
+test_a_strangers_link_in_a_folder_for_all_is_not_followed() {
+    settle
+    make_db app.db 100
+    echo precious >own/precious
+    as "$stranger" ln -s "$PWD/own/precious" all/link
+    for force in '' -f; do
+        # shellcheck disable=SC2086 # one word or none
+        expect_exit 2 vdipipe backup app.db $force -o all/link
+        expect_error 'all/link' "another user's link"
+    done
+    [[ $(<own/precious) == precious ]]
+    as "$stranger" ln -s "$PWD/own/new" all/dangling
+    expect_exit 2 vdipipe backup app.db -o all/dangling
+    [[ ! -e own/new ]]
+    # Root's own is followed, and so is a stranger's where the kernel would, too.
+    ln -s "$PWD/own/mine" all/mine
+    expect_exit 0 vdipipe backup app.db -o all/mine
+    expect_exit 0 vdipipe verify own/mine
+}
+
+# What the server process may do is read from the kernel while it stands still.
+server_rights() { # COMMAND...
+    local child client
+    VDIPIPE_FAULT=$fault=stop#server VDIPIPE_FAULT_FD=9 "$@" 9>reached 2>err &
+    client=$!
+    wait_until 10 grep -q . reached
+    child=$(server_of "$client")
+    sed -n 's/^\(Uid\|Gid\|Groups\|CapEff\|CapPrm\|CapBnd\|NoNewPrivs\):[[:space:]]*/\1 /p' "/proc/$child/status" >rights
+    kill -CONT "$child"
+    wait "$client"
+}
+
+test_the_server_has_the_rights_of_the_databases_owner() {
+    settle
+    needs_faults
+    for mode in delete wal; do
+        make_owned "home/$mode.db" "$mode"
+        fault=backup.flush server_rights "$VDIPIPE" backup "home/$mode.db" -f -o own/f || fail "exit $?: $(<err)"
+        grep -q "^Uid $owner	$owner	$owner	$owner$" rights || fail "$(<rights)"
+        grep -q "^Gid $owner	$owner	$owner	$owner$" rights || fail "$(<rights)"
+        grep -q '^CapEff 0000000000000000$' rights || fail "$(<rights)"
+        grep -q '^CapPrm 0000000000000000$' rights || fail "$(<rights)"
+        grep -q '^NoNewPrivs 1$' rights || fail "$(<rights)"
+        expect_exit 0 vdipipe verify own/f
+        [[ $(stat -c %u own/f) -eq 0 ]]
+        expect_exit 0 vdipipe restore "home/new-$mode.db" -i own/f
+        cmp "home/$mode.db" "home/new-$mode.db"
+        [[ $(stat -c '%u %g %a' "home/new-$mode.db") == "$(stat -c '%u %g %a' "home/$mode.db")" ]]
+        fault=restore.temp.created server_rights "$VDIPIPE" restore --replace "home/new-$mode.db" -i own/f || fail "exit $?: $(<err)"
+        grep -q "^Uid $owner	$owner	$owner	$owner$" rights || fail "$(<rights)"
+    done
+    # Root's own are root's, with all of its rights.
+    make_db own/app.db 100
+    fault=backup.flush server_rights "$VDIPIPE" backup own/app.db -f -o own/f
+    grep -q '^Uid 0	0	0	0$' rights || fail "$(<rights)"
+    fault=backup.flush server_rights "$VDIPIPE" backup home/wal.db --as-owner=no -f -o own/f
+    grep -q '^Uid 0	0	0	0$' rights || fail "$(<rights)"
+}
+
+test_a_users_link_leads_only_where_he_may_go() {
+    settle
+    make_db own/secret.db 100
+    chmod 600 own/secret.db
+    cp own/secret.db before
+    make_owned home/app.db
+    vdipipe backup home/app.db >f
+    as "$owner" ln -s "$PWD/own/secret.db" home/file.db
+    as "$owner" ln -s "$PWD/own" home/folder
+    for path in home/file.db home/folder/secret.db; do
+        expect_exit 1 vdipipe backup "$path" -o own/out
+        expect_error "user $owner" '--as-owner=no'
+        [[ ! -e own/out ]]
+        expect_exit 1 vdipipe restore --replace "$path" -i f
+        expect_error "user $owner"
+        cmp own/secret.db before
+    done
+    expect_exit 1 vdipipe restore home/folder/new.db -i f
+    [[ ! -e own/new.db ]]
+    expect_exit 0 vdipipe backup home/folder/secret.db --as-owner=no -o own/out
+}
+
+test_a_fifo_among_the_files_of_a_set_holds_nobody() {
+    settle
+    make_db app.db 300
+    mkdir -m 777 set
+    vdipipe backup app.db --devices 2 -o 'set/x.{device}.vdi'
+    as "$stranger" bash -c 'cd set && while [[ ! -e done ]]; do
+        ln -f x.1.vdi swap 2>/dev/null || cp x.1.vdi swap; mv -f swap x.0.vdi
+        mkfifo pipe; mv -f pipe x.0.vdi; done' &
+    racer=$!
+    for ((i = 0; i < rounds; i++)); do
+        expect_exit 0 timeout 30 "$VDIPIPE" restore --replace copy.db -i set/x.1.vdi
+        cmp <(sqlite3 app.db .dump) <(sqlite3 copy.db .dump)
+    done
+    touch set/done
+    wait "$racer"
+}
+
+run_tests
