@@ -4,7 +4,7 @@
 
 #include "codecs/age/armor.h"
 #include "codecs/age/header.h"
-#include "codecs/stream/frame.h"
+#include "codecs/stream/zstd_frame.h"
 #include "codecs/stream/record.h"
 #include "core/base/bytes.h"
 

@@ -15,7 +15,7 @@
 #include "codecs/base/hash.h"
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
-#include "core/base/staged.h"
+#include "core/base/staged_file.h"
 #include "core/servers/fields.h"
 #include "core/servers/json_text.h"
 

@@ -2,6 +2,7 @@
  * disk.c - a disk-like device: a file of bare data, or to read a vdi stream too, at positions
  */
 #include "cli/media/volume.h"
+#include "cli/media/completion_code.h"
 
 /* ---- its commands ---- */
 
@@ -26,7 +27,7 @@ static long disk_run_read(struct media *media, struct media_call *call)
                 return ERROR_INVALID_PARAMETER;
         if (disk_read(disk->disk, call->command->buffer, size, (uint64_t)call->command->position, &bytes, call->err) <
             0)
-                return media_code_of_error(call->err);
+                return completion_code_of_error(call->err);
         call->outcome->bytes = bytes;
         disk->position = (uint64_t)call->command->position + bytes;
         return bytes == size ? ERROR_SUCCESS : ERROR_HANDLE_EOF;
@@ -40,7 +41,7 @@ static long disk_run_write(struct media *media, struct media_call *call)
         if (!disk_has_range(call->command))
                 return ERROR_INVALID_PARAMETER;
         if (disk_write(disk->disk, call->command->buffer, size, (uint64_t)call->command->position, call->err) < 0)
-                return media_code_of_error(call->err);
+                return completion_code_of_error(call->err);
         call->outcome->bytes = size;
         disk->position = (uint64_t)call->command->position + size;
         return ERROR_SUCCESS;
@@ -75,7 +76,7 @@ static long disk_run_set_position(struct media *media, struct media_call *call)
 
 static long disk_run_flush(struct media *media, struct media_call *call)
 {
-        return disk_flush(disk_of(media)->disk, call->err) < 0 ? media_code_of_error(call->err) : ERROR_SUCCESS;
+        return disk_flush(disk_of(media)->disk, call->err) < 0 ? completion_code_of_error(call->err) : ERROR_SUCCESS;
 }
 
 static media_command *const disk_commands[VDC_Complete + 1] = {

@@ -2,9 +2,6 @@
 
 #include "core/vds/vds.h"
 
-/* Win32's name for a reader that went away; not among the codes that the interface's pages list. */
-#define ERROR_BROKEN_PIPE 109L
-
 /* Whether the command leaves such a medium as it is, and is answered with *ret_code. */
 static bool media_is_closed_to(const struct media *media, int32_t code, long *ret_code, struct error *err)
 {
@@ -37,22 +34,6 @@ long media_execute(struct media *media, const struct VDC_Command *command, struc
                 return answer;
         media->complete = media->complete || code == VDC_Complete;
         return media->commands[code](media, &call);
-}
-
-long media_code_of_error(const struct error *err)
-{
-        switch (err->code) {
-        case ERR_NONE:
-                return ERROR_SUCCESS;
-        case ERR_NO_SPACE:
-                return ERROR_DISK_FULL;
-        case ERR_PIPE:
-                return ERROR_BROKEN_PIPE;
-        case ERR_ABORTED:
-                return ERROR_OPERATION_ABORTED;
-        default:
-                return ERROR_IO_DEVICE;
-        }
 }
 
 long media_nothing_to_do(struct media *media, struct media_call *call)

@@ -90,6 +90,3 @@ void media_disk_init(struct media_disk *media, uint32_t features, struct disk *d
 
 /* A command that succeeds by itself. */
 media_command media_nothing_to_do;
-
-/* The completion code that stands for an error of ours. */
-long media_code_of_error(const struct error *err);

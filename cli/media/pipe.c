@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/media/chain.h"
+#include "cli/media/completion_code.h"
 #include "cli/media/volume.h"
 
 /* ---- its commands ---- */
@@ -25,19 +26,20 @@ static long pipe_refuse_direction(struct media *media, struct media_call *call)
 static long pipe_write(struct media *media, struct media_call *call)
 {
         if (stage_write(pipe_of(media)->stage, call->command->buffer, (size_t)call->command->size, call->err) < 0)
-                return media_code_of_error(call->err);
+                return completion_code_of_error(call->err);
         call->outcome->bytes = (uint64_t)call->command->size;
         return ERROR_SUCCESS;
 }
 
 static long pipe_flush(struct media *media, struct media_call *call)
 {
-        return stage_flush(pipe_of(media)->stage, call->err) < 0 ? media_code_of_error(call->err) : ERROR_SUCCESS;
+        return stage_flush(pipe_of(media)->stage, call->err) < 0 ? completion_code_of_error(call->err) : ERROR_SUCCESS;
 }
 
 static long pipe_run_complete(struct media *media, struct media_call *call)
 {
-        return stage_complete(pipe_of(media)->stage, call->err) < 0 ? media_code_of_error(call->err) : ERROR_SUCCESS;
+        return stage_complete(pipe_of(media)->stage, call->err) < 0 ? completion_code_of_error(call->err)
+                                                                    : ERROR_SUCCESS;
 }
 
 /* A full buffer may be the last one. Only a byte behind it, or the verified end, tells; the byte is kept for the next
@@ -56,12 +58,12 @@ static long pipe_read(struct media *media, struct media_call *call)
         pipe->has_ahead = 0;
         n = source_read_full(pipe->source, call->command->buffer + have, size - have, call->err);
         if (n < 0)
-                return media_code_of_error(call->err);
+                return completion_code_of_error(call->err);
         have += (size_t)n;
         if (have == size) {
                 n = source_read(pipe->source, &pipe->ahead, 1, call->err);
                 if (n < 0)
-                        return media_code_of_error(call->err);
+                        return completion_code_of_error(call->err);
                 pipe->has_ahead = n == 1;
         }
         pipe->at_end = !pipe->has_ahead;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/media/chain.h"
+#include "cli/media/completion_code.h"
 #include "cli/media/volume.h"
 #include "core/base/cleanup.h"
 
@@ -28,7 +29,7 @@ static struct tape *tape_of(struct media *media)
 /* What a call of the tape came to: its result, or what the drive reports. */
 static long tape_code(int rc, enum tape_event event, const struct error *err)
 {
-        return rc < 0 ? media_code_of_error(err) : tape_event_codes[event];
+        return rc < 0 ? completion_code_of_error(err) : tape_event_codes[event];
 }
 
 static long tape_run_read(struct media *media, struct media_call *call)

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "cli/media/completion_code.h"
+
 static long transfer_execute(struct device_transfer *transfer, const struct VDC_Command *command,
                              struct media_outcome *outcome)
 {
@@ -10,7 +12,7 @@ static long transfer_execute(struct device_transfer *transfer, const struct VDC_
 
         /* After a failure nothing is executed any more: a medium that lost bytes must not look whole. */
         if (error_is_set(&transfer->err) && command->commandCode != VDC_ClearError)
-                return media_code_of_error(&transfer->err);
+                return completion_code_of_error(&transfer->err);
         worker_begin(&transfer->worker);
         code = media_execute(transfer->volume->media, command, outcome, &err);
         worker_end(&transfer->worker);

@@ -12,7 +12,7 @@
 
 #include "codecs/base/label.h"
 #include "codecs/codecs.h"
-#include "codecs/stream/frame.h"
+#include "codecs/stream/zstd_frame.h"
 #include "codecs/stream/stream.h"
 
 enum { FRAME_INDEX_MAX = 16 << 20 }; /* frames and marks */

@@ -16,7 +16,7 @@
 #include "core/base/cleanup.h"
 #include "core/base/fault.h"
 #include "core/base/ident.h"
-#include "core/base/staged.h"
+#include "core/base/staged_file.h"
 #include "core/base/text.h"
 
 enum { LINKS_MAX = 40 };

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "codecs/base/pool_ring.h"
-#include "codecs/stream/frame.h"
+#include "codecs/stream/zstd_frame.h"
 #include "core/base/error.h"
 
 struct assembly {

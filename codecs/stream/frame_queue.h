@@ -14,7 +14,7 @@
 
 #include "codecs/base/intake.h"
 #include "codecs/base/pool.h"
-#include "codecs/stream/frame.h"
+#include "codecs/stream/zstd_frame.h"
 #include "core/base/error.h"
 
 struct frame_queue;

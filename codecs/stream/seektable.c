@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "codecs/base/room.h"
-#include "codecs/stream/frame.h"
+#include "codecs/stream/zstd_frame.h"
 #include "core/base/bytes.h"
 
 enum { LONG_RUN_WORDS = 4, USUAL_CONTENT = FRAME_CONTENT_MAX };

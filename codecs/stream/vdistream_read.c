@@ -5,7 +5,7 @@
 #include "codecs/base/intake.h"
 #include "codecs/base/label.h"
 #include "codecs/base/room.h"
-#include "codecs/stream/frame.h"
+#include "codecs/stream/zstd_frame.h"
 #include "codecs/stream/frame_queue.h"
 #include "codecs/stream/record.h"
 #include "codecs/stream/seektable.h"

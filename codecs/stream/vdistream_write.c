@@ -11,7 +11,7 @@
 #include "codecs/base/hash.h"
 #include "codecs/stream/assembly.h"
 #include "codecs/stream/digest_trail.h"
-#include "codecs/stream/frame.h"
+#include "codecs/stream/zstd_frame.h"
 #include "codecs/stream/record.h"
 #include "codecs/stream/seektable.h"
 #include "codecs/stream/stream.h"

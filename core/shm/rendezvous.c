@@ -16,7 +16,7 @@
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 #include "core/base/fault.h"
-#include "core/base/staged.h"
+#include "core/base/staged_file.h"
 #include "core/shm/fork_guard.h"
 #include "core/shm/peer.h"
 

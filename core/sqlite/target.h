@@ -2,7 +2,7 @@
  * target.h - where a restored database goes, and the staged file that it comes from
  *
  * A target is a folder and a name in it; the names are used through the folder's descriptor. Beside it lie staged
- * files (core/base/staged.h) for the time of a run:
+ * files (core/base/staged_file.h) for the time of a run:
  *   .NAME.restore-UUID  the restored database, until it is renamed or copied into place
  *   .NAME.aside-UUID    holds the name that the old database is being given, so that whoever finds this file unlocked
  *                       can put the old database back
@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 
 #include "core/base/error.h"
-#include "core/base/staged.h"
+#include "core/base/staged_file.h"
 #include "core/servers/server.h"
 #include "core/sqlite/db.h"
 #include "core/sqlite/format.h"

@@ -1,5 +1,5 @@
 /* The server's side of vds.h: the set. Buffers are in server_buffers.c, devices in server_device.c, the completion
- * agent in completion.c, the service thread in server_service.c. */
+ * agent in completion_agent.c, the service thread in server_service.c. */
 #include "core/vds/internal.h"
 
 #include <poll.h>

@@ -1,4 +1,4 @@
-/* The server's side of vds.h: one device. Its completions are in completion.c. */
+/* The server's side of vds.h: one device. Its completions are in completion_agent.c. */
 #include "core/vds/internal.h"
 
 #include "core/base/fault.h"

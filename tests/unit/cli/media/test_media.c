@@ -4,6 +4,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "cli/media/completion_code.h"
 #include "cli/media/media.h"
 #include "core/vds/abi.h"
 
@@ -198,7 +199,7 @@ static void our_errors_have_completion_codes(void **state)
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
                 struct error err = { .code = cases[i].code };
 
-                assert_int_equal(media_code_of_error(&err), cases[i].completion);
+                assert_int_equal(completion_code_of_error(&err), cases[i].completion);
         }
 }
 

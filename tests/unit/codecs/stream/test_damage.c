@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codecs/stream/frame.h"
+#include "codecs/stream/zstd_frame.h"
 #include "codecs/stream/seektable.h"
 #include "core/base/bytes.h"
 

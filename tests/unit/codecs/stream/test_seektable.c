@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codecs/stream/frame.h"
+#include "codecs/stream/zstd_frame.h"
 #include "codecs/base/hash.h"
 #include "codecs/codecs.h"
 #include "codecs/stream/record.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codecs/stream/frame.h"
+#include "codecs/stream/zstd_frame.h"
 #include "core/base/bytes.h"
 
 static const size_t sizes[] = {

@@ -1,4 +1,4 @@
-#include "core/base/staged.h"
+#include "core/base/staged_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /*
- * frame.h - the data frames of a vdi stream, as bytes (RFC 8878)
+ * zstd_frame.h - the data frames of a vdi stream, as bytes (RFC 8878)
  *
  * A stored frame begins with FRAME_STORED_HEADER and holds raw blocks only; its last block is empty. Any other frame is
  * compressed. One frame is the unit of work: encoder and decoder (zstd's context) take whole frames, keep nothing

@@ -10,7 +10,7 @@
 #include "codecs/base/intake.h"
 #include "codecs/base/label.h"
 #include "codecs/base/pool.h"
-#include "codecs/stream/frame.h"
+#include "codecs/stream/zstd_frame.h"
 #include "codecs/stream/frame_queue.h"
 #include "codecs/stream/record.h"
 #include "codecs/stream/stream.h"

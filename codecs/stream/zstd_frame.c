@@ -1,4 +1,4 @@
-#include "codecs/stream/frame.h"
+#include "codecs/stream/zstd_frame.h"
 
 #include <zstd_errors.h>
 

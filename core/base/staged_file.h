@@ -1,5 +1,5 @@
 /*
- * staged.h - a file that has not got its name yet: made under another one beside it, locked, published
+ * staged_file.h - a file that has not got its name yet: made under another one beside it, locked, published
  *
  * It is called `.TARGET.KIND-UUID` (a long TARGET is cut, and told by its hash). Its maker holds a flock on it, so one
  * that is not locked is what a dead run left: staged_sweep(). Calling order: staged_create(); write and sync `fd`;
@@ -29,7 +29,7 @@ struct staged {
         int dir_fd;     /* its folder; the caller's, who keeps it open as long */
         int lock_errno; /* why there is no lock on it; 0: there is one */
 
-        /* Of staged.c alone: */
+        /* Of staged_file.c alone: */
         char name[NAME_MAX + 1];
         char published[NAME_MAX + 1]; /* "": not */
         enum staged_way way;

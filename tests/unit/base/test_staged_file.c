@@ -16,7 +16,7 @@
 
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
-#include "core/base/staged.h"
+#include "core/base/staged_file.h"
 
 #define UUID   "0a0a0a0a-0a0a-4a0a-8a0a-0a0a0a0a0a0a"
 #define HIDDEN ".t.part-" UUID
