@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -108,6 +109,15 @@ int staged_create(struct staged *staged, int dir_fd, const char *target, const c
         }
         errno = EAGAIN;
         return -1;
+}
+
+long staged_holder(const struct staged *staged)
+{
+        CLEANUP(fd_closep)
+        int fd = openat(staged->dir_fd, staged->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        char text[24] = "";
+
+        return fd >= 0 && fd_pread_full(fd, text, sizeof text - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
 }
 
 static bool staged_is_there(const struct staged *staged)

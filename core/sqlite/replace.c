@@ -24,7 +24,7 @@ static int replace_fault(const char *point, const struct target *target, struct 
 
 /* ---- a free name ---- */
 
-static int replace_move_in(const struct replacement *replacement, struct error *err)
+int replace_new(const struct replacement *replacement, struct error *err)
 {
         struct target *target = replacement->target;
         char path[PATH_MAX];
@@ -45,17 +45,6 @@ static int replace_move_in(const struct replacement *replacement, struct error *
         /* Back, so that the caller finds its file and the target is as it was. */
         if (result < 0)
                 staged_take_back(replacement->staged);
-        return result;
-}
-
-int replace_new(const struct replacement *replacement, struct error *err)
-{
-        int result;
-
-        if (target_lock(replacement->target, replacement->patience, err) < 0)
-                return -1;
-        result = replace_move_in(replacement, err);
-        target_unlock(replacement->target);
         return result;
 }
 
@@ -341,13 +330,13 @@ static int aside_exchange(const struct replacement *replacement, const char *asi
         if (result == 0)
                 result = replace_check_unused(target, aside, err);
         if (result == 0)
-                result = replace_move_in(replacement, err);
+                result = replace_new(replacement, err);
         if (result < 0 && made)
                 target_put_back(target, aside, made);
         return result;
 }
 
-static int replace_aside_locked(const struct replacement *replacement, struct error *err)
+int replace_aside(const struct replacement *replacement, struct error *err)
 {
         struct target *target = replacement->target;
         struct staged marker = STAGED_INIT;
@@ -358,7 +347,7 @@ static int replace_aside_locked(const struct replacement *replacement, struct er
         if (target_look(target, err) < 0)
                 return -1;
         if (!target_first(target, path))
-                return replace_move_in(replacement, err);
+                return replace_new(replacement, err);
         if (replace_check_unused(target, target->name, err) < 0 || aside_choose_name(target, aside, err) < 0)
                 return -1;
         if (aside_mark(target, aside, &marker, err) == 0)
@@ -367,16 +356,5 @@ static int replace_aside_locked(const struct replacement *replacement, struct er
         if (result == 0)
                 snprintf(replacement->note, ERROR_MESSAGE_MAX, "the database that was there is now '%.700s/%s'",
                          target->folder, aside);
-        return result;
-}
-
-int replace_aside(const struct replacement *replacement, struct error *err)
-{
-        int result;
-
-        if (target_lock(replacement->target, replacement->patience, err) < 0)
-                return -1;
-        result = replace_aside_locked(replacement, err);
-        target_unlock(replacement->target);
         return result;
 }

@@ -174,8 +174,9 @@ int sqlite_restore(struct server_side *side, char note[ERROR_MESSAGE_MAX], struc
         };
 
         target_sweep(side->job->database);
+        patience.deadline = deadline_after_ms(side->job->busy_timeout_ms);
         if (sqlite_check_file(side, err) < 0 || target_open(&restore.target, side->job->database, err) < 0 ||
-            restore_check_target(&restore, err) < 0 ||
+            target_lock(&restore.target, &patience, err) < 0 || restore_check_target(&restore, err) < 0 ||
             target_stage(&restore.target, "restore", &restore.staged, err) < 0 ||
             restore_fault("restore.temp.created", side->job, err) < 0 || sqlite_configure_read(side, err) < 0 ||
             restore_transfer(&restore, err) < 0 || restore_finish(&restore, side, &patience, err) < 0)

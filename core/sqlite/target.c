@@ -5,13 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "core/base/cleanup.h"
 #include "core/base/fd_io.h"
 
-enum { SWEEP_LOCK_MS = 1000 }; /* a sweep that finds the folder locked leaves its work to the next one */
+enum { SWEEP_LOCK_MS = 1000 }; /* a sweep that finds the target locked leaves its work to the next one */
 
 /* ---- the target ---- */
 
@@ -62,6 +61,7 @@ int target_open(struct target *target, const char *path, struct error *err)
 
 void target_deinit(struct target *target)
 {
+        staged_deinit(&target->lock);
         fd_closep(&target->folder_fd);
         freep(&target->path);
         freep(&target->folder);
@@ -101,26 +101,28 @@ bool target_first(const struct target *target, char path[PATH_MAX])
         return false;
 }
 
-int target_lock(const struct target *target, const struct db_patience *patience, struct error *err)
+int target_lock(struct target *target, const struct db_patience *patience, struct error *err)
 {
-        for (int attempt = 0; flock(target->folder_fd, LOCK_EX | LOCK_NB) < 0; attempt++) {
-                if (errno == EINTR)
-                        continue;
-                if (errno != EWOULDBLOCK)
-                        return 0;
+        static const char uuid[] = "00000000-0000-4000-8000-000000000000";
+
+        for (int attempt = 0;; attempt++) {
+                staged_sweep(target->folder_fd, target->name, "lock", /* bury= */ NULL, /* context= */ NULL);
+                if (staged_create(&target->lock, target->folder_fd, target->name, "lock", uuid, /* cancel= */ NULL) ==
+                    0)
+                        break;
+                if (errno != EEXIST && errno != EAGAIN)
+                        return error_raise_errno(err, errno, "cannot lock '%s' in its folder", target->path);
                 if (db_wait(patience, attempt))
                         continue;
                 if (db_is_cancelled(patience))
                         return db_raise(err, NULL, SQLITE_INTERRUPT, target->path);
-                return error_raise(err, ERR_BUSY, "the folder '%s' is locked by another restore: try again later",
-                                   target->folder);
+                return error_raise(err, ERR_BUSY, "'%s' is being restored by process %ld: try again later",
+                                   target->path, staged_holder(&target->lock));
         }
+        /* One that nobody could tell from a dead run's would stay for ever. */
+        if (target->lock.lock_errno || dprintf(target->lock.fd, "%ld\n", (long)getpid()) < 0)
+                staged_deinit(&target->lock);
         return 0;
-}
-
-void target_unlock(const struct target *target)
-{
-        flock(target->folder_fd, LOCK_UN);
 }
 
 /* ---- files of a run ---- */
@@ -190,26 +192,18 @@ void target_put_back(const struct target *target, const char *aside, unsigned fi
         fsync(target->folder_fd);
 }
 
-/* What a sweep knows of the folder. */
-struct target_sweep {
-        const struct target *target;
-        bool locked;
-};
-
-/* Names are moved only under the folder's lock, and the marker tells that they may be. Its text counts only if it is a
+/* Names are moved only under the target's lock, and the marker tells that they may be. Its text counts only if it is a
  * name that we would have given. */
-static bool target_bury_marker(int fd, void *sweep_at)
+static bool target_bury_marker(int fd, void *target_at)
 {
         const struct db_patience patience = { .deadline = deadline_after_ms(SWEEP_LOCK_MS) };
-        struct target_sweep *sweep = sweep_at;
-        const struct target *target = sweep->target;
+        struct target *target = target_at;
         char aside[NAME_MAX + 1] = "";
         char prefix[NAME_MAX + 16];
         int length = snprintf(prefix, sizeof prefix, "%s.replaced-", target->name);
 
-        if (!sweep->locked && target_lock(target, &patience, /* err= */ NULL) < 0)
+        if (target->lock.fd < 0 && target_lock(target, &patience, /* err= */ NULL) < 0)
                 return false;
-        sweep->locked = true;
         if (fd_pread_full(fd, aside, NAME_MAX, 0) > 0 && strncmp(aside, prefix, (size_t)length) == 0 &&
             !strchr(aside, '/'))
                 target_put_back(target, aside, (1u << FORMAT_FILES) - 1);
@@ -219,12 +213,10 @@ static bool target_bury_marker(int fd, void *sweep_at)
 void target_sweep(const char *path)
 {
         CLEANUP(target_deinit) struct target target = TARGET_INIT;
-        struct target_sweep sweep = { .target = &target };
 
         if (!path || target_open(&target, path, /* err= */ NULL) < 0)
                 return;
-        staged_sweep(target.folder_fd, target.name, "aside", target_bury_marker, &sweep);
-        if (sweep.locked)
-                target_unlock(&target);
+        staged_sweep(target.folder_fd, target.name, "aside", target_bury_marker, &target);
         staged_sweep(target.folder_fd, target.name, "restore", /* bury= */ NULL, /* context= */ NULL);
+        staged_sweep(target.folder_fd, target.name, "lock", /* bury= */ NULL, /* context= */ NULL);
 }

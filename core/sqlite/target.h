@@ -4,6 +4,7 @@
  * A target is a folder and a name in it; the names are used through the folder's descriptor. Beside it lie staged
  * files (core/base/staged_file.h) for the time of a run:
  *   .NAME.restore-UUID  the restored database, until it is renamed or copied into place
+ *   .NAME.lock-UUID     keeps other restores of this target away, and says who is at it; its UUID is always the same
  *   .NAME.aside-UUID    holds the name that the old database is being given, so that whoever finds this file unlocked
  *                       can put the old database back
  * A run that finds a dead one finishes what that run began: target_sweep().
@@ -27,11 +28,12 @@ struct target {
         char name[NAME_MAX + 1];
         bool exists[FORMAT_FILES]; /* as of target_look() */
         struct stat st;            /* of the database, where it exists */
+        struct staged lock;
 };
 
-#define TARGET_INIT             \
-        {                       \
-                .folder_fd = -1 \
+#define TARGET_INIT                                  \
+        {                                            \
+                .folder_fd = -1, .lock = STAGED_INIT \
         }
 
 /* Finds the folder and the name that `path` means. */
@@ -47,11 +49,10 @@ int target_look(struct target *target, struct error *err);
 /* The first of its files that exists, with its whole path in `path`; false when there is none. */
 bool target_first(const struct target *target, char path[PATH_MAX]);
 
-/* Locks the target's folder, so that of several runs one at a time looks at the names there and moves them: waits as
- * `patience` says, then ERR_BUSY. The lock lies on the descriptor, and ends with its process. A file system that has no
- * locks for folders gives none, and that is no failure. */
-int target_lock(const struct target *target, const struct db_patience *patience, struct error *err);
-void target_unlock(const struct target *target);
+/* Locks the target against other restores, until target_deinit(): waits as `patience` says, then ERR_BUSY. Nobody can
+ * hold this lock who may not write to it: it is a file of its own, mode 0600. Where the file system has no locks there
+ * is none, and that is no failure. */
+int target_lock(struct target *target, const struct db_patience *patience, struct error *err);
 
 /* Makes a staged file beside the target. `kind` is "restore" or "aside". */
 int target_stage(const struct target *target, const char *kind, struct staged *staged, struct error *err);

@@ -110,6 +110,39 @@ test_a_users_link_leads_only_where_he_may_go() {
     expect_exit 0 vdipipe backup home/folder/secret.db --as-owner=no -o own/out
 }
 
+test_whoever_may_only_read_holds_no_lock_that_counts() {
+    settle
+    make_db app.db 100
+    vdipipe backup app.db >f
+    mkdir -m 755 place
+    mkfifo said
+    as "$stranger" flock place bash -c 'echo held; exec sleep 60' >said &
+    holder=$!
+    read -r _ <said
+    expect_exit 0 vdipipe restore place/copy.db -i f --open-timeout 4
+    expect_exit 0 vdipipe restore --replace=aside place/copy.db -i f --open-timeout 4
+    kill "$holder"
+    cmp app.db place/copy.db
+}
+
+test_of_two_restores_the_second_names_the_first_before_any_data_moves() {
+    needs_faults
+    make_db app.db 100
+    vdipipe backup app.db >f
+    VDIPIPE_FAULT=restore.temp.created=stop#server VDIPIPE_FAULT_FD=9 "$VDIPIPE" restore copy.db -i f 9>reached &
+    first=$!
+    wait_until 10 grep -q . reached
+    server=$(server_of "$first")
+    expect_exit 5 vdipipe restore copy.db -i f --open-timeout 4
+    expect_error 'copy.db' "process $server"
+    kill -KILL "$first" "$server"
+    wait "$first" || :
+    # What a dead run left is in nobody's way.
+    expect_exit 0 vdipipe restore copy.db -i f
+    cmp app.db copy.db
+    no_leftovers
+}
+
 test_a_fifo_among_the_files_of_a_set_holds_nobody() {
     settle
     make_db app.db 300

@@ -268,7 +268,7 @@ no_leftovers() { # [FOLDER]
     for pid in $(strays "$VDIPIPE_RUNTIME_DIR"); do
         helper tools wait-pid "$pid" "$(fair_ms 2)" || fail "still alive: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
     done
-    found=$(find "$folder" "$VDIPIPE_RUNTIME_DIR" -mindepth 1 \( -name '.*.partial-*' -o -name '.*.restore-*' -o -name '.*.aside-*' -o -name '.vdipipe-*' -o \
+    found=$(find "$folder" "$VDIPIPE_RUNTIME_DIR" -mindepth 1 \( -name '.*.partial-*' -o -name '.*.restore-*' -o -name '.*.aside-*' -o -name '.*.lock-*' -o -name '.vdipipe-*' -o \
         -path "$VDIPIPE_RUNTIME_DIR/*" \))
     [[ -z $found ]] || fail "left over: $found"
 }

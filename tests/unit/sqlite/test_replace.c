@@ -329,7 +329,10 @@ static void *aside_main(void *run_at)
 {
         struct aside_run *run = run_at;
 
-        run->result = replace_aside(&run->scene.replacement, &run->err);
+        run->result = target_lock(&run->scene.target, &run->scene.patience, &run->err);
+        if (run->result == 0)
+                run->result = replace_aside(&run->scene.replacement, &run->err);
+        staged_deinit(&run->scene.target.lock);
         return NULL;
 }
 
@@ -384,25 +387,52 @@ static void asides_at_the_same_time(void **state)
         }
 }
 
-static void locked_folder_is_waited_for_and_named(void **state)
+static void a_locked_target_is_waited_for_and_its_holder_named(void **state)
 {
-        static int (*const ways[])(const struct replacement *, struct error *) = { replace_new, replace_aside };
+        struct scene first;
+        struct scene second;
+        struct error err = ERROR_INIT;
+        char holder[32];
         int fd = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
+        /* Whoever may only read the folder can hold this. */
         assert_int_equal(flock(fd, LOCK_EX), 0);
-        for (int i = 0; i < 2; i++) {
-                struct scene scene;
-                struct error err = ERROR_INIT;
-
-                scene_set(&scene, state, "l.db", 30, 4096);
-                err = (struct error)ERROR_INIT;
-                assert_int_equal(ways[i](&scene.replacement, &err), -1);
-                assert_int_equal(err.code, ERR_BUSY);
-                assert_non_null(strstr(err.message, *state));
-                scene_clear(&scene, state);
-                assert_false(sandbox_exists(sandbox_path(state, "l.db")));
-        }
+        scene_set(&first, state, "l.db", 30, 4096);
+        scene_set(&second, state, "l.db", 31, 4096);
+        assert_int_equal(target_lock(&first.target, &first.patience, &err), 0);
+        assert_int_equal(sandbox_count(state, ".l.db.lock-"), 1);
+        assert_int_equal(target_lock(&second.target, &second.patience, &err), -1);
+        assert_int_equal(err.code, ERR_BUSY);
+        snprintf(holder, sizeof holder, "process %ld", (long)getpid());
+        assert_non_null(strstr(err.message, holder));
+        assert_non_null(strstr(err.message, "l.db"));
+        err = (struct error)ERROR_INIT;
+        staged_deinit(&first.staged);
+        target_deinit(&first.target);
+        assert_int_equal(target_lock(&second.target, &second.patience, &err), 0);
+        scene_clear(&second, state);
+        assert_int_equal(sandbox_count(state, ".l.db.lock-"), 0);
         close(fd);
+}
+
+/* Nobody holds what a dead run left, and a sweep removes it. */
+static void the_lock_of_a_dead_run_is_taken(void **state)
+{
+        char path[PATH_MAX];
+        struct scene scene;
+        struct error err = ERROR_INIT;
+
+        snprintf(path, sizeof path, "%s", sandbox_path(state, ".d.db.lock-00000000-0000-4000-8000-000000000000"));
+        for (int i = 0; i < 2; i++) {
+                close(open(path, O_RDWR | O_CREAT, 0600));
+                scene_set(&scene, state, "d.db", 30, 4096);
+                if (i == 0)
+                        assert_int_equal(target_lock(&scene.target, &scene.patience, &err), 0);
+                else
+                        target_sweep(scene.target.path);
+                scene_clear(&scene, state);
+                assert_false(sandbox_exists(path));
+        }
 }
 
 /* What a run finds under the name that it wanted to give is not its own, and stays. */
@@ -651,7 +681,8 @@ int main(void)
                 SANDBOX_TEST(in_place_ends_when_it_is_told_to),
                 SANDBOX_TEST(aside_keeps_the_old_database),
                 SANDBOX_TEST(asides_at_the_same_time),
-                SANDBOX_TEST(locked_folder_is_waited_for_and_named),
+                SANDBOX_TEST(a_locked_target_is_waited_for_and_its_holder_named),
+                SANDBOX_TEST(the_lock_of_a_dead_run_is_taken),
                 SANDBOX_TEST(only_names_that_were_given_are_taken_back),
                 SANDBOX_TEST(group_that_is_not_permitted_loses_its_rights),
                 SANDBOX_TEST(exchanged_file_is_not_published),
