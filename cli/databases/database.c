@@ -81,7 +81,7 @@ int database_parse_file(const char *text, struct database *ret_database, struct 
         if (asprintf(&full, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name) < 0)
                 return error_no_memory(err);
         *ret_database = (struct database){ .kind = "sqlite", .path = full, .name = take_ptr(&name) };
-        if (rights_find_owner(path, &ret_database->owner, &ret_database->group) < 0)
+        if (rights_find_owner(path, &ret_database->owner) < 0)
                 return error_raise_errno(err, errno, "finding the owner of '%s'", path);
         ret_database->origin = strdup(full);
         return ret_database->origin ? 0 : error_no_memory(err);

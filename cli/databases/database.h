@@ -16,7 +16,6 @@ struct database {
         char *path;           /* sqlite: absolute; its folder exists and has no symbolic links in it; owned */
         char *name;           /* for people: last part of the path, or the database's name at its server; owned */
         uid_t owner;          /* sqlite: who may put another file there than root would expect; 0: nobody */
-        gid_t group;          /* of that */
         char *origin;         /* what a backup's header calls it: the path or the URI; owned */
         struct mssql_uri uri; /* mssql; its database may be NULL */
 };

@@ -147,7 +147,7 @@ static void sqlite_end(struct member *member)
         int status = server_process_end(part->process, SERVER_GRACE_MS, &killed);
 
         if (part->job.database && (status != 0 || part->lost || member->report.code != ERR_NONE))
-                server_sweep(&sqlite_server, &part->job);
+                server_process_sweep(&part->job);
         server_job_deinit(&part->job);
         free(part);
 }
@@ -189,7 +189,7 @@ static struct server_job *sqlite_begin(struct operation *operation, enum server_
                 return error_no_memory(err), NULL;
         if (args->as_owner && geteuid() == 0) {
                 job->as_uid = operation->database.owner;
-                job->as_gid = operation->database.group;
+                job->as_owner = true;
         }
         job->client_is_parent = true;
         job->block_size = (uint32_t)args->block_size;

@@ -179,7 +179,10 @@ static void inputs_try_sibling(struct inputs *inputs, const char *path, const st
         struct input *input = &inputs->items[inputs->count];
         struct error ignored = ERROR_INIT;
         struct error ends = ERROR_INIT;
+        struct stat st;
 
+        if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+                return;
         /* Whatever bears the name by now, nobody waits for it. */
         if (input_open_as(input, path, O_NONBLOCK, &ignored) == 0 && input->begin >= 0) {
                 int rc = input_check_ends(input, args, &ends);

@@ -105,7 +105,8 @@ static int pipe_check_empty(const struct volume *volume, struct error *err)
 {
         struct stat st;
 
-        if (stat(volume->path ? volume->path : "/proc/self/fd/1", &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+        if ((volume->path ? stat(volume->path, &st) : fstat(STDOUT_FILENO, &st)) < 0 || !S_ISREG(st.st_mode) ||
+            st.st_size == 0)
                 return 0;
         return error_raise(err, ERR_USAGE,
                            "'%s' is a file that holds something already, and nobody would find a backup in it; give an "

@@ -169,7 +169,7 @@ int run_as_begin(const struct args *args, const char **secret, struct stage *con
                 return 0;
         if (published && run_as_start_keeper(args, secret, files, count, ret_run_as, err) < 0)
                 return -1;
-        if (rights_become(user->pw_uid, user->pw_gid, err) == 0)
+        if (rights_become(user->pw_uid, err) == 0)
                 return 0;
         run_as_end(take_ptr(ret_run_as));
         return error_prefix(err, "--run-as %s: ", args->run_as);

@@ -23,7 +23,8 @@ enum {
         CONNECTION_FD, /* the server's end of the connection to the client */
         CHILD_FDS,
         JOB_SIZE_MAX = 1 << 20,
-        LAST_GRACE_S = 2, /* from the parent's death, or SIGTERM, to the end of the child whatever it is doing */
+        STATUS_RIGHTS = 77, /* exit status: the user whose rights are wanted cannot be had */
+        LAST_GRACE_S = 2,   /* from the parent's death, or SIGTERM, to the end of the child whatever it is doing */
 };
 
 /* The terminal's signals reach the child too; it leaves the decision to its parent. */
@@ -38,14 +39,16 @@ static void server_end_soon(int signal_number)
         alarm(LAST_GRACE_S);
 }
 
-static void server_settle_signals(const sigset_t *mask)
+static void server_settle_signals(void)
 {
         struct sigaction action = { .sa_handler = server_end_soon, .sa_flags = SA_RESTART };
+        sigset_t none;
 
         for (size_t i = 0; i < sizeof parents_signals / sizeof parents_signals[0]; i++)
                 signal(parents_signals[i], SIG_IGN);
         sigaction(SIGTERM, &action, NULL);
-        pthread_sigmask(SIG_SETMASK, mask, NULL);
+        sigemptyset(&none);
+        pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 static int server_follow_parent(pid_t parent)
@@ -70,6 +73,17 @@ static int server_keep_descriptors(int job_fd, int connection_fd)
         return 0;
 }
 
+/* Keys and streams have taken their time since the path was looked at; somebody may have put a link where nothing was.
+ */
+static int server_take_rights(const struct server_job *job)
+{
+        uid_t uid = job->as_uid;
+
+        if (job->as_owner && uid == 0 && rights_find_owner(job->database, &uid) < 0)
+                return -1;
+        return uid == 0 ? 0 : rights_become(uid, /* err= */ NULL);
+}
+
 /* The verdict carries the words to the client, which prints them; here only the exit status is left to say it. */
 static int server_process_main(pid_t parent)
 {
@@ -86,18 +100,20 @@ static int server_process_main(pid_t parent)
                 return size == 0 ? 0 : -1;
         if (server_job_decode(json, &job, &err) < 0)
                 return -1;
+        if (server_take_rights(&job) < 0)
+                _exit(STATUS_RIGHTS);
         /* With root's rights goes the signal for the parent's death. */
-        if (job.as_uid != 0 && (rights_become(job.as_uid, job.as_gid, &err) < 0 || server_follow_parent(parent) < 0))
+        if (server_follow_parent(parent) < 0)
                 _exit(EXIT_FAILURE);
         rc = server_run(&sqlite_server, &job, &options, /* events= */ NULL, &err);
         server_job_deinit(&job);
         return rc;
 }
 
-static _Noreturn void server_process_begin(pid_t parent, int job_fd, int connection_fd, const sigset_t *mask)
+static _Noreturn void server_process_begin(pid_t parent, int job_fd, int connection_fd)
 {
         prctl(PR_SET_NAME, "vdipipe-server");
-        server_settle_signals(mask);
+        server_settle_signals();
         fault_role("server");
         if (server_follow_parent(parent) < 0 || server_keep_descriptors(job_fd, connection_fd) < 0)
                 _exit(EXIT_FAILURE);
@@ -133,7 +149,7 @@ int server_process_start(struct server_process *process, struct error *err)
         if (process->pid == 0) {
                 close(process->job_fd);
                 close(process->connection);
-                server_process_begin(parent, job[0], server_fd, &mask);
+                server_process_begin(parent, job[0], server_fd);
         }
         pthread_sigmask(SIG_SETMASK, &mask, NULL);
         close(job[0]);
@@ -152,7 +168,9 @@ int server_process_tell(struct server_process *process, const struct server_job 
         if (server_job_encode(job, &json, err) < 0)
                 return -1;
         if (fd_write_full(process->job_fd, json, strlen(json), /* cancel= */ NULL) < 0)
-                return error_raise_errno(err, errno, "handing the job to the server process");
+                return server_process_ended(process, err)
+                               ? -1
+                               : error_raise_errno(err, errno, "handing the job to the server process");
         fd_closep(&process->job_fd);
         *ret_connection = take_fd(&process->connection);
         return 0;
@@ -188,6 +206,10 @@ int server_process_raise_end(bool signalled, int number, struct error *err)
         if (signalled)
                 return error_raise(err, ERR_PEER_DIED, "the server process was killed by signal %d (%s)", number,
                                    strsignal(number));
+        if (number == STATUS_RIGHTS)
+                return error_raise(err, ERR_FAILED,
+                                   "the rights of the database's owner cannot be taken; with --as-owner=no it is "
+                                   "handled as root");
         return error_raise(err, ERR_PEER_DIED, "the server process ended with status %d before it was done", number);
 }
 
@@ -201,4 +223,23 @@ bool server_process_ended(void *process_at, struct error *reason)
                 return false;
         server_process_raise_end(info.si_code != CLD_EXITED, info.si_status, reason);
         return true;
+}
+
+void server_process_sweep(const struct server_job *job)
+{
+        pid_t pid;
+
+        if (job->as_uid == 0) {
+                server_sweep(&sqlite_server, job);
+                return;
+        }
+        /* What was left is the owner's, and so is the folder. */
+        pid = fork();
+        if (pid == 0) {
+                if (rights_become(job->as_uid, /* err= */ NULL) == 0)
+                        server_sweep(&sqlite_server, job);
+                _exit(EXIT_SUCCESS);
+        }
+        while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                ;
 }

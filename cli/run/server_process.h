@@ -38,6 +38,9 @@ int server_process_end(struct server_process *process, int grace_ms, bool *ret_k
  * Returns -1. */
 int server_process_raise_end(bool signalled, int number, struct error *err);
 
+/* Removes what a server that ended too early left, with the rights that it had. */
+void server_process_sweep(const struct server_job *job);
+
 /* A supervised_end: `process` is a struct server_process whose pidfd became readable. Where the main thread has waited
  * for it before, there is nothing to say. */
 bool server_process_ended(void *process, struct error *reason);

@@ -204,6 +204,18 @@ static const struct stage_ops file_sink_ops = {
         .free = file_sink_free,
 };
 
+/* In a folder where all may make files, one of another user's is a trap: a reader at the other end of a fifo, an owner
+ * and a mode to be handed on. */
+static bool file_sink_is_strangers(const char *path, const struct stat *status)
+{
+        char copy[PATH_MAX];
+        struct stat folder;
+
+        snprintf(copy, sizeof copy, "%s", path);
+        return stat(dirname(copy), &folder) == 0 && (folder.st_mode & (S_ISVTX | S_IWOTH)) == (S_ISVTX | S_IWOTH) &&
+               status->st_uid != geteuid() && status->st_uid != folder.st_uid;
+}
+
 /* A fifo without a reader makes this wait; a signal with *cancel set ends it. */
 static int file_sink_open_special(struct file_sink *sink, const char *path, const atomic_bool *cancel,
                                   struct error *err)
@@ -273,6 +285,9 @@ static int file_sink_open_target(struct file_sink *sink, const char *given, cons
                 return error_raise_errno(err, errno, "cannot write '%s'", sink->shown);
         if (exists && S_ISDIR(status.st_mode))
                 return error_raise(err, ERR_USAGE, "'%s' is a directory, not a file to write", sink->shown);
+        if (exists && file_sink_is_strangers(to.path, &status))
+                return error_raise(err, ERR_USAGE, "'%s' is another user's, in a folder for all; choose another name",
+                                   sink->shown);
         if (exists && !S_ISREG(status.st_mode))
                 return file_sink_open_special(sink, to.path, cancel, err);
         if (to.magic)

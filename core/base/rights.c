@@ -14,7 +14,7 @@
 
 #include "core/base/cleanup.h"
 
-enum { LINKS_MAX = 40 };
+enum { LINKS_MAX = 40, NOBODYS_GROUP = 65534 };
 
 /* A walk along a path: `rest` is what is still to go, from `fd`. */
 struct walk {
@@ -65,8 +65,9 @@ static int walk_step(struct walk *walk, struct stat *st)
         name[length] = '\0';
         memmove(walk->rest, begin + length, strlen(begin + length) + 1);
         fd = openat(walk->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        /* Only the last may be missing: who exchanges what is on the way is not to make us see nothing there. */
         if (fd < 0)
-                return errno == ENOENT ? 0 : -1;
+                return errno == ENOENT && !walk->rest[strspn(walk->rest, "/")] ? 0 : -1;
         if (fstat(fd, st) < 0 || (S_ISLNK(st->st_mode) && walk_follow(walk, fd) < 0))
                 return -1;
         if (!S_ISLNK(st->st_mode)) {
@@ -76,7 +77,7 @@ static int walk_step(struct walk *walk, struct stat *st)
         return 1;
 }
 
-int rights_find_owner(const char *path, uid_t *ret_uid, gid_t *ret_gid)
+int rights_find_owner(const char *path, uid_t *ret_uid)
 {
         CLEANUP(freep) char *here = path[0] == '/' ? strdup("") : getcwd(NULL, 0);
         struct walk walk = { .fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) };
@@ -91,18 +92,32 @@ int rights_find_owner(const char *path, uid_t *ret_uid, gid_t *ret_gid)
                 rc = walk_step(&walk, &st);
         fd_closep(&walk.fd);
         *ret_uid = rc > 0 ? st.st_uid : 0;
-        *ret_gid = rc > 0 ? st.st_gid : 0;
         return rc < 0 ? -1 : 0;
 }
 
-int rights_become(uid_t uid, gid_t gid, struct error *err)
+/* Without an account the group is the one of the same number, if that is nobody else's: a file's own may be anybody's.
+ */
+static int rights_find_groups(uid_t uid, gid_t *ret_gid)
 {
-        const struct passwd *user = getpwuid(uid);
-        int rc = user ? initgroups(user->pw_name, user->pw_gid) : setgroups(0, NULL);
+        const struct passwd *user;
 
-        if (user)
-                gid = user->pw_gid;
-        if (rc < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0 ||
+        errno = 0;
+        user = getpwuid(uid);
+        if (user) {
+                *ret_gid = user->pw_gid;
+                return initgroups(user->pw_name, user->pw_gid);
+        }
+        if (errno && errno != ENOENT && errno != ESRCH)
+                return -1;
+        *ret_gid = getgrgid(uid) ? NOBODYS_GROUP : uid;
+        return setgroups(0, NULL);
+}
+
+int rights_become(uid_t uid, struct error *err)
+{
+        gid_t gid = NOBODYS_GROUP;
+
+        if (rights_find_groups(uid, &gid) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0 ||
             prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return error_raise_errno(err, errno, "becoming user %lu", (unsigned long)uid);
         if (geteuid() != uid || getegid() != gid || (uid != 0 && setuid(0) == 0))

@@ -10,12 +10,11 @@
 
 #include "core/base/error.h"
 
-/* Follows a path from the root on, with the links on it, to its end, or to the last folder that is there. Yields who
- * owns the first thing on it that is not root's, with that thing's group; 0 and 0 where all is root's. Returns 0, or -1
- * with errno set. */
-int rights_find_owner(const char *path, uid_t *ret_uid, gid_t *ret_gid);
+/* Follows a path from the root on, with the links on it, to its end, or to the folder in which its last part is
+ * missing. Yields who owns the first thing on it that is not root's; 0 where all is root's. Returns 0, or -1 with errno
+ * set. */
+int rights_find_owner(const char *path, uid_t *ret_uid);
 
-/* Becomes that user for good, with his groups; `gid` is for one without an account. All of his rights and none of
- * root's: where a way back is left open, that is a failure. No program started afterwards has more. Every thread of
- * the process changes. */
-int rights_become(uid_t uid, gid_t gid, struct error *err);
+/* Becomes that user for good, with his groups, in every thread of the process. All of his rights and none of root's:
+ * where a way back is left open, that is a failure. No program that this thread starts has more. */
+int rights_become(uid_t uid, struct error *err);

@@ -116,7 +116,11 @@ long staged_holder(const struct staged *staged)
         CLEANUP(fd_closep)
         int fd = openat(staged->dir_fd, staged->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         char text[24] = "";
+        struct stat st;
 
+        if (fstatat(staged->dir_fd, staged->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            (st.st_uid != geteuid() || !S_ISREG(st.st_mode)))
+                return -1;
         return fd >= 0 && fd_pread_full(fd, text, sizeof text - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
 }
 

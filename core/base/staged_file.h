@@ -47,8 +47,8 @@ struct staged {
 int staged_create(struct staged *staged, int dir_fd, const char *target, const char *kind, const char *uuid,
                   const atomic_bool *cancel);
 
-/* Who holds the name that staged_create() could not have (EEXIST): the number that its file begins with, 0 if none can
- * be read. */
+/* Who holds the name that staged_create() could not have (EEXIST): the number that its file begins with, 0 if there is
+ * none; -1 if it is no file of our own user's. */
 long staged_holder(const struct staged *staged);
 
 /* Its path for those who have to open it once more, allocated; `folder` is the path of its folder. */

@@ -17,7 +17,7 @@ static const struct field_spec job_fields[] = {
         FIELD(server_job, max_lock_ms, FIELD_NUMBER, INT64_MIN, INT64_MAX),
         FIELD(server_job, client_is_parent, FIELD_NUMBER, 0, 1),
         FIELD(server_job, as_uid, FIELD_NUMBER, 0, UINT32_MAX),
-        FIELD(server_job, as_gid, FIELD_NUMBER, 0, UINT32_MAX),
+        FIELD(server_job, as_owner, FIELD_NUMBER, 0, 1),
         FIELD(server_job, immutable, FIELD_NUMBER, 0, 1),
         FIELD(server_job, replace, FIELD_NUMBER, 0, SERVER_REPLACE_ASIDE),
         FIELD(server_job, check, FIELD_NUMBER, 0, SERVER_CHECK_FULL),

@@ -85,8 +85,8 @@ struct server_job {
         char *media_name;
         char *media_description;
 
-        uid_t as_uid; /* the user whose rights the server takes before it looks at the database; 0: its own */
-        gid_t as_gid; /* of one without an account */
+        uid_t as_uid;  /* the user whose rights the server takes before it looks at the database; 0: its own, or ... */
+        bool as_owner; /* ... those of whoever is the owner by then */
 
         int64_t open_wait_ms;    /* how long the set may take to appear */
         bool client_is_parent;   /* the process that started this one is the client: when it is gone, so is the set */

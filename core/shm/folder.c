@@ -101,7 +101,7 @@ enum folder_result folder_open(enum folder_place place, const char *given, int c
                 return FOLDER_ABSENT;
         if (create && place != FOLDER_SYSTEM)
                 mkdir(path, 0700);
-        else if (create && own == 0 && folder_make_system(path) < 0)
+        else if (create && own == 0 && folder_make_system(path) < 0 && errno != EROFS && errno != EACCES)
                 return (enum folder_result)error_raise_errno(err, errno, "make folder '%s'", path);
         fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         /* A place that was named and cannot be made is an error, not a reason to go elsewhere. */

@@ -149,6 +149,20 @@ static int restore_finish(struct restore_run *restore, struct server_side *side,
         return restore_fault("restore.checked", job, err);
 }
 
+/* Root's restore by another user cannot give the file away. */
+static void restore_note_owner(const struct restore_run *restore, char note[ERROR_MESSAGE_MAX])
+{
+        const struct server_job *job = restore->job;
+        struct stat st;
+
+        if (!job->as_uid || !job->has_owner || note[0] || stat(restore->target.path, &st) < 0 ||
+            (st.st_uid == job->uid && st.st_gid == job->gid))
+                return;
+        snprintf(note, ERROR_MESSAGE_MAX, "'%s' belongs to %lu:%lu now; when it was backed up it did to %lu:%lu",
+                 restore->target.path, (unsigned long)st.st_uid, (unsigned long)st.st_gid, (unsigned long)job->uid,
+                 (unsigned long)job->gid);
+}
+
 /* The way into place. A target that appeared since the first look is refused as it would have been then. */
 static int restore_put_into_place(struct restore_run *restore, const struct replacement *replacement, struct error *err)
 {
@@ -182,7 +196,10 @@ int sqlite_restore(struct server_side *side, char note[ERROR_MESSAGE_MAX], struc
             restore_transfer(&restore, err) < 0 || restore_finish(&restore, side, &patience, err) < 0)
                 return -1;
         patience.deadline = deadline_after_ms(side->job->busy_timeout_ms);
-        return restore_put_into_place(&restore, &replacement, err);
+        if (restore_put_into_place(&restore, &replacement, err) < 0)
+                return -1;
+        restore_note_owner(&restore, note);
+        return 0;
 }
 
 /* ---- the same without a database ---- */

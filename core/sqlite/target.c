@@ -110,6 +110,10 @@ int target_lock(struct target *target, const struct db_patience *patience, struc
                 if (staged_create(&target->lock, target->folder_fd, target->name, "lock", uuid, /* cancel= */ NULL) ==
                     0)
                         break;
+                if (errno == EEXIST && staged_holder(&target->lock) < 0) {
+                        target->lock = (struct staged)STAGED_INIT;
+                        return 0;
+                }
                 if (errno != EEXIST && errno != EAGAIN)
                         return error_raise_errno(err, errno, "cannot lock '%s' in its folder", target->path);
                 if (db_wait(patience, attempt))

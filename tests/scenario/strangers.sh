@@ -49,10 +49,27 @@ test_a_strangers_link_in_a_folder_for_all_is_not_followed() {
     expect_exit 0 vdipipe verify own/mine
 }
 
+test_a_strangers_file_in_a_folder_for_all_is_no_output() {
+    settle
+    make_db app.db 100
+    as "$stranger" mkfifo all/fifo
+    as "$stranger" bash -c 'echo words >all/file; chmod 666 all/file'
+    for name in fifo file; do
+        expect_exit 2 timeout 20 "$VDIPIPE" backup app.db -f -o "all/$name"
+        expect_error "all/$name" "another user's"
+    done
+    [[ $(<all/file) == words ]]
+    mkfifo all/mine
+    cat all/mine >f &
+    expect_exit 0 vdipipe backup app.db -o all/mine
+    wait "$!"
+    expect_exit 0 vdipipe verify f
+}
+
 # What the server process may do is read from the kernel while it stands still.
-server_rights() { # COMMAND...
+server_rights() { # FAULT COMMAND...
     local child client
-    VDIPIPE_FAULT=$fault=stop#server VDIPIPE_FAULT_FD=9 "$@" 9>reached 2>err &
+    VDIPIPE_FAULT=$1=stop#server VDIPIPE_FAULT_FD=9 "${@:2}" 9>reached 2>err &
     client=$!
     wait_until 10 grep -q . reached
     child=$(server_of "$client")
@@ -66,7 +83,7 @@ test_the_server_has_the_rights_of_the_databases_owner() {
     needs_faults
     for mode in delete wal; do
         make_owned "home/$mode.db" "$mode"
-        fault=backup.flush server_rights "$VDIPIPE" backup "home/$mode.db" -f -o own/f || fail "exit $?: $(<err)"
+        server_rights backup.flush "$VDIPIPE" backup "home/$mode.db" -f -o own/f || fail "exit $?: $(<err)"
         grep -q "^Uid $owner	$owner	$owner	$owner$" rights || fail "$(<rights)"
         grep -q "^Gid $owner	$owner	$owner	$owner$" rights || fail "$(<rights)"
         grep -q '^CapEff 0000000000000000$' rights || fail "$(<rights)"
@@ -77,14 +94,14 @@ test_the_server_has_the_rights_of_the_databases_owner() {
         expect_exit 0 vdipipe restore "home/new-$mode.db" -i own/f
         cmp "home/$mode.db" "home/new-$mode.db"
         [[ $(stat -c '%u %g %a' "home/new-$mode.db") == "$(stat -c '%u %g %a' "home/$mode.db")" ]]
-        fault=restore.temp.created server_rights "$VDIPIPE" restore --replace "home/new-$mode.db" -i own/f || fail "exit $?: $(<err)"
+        server_rights restore.temp.created "$VDIPIPE" restore --replace "home/new-$mode.db" -i own/f || fail "exit $?: $(<err)"
         grep -q "^Uid $owner	$owner	$owner	$owner$" rights || fail "$(<rights)"
     done
     # Root's own are root's, with all of its rights.
     make_db own/app.db 100
-    fault=backup.flush server_rights "$VDIPIPE" backup own/app.db -f -o own/f
+    server_rights backup.flush "$VDIPIPE" backup own/app.db -f -o own/f
     grep -q '^Uid 0	0	0	0$' rights || fail "$(<rights)"
-    fault=backup.flush server_rights "$VDIPIPE" backup home/wal.db --as-owner=no -f -o own/f
+    server_rights backup.flush "$VDIPIPE" backup home/wal.db --as-owner=no -f -o own/f
     grep -q '^Uid 0	0	0	0$' rights || fail "$(<rights)"
 }
 
@@ -110,13 +127,73 @@ test_a_users_link_leads_only_where_he_may_go() {
     expect_exit 0 vdipipe backup home/folder/secret.db --as-owner=no -o own/out
 }
 
+test_a_link_that_comes_while_keys_are_read_leads_nowhere() {
+    settle
+    make_db own/precious.db 100
+    cp own/precious.db before
+    make_db app.db 50
+    vdipipe backup app.db >f
+    mkfifo slow
+    "$VDIPIPE" restore --replace all/new.db <slow 2>err &
+    client=$!
+    exec 7>slow
+    wait_until 10 server_of "$client"
+    as "$stranger" ln -s "$PWD/own/precious.db" all/new.db
+    cat f >&7 || :
+    exec 7>&-
+    wait "$client" && fail "it was restored"
+    cmp own/precious.db before
+    mkfifo word
+    "$VDIPIPE" backup all/new2.db --passphrase-file word -o own/f 2>err &
+    client=$!
+    exec 7>word
+    wait_until 10 server_of "$client"
+    as "$stranger" ln -s "$PWD/own/precious.db" all/new2.db
+    echo correct horse battery >&7
+    exec 7>&-
+    wait "$client" && fail "it was backed up"
+    [[ ! -e own/f ]]
+}
+
+test_a_user_without_an_account_has_no_group_of_roots() {
+    settle
+    install -d -o "$owner" -g 0 -m 755 groups
+    mkdir -m 750 roots
+    make_db roots/secret.db 100
+    chmod 660 roots/secret.db
+    as "$owner" ln -s "$PWD/roots/secret.db" groups/a.db
+    expect_exit 1 vdipipe backup groups/a.db -o own/f
+    expect_error "user $owner"
+}
+
+test_what_a_killed_server_left_is_put_back_as_its_owner() {
+    settle
+    needs_faults
+    make_owned home/app.db
+    cp home/app.db before
+    vdipipe backup home/app.db >f
+    VDIPIPE_FAULT=aside.unlinked=kill#server expect_exit 1 vdipipe restore --replace=aside home/app.db -i f
+    cmp home/app.db before
+    [[ $(ls -A home) == app.db ]] || fail "$(ls -A home)"
+}
+
+test_who_cannot_take_the_owners_rights_is_told() {
+    settle
+    make_owned home/app.db
+    expect_exit 1 setpriv --bounding-set -setuid,-setgid --inh-caps -setuid,-setgid "$VDIPIPE" backup home/app.db -o own/f
+    expect_error '--as-owner=no'
+    expect_exit 0 setpriv --bounding-set -setuid,-setgid --inh-caps -setuid,-setgid "$VDIPIPE" backup home/app.db \
+        --as-owner=no -o own/f
+}
+
 test_whoever_may_only_read_holds_no_lock_that_counts() {
     settle
     make_db app.db 100
     vdipipe backup app.db >f
     mkdir -m 755 place
     mkfifo said
-    as "$stranger" flock place bash -c 'echo held; exec sleep 60' >said &
+    setpriv --reuid "$stranger" --regid "$stranger" --clear-groups \
+        bash -c 'exec 8<place && flock 8 && echo held && exec sleep 60' >said &
     holder=$!
     read -r _ <said
     expect_exit 0 vdipipe restore place/copy.db -i f --open-timeout 4
@@ -148,7 +225,7 @@ test_a_fifo_among_the_files_of_a_set_holds_nobody() {
     make_db app.db 300
     mkdir -m 777 set
     vdipipe backup app.db --devices 2 -o 'set/x.{device}.vdi'
-    as "$stranger" bash -c 'cd set && while [[ ! -e done ]]; do
+    as "$stranger" timeout 120 bash -c 'cd set && while [[ ! -e done ]]; do
         ln -f x.1.vdi swap 2>/dev/null || cp x.1.vdi swap; mv -f swap x.0.vdi
         mkfifo pipe; mv -f pipe x.0.vdi; done' &
     racer=$!
