@@ -51,7 +51,8 @@ bool target_first(const struct target *target, char path[PATH_MAX]);
 
 /* Locks the target against other restores, until target_deinit(): waits as `patience` says, then ERR_BUSY. Nobody can
  * hold this lock who may not write to it: it is a file of its own, mode 0600. Where the file system has no locks, or
- * another user has put something under that name, there is none, and that is no failure: giving the name excludes, too. */
+ * another user has put something under that name, there is none, and that is no failure: giving the name excludes, too.
+ */
 int target_lock(struct target *target, const struct db_patience *patience, struct error *err);
 
 /* Makes a staged file beside the target. `kind` is "restore" or "aside". */
