@@ -2,7 +2,7 @@
  * header.h - the text in front of an age file: a version line, stanzas, and a line with the MAC
  *
  * Parsing is strict about the form of all stanzas, also of those whose type nobody here knows; what a stanza of a known
- * type must hold is age_stanza.h's affair.
+ * type must hold is stanza.h's affair.
  */
 #pragma once
 
