@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/config.h"
 #include "cli/message.h"
@@ -81,7 +82,7 @@ int database_parse_file(const char *text, struct database *ret_database, struct 
         if (asprintf(&full, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name) < 0)
                 return error_no_memory(err);
         *ret_database = (struct database){ .kind = "sqlite", .path = full, .name = take_ptr(&name) };
-        if (rights_find_owner(path, &ret_database->owner) < 0)
+        if (geteuid() == 0 && rights_find_owner(path, &ret_database->owner) < 0)
                 return error_raise_errno(err, errno, "finding the owner of '%s'", path);
         ret_database->origin = strdup(full);
         return ret_database->origin ? 0 : error_no_memory(err);

@@ -15,7 +15,7 @@ struct database {
         const char *kind;     /* "sqlite", "mssql" */
         char *path;           /* sqlite: absolute; its folder exists and has no symbolic links in it; owned */
         char *name;           /* for people: last part of the path, or the database's name at its server; owned */
-        uid_t owner;          /* sqlite: who may put another file there than root would expect; 0: nobody */
+        uid_t owner;          /* sqlite, as root: who may put another file there than root would expect; 0: nobody */
         char *origin;         /* what a backup's header calls it: the path or the URI; owned */
         struct mssql_uri uri; /* mssql; its database may be NULL */
 };

@@ -74,21 +74,26 @@ static int destination_follow(struct destination *to, const char *folder, const 
         return 0;
 }
 
-/* The text of a link, as long as the kernel would follow it with fs.protected_symlinks: in a sticky folder that all may
- * write to only for the link's or the folder's owner. Returns its length; 0: it is no link; -1: errno says why not. */
+/* The rule of fs.protected_symlinks and its siblings: in a sticky folder that all may write to, what belongs neither to
+ * us nor to the folder's owner is a trap. */
+static bool is_strangers(const char *folder, uid_t owner)
+{
+        struct stat st;
+
+        return stat(folder, &st) == 0 && (st.st_mode & (S_ISVTX | S_IWOTH)) == (S_ISVTX | S_IWOTH) &&
+               owner != geteuid() && owner != st.st_uid;
+}
+
+/* The text of a link. Returns its length; 0: it is no link; -1: errno says why not, EPERM: it is a stranger's. */
 static ssize_t destination_read_link(const char *path, const char *folder, char text[PATH_MAX])
 {
         CLEANUP(fd_closep) int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        struct stat around;
         struct stat link;
         ssize_t n;
 
         if (fd < 0 || fstat(fd, &link) < 0 || !S_ISLNK(link.st_mode))
                 return 0; /* whether it can be used is found out by using it */
-        if (stat(folder, &around) < 0)
-                return -1;
-        if ((around.st_mode & (S_ISVTX | S_IWOTH)) == (S_ISVTX | S_IWOTH) && link.st_uid != geteuid() &&
-            link.st_uid != around.st_uid) {
+        if (is_strangers(folder, link.st_uid)) {
                 errno = EPERM;
                 return -1;
         }
@@ -204,18 +209,6 @@ static const struct stage_ops file_sink_ops = {
         .free = file_sink_free,
 };
 
-/* In a folder where all may make files, one of another user's is a trap: a reader at the other end of a fifo, an owner
- * and a mode to be handed on. */
-static bool file_sink_is_strangers(const char *path, const struct stat *status)
-{
-        char copy[PATH_MAX];
-        struct stat folder;
-
-        snprintf(copy, sizeof copy, "%s", path);
-        return stat(dirname(copy), &folder) == 0 && (folder.st_mode & (S_ISVTX | S_IWOTH)) == (S_ISVTX | S_IWOTH) &&
-               status->st_uid != geteuid() && status->st_uid != folder.st_uid;
-}
-
 /* A fifo without a reader makes this wait; a signal with *cancel set ends it. */
 static int file_sink_open_special(struct file_sink *sink, const char *path, const atomic_bool *cancel,
                                   struct error *err)
@@ -266,6 +259,7 @@ static int file_sink_open_partial(struct file_sink *sink, const char *path, cons
 static int file_sink_open_target(struct file_sink *sink, const char *given, const char *set_id,
                                  const atomic_bool *cancel, struct error *err)
 {
+        char folder[PATH_MAX];
         struct destination to;
         struct stat status;
         bool exists;
@@ -285,7 +279,9 @@ static int file_sink_open_target(struct file_sink *sink, const char *given, cons
                 return error_raise_errno(err, errno, "cannot write '%s'", sink->shown);
         if (exists && S_ISDIR(status.st_mode))
                 return error_raise(err, ERR_USAGE, "'%s' is a directory, not a file to write", sink->shown);
-        if (exists && file_sink_is_strangers(to.path, &status))
+        /* A reader at the other end of a fifo, an owner and a mode to be handed on. */
+        memcpy(folder, to.path, sizeof folder);
+        if (exists && is_strangers(dirname(folder), status.st_uid))
                 return error_raise(err, ERR_USAGE, "'%s' is another user's, in a folder for all; choose another name",
                                    sink->shown);
         if (exists && !S_ISREG(status.st_mode))

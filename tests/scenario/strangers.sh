@@ -191,14 +191,16 @@ test_whoever_may_only_read_holds_no_lock_that_counts() {
     make_db app.db 100
     vdipipe backup app.db >f
     mkdir -m 755 place
-    mkfifo said
+    mkfifo said hold
+    exec 6<>hold
     setpriv --reuid "$stranger" --regid "$stranger" --clear-groups \
-        bash -c 'exec 8<place && flock 8 && echo held && exec sleep 60' >said &
+        bash -c 'exec 8<place && flock 8 && echo held && read -r _' <&6 >said &
     holder=$!
     read -r _ <said
     expect_exit 0 vdipipe restore place/copy.db -i f --open-timeout 4
     expect_exit 0 vdipipe restore --replace=aside place/copy.db -i f --open-timeout 4
-    kill "$holder"
+    echo >&6
+    wait "$holder"
     cmp app.db place/copy.db
 }
 
